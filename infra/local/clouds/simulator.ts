@@ -1,0 +1,144 @@
+/** The contract of a simulated cloud: it answers requests as the real one would, from state that survives a restart. */
+import type { CloudEnvironment } from "../../../shared/environment.ts";
+
+export type CloudName = "entra" | "arm" | "vault" | "graph" | "exchange" | "dns" | "mail" | "identity";
+
+/** A request as it came over the wire. Header names are lower case; `body` is the parsed JSON or form, undefined when there is none. */
+export interface SimulatedRequest {
+  method: string;
+  /** Absolute, with the base of this cloud as the client dialled it. */
+  url: URL;
+  headers: Record<string, string>;
+  body: unknown;
+  text: string;
+}
+
+export interface SimulatedResponse {
+  status: number;
+  headers?: Record<string, string>;
+  /** An object goes out as JSON, a string as it is (with the content type of `headers`). */
+  body?: unknown;
+  /** Whether this call changed the cloud; by meaning (cmdlet verb, test or set mode), not by HTTP method. Default "none". */
+  effect?: "none" | "write";
+}
+
+export interface Simulator {
+  readonly name: CloudName;
+  handle(request: SimulatedRequest): Promise<SimulatedResponse> | SimulatedResponse;
+  /** What `GET /state/<cloud>` shows: plain JSON, secrets redacted. */
+  state(): unknown;
+  close?(): Promise<void> | void;
+}
+
+/** A named set of JSON documents, kept in SQLite and written through at each change. */
+export interface Collection<T> {
+  get(id: string): T | undefined;
+  set(id: string, value: T): void;
+  delete(id: string): boolean;
+  entries(): [string, T][];
+  values(): T[];
+}
+
+/** One customer (or partner, or ourselves) as `POST /organizations` made it. */
+export interface Organization {
+  /** Entra tenant id. */
+  tenantId: string;
+  displayName: string;
+  domains: { name: string; verified: boolean; initial: boolean }[];
+  /** Primary SMTP addresses, lower case. */
+  mailboxes: string[];
+  subscriptionId?: string;
+  /** Azure offer: decides `subscriptionPolicies.quotaId` and whether port 25 is open outbound. */
+  offer: "EnterpriseAgreement" | "PayAsYouGo" | "CSP";
+  /** Whether our application's service principal holds its roles on the subscription. */
+  azureAccess: boolean;
+}
+
+/** What an access token that was issued here says; `undefined` from `verify` means: no, foreign, expired or for another audience. */
+export interface Claims {
+  iss: string;
+  aud: string;
+  tid: string;
+  /** Object id of the service principal or identity in that tenant. */
+  oid: string;
+  appid?: string;
+  azp?: string;
+  roles?: string[];
+  exp: number;
+}
+
+/** What every simulator is given. */
+export interface Platform {
+  readonly environment: CloudEnvironment;
+  /** Milliseconds; the simulators' only clock. */
+  now(): number;
+  collection<T>(name: string): Collection<T>;
+  organizations: Collection<Organization>;
+  /** Checks `Authorization: Bearer …` against Entra's keys. */
+  verify(request: SimulatedRequest, audience: string): Promise<Claims | undefined>;
+  /** Multiplies modelled durations (VM creation, propagation): 1 is the modelled time, 0 is at once. */
+  readonly tempo: number;
+  /** Notes an effect or a read that did not come over HTTPS (DNS query, SMTP hop) in the record of requests. */
+  note(cloud: CloudName, entry: { method: string; url: string; requestBody?: unknown; status: number; responseBody?: unknown; effect?: "none" | "write" }): void;
+  /** Words that must never be seen in the record: whatever is added here is redacted by value. */
+  secrets: { add(value: string): void };
+  /** An object's answer to a question that another simulator asks: the mail internet asks ARM which VM has an address, ARM asks the vault... */
+  readonly peers: Peers;
+}
+
+/** What simulators ask of each other in-process, each filled in by the simulator that knows. */
+export interface Peers {
+  /** ARM: the running gateway behind a public address, if its NSG and guest firewall admit TCP `port` from `source`. */
+  gatewayAt?(address: string, port: number, source: string): SimulatedGuest | undefined;
+  /** ARM: name and address of every public DNS label and reverse FQDN. */
+  publicAddresses?(): { fqdn: string | undefined; reverseFqdn: string | undefined; address: string }[];
+  /** ARM: whether a principal holds a role (by role definition GUID) on a scope, a resource id in lower case, or on one above it. */
+  holdsRole?(principalId: string, roleDefinitionId: string, scope: string): boolean;
+  /** ARM: the vault of that name, if it exists. */
+  vaultNamed?(name: string): { id: string; tenantId: string } | undefined;
+  /** ARM: the user-assigned identities that exist, with the tenant that issues their tokens. */
+  identities?(): { resourceId: string; clientId: string; principalId: string; tenantId: string }[];
+  /** Entra: access token for a managed identity of a VM, as its own metadata endpoint (169.254.169.254) would give it. */
+  tokenForIdentity?(clientId: string, audience: string): Promise<string | undefined>;
+  /** Entra: makes sure that a service principal of our application or of a first-party resource exists in a tenant; its object id. */
+  servicePrincipal?(tenantId: string, applicationId: string): { objectId: string } | undefined;
+  /** Exchange: takes a message that a mailbox of the tenant sent (Graph sendMail, `POST /mail`). */
+  submitMail?(tenantId: string, message: MailMessage): Promise<void>;
+  /** Mail internet: opens SMTP from a modelled source address, delivers, answers each recipient's fate. */
+  deliverMail?(options: { from: Party; to: { host: string; port: 25 }; message: MailMessage; tls: "required" | "opportunistic" }): Promise<MailDelivery>;
+  /** DNS: MX hosts of a domain in order of preference, addresses of a name. */
+  lookup?(name: string, type: "A" | "MX" | "TXT" | "PTR"): string[];
+}
+
+/** Somebody on the mail internet: who dials, with which modelled public address. */
+export interface Party {
+  name: string;
+  address: string;
+}
+
+export interface MailMessage {
+  envelopeFrom: string;
+  recipients: string[];
+  /** RFC 5322, CRLF line ends, headers first. */
+  mime: string;
+}
+
+export interface MailDelivery {
+  accepted: string[];
+  /** SMTP's own reply, such as `550 5.7.64 TenantAttribution; Relay Access Denied`. */
+  refused: { recipient: string; reply: string }[];
+  /** Whether STARTTLS was used, and the subject and issuer of the certificate that was shown. */
+  tls: { used: boolean; subject?: string };
+}
+
+/** A simulated Windows VM's inside, as far as guest documents can change it. */
+export interface SimulatedGuest {
+  virtualMachineId: string;
+  computerName: string;
+  /** The public address that its outgoing connections come from. */
+  egressAddress: string;
+  smtp: { running: boolean; fqdn: string | undefined; smartHost: string | undefined; inboundTls: boolean; outboundTls: boolean };
+  /** `HKLM\…` path, lower case → value name → data. */
+  registry: Record<string, Record<string, { type: string; data: unknown }>>;
+  firewall: { name: string; port: number | "any"; protocol: "TCP" | "UDP"; enabled: boolean }[];
+}

@@ -1,0 +1,65 @@
+/** A cloud environment says where the clouds are. It is data: public, US Government and China are built in, any other comes from settings. */
+import * as z from "zod";
+
+const https = z.url({ protocol: /^https$/ }).transform((url) => url.replace(/\/$/, ""));
+
+export const cloudEnvironmentSchema = z.strictObject({
+  name: z.string(),
+  /** Entra's authority, for example `https://login.microsoftonline.com`. */
+  authorityHost: https,
+  /** Whether MSAL may ask Microsoft's public directory whether the authority is genuine; false outside Microsoft's clouds. */
+  instanceDiscovery: z.boolean(),
+  resourceManager: z.strictObject({ endpoint: https, audience: https }),
+  graph: z.strictObject({ endpoint: https, audience: https }),
+  exchange: z.strictObject({ endpoint: https, audience: https }),
+  /** `{name}` in the URL stands for the vault's name. `verifyChallenge`: the vault's host must match the challenge's resource. */
+  vault: z.strictObject({ url: https, audience: https, verifyChallenge: z.boolean() }),
+  /** Audience of the managed identity's token that stands for our application's credential. */
+  tokenExchangeAudience: z.string(),
+  /** Suffix of public DNS labels, for example `cloudapp.azure.com`: `{label}.{region}.{suffix}`. */
+  publicDnsSuffix: z.string(),
+  /** `address[:port]` of the resolvers to ask; empty for the system's own. */
+  dnsServers: z.array(z.string()),
+});
+
+export type CloudEnvironment = z.output<typeof cloudEnvironmentSchema>;
+
+/** Sources: Microsoft's "National clouds" pages for Entra, ARM and Graph; research on Exchange Online's sovereign base URLs. */
+export const cloudEnvironments: Record<string, CloudEnvironment> = {
+  AzureCloud: {
+    name: "AzureCloud",
+    authorityHost: "https://login.microsoftonline.com",
+    instanceDiscovery: true,
+    resourceManager: { endpoint: "https://management.azure.com", audience: "https://management.azure.com" },
+    graph: { endpoint: "https://graph.microsoft.com", audience: "https://graph.microsoft.com" },
+    exchange: { endpoint: "https://outlook.office365.com", audience: "https://outlook.office365.com" },
+    vault: { url: "https://{name}.vault.azure.net", audience: "https://vault.azure.net", verifyChallenge: true },
+    tokenExchangeAudience: "api://AzureADTokenExchange",
+    publicDnsSuffix: "cloudapp.azure.com",
+    dnsServers: [],
+  },
+  AzureUSGovernment: {
+    name: "AzureUSGovernment",
+    authorityHost: "https://login.microsoftonline.us",
+    instanceDiscovery: true,
+    resourceManager: { endpoint: "https://management.usgovcloudapi.net", audience: "https://management.usgovcloudapi.net" },
+    graph: { endpoint: "https://graph.microsoft.us", audience: "https://graph.microsoft.us" },
+    exchange: { endpoint: "https://outlook.office365.us", audience: "https://outlook.office365.us" },
+    vault: { url: "https://{name}.vault.usgovcloudapi.net", audience: "https://vault.usgovcloudapi.net", verifyChallenge: true },
+    tokenExchangeAudience: "api://AzureADTokenExchangeUSGov",
+    publicDnsSuffix: "cloudapp.usgovcloudapi.net",
+    dnsServers: [],
+  },
+  AzureChinaCloud: {
+    name: "AzureChinaCloud",
+    authorityHost: "https://login.chinacloudapi.cn",
+    instanceDiscovery: true,
+    resourceManager: { endpoint: "https://management.chinacloudapi.cn", audience: "https://management.chinacloudapi.cn" },
+    graph: { endpoint: "https://microsoftgraph.chinacloudapi.cn", audience: "https://microsoftgraph.chinacloudapi.cn" },
+    exchange: { endpoint: "https://outlook.office365.cn", audience: "https://partner.outlook.cn" },
+    vault: { url: "https://{name}.vault.azure.cn", audience: "https://vault.azure.cn", verifyChallenge: true },
+    tokenExchangeAudience: "api://AzureADTokenExchangeChina",
+    publicDnsSuffix: "cloudapp.chinacloudapi.cn",
+    dnsServers: [],
+  },
+};

@@ -1,0 +1,48 @@
+/** Errors that cross a boundary carry a stable code, the HTTP status to answer with, and whether trying again can help. */
+
+/** One part of an error's detail: the shape of the Azure REST guidelines' ErrorDetail. */
+export interface ErrorDetail {
+  code: string;
+  message: string;
+  target?: string | undefined;
+  details?: ErrorDetail[] | undefined;
+}
+
+export interface ControlPlaneErrorOptions extends ErrorOptions {
+  /** The field, header or object the error is about, for example `spec.gateway.services.rdp.sources`. */
+  target?: string | undefined;
+  details?: ErrorDetail[] | undefined;
+  /** What the other side asked us to wait before the next try. */
+  retryAfterInSeconds?: number | undefined;
+}
+
+/**
+ * What was being done, to what, and whether trying again can help. The code is for programs and never changes; the message is one
+ * lower-case phrase, the same from run to run: no times, no counters, no secrets.
+ */
+export class ControlPlaneError extends Error {
+  readonly code: string;
+  readonly status: number;
+  readonly transient: boolean;
+  readonly target: string | undefined;
+  readonly details: ErrorDetail[] | undefined;
+  readonly retryAfterInSeconds: number | undefined;
+
+  constructor(code: string, message: string, status = 500, transient = false, options: ControlPlaneErrorOptions = {}) {
+    super(message, "cause" in options ? { cause: options.cause } : undefined);
+    this.name = "ControlPlaneError";
+    this.code = code;
+    this.status = status;
+    this.transient = transient;
+    this.target = options.target;
+    this.details = options.details;
+    this.retryAfterInSeconds = options.retryAfterInSeconds;
+  }
+}
+
+export const detailOf = ({ code, message, target, details }: ErrorDetail): ErrorDetail => ({
+  code,
+  message,
+  ...(target === undefined ? {} : { target }),
+  ...(details === undefined ? {} : { details }),
+});

@@ -1,0 +1,94 @@
+/** What a partner says about a tenant: the desired state of one customer's gateway and mail flow. */
+import * as z from "zod";
+
+const domainName = z
+  .string()
+  .max(253)
+  .regex(/^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$/, "must be a lower-case domain name such as contoso.example");
+const mailAddress = z.email("must be a mail address such as pilot@contoso.example").max(254).transform((address) => address.toLowerCase());
+
+/** An IPv4 address or CIDR range that is not the whole internet. */
+const ipv4Range = z
+  .string()
+  .regex(
+    /^(25[0-5]|2[0-4]\d|1?\d?\d)(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}(\/(3[0-2]|[12]?\d))?$/,
+    "must be an IPv4 address or range such as 203.0.113.0/24",
+  );
+const nobodyButAnywhere = (source: string): boolean => !/\/0$/.test(source);
+const closedSource = ipv4Range.refine(nobodyButAnywhere, {
+  message: "admits the whole internet; name the static addresses of your own company, such as 203.0.113.0/24",
+});
+
+/** Sources that may reach a service; without any, everybody may. */
+const openService = z.strictObject({ sources: z.array(closedSource).min(1).max(100).optional() });
+
+/** Mission A2: a service that is named is opened, with the manual's rule name, priority and port; one that is not named stays closed. */
+export const servicesSchema = z.strictObject({
+  smtp: openService.default({}),
+  /** RDP's source is the own static company address (manual, chapter 2.1); from anywhere, or from nowhere in particular, is refused. */
+  rdp: z.strictObject({ sources: z.array(closedSource).min(1, "name at least one source for RDP, such as 203.0.113.0/24").max(100) }).optional(),
+  webClient: openService.optional(),
+  keyManager: openService.optional(),
+  iqSuite: openService.optional(),
+  http: openService.optional(),
+  https: openService.optional(),
+});
+
+export const imageSchema = z.strictObject({
+  publisher: z.string().min(1),
+  offer: z.string().min(1),
+  sku: z.string().min(1),
+  version: z.string().min(1),
+});
+
+export const tenantSpecSchema = z
+  .strictObject({
+    displayName: z.string().trim().min(1).max(120),
+    microsoft365: z.strictObject({
+      /** Entra tenant id of the customer's Microsoft 365 organisation. */
+      tenantId: z.uuid(),
+      /** Domains whose mail runs through the gateway; each must be verified in that organisation. The first one gives the smart host. */
+      domains: z.array(domainName).min(1).max(50),
+      /** The mailbox that proves the loop; nobody's mail moves before its mail came back. */
+      probeMailbox: mailAddress,
+    }),
+    pilot: z.strictObject({
+      /** Whose mail moves first (manual, chapter 4.5.1: productive tenants start with one address). */
+      addresses: z.array(mailAddress).min(1).max(50),
+    }),
+    azure: z.strictObject({
+      /** Entra tenant of the subscription: the partner's or the customer's. */
+      tenantId: z.uuid(),
+      subscriptionId: z.uuid(),
+    }),
+    gateway: z.strictObject({
+      region: z.string().regex(/^[a-z][a-z0-9]{2,29}$/, "must be an Azure region's name such as westeurope"),
+      size: z.string().regex(/^Standard_[A-Za-z0-9_]+$/, "must be a VM size such as Standard_D4as_v5").default("Standard_D4as_v5"),
+      image: imageSchema.default({
+        publisher: "MicrosoftWindowsServer",
+        offer: "WindowsServer",
+        sku: "2022-datacenter-azure-edition",
+        version: "latest",
+      }),
+      services: servicesSchema.default({ smtp: {} }),
+    }),
+    /** Adds the gateway's addresses to the connection filter's allow list (manual, chapter 4.7). */
+    connectionFilter: z.boolean().default(true),
+  })
+  .superRefine(({ microsoft365: { domains, probeMailbox }, pilot }, context) => {
+    const ours = (address: string): boolean => domains.includes(address.slice(address.lastIndexOf("@") + 1));
+    if (new Set(domains).size !== domains.length) context.addIssue({ code: "custom", path: ["microsoft365", "domains"], message: "names a domain twice" });
+    if (!ours(probeMailbox))
+      context.addIssue({ code: "custom", path: ["microsoft365", "probeMailbox"], message: `must be in one of the tenant's domains: ${domains.join(", ")}` });
+    for (const [index, address] of pilot.addresses.entries())
+      if (!ours(address))
+        context.addIssue({ code: "custom", path: ["pilot", "addresses", index], message: `must be in one of the tenant's domains: ${domains.join(", ")}` });
+  });
+
+export type TenantSpec = z.output<typeof tenantSpecSchema>;
+export type Services = z.output<typeof servicesSchema>;
+
+/** A tenant's own name at its partner: part of URLs, row keys and marks of ownership. */
+export const tenantIdSchema = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]{1,38}[a-z0-9]$/, "must be 3 to 40 lower-case letters, digits and dashes, beginning with a letter");
