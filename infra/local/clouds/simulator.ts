@@ -27,6 +27,8 @@ export interface Simulator {
   handle(request: SimulatedRequest): Promise<SimulatedResponse> | SimulatedResponse;
   /** What `GET /state/<cloud>` shows: plain JSON, secrets redacted. */
   state(): unknown;
+  /** Opens what the simulator listens on itself (UDP, SMTP, proxy), after all simulators were created and before anything is asked. */
+  start?(): Promise<void> | void;
   close?(): Promise<void> | void;
 }
 
@@ -67,9 +69,30 @@ export interface Claims {
   exp: number;
 }
 
+/** Who Gatehouse is on this platform: values of its settings, never known to the application's code. */
+export interface PlatformIdentity {
+  homeTenantId: string;
+  /** Client id of the multi-tenant application. */
+  applicationId: string;
+  /** The function app's user-assigned managed identity. */
+  managedIdentity: { clientId: string; principalId: string };
+}
+
+export interface Certificates {
+  /** The authority's certificate, PEM. */
+  readonly authority: string;
+  /** A server certificate with its key, both PEM; the first name is the subject. Names are DNS names or IPv4 addresses. */
+  issue(...names: [string, ...string[]]): Promise<{ certificate: string; key: string }>;
+}
+
 /** What every simulator is given. */
 export interface Platform {
+  /** Complete before any simulator is created: HTTPS ports are bound by then; DNS binds UDP at `dnsServers[0]`, a free port that is kept. */
   readonly environment: CloudEnvironment;
+  /** Our own application and home organisation: who asks for consent and for Azure access. */
+  readonly identity: PlatformIdentity;
+  /** The platform's certificate authority, for servers that a simulator opens itself. */
+  readonly certificates: Certificates;
   /** Milliseconds; the simulators' only clock. */
   now(): number;
   collection<T>(name: string): Collection<T>;
@@ -79,7 +102,17 @@ export interface Platform {
   /** Multiplies modelled durations (VM creation, propagation): 1 is the modelled time, 0 is at once. */
   readonly tempo: number;
   /** Notes an effect or a read that did not come over HTTPS (DNS query, SMTP hop) in the record of requests. */
-  note(cloud: CloudName, entry: { method: string; url: string; requestBody?: unknown; status: number; responseBody?: unknown; effect?: "none" | "write" }): void;
+  note(
+    cloud: CloudName,
+    entry: {
+      method: string;
+      url: string;
+      requestBody?: unknown;
+      status: number;
+      responseBody?: unknown;
+      effect?: "none" | "write";
+    },
+  ): void;
   /** Words that must never be seen in the record: whatever is added here is redacted by value. */
   secrets: { add(value: string): void };
   /** An object's answer to a question that another simulator asks: the mail internet asks ARM which VM has an address, ARM asks the vault... */
@@ -105,7 +138,12 @@ export interface Peers {
   /** Exchange: takes a message that a mailbox of the tenant sent (Graph sendMail, `POST /mail`). */
   submitMail?(tenantId: string, message: MailMessage): Promise<void>;
   /** Mail internet: opens SMTP from a modelled source address, delivers, answers each recipient's fate. */
-  deliverMail?(options: { from: Party; to: { host: string; port: 25 }; message: MailMessage; tls: "required" | "opportunistic" }): Promise<MailDelivery>;
+  deliverMail?(options: {
+    from: Party;
+    to: { host: string; port: 25 };
+    message: MailMessage;
+    tls: "required" | "opportunistic";
+  }): Promise<MailDelivery>;
   /** DNS: MX hosts of a domain in order of preference, addresses of a name. */
   lookup?(name: string, type: "A" | "MX" | "TXT" | "PTR"): string[];
 }
