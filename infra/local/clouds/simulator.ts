@@ -137,6 +137,12 @@ export interface Peers {
   servicePrincipal?(tenantId: string, applicationId: string): { objectId: string } | undefined;
   /** Exchange: takes a message that a mailbox of the tenant sent (Graph sendMail, `POST /mail`). */
   submitMail?(tenantId: string, message: MailMessage): Promise<void>;
+  /** Exchange: what lies in a mailbox, oldest first; undefined when the organisation has no such mailbox. */
+  messagesIn?(tenantId: string, mailbox: string): MailboxMessage[] | undefined;
+  /** Exchange: its front end, if it listens at that address; gateways are found by `gatewayAt`. */
+  mailReceiverAt?(address: string): MailReceiver | undefined;
+  /** Mail internet: what waits in a gateway's queue and badmail folders, as its heartbeat counts them. */
+  mailQueue?(virtualMachineId: string): { queued: number; badmail: number; oldestQueuedAt: number | undefined };
   /** Mail internet: opens SMTP from a modelled source address, delivers, answers each recipient's fate. */
   deliverMail?(options: {
     from: Party;
@@ -167,6 +173,28 @@ export interface MailDelivery {
   refused: { recipient: string; reply: string }[];
   /** Whether STARTTLS was used, and the subject and issuer of the certificate that was shown. */
   tls: { used: boolean; subject?: string };
+}
+
+/** A message as it lies in a mailbox. */
+export interface MailboxMessage {
+  id: string;
+  folder: "inbox" | "junkemail" | "sentitems";
+  receivedAt: number;
+  envelopeFrom: string;
+  /** RFC 5322, CRLF line ends, headers first. */
+  mime: string;
+}
+
+/** An SMTP server of the mail internet. A reply is SMTP's own, such as `550 5.7.64 TenantAttribution; Relay Access Denied`; none accepts. */
+export interface MailReceiver {
+  fqdn: string;
+  /** Text after the host name in the greeting. */
+  banner: string;
+  startTls: boolean;
+  /** Asked at each RCPT TO. */
+  refuses(source: string, envelopeFrom: string, recipient: string): string | undefined;
+  /** Asked when the message is there; an accepting reply may be given too, such as `250 2.6.0 Queued mail for delivery`. */
+  take(delivery: { source: string; helo: string; tls: boolean; message: MailMessage }): Promise<string> | string;
 }
 
 /** A simulated Windows VM's inside, as far as guest documents can change it. */
