@@ -1,0 +1,32 @@
+/** Three suites: `suite` is `npm test`, `presubmit` is the part of `npm run check` that looks at the repository itself, `faults` takes minutes. */
+import { existsSync } from "node:fs";
+import { defineConfig } from "vitest/config";
+
+const globalSetup = existsSync("test/support/azurite.ts") ? ["test/support/global-setup.ts"] : [];
+
+const common = {
+  environment: "node" as const,
+  // A process for each file: the host hooks `Module.prototype.require` before the app is imported, once in a process.
+  pool: "forks" as const,
+  testTimeout: 30_000,
+  hookTimeout: 60_000,
+};
+
+export default defineConfig({
+  test: {
+    maxWorkers: "100%",
+    projects: [
+      {
+        test: {
+          ...common,
+          name: "suite",
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/presubmit/**", "test/faults/**", "test/browser/**", "test/bench/**", "test/live/**"],
+          globalSetup,
+        },
+      },
+      { test: { ...common, name: "presubmit", include: ["test/presubmit/**/*.test.ts"] } },
+      { test: { ...common, name: "faults", include: ["test/faults/**/*.test.ts"], testTimeout: 600_000, globalSetup } },
+    ],
+  },
+});
