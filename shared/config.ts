@@ -1,0 +1,76 @@
+/** Every setting: its name, what it means, how it is read, and production's value in the sample. The only reader of the process environment. */
+import * as z from "zod";
+import { type CloudEnvironment, cloudEnvironmentSchema, cloudEnvironments } from "./environment.ts";
+import { ControlPlaneError } from "./errors.ts";
+
+/** ISO 8601 durations of days, hours, minutes and seconds, such as `PT30S` or `P7D`; read as seconds. */
+const seconds = z.iso.duration().transform((text, context) => {
+  const match = /^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?$/.exec(text);
+  if (!match) {
+    context.addIssue({ code: "custom", message: "must be a duration of days, hours, minutes and seconds, such as PT30S" });
+    return z.NEVER;
+  }
+  const [days = 0, hours = 0, minutes = 0, rest = 0] = match.slice(1).map((part) => Number(part ?? 0));
+  return ((days * 24 + hours) * 60 + minutes) * 60 + rest;
+});
+
+const whole = z.string().regex(/^\d+$/, "must be a whole number").transform(Number);
+
+const environment = z.string().transform((text, context): CloudEnvironment => {
+  const builtIn = cloudEnvironments[text];
+  if (builtIn) return builtIn;
+  try {
+    return cloudEnvironmentSchema.parse(JSON.parse(text));
+  } catch (error) {
+    context.addIssue({
+      code: "custom",
+      message: `must be ${Object.keys(cloudEnvironments).join(", ")} or a cloud environment as JSON (${error instanceof Error ? error.message : error})`,
+    });
+    return z.NEVER;
+  }
+});
+
+interface Setting<Value> {
+  sentence: string;
+  schema: z.ZodType<Value, string>;
+  /** What `local.settings.sample.json` shows: production's value, or a placeholder. */
+  sample: string;
+}
+
+const setting = <Value>(sentence: string, schema: z.ZodType<Value, string>, sample: string): Setting<Value> => ({ sentence, schema, sample });
+
+export const settings = {
+  CLOUD_ENVIRONMENT: setting("Where the clouds are: AzureCloud, AzureUSGovernment, AzureChinaCloud, or an environment as JSON.", environment, "AzureCloud"),
+  APPLICATION_ID: setting("Client id of Gatehouse's multi-tenant application; the audience of the API's tokens.", z.uuid(), "00000000-0000-4000-8000-000000000001"),
+  HOME_TENANT_ID: setting("Entra tenant of that application; operators sign in there.", z.uuid(), "00000000-0000-4000-8000-000000000002"),
+  MANAGED_IDENTITY_CLIENT_ID: setting("Client id of the function app's user-assigned managed identity, the application's federated credential.", z.uuid(), "00000000-0000-4000-8000-000000000003"),
+  STATE_STORAGE: setting("Where state is kept: a storage account's name (reached with the managed identity) or a connection string.", z.string().min(3), "UseDevelopmentStorage=true"),
+  PLATFORM_VAULT_URL: setting("Key Vault of Gatehouse itself; its signing key lives there.", z.url(), "https://gatehouse.vault.azure.net"),
+  PUBLIC_URL: setting("Base URL that partners and admins' browsers reach this app at.", z.url().transform((url) => url.replace(/\/$/, "")), "https://gatehouse.example"),
+  CONSENT_CHECK_INTERVAL: setting("How often a missing admin consent or Azure access is looked for.", seconds, "PT5M"),
+  CONSENT_EXPIRY: setting("How long an onboarding waits for an admin before it gives up.", seconds, "P14D"),
+  PROBE_INTERVAL: setting("How often a probe mail is sent and looked for while Exchange Online's rules propagate.", seconds, "PT30S"),
+  PROBE_DEADLINE: setting("How long a probe mail may take to come back through the gateway, propagation included.", seconds, "PT90M"),
+  RETRY_FIRST_WAIT: setting("Wait before a failed step's second try; it doubles with each try.", seconds, "PT5S"),
+  RETRY_LONGEST_WAIT: setting("The longest wait between two tries of a step.", seconds, "PT2M"),
+  RETRY_TRIES: setting("Tries of a step in all, the first one included.", whole, "12"),
+  OPERATION_DEADLINE: setting("How long one piece of the cloud's own long-running work may take.", seconds, "PT1H"),
+  LOG_LEVEL: setting("Least level that is logged: debug, information, warning or error.", z.enum(["debug", "information", "warning", "error"]), "information"),
+} as const satisfies Record<string, Setting<unknown>>;
+
+export type Config = { readonly [Name in keyof typeof settings]: z.output<(typeof settings)[Name]["schema"]> };
+
+/** Reads all settings and reports every wrong one at once. Secrets are no settings: they live in Key Vault. */
+export function readConfig(from: Record<string, string | undefined> = process.env): Config {
+  const problems: string[] = [];
+  const entries = Object.entries(settings).map(([name, { schema, sentence }]) => {
+    const value = from[name];
+    const parsed = schema.safeParse(value ?? "");
+    if (parsed.success) return [name, parsed.data];
+    const why = value === undefined ? "is missing" : parsed.error.issues.map((issue) => issue.message).join("; ");
+    problems.push(`${name} ${why}. ${sentence}`);
+    return [name, undefined];
+  });
+  if (problems.length > 0) throw new ControlPlaneError("SettingsInvalid", `settings are wrong:\n  ${problems.join("\n  ")}`);
+  return Object.fromEntries(entries) as Config;
+}

@@ -1,0 +1,46 @@
+/** Sub-orchestrations: one after another, or several at once as branches that never throw into the fan-in. */
+import { type Failure, errorOf, failureFrom } from "./steps.ts";
+import type { OrchestrationContext, Orchestrator, Routine } from "./routine.ts";
+
+/** What a branch gives to its parent: its output, or why it ended. A throwing child would end `Task.all` before its siblings ended. */
+export type Outcome<Output> = { value: Output } | { failure: Failure };
+
+type Branch<Input, Output> = Orchestrator<Input, Outcome<Output>>;
+
+/** Turns a routine into a branch: its failures become values. The result keeps the routine's name and is what gets registered. */
+export function branch<Input, Output>(name: string, routine: Orchestrator<Input, Output>): Branch<Input, Output> {
+  const run: Branch<Input, Output> = function* (context, input) {
+    try {
+      return { value: yield* routine(context, input) };
+    } catch (error) {
+      return { failure: failureFrom(error) };
+    }
+  };
+  Object.defineProperty(run, "name", { value: name });
+  return run;
+}
+
+/** Runs one child to its end; its instance id is `{parent}-{suffix}`, so a replayed or repeated parent finds the same child. */
+export function* child<Input, Output>(context: OrchestrationContext, run: Branch<Input, Output>, input: Input, suffix: string): Routine<Output> {
+  return unwrap((yield context.df.callSubOrchestrator(run.name, input, `${context.df.instanceId}-${suffix}`)) as Outcome<Output>);
+}
+
+type Start<Input, Output> = { run: Branch<Input, Output>; input: Input; suffix: string };
+export const start = <Input, Output>(run: Branch<Input, Output>, input: Input, suffix: string): Start<Input, Output> => ({ run, input, suffix });
+
+/** Runs branches at the same time, waits for all of them, gives their outputs in order; the first failure in that order is thrown. */
+export function* together<Outputs extends unknown[]>(
+  context: OrchestrationContext,
+  ...branches: { [Index in keyof Outputs]: Start<never, Outputs[Index]> }
+): Routine<Outputs> {
+  const tasks = (branches as Start<unknown, unknown>[]).map(({ run, input, suffix }) =>
+    context.df.callSubOrchestrator(run.name, input, `${context.df.instanceId}-${suffix}`),
+  );
+  const outcomes = (yield context.df.Task.all(tasks)) as Outcome<unknown>[];
+  return outcomes.map(unwrap) as Outputs;
+}
+
+const unwrap = <Output>(outcome: Outcome<Output>): Output => {
+  if ("failure" in outcome) throw errorOf(outcome.failure);
+  return outcome.value;
+};

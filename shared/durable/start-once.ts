@@ -1,0 +1,25 @@
+/** Starts an orchestration unless one with that id is under way or has ended; asking twice starts one. */
+import type { DurableClient } from "durable-functions";
+import type { Orchestrator } from "./routine.ts";
+
+export async function startOnce<Input>(
+  client: DurableClient,
+  orchestrator: Orchestrator<Input, unknown>,
+  instanceId: string,
+  input: Input,
+): Promise<void> {
+  if (await exists(client, instanceId)) return;
+  try {
+    await client.startNew(orchestrator.name, { instanceId, input });
+  } catch (error) {
+    if (!(await exists(client, instanceId))) throw error; // somebody else started it between the two calls
+  }
+}
+
+async function exists(client: DurableClient, instanceId: string): Promise<boolean> {
+  const status = await client.getStatus(instanceId).catch((error: unknown) => {
+    if (error instanceof Error && error.message.includes("404")) return undefined; // durable-functions 3 throws for an unknown instance
+    throw error;
+  });
+  return status !== undefined;
+}
