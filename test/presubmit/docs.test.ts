@@ -1,0 +1,97 @@
+/** What is written stays true: links lead somewhere, error codes are documented, and the project speaks of itself only. */
+import { existsSync, statSync } from "node:fs";
+import path from "node:path";
+import { expect, test } from "vitest";
+import { errorCodes } from "../../shared/api/error-codes.ts";
+import { filesIn, read, root } from "./sources.ts";
+
+const documents = (): string[] => filesIn(".").filter((file) => file.endsWith(".md"));
+const withoutCode = (markdown: string): string => markdown.replaceAll(/^```[\s\S]*?^```/gm, "").replaceAll(/`[^`\n]*`/g, "");
+
+/** GitHub's rule: lower case, punctuation goes, spaces become dashes. */
+const anchorsOf = (file: string): string[] =>
+  [
+    ...read(file)
+      .replaceAll(/^```[\s\S]*?^```/gm, "")
+      .matchAll(/^#{1,6} (.+)$/gm),
+  ].map(([, title = ""]) =>
+    title
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, "")
+      .replaceAll(" ", "-"),
+  );
+
+test("every link in a document leads to a file, and every anchor to a heading", () => {
+  const broken = documents().flatMap((document) =>
+    [...withoutCode(read(document)).matchAll(/\]\(([^)\s]+)\)/g)]
+      .map(([, target = ""]) => target)
+      .filter((target) => !/^(https?|mailto):/.test(target))
+      .filter((target) => {
+        const [file = "", anchor] = target.split("#");
+        const linked = file === "" ? document : path.posix.join(path.posix.dirname(document), file);
+        if (!existsSync(path.join(root, linked))) return true;
+        return anchor !== undefined && linked.endsWith(".md") && !anchorsOf(linked).includes(anchor);
+      })
+      .map((target) => `${document} → ${target}`),
+  );
+  expect(broken).toEqual([]);
+});
+
+test("docs/error-codes.md has every code of the catalogue, with its status, and no other", () => {
+  const rows = [...read("docs/error-codes.md").matchAll(/^\| `([A-Za-z]+)` \| (\d{3}) \|/gm)].map(
+    ([, code, status]) => `${code} ${status}`,
+  );
+  expect(rows.toSorted()).toEqual(
+    Object.entries(errorCodes)
+      .map(([code, { status }]) => `${code} ${status}`)
+      .toSorted(),
+  );
+});
+
+test("every decision is in the index, numbered without a gap", () => {
+  const pages = filesIn("infra/decisions").filter((file) => /\/\d{4}-[a-z0-9-]+\.md$/.test(file));
+  const index = read("infra/decisions/README.md");
+  expect(pages.map((file) => Number(path.basename(file).slice(0, 4)))).toEqual(pages.map((_, position) => position + 1));
+  expect(pages.filter((file) => !index.includes(`(${path.basename(file)})`))).toEqual([]);
+});
+
+test("every decision has its four parts", () => {
+  const pages = filesIn("infra/decisions").filter((file) => /\/\d{4}-/.test(file));
+  const parts = (file: string): string[] => [...read(file).matchAll(/^## (.+)$/gm)].map(([, title = ""]) => title);
+  expect(pages.filter((file) => parts(file).join() !== "Context,Decision,Status,Consequences")).toEqual([]);
+});
+
+/** Written in pieces, so that this file isn't an offender itself. */
+const FOREIGN = [
+  ["/wo", "rk/"],
+  ["helper ", "session"],
+  ["npm", "js.org"],
+  ["registry", ".npm"],
+  ["clau", "de"],
+  ["anth", "ropic"],
+  ["TO", "DO"],
+  ["FIX", "ME"],
+].map((pieces) => pieces.join(""));
+
+test("the project speaks only of itself, and leaves nothing to do", () => {
+  const textual = filesIn(".").filter(
+    (file) => statSync(path.join(root, file)).size < 1_000_000 && !/\.(png|jpg|ico|pfx)$/.test(file),
+  );
+  const found = textual.flatMap((file) => {
+    const text = read(file);
+    return FOREIGN.filter((word) => new RegExp(`(?<![a-z])${word}`, "i").test(text)).map((word) => `${file}: ${word}`);
+  });
+  expect(found).toEqual([]);
+});
+
+test("examples use documentation addresses only", () => {
+  const examples = ["examples", "docs", "functions", "shared", "infra", "test"]
+    .flatMap(filesIn)
+    .filter((file) => /\.(md|json)$/.test(file));
+  const real = examples.flatMap((file) =>
+    [...read(file).matchAll(/\b(?:contoso|fabrikam|northwind)\.(?!example\b|onmicrosoft\b)[a-z]+\b/g)].map(
+      ([name]) => `${file}: ${name}`,
+    ),
+  );
+  expect(real).toEqual([]);
+});
