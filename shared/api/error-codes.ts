@@ -1,0 +1,140 @@
+/** The closed catalogue of the error codes that the API answers with: docs/error-codes.md is this table in words. */
+import { ControlPlaneError, type ControlPlaneErrorOptions } from "../errors.ts";
+
+interface CatalogueEntry {
+  status: number;
+  meaning: string;
+  remedy: string;
+  /** The same request may succeed later without any change. */
+  transient?: boolean;
+}
+
+export const errorCodes = {
+  MissingApiVersionParameter: {
+    status: 400,
+    meaning: "The query parameter api-version is missing.",
+    remedy: "Add api-version with one of the versions that the message lists.",
+  },
+  UnsupportedApiVersionValue: {
+    status: 400,
+    meaning: "This API version does not exist here.",
+    remedy: "Use one of the versions that the message lists.",
+  },
+  InvalidRequest: {
+    status: 400,
+    meaning: "A path segment, query parameter, header or the body is not as the API reference says.",
+    remedy: "Correct each field that details names; target is its path.",
+  },
+  OperationIdReused: {
+    status: 400,
+    meaning: "The Operation-Id belongs to an operation that was asked for with another request.",
+    remedy: "Send a new Operation-Id, or the same request as before.",
+  },
+  TokenInvalid: {
+    status: 401,
+    meaning: "The bearer token is missing, expired, for another audience, or not one of Entra's.",
+    remedy: "Ask Entra for a new token with the scope {applicationId}/.default and send it as Authorization: Bearer.",
+  },
+  PartnerUnknown: {
+    status: 403,
+    meaning: "The token is genuine, but no partner is registered with its tenant and client.",
+    remedy: "Have an operator register the pair in the message: PUT /api/partners/{partnerId}.",
+  },
+  RoleRequired: {
+    status: 403,
+    meaning: "The caller's role does not allow this call.",
+    remedy: "Call with the role that the message names; app roles are assigned in Entra.",
+  },
+  ConsentRequired: {
+    status: 403,
+    meaning: "The customer's administrator has not consented to our application yet.",
+    remedy: "Send the link of GET /api/tenants/{tenantId}/consent to the customer's administrator.",
+  },
+  PartnerNotFound: {
+    status: 404,
+    meaning: "There is no such partner.",
+    remedy: "Check the id; GET /api/partners lists those that exist.",
+  },
+  TenantNotFound: {
+    status: 404,
+    meaning: "There is no such tenant among those of the caller.",
+    remedy: "Check the id; GET /api/tenants lists those that exist.",
+  },
+  OperationNotFound: {
+    status: 404,
+    meaning: "There is no such operation among those of the caller.",
+    remedy: "Check the id; GET /api/operations lists those that exist.",
+  },
+  ChangedMeanwhile: {
+    status: 409,
+    meaning: "Somebody else changed the same thing at the same time, several times over.",
+    remedy: "Send the request again.",
+    transient: true,
+  },
+  OperationInProgress: {
+    status: 409,
+    meaning: "Another operation is under way on this tenant.",
+    remedy: "Wait for the operation that the message names.",
+  },
+  PartnerClientInUse: {
+    status: 409,
+    meaning: "Another partner is registered with this tenant and client.",
+    remedy: "Give each partner an application of its own.",
+  },
+  PlanBlocked: {
+    status: 409,
+    meaning: "The plan has findings that have to be resolved first.",
+    remedy: "Do what the remedies of the findings in details say, then plan again.",
+  },
+  PlanChanged: {
+    status: 409,
+    meaning: "The world has changed since the plan with this hash was made.",
+    remedy: "Plan again, look at it, and send its hash.",
+  },
+  TenantInUse: {
+    status: 409,
+    meaning: "The tenant is past registration, so its spec can neither be changed nor deleted this way.",
+    remedy: "Send the spec that it has, or register another tenant.",
+  },
+  PreconditionFailed: {
+    status: 412,
+    meaning: "If-Match or If-None-Match does not hold for the current version.",
+    remedy: "Read the resource again, decide, and send its new ETag.",
+  },
+  PayloadTooLarge: {
+    status: 413,
+    meaning: "The request's body is larger than 256 kB.",
+    remedy: "Send less.",
+  },
+  RecordTooLarge: {
+    status: 413,
+    meaning: "What is to be stored is larger than a record may be.",
+    remedy: "Send less; a record holds a little under 1 MiB.",
+  },
+  UnsupportedMediaType: {
+    status: 415,
+    meaning: "The body is not application/json.",
+    remedy: "Send JSON with Content-Type: application/json.",
+  },
+  InternalServerError: {
+    status: 500,
+    meaning: "Something went wrong on our side; our log has the details under the request id.",
+    remedy: "Try again; if it stays, give us the x-ms-request-id.",
+  },
+  ServiceUnavailable: {
+    status: 503,
+    meaning: "Something that this call depends on does not answer at the moment.",
+    remedy: "Try again after the seconds in Retry-After.",
+    transient: true,
+  },
+} as const satisfies Record<string, CatalogueEntry>;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+/** An error of the catalogue, with its status: `throw refusal("TenantNotFound", "tenant contoso is not registered")`. */
+export function refusal(code: ErrorCode, message: string, options: ControlPlaneErrorOptions = {}): ControlPlaneError {
+  const entry: CatalogueEntry = errorCodes[code];
+  return new ControlPlaneError(code, message, entry.status, entry.transient ?? false, options);
+}
+
+export const catalogued = (code: string): code is ErrorCode => Object.hasOwn(errorCodes, code);

@@ -1,0 +1,60 @@
+/** An operation in the API: the status monitor of work that takes its time, with the graph of its steps. */
+import * as z from "zod";
+import { tenantIdSchema } from "../tenants/spec.ts";
+import { errorDetailSchema } from "./error.ts";
+
+/** Letters, digits and dashes: the id is part of row keys and of orchestration ids. */
+export const operationIdSchema = z
+  .string()
+  .regex(/^[A-Za-z0-9-]{8,64}$/, "must be 8 to 64 letters, digits and dashes, such as a UUID");
+
+export const operationStatuses = ["NotStarted", "Running", "Succeeded", "Failed", "Canceled"] as const;
+export const operationKinds = ["onboarding"] as const;
+export const stepStatuses = ["Pending", "Running", "Succeeded", "Failed", "Skipped"] as const;
+export const branches = ["access", "root", "gateway", "directory", "mailFlow", "proof"] as const;
+
+export const waitingForSchema = z.object({
+  kind: z.enum(["consent", "azureAccess", "propagation", "cloud"]),
+  url: z.url().optional().describe("What a person has to open."),
+  message: z.string(),
+  since: z.iso.datetime(),
+});
+
+export const stepSchema = z.object({
+  name: z.string(),
+  title: z.string(),
+  branch: z.enum(branches),
+  status: z.enum(stepStatuses),
+  tries: z.int().min(0),
+  startedAt: z.iso.datetime().optional(),
+  endedAt: z.iso.datetime().optional(),
+  change: z.enum(["created", "updated", "unchanged"]).optional(),
+  error: errorDetailSchema.optional(),
+});
+
+export const operationSummarySchema = z.object({
+  id: operationIdSchema,
+  kind: z.enum(operationKinds),
+  tenantId: tenantIdSchema,
+  status: z.enum(operationStatuses),
+  percentComplete: z.int().min(0).max(100),
+  attempt: z.int().min(1),
+  createdAt: z.iso.datetime(),
+  lastUpdatedAt: z.iso.datetime(),
+  waitingFor: waitingForSchema.optional(),
+  error: errorDetailSchema.optional(),
+});
+
+export const operationSchema = operationSummarySchema.extend({
+  steps: z.array(stepSchema),
+  result: z.record(z.string(), z.json()).optional(),
+});
+
+export type OperationStatus = (typeof operationStatuses)[number];
+export type OperationKind = (typeof operationKinds)[number];
+export type StepStatus = (typeof stepStatuses)[number];
+export type Branch = (typeof branches)[number];
+export type WaitingFor = z.output<typeof waitingForSchema>;
+export type Step = z.output<typeof stepSchema>;
+export type OperationSummary = z.output<typeof operationSummarySchema>;
+export type Operation = z.output<typeof operationSchema>;

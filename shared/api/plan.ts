@@ -1,0 +1,35 @@
+/** A plan in the API: what an operation would do, resource by resource, found out by reading only. */
+import * as z from "zod";
+import { tenantIdSchema } from "../tenants/spec.ts";
+
+export const plannedActions = ["create", "update", "none", "blocked", "unknown"] as const;
+
+export const plannedResourceSchema = z.object({
+  kind: z.string(),
+  name: z.string(),
+  action: z.enum(plannedActions),
+  changes: z.array(z.object({ path: z.string(), from: z.json().optional(), to: z.json().optional() })),
+  reason: z.string().optional().describe("Why it is blocked or unknown."),
+});
+
+export const findingSchema = z.object({
+  code: z.string(),
+  severity: z.enum(["error", "warning", "information"]),
+  message: z.string(),
+  remedy: z.string(),
+});
+
+export const planSchema = z.object({
+  tenantId: tenantIdSchema,
+  hash: z.string().describe("Stands for this plan; send it along to have exactly this done."),
+  resources: z.array(plannedResourceSchema),
+  findings: z.array(findingSchema),
+});
+
+export const onboardInputSchema = z.strictObject({
+  planHash: z.string().max(128).optional().describe("Refused with PlanChanged when the world has changed since that plan."),
+});
+
+export type PlannedResource = z.output<typeof plannedResourceSchema>;
+export type Finding = z.output<typeof findingSchema>;
+export type Plan = z.output<typeof planSchema>;

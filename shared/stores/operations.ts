@@ -1,0 +1,347 @@
+/**
+ * Table `ops`: partition = partner, so that an id alone finds an operation among the caller's and nobody else's.
+ * Rows: `<operationId>_h` header · `<operationId>_s<nn>` one a step · `n_<newest first>_<operationId>` summary for the list.
+ * Each change is one transaction over the header's ETag; reading an operation is one range. Before-images are blobs in `before-images`.
+ */
+import { createHash } from "node:crypto";
+import type { Clock } from "../clock.ts";
+import { ControlPlaneError, type ErrorDetail } from "../errors.ts";
+import { refusal } from "../api/error-codes.ts";
+import type { Branch, OperationKind, OperationStatus, Step, StepStatus, WaitingFor } from "../api/operation.ts";
+import { all, rowsBeginning, where } from "./filter.ts";
+import type { Storage } from "./storage.ts";
+import {
+  type Action,
+  createTable,
+  newestFirst,
+  type Page,
+  packed,
+  type Row,
+  type StoredRow,
+  unpacked,
+  untilUncontested,
+  type Versioned,
+} from "./table.ts";
+
+/** Where a before-image is, and what it must hash to. */
+export interface BeforeImage {
+  /** Name of the blob in the container `before-images`. */
+  blob: string;
+  /** SHA-256 of its content, hexadecimal. */
+  hash: string;
+}
+
+export type StepRecord = Step & { beforeImage?: BeforeImage };
+
+/** An operation without its steps. */
+export interface OperationHeader {
+  partnerId: string;
+  tenantId: string;
+  id: string;
+  kind: OperationKind;
+  /** Stands for the request that asked for it: the same id with another hash is refused. */
+  requestHash: string;
+  status: OperationStatus;
+  percentComplete: number;
+  /** Counts the orchestrations that carried it out, from 1. */
+  attempt: number;
+  waitingFor?: WaitingFor;
+  error?: ErrorDetail;
+  result?: Record<string, unknown>;
+  createdAt: string;
+  lastUpdatedAt: string;
+}
+
+export type OperationRecord = OperationHeader & { steps: StepRecord[] };
+
+export interface NewOperation {
+  partnerId: string;
+  tenantId: string;
+  id: string;
+  kind: OperationKind;
+  requestHash: string;
+  /** In the order in which they are shown. */
+  steps: { name: string; title: string; branch: Branch }[];
+}
+
+/** What became of a step. Times and tries follow from the status: Running begins a try, the others end it. */
+export interface StepChange {
+  status: StepStatus;
+  change?: Step["change"];
+  error?: ErrorDetail;
+}
+
+export interface OperationChange {
+  status?: OperationStatus;
+  attempt?: number;
+  /** `null` when nothing is waited for any more. */
+  waitingFor?: Omit<WaitingFor, "since"> | null;
+  error?: ErrorDetail | null;
+  result?: Record<string, unknown>;
+}
+
+export interface OperationFilter {
+  tenantId?: string | undefined;
+  status?: OperationStatus | undefined;
+}
+
+export interface OperationStore {
+  /** Idempotent by id: a second call gives what is there, `created` false. Throws OperationIdReused when the request differs. */
+  create(operation: NewOperation): Promise<{ operation: Versioned<OperationRecord>; created: boolean }>;
+  /** Throws OperationNotFound. */
+  get(partnerId: string, operationId: string): Promise<Versioned<OperationRecord>>;
+  find(partnerId: string, operationId: string): Promise<Versioned<OperationRecord> | undefined>;
+  /** Safe to repeat: what says the same again changes nothing, except that `Running` counts a try. Throws StepUnknown. */
+  recordStep(partnerId: string, operationId: string, step: string, change: StepChange): Promise<Versioned<OperationRecord>>;
+  recordProgress(partnerId: string, operationId: string, change: OperationChange): Promise<Versioned<OperationRecord>>;
+  /** Keeps the first image that a step gives, which is the state before the operation; secrets must not be in it. */
+  recordBeforeImage(partnerId: string, operationId: string, step: string, image: unknown): Promise<BeforeImage>;
+  readBeforeImage(image: BeforeImage): Promise<unknown>;
+  /** Newest first. */
+  list(partnerId: string, filter: OperationFilter, pageSize: number, after?: string): Promise<Page<OperationHeader>>;
+}
+
+export function createOperationStore(storage: Storage, clock: Clock): OperationStore {
+  const table = createTable(storage, "ops");
+  const now = () => new Date(clock.now()).toISOString();
+
+  async function find(partnerId: string, operationId: string): Promise<Versioned<OperationRecord> | undefined> {
+    const rows = await table.all(rowsBeginning(partnerId, `${operationId}_`));
+    const header = rows.find(({ rowKey }) => rowKey.endsWith("_h"));
+    if (!header) return undefined;
+    const steps = rows.filter((row) => row !== header).map(stepOf);
+    return { ...headerOf(header), steps, etag: header.etag };
+  }
+
+  async function get(partnerId: string, operationId: string): Promise<Versioned<OperationRecord>> {
+    const found = await find(partnerId, operationId);
+    if (!found) throw refusal("OperationNotFound", `there is no operation ${operationId}`);
+    return found;
+  }
+
+  /** `decide` gives the next state of the whole; the rows that differ are written in one transaction. */
+  async function change(
+    partnerId: string,
+    operationId: string,
+    decide: (operation: OperationRecord, at: string) => OperationRecord | undefined,
+  ): Promise<Versioned<OperationRecord>> {
+    return untilUncontested(`operation ${operationId}`, async () => {
+      const known = await get(partnerId, operationId);
+      const decided = decide(known, now());
+      if (decided === undefined) return known;
+      const next = { ...decided, percentComplete: percentOf(decided), lastUpdatedAt: now() };
+      const steps = next.steps.flatMap((step, index): Action[] =>
+        step === known.steps[index] ? [] : [{ upsert: stepRow(next, step, index) }],
+      );
+      const written = await table.transact([
+        { replace: headerRow(next), etag: known.etag },
+        { upsert: summaryRow(next) },
+        ...steps,
+      ]);
+      return written.outcome === "done" ? { ...next, etag: written.etag } : undefined;
+    });
+  }
+
+  const changeStep = (
+    partnerId: string,
+    operationId: string,
+    name: string,
+    decide: (step: StepRecord, at: string) => StepRecord,
+  ) =>
+    change(partnerId, operationId, (operation, at) => {
+      const index = operation.steps.findIndex((step) => step.name === name);
+      const step = operation.steps[index];
+      if (!step) throw new ControlPlaneError("StepUnknown", `operation ${operationId} has no step ${name}`);
+      const next = decide(step, at);
+      return JSON.stringify(next) === JSON.stringify(step)
+        ? undefined
+        : { ...operation, steps: operation.steps.with(index, next) };
+    });
+
+  return {
+    find,
+    get,
+    create: async ({ steps, ...wanted }) =>
+      untilUncontested(`operation ${wanted.id}`, async () => {
+        const known = await find(wanted.partnerId, wanted.id);
+        if (known) {
+          const sameRequest =
+            known.requestHash === wanted.requestHash && known.kind === wanted.kind && known.tenantId === wanted.tenantId;
+          if (!sameRequest)
+            throw refusal("OperationIdReused", `operation ${wanted.id} was asked for with another request`, {
+              target: "Operation-Id",
+            });
+          return { operation: known, created: false };
+        }
+        const at = now();
+        const operation: OperationRecord = {
+          ...wanted,
+          status: "NotStarted",
+          percentComplete: 0,
+          attempt: 1,
+          createdAt: at,
+          lastUpdatedAt: at,
+          steps: steps.map(({ name, title, branch }) => ({ name, title, branch, status: "Pending", tries: 0 })),
+        };
+        const rows = [
+          headerRow(operation),
+          summaryRow(operation),
+          ...operation.steps.map((step, index) => stepRow(operation, step, index)),
+        ];
+        const written = await table.transact(rows.map((row) => ({ create: row })));
+        return written.outcome === "done" ? { operation: { ...operation, etag: written.etag }, created: true } : undefined;
+      }),
+    recordStep: (partnerId, operationId, name, { status, change: changed, error }) =>
+      changeStep(partnerId, operationId, name, (step, at) => {
+        const { error: _error, endedAt, ...rest } = step;
+        const ended = status === "Succeeded" || status === "Failed" || status === "Skipped";
+        return {
+          ...rest,
+          status,
+          ...(status === "Running" ? { tries: step.tries + 1, startedAt: step.startedAt ?? at } : {}),
+          ...(ended ? { endedAt: step.status === status && endedAt !== undefined ? endedAt : at } : {}),
+          ...(changed === undefined ? {} : { change: changed }),
+          ...(error === undefined ? {} : { error }),
+        };
+      }),
+    recordProgress: (partnerId, operationId, { status, attempt, waitingFor, error, result }) =>
+      change(partnerId, operationId, (operation, at) => {
+        const { waitingFor: waited, error: failed, ...rest } = operation;
+        const next: OperationRecord = {
+          ...rest,
+          ...(status === undefined ? {} : { status }),
+          ...(attempt === undefined ? {} : { attempt }),
+          ...(result === undefined ? {} : { result }),
+          ...optional(
+            "waitingFor",
+            waitingFor === undefined
+              ? waited
+              : waitingFor && { ...waitingFor, since: sameWait(waited, waitingFor) ? waited.since : at },
+          ),
+          ...optional("error", error === undefined ? failed : error),
+        };
+        return JSON.stringify(headerRow(next)) === JSON.stringify(headerRow(operation)) ? undefined : next;
+      }),
+    recordBeforeImage: async (partnerId, operationId, name, image) => {
+      const { steps } = await get(partnerId, operationId);
+      const known = steps.find((step) => step.name === name)?.beforeImage;
+      if (known) return known;
+      const blob = `${partnerId}/${operationId}/${encodeURIComponent(name)}.json`;
+      const content = await writeOnce(blob, JSON.stringify(image ?? null));
+      const beforeImage = { blob, hash: hashOf(content) };
+      await changeStep(partnerId, operationId, name, (step) => ({ ...step, beforeImage: step.beforeImage ?? beforeImage }));
+      return beforeImage;
+    },
+    readBeforeImage: async ({ blob, hash }) => {
+      const content = (await (await storage.container("before-images")).getBlobClient(blob).downloadToBuffer()).toString();
+      if (hashOf(content) !== hash)
+        throw new ControlPlaneError("BeforeImageDamaged", `the before-image ${blob} is not what was recorded`);
+      return JSON.parse(content) as unknown;
+    },
+    list: async (partnerId, { tenantId, status }, pageSize, after) => {
+      const filters = [
+        rowsBeginning(partnerId, "n_"),
+        ...(tenantId === undefined ? [] : [where("tenantId", "eq", tenantId)]),
+        ...(status === undefined ? [] : [where("status", "eq", status)]),
+      ];
+      const { items, ...rest } = await table.page(all(...filters), pageSize, after);
+      return { items: items.map(headerOf), ...rest };
+    },
+  };
+
+  /** The content that the blob has afterwards: ours, or the one that was there first. */
+  async function writeOnce(name: string, content: string): Promise<string> {
+    const blob = (await storage.container("before-images")).getBlockBlobClient(name);
+    try {
+      await blob.upload(content, Buffer.byteLength(content), {
+        conditions: { ifNoneMatch: "*" },
+        blobHTTPHeaders: { blobContentType: "application/json" },
+      });
+      return content;
+    } catch (error) {
+      if (!(error instanceof Error && "statusCode" in error && (error.statusCode === 409 || error.statusCode === 412)))
+        throw error;
+      return (await blob.downloadToBuffer()).toString();
+    }
+  }
+}
+
+const hashOf = (content: string): string => createHash("sha256").update(content).digest("hex");
+
+const optional = <Name extends string, Value>(name: Name, value: Value | null | undefined): Partial<Record<Name, Value>> =>
+  value === null || value === undefined ? {} : ({ [name]: value } as Record<Name, Value>);
+
+const sameWait = (before: WaitingFor | undefined, now: Omit<WaitingFor, "since">): before is WaitingFor =>
+  before !== undefined && before.kind === now.kind && before.url === now.url && before.message === now.message;
+
+function percentOf({ status, steps }: OperationRecord): number {
+  if (status === "Succeeded") return 100;
+  if (steps.length === 0) return 0;
+  const finished = steps.filter((step) => step.status === "Succeeded" || step.status === "Skipped").length;
+  return Math.min(99, Math.floor((100 * finished) / steps.length));
+}
+
+const properties = ({
+  id,
+  tenantId,
+  kind,
+  requestHash,
+  status,
+  percentComplete,
+  attempt,
+  waitingFor,
+  error,
+  createdAt,
+  lastUpdatedAt,
+}: OperationHeader) => ({
+  operationId: id,
+  tenantId,
+  kind,
+  requestHash,
+  status,
+  percentComplete,
+  attempt,
+  createdAt,
+  lastUpdatedAt,
+  ...packed("waitingFor", waitingFor),
+  ...packed("error", error),
+});
+
+const headerRow = (operation: OperationHeader): Row => ({
+  partitionKey: operation.partnerId,
+  rowKey: `${operation.id}_h`,
+  ...properties(operation),
+  ...packed("result", operation.result),
+});
+
+const summaryRow = (operation: OperationHeader): Row => ({
+  partitionKey: operation.partnerId,
+  rowKey: `n_${newestFirst(Date.parse(operation.createdAt))}_${operation.id}`,
+  ...properties(operation),
+});
+
+const stepRow = ({ partnerId, id }: OperationHeader, step: StepRecord, index: number): Row => ({
+  partitionKey: partnerId,
+  rowKey: `${id}_s${String(index).padStart(2, "0")}`,
+  ...packed("step", step),
+});
+
+const stepOf = (row: StoredRow): StepRecord => unpacked<StepRecord>(row, "step") as StepRecord;
+
+function headerOf(row: StoredRow): OperationHeader {
+  return {
+    partnerId: row.partitionKey,
+    tenantId: String(row.tenantId),
+    id: String(row.operationId),
+    kind: row.kind as OperationKind,
+    requestHash: String(row.requestHash),
+    status: row.status as OperationStatus,
+    percentComplete: Number(row.percentComplete),
+    attempt: Number(row.attempt),
+    ...optional("waitingFor", unpacked<WaitingFor>(row, "waitingFor")),
+    ...optional("error", unpacked<ErrorDetail>(row, "error")),
+    ...optional("result", unpacked<Record<string, unknown>>(row, "result")),
+    createdAt: String(row.createdAt),
+    lastUpdatedAt: String(row.lastUpdatedAt),
+  };
+}

@@ -1,0 +1,40 @@
+/** All stores on one storage account. */
+import type { TokenCredential } from "@azure/identity";
+import { type Clock, systemClock } from "../clock.ts";
+import { createOperationStore, type OperationStore } from "./operations.ts";
+import { createPartnerStore, type PartnerStore } from "./partners.ts";
+import { createStorage, type StorageSettings } from "./storage.ts";
+import { createTable } from "./table.ts";
+import { createTenantStore, type TenantStore } from "./tenants.ts";
+import { createUsedStateStore, type UsedStateStore } from "./used-states.ts";
+
+export interface Stores {
+  partners: PartnerStore;
+  tenants: TenantStore;
+  operations: OperationStore;
+  usedStates: UsedStateStore;
+  /** Throws when tables or blobs don't answer. */
+  check(): Promise<void>;
+}
+
+export interface StoresOptions {
+  storage: StorageSettings;
+  /** Used where `storage` names an account; a connection string brings its own. */
+  credential: TokenCredential;
+  clock?: Clock;
+}
+
+export function createStores({ storage: settings, credential, clock = systemClock }: StoresOptions): Stores {
+  const storage = createStorage(settings, credential);
+  const probe = createTable(storage, "partners");
+  return {
+    partners: createPartnerStore(storage, clock),
+    tenants: createTenantStore(storage, clock),
+    operations: createOperationStore(storage, clock),
+    usedStates: createUsedStateStore(storage),
+    check: async () => {
+      const blobs = await storage.container("before-images");
+      await Promise.all([probe.get({ partitionKey: "partners", rowKey: "check" }), blobs.getProperties()]);
+    },
+  };
+}
