@@ -114,8 +114,8 @@ function entraKeys(authorityHost: string): {
     },
     // Entra marks a key with its issuer where that isn't every tenant: `{tenantid}` stands for any.
     mayIssue: (kid, tid, issuer) => {
-      const key: { issuer?: unknown } | undefined = remote.jwks()?.keys.find((key) => key.kid === kid);
-      const marked = key?.issuer;
+      const key = remote.jwks()?.keys.find((key) => key.kid === kid);
+      const marked: unknown = key && "issuer" in key ? key.issuer : undefined;
       return typeof marked !== "string" || marked.replace("{tenantid}", tid) === issuer;
     },
   };

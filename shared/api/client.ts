@@ -67,7 +67,8 @@ export function createClient({ baseUrl, token }: ClientOptions): ApiClient {
     const url = new URL(baseUrl + route.path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(String(input[name]))));
     if (route.versioned !== false) url.searchParams.set("api-version", apiVersion);
     for (const name of Object.keys(route.query?.shape ?? {})) {
-      if (input[name] !== undefined) url.searchParams.set(name, String(input[name]));
+      const value = input[name];
+      if (typeof value === "string" || typeof value === "number") url.searchParams.set(name, String(value));
     }
     const response = await fetch(url, {
       method: route.method,

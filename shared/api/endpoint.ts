@@ -33,9 +33,7 @@ export interface Call<Name extends RouteName> {
   url: URL;
   requestId: string;
   /** Throws PreconditionFailed unless If-Match and If-None-Match hold for the stored ETag; `undefined` stands for absent. */
-  checkConditions(storedETag: string | undefined): void;
-  /** Whether the caller set a condition; a lost race is then its own to see (412). */
-  conditional: boolean;
+  checkConditions: (storedETag: string | undefined) => void;
 }
 
 type BodyOf<Answers> = {
@@ -73,7 +71,6 @@ export const endpoint =
         ...(await parseRequest(route, request)),
         url: urlOf(world, request),
         requestId,
-        conditional: ifMatch !== undefined || ifNoneMatch !== undefined,
         checkConditions: (stored: string | undefined) => {
           if (ifMatch !== undefined && !holds(ifMatch, stored))
             throw refusal("PreconditionFailed", "If-Match does not hold for the current version", { target: "If-Match" });

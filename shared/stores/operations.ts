@@ -18,6 +18,7 @@ import {
   packed,
   type Row,
   type StoredRow,
+  textOf,
   unpacked,
   untilUncontested,
   type Versioned,
@@ -326,22 +327,22 @@ const stepRow = ({ partnerId, id }: OperationHeader, step: StepRecord, index: nu
   ...packed("step", step),
 });
 
-const stepOf = (row: StoredRow): StepRecord => unpacked<StepRecord>(row, "step") as StepRecord;
+const stepOf = (row: StoredRow): StepRecord => unpacked(row, "step") as StepRecord;
 
 function headerOf(row: StoredRow): OperationHeader {
   return {
     partnerId: row.partitionKey,
-    tenantId: String(row.tenantId),
-    id: String(row.operationId),
-    kind: row.kind as OperationKind,
-    requestHash: String(row.requestHash),
-    status: row.status as OperationStatus,
+    tenantId: textOf(row, "tenantId"),
+    id: textOf(row, "operationId"),
+    kind: textOf(row, "kind") as OperationKind,
+    requestHash: textOf(row, "requestHash"),
+    status: textOf(row, "status") as OperationStatus,
     percentComplete: Number(row.percentComplete),
     attempt: Number(row.attempt),
-    ...optional("waitingFor", unpacked<WaitingFor>(row, "waitingFor")),
-    ...optional("error", unpacked<ErrorDetail>(row, "error")),
-    ...optional("result", unpacked<Record<string, unknown>>(row, "result")),
-    createdAt: String(row.createdAt),
-    lastUpdatedAt: String(row.lastUpdatedAt),
+    ...optional("waitingFor", unpacked(row, "waitingFor") as WaitingFor | undefined),
+    ...optional("error", unpacked(row, "error") as ErrorDetail | undefined),
+    ...optional("result", unpacked(row, "result") as Record<string, unknown> | undefined),
+    createdAt: textOf(row, "createdAt"),
+    lastUpdatedAt: textOf(row, "lastUpdatedAt"),
   };
 }

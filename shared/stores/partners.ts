@@ -6,7 +6,7 @@ import type { Clock } from "../clock.ts";
 import { refusal } from "../api/error-codes.ts";
 import { rowsBeginning } from "./filter.ts";
 import type { Storage } from "./storage.ts";
-import { type Action, createTable, type Page, type StoredRow, untilUncontested, type Versioned } from "./table.ts";
+import { type Action, createTable, type Page, type StoredRow, textOf, untilUncontested, type Versioned } from "./table.ts";
 
 export interface PartnerRecord {
   id: string;
@@ -56,7 +56,7 @@ export function createPartnerStore(storage: Storage, clock: Clock): PartnerStore
     },
     findByClient: async (entraTenantId, clientId) => {
       const row = await table.get(clientKey(entraTenantId, clientId));
-      return row && { partnerId: String(row.partnerId), displayName: String(row.displayName) };
+      return row && { partnerId: textOf(row, "partnerId"), displayName: textOf(row, "displayName") };
     },
     put: async (registration, check) =>
       untilUncontested(`partner ${registration.id}`, async () => {
@@ -112,20 +112,12 @@ const same = (known: PartnerRecord, wanted: PartnerRegistration): boolean =>
 
 const rowOf = ({ id, ...properties }: PartnerRecord) => ({ ...partnerKey(id), ...properties });
 
-const recordOf = ({
-  rowKey,
-  displayName,
-  entraTenantId,
-  clientId,
-  createdAt,
-  lastUpdatedAt,
-  etag,
-}: StoredRow): Versioned<PartnerRecord> => ({
-  id: rowKey.slice(2),
-  displayName: String(displayName),
-  entraTenantId: String(entraTenantId),
-  clientId: String(clientId),
-  createdAt: String(createdAt),
-  lastUpdatedAt: String(lastUpdatedAt),
-  etag,
+const recordOf = (row: StoredRow): Versioned<PartnerRecord> => ({
+  id: row.rowKey.slice(2),
+  displayName: textOf(row, "displayName"),
+  entraTenantId: textOf(row, "entraTenantId"),
+  clientId: textOf(row, "clientId"),
+  createdAt: textOf(row, "createdAt"),
+  lastUpdatedAt: textOf(row, "lastUpdatedAt"),
+  etag: row.etag,
 });

@@ -47,12 +47,10 @@ export function createTable(storage: Storage, name: string): Table {
     const items: StoredRow[] = [];
     let next = after;
     do {
-      const pages = (await client())
-        .listEntities<Record<string, unknown>>({ queryOptions: { filter: filter.odata } })
-        .byPage({
-          maxPageSize: Math.min(pageSize - items.length, 1000),
-          ...(next === undefined ? {} : { continuationToken: next }),
-        });
+      const pages = (await client()).listEntities({ queryOptions: { filter: filter.odata } }).byPage({
+        maxPageSize: Math.min(pageSize - items.length, 1000),
+        ...(next === undefined ? {} : { continuationToken: next }),
+      });
       const { value } = await pages.next();
       const read = value as (StoredRow[] & { continuationToken?: string }) | undefined;
       items.push(...(read ?? []));
@@ -127,12 +125,19 @@ export function packed(name: string, value: unknown): Record<string, string> {
   return Object.fromEntries(chunks.map((chunk, index) => [index === 0 ? name : `${name}_${index}`, chunk]));
 }
 
-/** What `packed` wrote; `undefined` when there is none. The caller's type is what this app itself wrote there. */
-export function unpacked<Value>(row: StoredRow, name: string): Value | undefined {
+/** What `packed` wrote; `undefined` when there is none. */
+export function unpacked(row: StoredRow, name: string): unknown {
   if (row[name] === undefined) return undefined;
-  let text = String(row[name]);
-  for (let index = 1; row[`${name}_${index}`] !== undefined; index += 1) text += String(row[`${name}_${index}`]);
-  return JSON.parse(text) as Value;
+  let json = textOf(row, name);
+  for (let index = 1; row[`${name}_${index}`] !== undefined; index += 1) json += textOf(row, `${name}_${index}`);
+  return JSON.parse(json);
+}
+
+/** A property that has to be text; anything else means that somebody else wrote the row. */
+export function textOf(row: StoredRow, name: string): string {
+  const value = row[name];
+  if (typeof value !== "string") throw new TypeError(`property ${name} of a stored row is not text`);
+  return value;
 }
 
 /** A time in a row key such that later ones sort first. */
@@ -144,8 +149,7 @@ const MOST_PROPERTIES = 252;
 /** Azurite accepts entities that Azure refuses, so their limits are checked here. Sizes: "Understanding the Table service data model". */
 function checked(row: Row): TableEntity {
   for (const key of [row.partitionKey, row.rowKey]) {
-    // oxlint would be right about control characters elsewhere: here they are what must not get in.
-    if ([...key].some((character) => character < " " || character === "\u007f" || "/\\#?".includes(character))) {
+    if (/[/\\#?\p{Control}]/u.test(key)) {
       throw new TypeError("a key has a character that Table Storage forbids");
     }
   }

@@ -5,7 +5,7 @@ import type { Condition, Stage } from "../api/tenant.ts";
 import type { TenantSpec } from "../tenants/spec.ts";
 import { rowsBeginning } from "./filter.ts";
 import type { Storage } from "./storage.ts";
-import { createTable, type Page, packed, type StoredRow, unpacked, untilUncontested, type Versioned } from "./table.ts";
+import { createTable, type Page, packed, type StoredRow, textOf, unpacked, untilUncontested, type Versioned } from "./table.ts";
 
 export interface TenantRecord {
   partnerId: string;
@@ -143,12 +143,12 @@ const rowOf = ({ partnerId, id, spec, stage, conditions, operationId, facts, cre
 const recordOf = (row: StoredRow): Versioned<TenantRecord> => ({
   partnerId: row.partitionKey,
   id: row.rowKey.slice(2),
-  spec: unpacked<TenantSpec>(row, "spec") as TenantSpec,
-  stage: row.stage as Stage,
-  conditions: unpacked<Condition[]>(row, "conditions") ?? [],
-  ...(row.operationId === undefined ? {} : { operationId: String(row.operationId) }),
-  facts: unpacked<Record<string, unknown>>(row, "facts") ?? {},
-  createdAt: String(row.createdAt),
-  lastUpdatedAt: String(row.lastUpdatedAt),
+  spec: unpacked(row, "spec") as TenantSpec,
+  stage: textOf(row, "stage") as Stage,
+  conditions: (unpacked(row, "conditions") ?? []) as Condition[],
+  ...(row.operationId === undefined ? {} : { operationId: textOf(row, "operationId") }),
+  facts: (unpacked(row, "facts") ?? {}) as Record<string, unknown>,
+  createdAt: textOf(row, "createdAt"),
+  lastUpdatedAt: textOf(row, "lastUpdatedAt"),
   etag: row.etag,
 });

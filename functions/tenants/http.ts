@@ -1,0 +1,69 @@
+/** The partner's door to its tenants. */
+import { isDeepStrictEqual } from "node:util";
+import { tenantBody } from "../../shared/api/bodies.ts";
+import type { Handler } from "../../shared/api/endpoint.ts";
+import { refusal } from "../../shared/api/error-codes.ts";
+import { pageBody, parsePage } from "../../shared/api/pages.ts";
+import { audienceOf, partnerInScope } from "../../shared/api/scope.ts";
+import type { ApiWorld } from "../../shared/api/world.ts";
+import { untilUncontested } from "../../shared/stores/table.ts";
+import type { TenantRecord } from "../../shared/stores/tenants.ts";
+import type { TenantSpec } from "../../shared/tenants/spec.ts";
+
+/** PUT /api/tenants/{tenantId}: the same spec twice changes nothing; another spec only while nothing was built from the first. */
+export const putTenant =
+  ({ stores: { tenants }, settings }: ApiWorld): Handler<"putTenant"> =>
+  async ({ caller: { partnerId }, params: { tenantId }, body: spec, checkConditions }) =>
+    untilUncontested(`tenant ${tenantId}`, async () => {
+      const known = await tenants.find(partnerId, tenantId);
+      checkConditions(known?.etag);
+      if (!known) {
+        const added = await tenants.add(partnerId, tenantId, spec);
+        return added && { status: 201, body: tenantBody(added, settings.publicUrl), etag: added.etag };
+      }
+      const tenant = await tenants.change(partnerId, tenantId, (current) => {
+        checkConditions(current.etag);
+        if (same(current.spec, spec)) return undefined;
+        refuseInUse(current, "its spec can't be changed");
+        return { spec };
+      });
+      return { status: 200, body: tenantBody(tenant, settings.publicUrl), etag: tenant.etag };
+    });
+
+/** GET /api/tenants/{tenantId} */
+export const getTenant =
+  ({ stores: { tenants }, settings }: ApiWorld): Handler<"getTenant"> =>
+  async ({ caller, params, query }) => {
+    const tenant = await tenants.get(partnerInScope(caller, query.partnerId), params.tenantId);
+    return { body: tenantBody(tenant, settings.publicUrl), etag: tenant.etag };
+  };
+
+/** DELETE /api/tenants/{tenantId}: only what was never built can just go; the rest is offboarded. */
+export const deleteTenant =
+  ({ stores: { tenants } }: ApiWorld): Handler<"deleteTenant"> =>
+  async ({ caller: { partnerId }, params: { tenantId }, checkConditions }) =>
+    untilUncontested(`tenant ${tenantId}`, async () => {
+      const known = await tenants.get(partnerId, tenantId);
+      checkConditions(known.etag);
+      refuseInUse(known, "it can't be deleted");
+      return (await tenants.delete(known)) ? { status: 204 } : undefined;
+    });
+
+/** GET /api/tenants */
+export const listTenants =
+  ({ stores: { tenants }, signer, settings }: ApiWorld): Handler<"listTenants"> =>
+  async ({ caller, query, url }) => {
+    const paging = { signer, url, audience: audienceOf(caller) };
+    const { pageSize, after } = await parsePage(query, paging);
+    const page = await tenants.list(partnerInScope(caller, query.partnerId), pageSize, after);
+    return { body: await pageBody(page, (tenant) => tenantBody(tenant, settings.publicUrl), paging) };
+  };
+
+/** A stored spec has been through JSON, so the new one goes through it too before they are compared. */
+const same = (stored: TenantSpec, wanted: TenantSpec): boolean => isDeepStrictEqual(stored, JSON.parse(JSON.stringify(wanted)));
+
+function refuseInUse({ id, stage, operationId }: TenantRecord, consequence: string): void {
+  if (stage === "registered" && operationId === undefined) return;
+  const why = operationId === undefined ? `is in stage ${stage}` : `is in stage ${stage} (operation ${operationId})`;
+  throw refusal("TenantInUse", `tenant ${id} ${why}, so ${consequence}`);
+}

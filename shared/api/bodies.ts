@@ -1,0 +1,46 @@
+/** What the API shows of what the stores keep: inner properties stay inside, ETags are strong, links are absolute. */
+import type { OperationHeader, OperationRecord } from "../stores/operations.ts";
+import type { PartnerRecord } from "../stores/partners.ts";
+import type { Versioned } from "../stores/table.ts";
+import type { TenantRecord } from "../stores/tenants.ts";
+import { strongETag } from "./etag.ts";
+import type { Operation, OperationSummary } from "./operation.ts";
+import type { Partner } from "./partner.ts";
+import { apiVersion } from "./routes.ts";
+import type { Tenant } from "./tenant.ts";
+
+export const partnerBody = ({ etag, ...partner }: Versioned<PartnerRecord>): Partner => ({ ...partner, etag: strongETag(etag) });
+
+export function tenantBody(
+  { partnerId: _partnerId, facts: _facts, operationId, etag, ...tenant }: Versioned<TenantRecord>,
+  publicUrl: string,
+): Tenant {
+  const link = (path: string, query = "") => `${publicUrl}/api/${path}?${query}api-version=${apiVersion}`;
+  return {
+    ...tenant,
+    etag: strongETag(etag),
+    links: {
+      self: link(`tenants/${tenant.id}`),
+      consent: link(`tenants/${tenant.id}/consent`),
+      operations: link("operations", `tenantId=${tenant.id}&`),
+      ...(operationId === undefined ? {} : { operation: link(`operations/${operationId}`) }),
+    },
+  };
+}
+
+export const operationSummaryBody = ({
+  partnerId: _partnerId,
+  requestHash: _hash,
+  result: _result,
+  ...summary
+}: OperationHeader): OperationSummary => summary;
+
+export function operationBody({ steps, ...header }: OperationRecord): Operation {
+  const { partnerId: _partnerId, requestHash: _hash, result, ...summary } = header;
+  return {
+    ...summary,
+    steps: steps.map(({ beforeImage: _image, ...step }) => step),
+    // A result comes out of a row's JSON, so JSON is what it is.
+    ...(result === undefined ? {} : { result: result as Operation["result"] & object }),
+  };
+}
