@@ -1,5 +1,6 @@
 /** The API is its route table: what is registered, what the document says and what the table says are the same. */
 import { beforeAll, describe, expect, test } from "vitest";
+import { openapiDocument } from "../../shared/api/openapi.ts";
 import { routes } from "../../shared/api/routes.ts";
 import { type RegisteredRoute, registrations, routesOf } from "./registrations.ts";
 import { read } from "./sources.ts";
@@ -19,6 +20,36 @@ describe("the contract", () => {
 
   test("no route begins with what the Functions host keeps for itself", () => {
     expect(registered.filter(({ path }) => /^\/(admin|runtime)\b/.test(path)).map(told)).toEqual([]);
+  });
+
+  test("the OpenAPI document has the table's routes, under their names", () => {
+    const { paths } = openapiDocument({
+      publicUrl: "https://gatehouse.example",
+      authorityHost: "https://login.example",
+      applicationId: "00000000-0000-4000-8000-000000000001",
+    });
+    const document = Object.entries(paths as Record<string, Record<string, { operationId: string }>>).flatMap(([path, methods]) =>
+      Object.entries(methods).map(([method, { operationId }]) => told({ name: operationId, method: method.toUpperCase(), path })),
+    );
+    expect(document.toSorted()).toEqual(registered.map(told).toSorted());
+  });
+
+  /** The Functions host takes the first template that matches, in the order of the functions' names, and knows no precedence (azure-functions-host #9876). */
+  test("no two routes match the same request", () => {
+    const segments = (path: string): string[] => path.split("/");
+    const overlap = (a: string, b: string): boolean =>
+      segments(a).length === segments(b).length &&
+      segments(a).every((segment, position) => {
+        const other = segments(b)[position] ?? "";
+        return segment === other || segment.startsWith("{") || other.startsWith("{");
+      });
+    const pairs = registered.flatMap((one, index) =>
+      registered
+        .slice(index + 1)
+        .filter((other) => other.method === one.method && overlap(one.path, other.path))
+        .map((other) => `${told(one)} | ${told(other)}`),
+    );
+    expect(pairs).toEqual([]);
   });
 
   test("host.json adds no prefix, since the table has whole paths", () => {
