@@ -95,3 +95,20 @@ test("examples use documentation addresses only", () => {
   );
   expect(real).toEqual([]);
 });
+
+test("docs/coverage.md has a state for every row, and names resources that exist", () => {
+  const rows = [...read("docs/coverage.md").matchAll(/^\| ([A-F]\d+) \| [^|]+ \| (\w[\w ]*) \| ([^|]*)\|$/gm)];
+  const expected = { A: 13, B: 16, C: 11, D: 6, E: 10, F: 10 };
+  const ids = Object.entries(expected).flatMap(([letter, count]) =>
+    Array.from({ length: count }, (_, index) => `${letter}${index + 1}`),
+  );
+  expect(rows.map(([, id]) => id)).toEqual(ids);
+  expect(rows.filter(([, , state]) => !["done", "partly", "not yet"].includes(state ?? "")).map(([row]) => row)).toEqual([]);
+  const code = ["functions", "shared"]
+    .flatMap(filesIn)
+    .filter((file) => file.endsWith(".ts"))
+    .map(read)
+    .join("\n");
+  const named = rows.flatMap(([, , , where = ""]) => [...where.matchAll(/`([a-z][A-Za-z]+)`/g)].map(([, name = ""]) => name));
+  expect(named.filter((name) => !new RegExp(`\\b${name}\\b`).test(code))).toEqual([]);
+});
