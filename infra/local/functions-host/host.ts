@@ -1,0 +1,163 @@
+/** The host: loads an app, provides its triggers, and keeps its durable state in one file. */
+
+import path from "node:path";
+import { loadApp } from "./app-loader.ts";
+import { createSystemClock, waitReally } from "./clock.ts";
+import type { HostClock } from "./clock.ts";
+import { clientBinding, createDurableApi } from "./durable-http.ts";
+import type { DurableReply, DurableRequest } from "./durable-http.ts";
+import { createEngine } from "./engine.ts";
+import type { Engine } from "./engine.ts";
+import { createApp, FunctionsSystemError } from "./functions-core.ts";
+import type { Binding, FunctionApp, RegisteredFunction, TypedData } from "./functions-core.ts";
+import { readHostSettings } from "./host-settings.ts";
+import { jsonReply, listen, readBody } from "./http-server.ts";
+import type { HttpServer, Respond } from "./http-server.ts";
+import { createHttpTrigger } from "./http-trigger.ts";
+import { runHooks } from "./invocation.ts";
+import { filterLog, logToStandardError } from "./log.ts";
+import type { Log } from "./log.ts";
+import { openStore } from "./store.ts";
+
+export interface HostOptions {
+  /** Holds package.json and host.json. By default the working directory. */
+  appDirectory?: string;
+  /** Path of the durable state, or `:memory:`. */
+  stateFile: string;
+  clock?: HostClock;
+  /** 0 picks a free one. */
+  port: number;
+  /** Interface for HTTP functions; by default loopback. */
+  hostname?: string;
+  log?: Log;
+}
+
+export interface Host {
+  /** Base of the HTTP functions, without a slash at the end. */
+  url: string;
+  /** Base of the durable API, on loopback only, with a slash at the end. */
+  managementUrl: string;
+  engine: Engine;
+  /** Takes no more requests, lets what runs end for up to 10 seconds, and closes the state file. */
+  stop(): Promise<void>;
+}
+
+/** The triggers this host has; timers and Service Bus get their line here when they come. */
+const TRIGGERS = new Set(["httptrigger", "orchestrationtrigger", "activitytrigger"]);
+const INPUTS = new Set(["durableclient", "orchestrationclient"]);
+const OUTPUTS = new Set(["http"]);
+
+const LOOPBACK = "127.0.0.1";
+const GRACE_IN_MILLISECONDS = 10_000;
+
+/** @throws FunctionsSystemError for an app that this host can't run as Azure would */
+export async function createHost(options: HostOptions): Promise<Host> {
+  const directory = path.resolve(options.appDirectory ?? ".");
+  const settings = readHostSettings(directory);
+  const log = filterLog(options.log ?? logToStandardError, settings.logLevels);
+  if (settings.ignored.length > 0) {
+    log({ level: "warning", category: "Host.Startup", message: `without effect here: host.json ${settings.ignored.join(", ")}` });
+  }
+
+  const store = openStore(options.stateFile);
+  const servers: HttpServer[] = [];
+  try {
+    return await startHost();
+  } catch (error) {
+    for (const server of servers) {
+      void server.stop();
+      server.close();
+    }
+    store.close();
+    throw error;
+  }
+
+  async function startHost(): Promise<Host> {
+    const hostname = options.hostname ?? LOOPBACK;
+    const app = createApp({ directory, log });
+    // Requests that come before everything is there wait for it.
+    const { promise: handlers, resolve: open } = Promise.withResolvers<{ http: Respond; durable: Respond }>();
+    handlers.catch(() => undefined);
+    const http = await listen(options.port, hostname, async (request, response) => (await handlers).http(request, response));
+    servers.push(http);
+    const management = await listen(0, LOOPBACK, async (request, response) => (await handlers).durable(request, response));
+    servers.push(management);
+    const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${http.port}`;
+    const managementUrl = `http://${LOOPBACK}:${management.port}/`;
+    // Without it, or with 0.0.0.0 in it, durable-functions takes localhost:7071 for every link (getClient.js).
+    process.env["WEBSITE_HOSTNAME"] = `${hostname === "0.0.0.0" ? "localhost" : hostname}:${http.port}`;
+
+    await loadApp(app);
+    refuseUnknownBindings(app);
+    const clock = options.clock ?? createSystemClock();
+    const engine = createEngine({ app, store, clock, log, maxConcurrentActivities: settings.maxConcurrentActivities });
+    const client = clientBinding(settings.hubName, managementUrl);
+    const clientData = { string: JSON.stringify(client) };
+    const input = ({ type }: Binding): TypedData | undefined => (INPUTS.has(type.toLowerCase()) ? clientData : undefined);
+    const functions = functionsWith(app, "httptrigger");
+    const durableApi = createDurableApi(engine, client.managementUrls);
+    const respond = createHttpTrigger({ app, functions, routePrefix: settings.routePrefix, input });
+    engine.begin();
+    open({ http: holding(clock, respond), durable: durableServer(durableApi) });
+    log({
+      level: "information",
+      category: "Host.Startup",
+      message: `${app.functions.size} functions at ${url}, durable API at ${managementUrl}`,
+    });
+
+    let stopping: Promise<void> | undefined;
+    const stop = async (): Promise<void> => {
+      // The durable API stays until the last request is answered, for it may still start an orchestration.
+      const ended = http.stop().then(() => engine.stop());
+      await Promise.race([ended, waitReally(GRACE_IN_MILLISECONDS)]);
+      await runHooks(app.hooks.appTerminate, { hookData: {}, appHookData: app.hookData });
+      void management.stop();
+      for (const server of servers) server.close();
+      engine.close();
+    };
+    return { url, managementUrl, engine, stop: () => (stopping ??= stop()) };
+  }
+}
+
+/** What Azure would run and this host wouldn't is an error at start, not a function that never runs. */
+function refuseUnknownBindings({ functions }: FunctionApp): void {
+  for (const { name, bindings, trigger } of functions.values()) {
+    if (!TRIGGERS.has(trigger.type.toLowerCase())) {
+      throw new FunctionsSystemError(`function '${name}' has a trigger that this host doesn't know: ${trigger.type}`);
+    }
+    for (const [bindingName, { type, direction }] of Object.entries(bindings)) {
+      const known = direction === "in" ? INPUTS : OUTPUTS;
+      if (bindingName === trigger.name || known.has(type.toLowerCase())) continue;
+      throw new FunctionsSystemError(`function '${name}' has an ${direction}put that this host doesn't know: ${type}`);
+    }
+  }
+}
+
+const functionsWith = ({ functions }: FunctionApp, triggerType: string): RegisteredFunction[] =>
+  [...functions.values()].filter(({ trigger }) => trigger.type.toLowerCase() === triggerType);
+
+/** Virtual time stands still while a request is answered. */
+const holding =
+  (clock: HostClock, respond: Respond): Respond =>
+  async (request, response) => {
+    const release = clock.hold();
+    try {
+      await respond(request, response);
+    } finally {
+      release();
+    }
+  };
+
+/** The client of durable-functions calls `durabletask/`; the links that the extension gives out lead to `runtime/webhooks/durabletask/`. */
+const durableServer =
+  (api: (request: DurableRequest) => DurableReply): Respond =>
+  async (request, response) => {
+    const url = new URL(request.url ?? "/", "http://localhost");
+    const path = /^\/(?:runtime\/webhooks\/)?durabletask\/(.*)$/u.exec(url.pathname)?.[1];
+    const body = (await readBody(request)).toString();
+    const token = request.headers["x-ms-continuation-token"];
+    const continuationToken = typeof token === "string" ? token : undefined;
+    const asked = { method: request.method ?? "GET", path: path ?? "", query: url.searchParams, continuationToken, body };
+    const answer = path === undefined ? { status: 404 } : api(asked);
+    jsonReply(response, answer.status, answer.body, answer.headers);
+  };

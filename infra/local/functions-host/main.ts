@@ -1,0 +1,55 @@
+/** The command line of the functions host. */
+
+import { parseArgs } from "node:util";
+import { FunctionsSystemError } from "./functions-core.ts";
+import { createHost } from "./host.ts";
+
+const HELP = `Runs an Azure Functions app on this machine.
+
+  node infra/local/functions-host/main.ts [--app DIR] [--port N] [--hostname H] [--state FILE]
+
+  --app DIR      folder with the app's package.json and host.json (default: .)
+  --port N       port of the HTTP functions; 0 picks a free one (default: 7071)
+  --hostname H   interface of the HTTP functions (default: 127.0.0.1)
+  --state FILE   SQLite file with the durable state, or :memory: (default: .local/durable.sqlite)
+  --help         this text
+
+Prints one line of JSON when it is ready: {"ready":true,"url":"…","managementUrl":"…"}. Logs go to standard error.
+SIGINT or SIGTERM lets running functions end for up to 10 seconds; a second one ends it at once.
+`;
+
+const { values } = parseArgs({
+  options: {
+    app: { type: "string", default: "." },
+    port: { type: "string", default: "7071" },
+    hostname: { type: "string", default: "127.0.0.1" },
+    state: { type: "string", default: ".local/durable.sqlite" },
+    help: { type: "boolean", default: false },
+  },
+});
+
+if (values.help) process.stdout.write(HELP);
+else await run();
+
+async function run(): Promise<void> {
+  const port = Number(values.port);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) refuse(new FunctionsSystemError(`--port ${values.port} is no port`));
+  const host = await createHost({ appDirectory: values.app, stateFile: values.state, port, hostname: values.hostname }).catch(
+    refuse,
+  );
+  let stopping = false;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => {
+      if (stopping) process.exit(1);
+      stopping = true;
+      void host.stop().then(() => process.exit(0));
+    });
+  }
+  process.stdout.write(`${JSON.stringify({ ready: true, url: host.url, managementUrl: host.managementUrl })}\n`);
+}
+
+function refuse(error: unknown): never {
+  const text = error instanceof FunctionsSystemError ? error.message : error instanceof Error ? error.stack : String(error);
+  process.stderr.write(`${text}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,211 @@
+/** The durable state in one SQLite file: instances, their histories, messages on their way to them, activities to run. */
+
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { FunctionsSystemError } from "./functions-core.ts";
+import type { HistoryEvent } from "./history.ts";
+
+export type RuntimeStatus = "Pending" | "Running" | "Suspended" | "Completed" | "Failed" | "Terminated";
+
+/** One orchestration; the JSON texts are `null` where there is no value. */
+export interface Instance {
+  id: string;
+  /** Another for each execution: continueAsNew begins a new one. */
+  executionId: string;
+  /** The orchestrator function's name. */
+  name: string;
+  version: string | undefined;
+  status: RuntimeStatus;
+  input: string | null;
+  output: string | null;
+  customStatus: string | null;
+  /** Milliseconds since 1970. */
+  createdAt: number;
+  updatedAt: number;
+  /** Who waits for the result of this sub-orchestration. */
+  parent: { id: string; executionId: string; taskId: number } | undefined;
+}
+
+/** An event on its way into an instance's history. */
+export interface Message {
+  instanceId: string;
+  /** The execution it is meant for; undefined for whichever is running. */
+  executionId: string | undefined;
+  /** A second message with the key of one that waits is dropped. */
+  key: string;
+  /** Milliseconds since 1970 from which it may be consumed. */
+  visibleAt: number;
+  event: HistoryEvent;
+}
+
+export interface StoredMessage extends Message {
+  sequence: number;
+}
+
+export interface ActivityTask {
+  instanceId: string;
+  executionId: string;
+  taskId: number;
+  /** The activity function's name. */
+  name: string;
+  /** JSON text of an array with the one argument. */
+  input: string;
+}
+
+export interface InstanceFilter {
+  statuses?: readonly string[] | undefined;
+  createdFrom?: number | undefined;
+  createdTo?: number | undefined;
+  idPrefix?: string | undefined;
+  afterId?: string | undefined;
+  limit?: number | undefined;
+}
+
+export type DurableStore = ReturnType<typeof openStore>;
+
+const SCHEMA_VERSION = 1;
+
+const SCHEMA = `
+  CREATE TABLE instances (id TEXT PRIMARY KEY, status TEXT NOT NULL, createdAt INTEGER NOT NULL, document TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE history (instanceId TEXT NOT NULL, position INTEGER NOT NULL, event TEXT NOT NULL, PRIMARY KEY (instanceId, position)) WITHOUT ROWID;
+  CREATE TABLE messages (sequence INTEGER PRIMARY KEY, instanceId TEXT NOT NULL, key TEXT NOT NULL, executionId TEXT, visibleAt INTEGER NOT NULL,
+    event TEXT NOT NULL, UNIQUE (instanceId, key));
+  CREATE INDEX messagesByTime ON messages (visibleAt);
+  CREATE TABLE activities (instanceId TEXT NOT NULL, executionId TEXT NOT NULL, taskId INTEGER NOT NULL, name TEXT NOT NULL, input TEXT NOT NULL,
+    PRIMARY KEY (instanceId, executionId, taskId)) WITHOUT ROWID;
+  PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+/** @param file path of the state file, or `:memory:` */
+export function openStore(file: string) {
+  const database = openDatabase(file);
+  const { user_version: version } = database.prepare("PRAGMA user_version").get() as { user_version: number };
+  if (version === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT;`);
+  else if (version !== SCHEMA_VERSION)
+    throw new FunctionsSystemError(`${file} has the state of another version of this host (${version}, not ${SCHEMA_VERSION})`);
+
+  const sql = {
+    instance: database.prepare("SELECT document FROM instances WHERE id = ?"),
+    saveInstance: database.prepare("INSERT OR REPLACE INTO instances (id, status, createdAt, document) VALUES (?, ?, ?, ?)"),
+    deleteInstance: database.prepare("DELETE FROM instances WHERE id = ?"),
+    instances:
+      database.prepare(`SELECT document FROM instances WHERE id > :afterId AND createdAt BETWEEN :createdFrom AND :createdTo
+      AND substr(id, 1, length(:idPrefix)) = :idPrefix AND (:statuses = '[]' OR status IN (SELECT value FROM json_each(:statuses)))
+      ORDER BY id LIMIT :limit`),
+    history: database.prepare("SELECT event FROM history WHERE instanceId = ? ORDER BY position"),
+    appendHistory: database.prepare("INSERT INTO history (instanceId, position, event) VALUES (?, ?, ?)"),
+    deleteHistory: database.prepare("DELETE FROM history WHERE instanceId = ?"),
+    messages: database.prepare("SELECT * FROM messages WHERE instanceId = ? AND visibleAt <= ? ORDER BY sequence"),
+    addMessage: database.prepare(
+      "INSERT OR IGNORE INTO messages (instanceId, executionId, key, visibleAt, event) VALUES (?, ?, ?, ?, ?)",
+    ),
+    deleteMessage: database.prepare("DELETE FROM messages WHERE sequence = ?"),
+    deleteMessages: database.prepare("DELETE FROM messages WHERE instanceId = ?"),
+    deleteMessagesOfExecution: database.prepare("DELETE FROM messages WHERE instanceId = ? AND executionId = ?"),
+    receivers: database.prepare("SELECT DISTINCT instanceId FROM messages WHERE visibleAt > ? AND visibleAt <= ?"),
+    nextVisible: database.prepare("SELECT min(visibleAt) AS visibleAt FROM messages WHERE visibleAt > ?"),
+    activities: database.prepare("SELECT * FROM activities"),
+    addActivity: database.prepare("INSERT INTO activities (instanceId, executionId, taskId, name, input) VALUES (?, ?, ?, ?, ?)"),
+    deleteActivity: database.prepare("DELETE FROM activities WHERE instanceId = ? AND executionId = ? AND taskId = ?"),
+    deleteActivities: database.prepare("DELETE FROM activities WHERE instanceId = ?"),
+  };
+
+  return {
+    /** All of `work` or, when it throws or the process dies, nothing of it. */
+    transaction<Result>(work: () => Result): Result {
+      database.exec("BEGIN IMMEDIATE");
+      try {
+        const result = work();
+        database.exec("COMMIT");
+        return result;
+      } catch (error) {
+        database.exec("ROLLBACK");
+        throw error;
+      }
+    },
+
+    getInstance: (id: string): Instance | undefined => parseDocument(sql.instance.get(id)),
+    saveInstance: (instance: Instance): void =>
+      void sql.saveInstance.run(instance.id, instance.status, instance.createdAt, JSON.stringify(instance)),
+    listInstances({
+      statuses = [],
+      createdFrom = 0,
+      createdTo = Number.MAX_SAFE_INTEGER,
+      idPrefix = "",
+      afterId = "",
+      limit = -1,
+    }: InstanceFilter): Instance[] {
+      const rows = sql.instances.all({ statuses: JSON.stringify(statuses), createdFrom, createdTo, idPrefix, afterId, limit });
+      return rows.map((row) => parseDocument(row) as Instance);
+    },
+    /** Forgets an instance with all that belongs to it. */
+    deleteInstance(id: string): void {
+      for (const statement of [sql.deleteInstance, sql.deleteHistory, sql.deleteMessages, sql.deleteActivities])
+        statement.run(id);
+    },
+
+    getHistory: (instanceId: string): HistoryEvent[] =>
+      sql.history.all(instanceId).map(({ event }) => JSON.parse(event as string) as HistoryEvent),
+    appendHistory(instanceId: string, position: number, events: HistoryEvent[]): void {
+      for (const [offset, event] of events.entries()) sql.appendHistory.run(instanceId, position + offset, JSON.stringify(event));
+    },
+    deleteHistory: (instanceId: string): void => void sql.deleteHistory.run(instanceId),
+
+    /** What an instance may consume at `now`, in the order it was sent. */
+    getMessages: (instanceId: string, now: number): StoredMessage[] =>
+      sql.messages.all(instanceId, now).map((row) => ({
+        sequence: row["sequence"] as number,
+        instanceId,
+        executionId: (row["executionId"] as string | null) ?? undefined,
+        key: row["key"] as string,
+        visibleAt: row["visibleAt"] as number,
+        event: JSON.parse(row["event"] as string) as HistoryEvent,
+      })),
+    addMessage: ({ instanceId, executionId, key, visibleAt, event }: Message): void =>
+      void sql.addMessage.run(instanceId, executionId ?? null, key, visibleAt, JSON.stringify(event)),
+    deleteMessage: (sequence: number): void => void sql.deleteMessage.run(sequence),
+    deleteMessages: (instanceId: string): void => void sql.deleteMessages.run(instanceId),
+    deleteMessagesOfExecution: (instanceId: string, executionId: string): void =>
+      void sql.deleteMessagesOfExecution.run(instanceId, executionId),
+    /** Instances with messages that became visible after `after` and until `now`. */
+    listReceivers: (after: number, now: number): string[] =>
+      sql.receivers.all(after, now).map(({ instanceId }) => instanceId as string),
+    nextVisibleAt: (now: number): number | undefined => (sql.nextVisible.get(now)?.["visibleAt"] as number | null) ?? undefined,
+
+    listActivities: (): ActivityTask[] => sql.activities.all() as unknown as ActivityTask[],
+    addActivity: ({ instanceId, executionId, taskId, name, input }: ActivityTask): void =>
+      void sql.addActivity.run(instanceId, executionId, taskId, name, input),
+    /** @returns false if nobody waits for it any more */
+    deleteActivity: ({ instanceId, executionId, taskId }: ActivityTask): boolean =>
+      sql.deleteActivity.run(instanceId, executionId, taskId).changes > 0,
+    deleteActivities: (instanceId: string): void => void sql.deleteActivities.run(instanceId),
+
+    close: (): void => database.close(),
+  };
+}
+
+const parseDocument = (row: object | undefined): Instance | undefined =>
+  row && (JSON.parse((row as { document: string }).document) as Instance);
+
+const SQLITE_BUSY = 5;
+
+/**
+ * Opens the file for this process alone: the kernel drops the lock when the process dies, unlike a file with a process id. With WAL,
+ * synchronous=NORMAL loses nothing when the process is killed (sqlite.org/pragma.html#pragma_synchronous); only a crash of the
+ * operating system may take the last steps, whole ones.
+ */
+function openDatabase(file: string): DatabaseSync {
+  if (file !== ":memory:") mkdirSync(path.dirname(path.resolve(file)), { recursive: true });
+  const database = new DatabaseSync(file, { timeout: 0 });
+  try {
+    database.exec(
+      "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; BEGIN EXCLUSIVE; COMMIT;",
+    );
+    return database;
+  } catch (error) {
+    database.close();
+    if ((error as { errcode?: number }).errcode === SQLITE_BUSY) throw new FunctionsSystemError(`another host is using ${file}`);
+    throw error;
+  }
+}
