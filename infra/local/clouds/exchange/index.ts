@@ -1,0 +1,204 @@
+/** Simulated Exchange Online: the REST endpoint that runs cmdlets, and the transport behind it. */
+import { randomUUID } from "node:crypto";
+import { exchangeAdministrator } from "../entra/first-party.ts";
+import { createDirectory } from "../entra/directory.ts";
+import { headerValues, messageIdOf, withHeaderOnTop } from "../mail/message.ts";
+import type { Claims, Platform, SimulatedRequest, SimulatedResponse, Simulator } from "../simulator.ts";
+import { ARGUMENT, CmdletError, errorResponse, withNoise } from "./answers.ts";
+import { bind } from "./binder.ts";
+import type { Cmdlet } from "./cmdlet.ts";
+import { connectorCmdlets } from "./connectors.ts";
+import { createFrontEnd } from "./front-end.ts";
+import { organizationCmdlets } from "./organization.ts";
+import { createStore } from "./store.ts";
+import { transportRuleCmdlets } from "./transport-rules.ts";
+import { createTransport } from "./transport.ts";
+
+const ROUTE = /\/adminapi\/(beta|v1\.0)\/([^/]+)\/(InvokeCommand|EXOModuleFile)$/i;
+const MANAGE_AS_APP = "Exchange.ManageAsApp";
+/** The module's and the service's own upper bound. */
+const LARGEST_PAGE = 1000;
+
+const cmdlets: Record<string, Cmdlet> = { ...connectorCmdlets, ...transportRuleCmdlets, ...organizationCmdlets };
+
+/** Sets `platform.peers.submitMail`, `messagesIn` and `mailReceiverAt`. */
+export function createExchange(platform: Platform): Simulator {
+  const store = createStore(platform);
+  const directory = createDirectory(platform);
+  const transport = createTransport(platform, store);
+  const { peers } = platform;
+  peers.messagesIn = store.messagesIn;
+  peers.mailReceiverAt = createFrontEnd(store, transport.submit);
+  peers.submitMail = async (tenantId, message, { saveToSentItems } = { saveToSentItems: false }) => {
+    if (store.messagesIn(tenantId, message.envelopeFrom) === undefined)
+      throw new Error(`${message.envelopeFrom} is no mailbox of ${tenantId}`);
+    const complete =
+      messageIdOf(message.mime) === ""
+        ? withHeaderOnTop(message.mime, "Message-ID", `<${randomUUID()}@${tenantId}.exchange.example>`)
+        : message.mime;
+    if (saveToSentItems)
+      store.deliver(tenantId, message.envelopeFrom.toLowerCase(), {
+        id: randomUUID(),
+        folder: "sentitems",
+        receivedAt: platform.now(),
+        envelopeFrom: message.envelopeFrom,
+        mime: complete,
+      });
+    transport.submit({
+      tenantId,
+      message: { ...message, mime: complete },
+      lastHop: undefined,
+      authenticated: true,
+      scl: undefined,
+    });
+  };
+  transport.resume();
+
+  async function handle(request: SimulatedRequest): Promise<SimulatedResponse> {
+    const [, version, tenantId = "", endpoint = ""] = ROUTE.exec(request.url.pathname) ?? [];
+    if (version === undefined) return { status: 404, body: { error: { code: "NotFound", message: "No such endpoint." } } };
+    const claims = await platform.verify(request, platform.environment.exchange.audience);
+    if (!claims || claims.tid.toLowerCase() !== tenantId.toLowerCase() || !store.organization(tenantId)) return unauthorized();
+    // Without the application permission the service answers with an empty body.
+    if (!claims.roles?.includes(MANAGE_AS_APP)) return { status: 403 };
+    if (endpoint.toLowerCase() === "exomodulefile")
+      return request.method === "GET" ? moduleFile(request, claims) : { status: 405 };
+    return request.method === "POST" ? invoke(request, claims) : { status: 405 };
+  }
+
+  async function invoke(request: SimulatedRequest, claims: Claims): Promise<SimulatedResponse> {
+    let name: string | undefined;
+    try {
+      const input = inputOf(request);
+      name = input.name;
+      const cmdlet = Object.entries(cmdlets).find(([known]) => known.toLowerCase() === input.name.toLowerCase());
+      if (!cmdlet)
+        throw new CmdletError(
+          "System.Management.Automation.CommandNotFoundException",
+          `The term '${input.name}' is not recognized as the name of a cmdlet.`,
+        );
+      if (!mayRun(claims)) return notAllowed(cmdlet[0]);
+      return await run(request, cmdlet[0], cmdlet[1], input.parameters, claims.tid.toLowerCase());
+    } catch (error) {
+      if (error instanceof CmdletError) return errorResponse(error, name);
+      throw error;
+    }
+  }
+
+  /** App-only needs a role in the tenant beside the permission: here the Entra role Exchange Administrator. */
+  const mayRun = ({ tid, oid }: Claims): boolean => directory.holdsDirectoryRole(tid, oid, exchangeAdministrator);
+
+  async function run(
+    request: SimulatedRequest,
+    name: string,
+    cmdlet: Cmdlet,
+    parameters: Record<string, unknown>,
+    tenantId: string,
+  ): Promise<SimulatedResponse> {
+    const bound = bind(cmdlet, parameters);
+    const now = (): string => new Date(platform.now()).toISOString();
+    const prepared = cmdlet.prepare({ tenantId, store, peers, now }, bound);
+    const context = `${platform.environment.exchange.endpoint}/adminapi/beta/${tenantId}/$metadata#Collection(Exchange.GenericHashTable)`;
+    const asking = bound.get("Confirm") === true || bound.get("WhatIf") === true;
+    if (asking || (cmdlet.asksByDefault === true && bound.get("Confirm") !== false))
+      return answer(context, [], {
+        "@adminapi.confirmationmessage": `Are you sure you want to perform this action?|${name}|${prepared.target}`,
+      });
+    const values = await prepared.commit();
+    const effect = cmdlet.shouldProcess === true ? "write" : "none";
+    return { ...paged(request, context, values, prepared.warnings), effect };
+  }
+
+  function moduleFile({ headers }: SimulatedRequest, claims: Claims): SimulatedResponse {
+    if (headers["commandname"] === undefined)
+      return errorResponse(new CmdletError(ARGUMENT, "The header CommandName is required."), undefined);
+    const exportedCmdlets = mayRun(claims) ? Object.keys(cmdlets).sort().join(",") : "";
+    return { status: 200, body: { value: [{ exportedCmdlets, moduleVersion: "3.9.2" }] } };
+  }
+
+  return {
+    name: "exchange",
+    handle,
+    state: () => ({
+      queue: transport.state(),
+      organizations: platform.organizations.values().map(({ tenantId, mailboxes }) => ({
+        tenantId,
+        inboundConnectors: store.inboundConnectors.of(tenantId).map(({ name, settings }) => ({ name, ...settings })),
+        outboundConnectors: store.outboundConnectors.of(tenantId).map(({ name, settings }) => ({ name, ...settings })),
+        transportRules: store.rules
+          .of(tenantId)
+          .map(({ name, priority, enabled, mode, settings }) => ({ name, priority, enabled, mode, ...settings })),
+        effectiveRules: store.effectiveRules(tenantId).map(({ name }) => name),
+        allowed: store.filterPolicy(tenantId).allowed,
+        mailboxes: mailboxes.map((mailbox) => ({
+          mailbox,
+          messages: (store.messagesIn(tenantId, mailbox) ?? []).map(({ folder, envelopeFrom, mime }) => ({
+            folder,
+            envelopeFrom,
+            subject: headerValues(mime, "Subject")[0] ?? "",
+          })),
+        })),
+      })),
+    }),
+  };
+}
+
+/** The cmdlet and its parameters, after the checks that the endpoint makes before it looks at either. */
+function inputOf({ headers, body }: SimulatedRequest): { name: string; parameters: Record<string, unknown> } {
+  if (headers["x-anchormailbox"] === undefined || headers["x-anchormailbox"] === "")
+    throw new CmdletError(ARGUMENT, "The header X-AnchorMailbox is required for app-only requests.");
+  const input = record(record(body)?.["CmdletInput"]);
+  const name = input?.["CmdletName"];
+  if (typeof name !== "string" || name === "")
+    throw new CmdletError(ARGUMENT, "The request body must have CmdletInput with CmdletName.");
+  const header = headers["x-cmdletname"];
+  if (header !== undefined && header.toLowerCase() !== name.toLowerCase())
+    throw new CmdletError(ARGUMENT, `The header X-CmdletName '${header}' doesn't match the cmdlet '${name}' in the body.`);
+  return { name, parameters: record(input?.["Parameters"] ?? {}) ?? {} };
+}
+
+/** One page; the next one is asked for by posting the same body to its link. */
+function paged(
+  request: SimulatedRequest,
+  context: string,
+  values: Record<string, unknown>[],
+  warnings: string[] | undefined,
+): SimulatedResponse {
+  const [, asked] = /odata\.maxpagesize=(\d+)/i.exec(request.headers["prefer"] ?? "") ?? [];
+  const size = Math.min(LARGEST_PAGE, Math.max(1, Number(asked ?? LARGEST_PAGE)));
+  const skip = Number(request.url.searchParams.get("$skiptoken") ?? 0);
+  const selected = request.url.searchParams
+    .get("$select")
+    ?.split(",")
+    .map((one) => one.trim().toLowerCase());
+  const page = values.slice(skip, skip + size).map((value) => withNoise(selected ? only(value, selected) : value));
+  const next = new URL(request.url);
+  next.searchParams.set("$skiptoken", String(skip + size));
+  return answer(context, page, {
+    ...(skip + size < values.length ? { "@odata.nextLink": next.href } : {}),
+    ...(warnings === undefined ? {} : { "@adminapi.warnings": warnings }),
+  });
+}
+
+const only = (value: Record<string, unknown>, selected: string[]): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(value).filter(([name]) => selected.includes(name.toLowerCase())));
+
+const answer = (context: string, value: unknown[], more: Record<string, unknown>): SimulatedResponse => ({
+  status: 200,
+  headers: { "request-id": randomUUID(), "content-type": "application/json; odata.metadata=minimal; charset=utf-8" },
+  body: { "@odata.context": context, value, ...more },
+});
+
+const unauthorized = (): SimulatedResponse => ({
+  status: 401,
+  headers: { "www-authenticate": 'Bearer client_id="00000002-0000-0ff1-ce00-000000000000", error="invalid_token"' },
+});
+
+/** Research, chapter 1.6: a missing management role is a 401 whose body says so. */
+const notAllowed = (cmdlet: string): SimulatedResponse => ({
+  status: 401,
+  body: { error: { code: "Unauthorized", message: `User is not allowed to call ${cmdlet}` } },
+});
+
+const record = (value: unknown): Record<string, unknown> | undefined =>
+  typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;

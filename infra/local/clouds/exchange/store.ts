@@ -1,0 +1,140 @@
+/** What Exchange Online keeps of its organisations: connectors, rules, filter policies, mailboxes. */
+import type { Collection, MailboxMessage, Organization, Platform } from "../simulator.ts";
+import { domainOf } from "../mail/message.ts";
+
+interface Owned {
+  tenantId: string;
+  guid: string;
+  name: string;
+  whenCreated: string;
+  whenChanged: string;
+}
+
+/** Settings under the names that Get- shows them with. */
+export interface Connector extends Owned {
+  settings: Record<string, unknown>;
+}
+
+export interface TransportRule extends Owned {
+  priority: number;
+  enabled: boolean;
+  mode: "Enforce" | "Audit" | "AuditAndNotify";
+  /** Conditions, exceptions, actions and properties, under their parameter names; absent when not set. */
+  settings: Record<string, unknown>;
+}
+
+export interface ConnectionFilterPolicy extends Owned {
+  allowed: string[];
+  blocked: string[];
+  safeList: boolean;
+}
+
+/** The rules of an organisation as the transport servers know them from `effectiveAt` on. */
+interface RuleVersion {
+  effectiveAt: number;
+  rules: TransportRule[];
+}
+
+export interface ExchangeStore {
+  organization(tenantId: string): Organization | undefined;
+  /** Whose accepted domain an address is in. */
+  organizationOf(address: string): Organization | undefined;
+  inboundConnectors: OwnedCollection<Connector>;
+  outboundConnectors: OwnedCollection<Connector>;
+  rules: OwnedCollection<TransportRule>;
+  filterPolicy(tenantId: string): ConnectionFilterPolicy;
+  setFilterPolicy(policy: ConnectionFilterPolicy): void;
+  /** Makes the present rules effective after their propagation; called after each change of a rule. */
+  propagateRules(tenantId: string): void;
+  /** The rules that the transport servers apply now, in order. */
+  effectiveRules(tenantId: string): TransportRule[];
+  deliver(tenantId: string, mailbox: string, message: MailboxMessage): void;
+  messagesIn(tenantId: string, mailbox: string): MailboxMessage[] | undefined;
+}
+
+export interface OwnedCollection<T extends Owned> {
+  of(tenantId: string): T[];
+  /** By name (without case) or Guid. */
+  find(tenantId: string, identity: string): T | undefined;
+  set(value: T): void;
+  delete(value: T): void;
+}
+
+/** Research, chapter 2.2: rules take up to about half an hour; one minute is the model's time for it. */
+export const RULE_PROPAGATION_IN_MILLISECONDS = 60_000;
+
+export function createStore(platform: Platform): ExchangeStore {
+  const inboundConnectors = owned(platform.collection<Connector>("exchange.inbound-connectors"));
+  const outboundConnectors = owned(platform.collection<Connector>("exchange.outbound-connectors"));
+  const rules = owned(platform.collection<TransportRule>("exchange.transport-rules"));
+  const versions = platform.collection<RuleVersion[]>("exchange.rule-versions");
+  const policies = platform.collection<ConnectionFilterPolicy>("exchange.connection-filters");
+  const messages = platform.collection<MailboxMessage & { tenantId: string; mailbox: string }>("exchange.messages");
+
+  const organization = (tenantId: string): Organization | undefined =>
+    platform.organizations.values().find((one) => one.tenantId.toLowerCase() === tenantId.toLowerCase());
+
+  return {
+    organization,
+    organizationOf: (address) => {
+      const domain = domainOf(address);
+      return platform.organizations
+        .values()
+        .find(({ domains }) => domains.some((one) => one.verified && one.name.toLowerCase() === domain));
+    },
+    inboundConnectors,
+    outboundConnectors,
+    rules,
+    filterPolicy: (tenantId) =>
+      policies.get(tenantId) ?? {
+        tenantId,
+        guid: guidFrom(tenantId),
+        name: "Default",
+        allowed: [],
+        blocked: [],
+        safeList: false,
+        whenCreated: new Date(platform.now()).toISOString(),
+        whenChanged: new Date(platform.now()).toISOString(),
+      },
+    setFilterPolicy: (policy) => policies.set(policy.tenantId, policy),
+    propagateRules: (tenantId) => {
+      const now = platform.now();
+      const known = versions.get(tenantId) ?? [];
+      const past = known.filter(({ effectiveAt }) => effectiveAt <= now).slice(-1);
+      const coming = known.filter(({ effectiveAt }) => effectiveAt > now);
+      const effectiveAt = now + RULE_PROPAGATION_IN_MILLISECONDS * platform.tempo;
+      versions.set(tenantId, [...past, ...coming, { effectiveAt, rules: rules.of(tenantId) }]);
+    },
+    effectiveRules: (tenantId) => {
+      const effective = (versions.get(tenantId) ?? []).filter(({ effectiveAt }) => effectiveAt <= platform.now()).at(-1);
+      return (effective?.rules ?? []).filter(({ enabled }) => enabled).sort((one, other) => one.priority - other.priority);
+    },
+    deliver: (tenantId, mailbox, message) => messages.set(message.id, { ...message, tenantId, mailbox }),
+    messagesIn: (tenantId, mailbox) => {
+      const address = mailbox.toLowerCase();
+      if (!organization(tenantId)?.mailboxes.some((one) => one.toLowerCase() === address)) return undefined;
+      return messages
+        .values()
+        .filter((one) => one.tenantId === tenantId && one.mailbox === address)
+        .map(({ id, folder, receivedAt, envelopeFrom, mime }) => ({ id, folder, receivedAt, envelopeFrom, mime }))
+        .sort((one, other) => one.receivedAt - other.receivedAt);
+    },
+  };
+}
+
+const owned = <T extends Owned>(collection: Collection<T>): OwnedCollection<T> => ({
+  of: (tenantId) => collection.values().filter((one) => one.tenantId === tenantId),
+  find: (tenantId, identity) =>
+    collection
+      .values()
+      .find(
+        (one) =>
+          one.tenantId === tenantId &&
+          (one.guid.toLowerCase() === identity.toLowerCase() || one.name.toLowerCase() === identity.toLowerCase()),
+      ),
+  set: (value) => collection.set(`${value.tenantId}/${value.guid}`, value),
+  delete: (value) => void collection.delete(`${value.tenantId}/${value.guid}`),
+});
+
+/** A second GUID for the organisation's one policy, the same at each read. */
+const guidFrom = (tenantId: string): string => `${tenantId.slice(0, 24)}${[...tenantId.slice(24)].reverse().join("")}`;

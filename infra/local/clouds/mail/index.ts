@@ -1,0 +1,84 @@
+/** The mail internet: real SMTP over loopback between parties that know each other by modelled public addresses. */
+import type { Peers, Platform, Simulator } from "../simulator.ts";
+import { type Delivery, deliver } from "./client.ts";
+import { createEgressProxy } from "./egress-proxy.ts";
+import { createGateways } from "./gateway.ts";
+import { createListeners } from "./listeners.ts";
+import { subjectOf } from "./message.ts";
+import { createOutside, OUTSIDE } from "./outside.ts";
+
+const SMTP_PORT = 25;
+
+/** `proxyUrl` is the egress proxy; `admit` gives a party that isn't of the mail internet (a probe) its proxy password. */
+export interface MailInternet extends Simulator {
+  readonly proxyUrl: string;
+  admit(party: { name: string; address: string }): string;
+}
+
+/** Sets `platform.peers.deliverMail` and `mailQueue`. */
+export async function createMail(platform: Platform): Promise<MailInternet> {
+  const { peers } = platform;
+  const outside = createOutside(platform);
+  const listeners = createListeners(platform.certificates);
+  const proxy = await createEgressProxy(async (address, port, source) => {
+    if (port !== SMTP_PORT) return undefined;
+    const receiver = receiverAt(address, source);
+    if (receiver) return listeners.portFor(address, receiver);
+    platform.note("mail", {
+      method: "CONNECT",
+      url: `smtp://${address}:${port}`,
+      requestBody: { source },
+      status: 502,
+      responseBody: "connection refused",
+    });
+    return undefined;
+  });
+  const lookup: NonNullable<Peers["lookup"]> = (name, type) => peers.lookup?.(name, type) ?? [];
+
+  async function deliverMail(delivery: Delivery): ReturnType<typeof deliver> {
+    const fate = await deliver({ proxy, lookup }, delivery);
+    const { from, to, message } = delivery;
+    platform.note("mail", {
+      method: "SMTP",
+      url: `smtp://${to.host}:${to.port}`,
+      requestBody: {
+        source: from,
+        tls: fate.tls,
+        from: message.envelopeFrom,
+        to: message.recipients,
+        subject: subjectOf(message.mime),
+        mime: message.mime,
+      },
+      status: fate.accepted.length > 0 ? 250 : Number(fate.refused[0]?.reply.slice(0, 3) ?? 450),
+      responseBody: fate.refused,
+      effect: fate.accepted.length > 0 ? "write" : "none",
+    });
+    return fate;
+  }
+
+  const gateways = createGateways(platform, deliverMail);
+
+  function receiverAt(address: string, source: string): ReturnType<NonNullable<Peers["mailReceiverAt"]>> {
+    if (address === OUTSIDE.address) return outside.receiver;
+    const front = peers.mailReceiverAt?.(address);
+    if (front) return front;
+    const guest = peers.gatewayAt?.(address, SMTP_PORT, source);
+    return guest?.smtp.running ? gateways.receiver(guest, address, source) : undefined;
+  }
+
+  peers.deliverMail = deliverMail;
+  peers.mailQueue = gateways.counts;
+  gateways.resume();
+
+  return {
+    name: "mail",
+    proxyUrl: proxy.url,
+    admit: proxy.admit,
+    handle: () => ({ status: 404, body: { error: { code: "NotFound", message: "mail speaks SMTP" } } }),
+    state: () => ({ outside: outside.state(), gateways: gateways.state() }),
+    close: async () => {
+      await proxy.close();
+      await listeners.close();
+    },
+  };
+}
