@@ -136,7 +136,7 @@ export interface Peers {
   /** Entra: makes sure that a service principal of our application or of a first-party resource exists in a tenant; its object id. */
   servicePrincipal?(tenantId: string, applicationId: string): { objectId: string } | undefined;
   /** Exchange: takes a message that a mailbox of the tenant sent (Graph sendMail, `POST /mail`). */
-  submitMail?(tenantId: string, message: MailMessage): Promise<void>;
+  submitMail?(tenantId: string, message: MailMessage, options?: { saveToSentItems: boolean }): Promise<void>;
   /** Exchange: what lies in a mailbox, oldest first; undefined when the organisation has no such mailbox. */
   messagesIn?(tenantId: string, mailbox: string): MailboxMessage[] | undefined;
   /** Exchange: its front end, if it listens at that address; gateways are found by `gatewayAt`. */

@@ -143,8 +143,8 @@ export interface Directory {
   replaceServicePrincipal(tenantId: string, servicePrincipal: ServicePrincipal): void;
   /** Its assignments and grants go with it. */
   deleteServicePrincipal(tenantId: string, id: string): boolean;
-  /** App roles and scopes that a service principal offers, from its application. */
-  offers(tenantId: string, servicePrincipal: ServicePrincipal): { appRoles: AppRole[]; oauth2PermissionScopes: Permission[] };
+  /** Name, app roles and scopes of an application, ours or Microsoft's, whether or not it is in a tenant. */
+  describe(appId: string): { displayName: string; appRoles: AppRole[]; oauth2PermissionScopes: Permission[] } | undefined;
 
   appRoleAssignments(tenantId: string): AppRoleAssignment[];
   /** The assignment, made when there is none; `created` tells which. Undefined when a principal, the resource or the role isn't there. */
@@ -288,14 +288,20 @@ export function createDirectory(platform: Pick<Platform, "collection" | "organiz
       }
       return servicePrincipals.delete(`${tenantId}/${principal.appId}`);
     },
-    offers: (_tenantId, { appId }) => {
+    describe: (appId) => {
       const firstParty = firstPartyApplications.find((one) => one.appId === appId);
       if (firstParty) {
-        const appRoles = firstParty.appRoles.map((role) => applicationRole(role));
-        return { appRoles, oauth2PermissionScopes: firstParty.oauth2PermissionScopes };
+        const { displayName, appRoles, oauth2PermissionScopes } = firstParty;
+        return { displayName, appRoles: appRoles.map(applicationRole), oauth2PermissionScopes };
       }
       const application = directory.registeredApplication(appId)?.application;
-      return { appRoles: application?.appRoles ?? [], oauth2PermissionScopes: scopesOf(application) };
+      return (
+        application && {
+          displayName: application.displayName,
+          appRoles: application.appRoles,
+          oauth2PermissionScopes: scopesOf(application),
+        }
+      );
     },
 
     appRoleAssignments: (tenantId) => ofTenant(appRoleAssignments, tenantId),
@@ -307,7 +313,7 @@ export function createDirectory(platform: Pick<Platform, "collection" | "organiz
       const principal = directory.servicePrincipal(tenantId, { id: principalId });
       const resource = directory.servicePrincipal(tenantId, { id: resourceId });
       if (!principal || !resource) return undefined;
-      if (!directory.offers(tenantId, resource).appRoles.some(({ id }) => id === appRoleId)) return undefined;
+      if (!directory.describe(resource.appId)?.appRoles.some(({ id }) => id === appRoleId)) return undefined;
       const assignment: AppRoleAssignment = {
         id: randomBytes(32).toString("base64url"),
         createdDateTime: now(),
@@ -325,7 +331,7 @@ export function createDirectory(platform: Pick<Platform, "collection" | "organiz
     rolesOf: (tenantId, principalId, resourceAppId) => {
       const resource = directory.servicePrincipal(tenantId, { appId: resourceAppId });
       if (!resource) return [];
-      const offered = new Map(directory.offers(tenantId, resource).appRoles.map(({ id, value }) => [id, value]));
+      const offered = new Map(directory.describe(resourceAppId)?.appRoles.map(({ id, value }) => [id, value]));
       return directory
         .appRoleAssignments(tenantId)
         .filter((one) => one.principalId === principalId && one.resourceId === resource.id)
@@ -388,8 +394,8 @@ const twoYearsAfter = (start: string): string => {
   return end.toISOString();
 };
 
-function scopesOf(application: Application | undefined): Permission[] {
-  const api = application?.properties["api"];
+function scopesOf(application: Application): Permission[] {
+  const api = application.properties["api"];
   if (typeof api !== "object" || api === null || !("oauth2PermissionScopes" in api) || !Array.isArray(api.oauth2PermissionScopes))
     return [];
   return api.oauth2PermissionScopes.flatMap((scope: unknown) => {

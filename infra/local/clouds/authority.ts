@@ -1,0 +1,110 @@
+/** The platform's certificate authority: made before anything is spawned, so that children trust it through NODE_EXTRA_CA_CERTS. */
+import "reflect-metadata";
+import { webcrypto, X509Certificate } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { isIP } from "node:net";
+import { join } from "node:path";
+import * as x509 from "@peculiar/x509";
+import type { Certificates } from "./simulator.ts";
+
+export interface Authority extends Certificates {
+  /** Where the authority's certificate is, for NODE_EXTRA_CA_CERTS. */
+  readonly file: string;
+  /** The servers' own certificate, for 127.0.0.1 and localhost. */
+  readonly server: { certificate: string; key: string };
+}
+
+interface Pair {
+  certificate: string;
+  key: string;
+}
+
+const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+const day = 24 * 60 * 60 * 1000;
+
+/** Makes `ca.pem`, `ca-key.pem`, `server.pem` and `server-key.pem` in the directory, or takes what is there and valid for 30 more days. */
+export async function makeAuthority(directory: string): Promise<Authority> {
+  mkdirSync(directory, { recursive: true });
+  const root = await kept(directory, "ca", makeRoot);
+  const rootCertificate = new x509.X509Certificate(root.certificate);
+  const rootKey = await importKey(root.key);
+  const issue = async (...names: [string, ...string[]]): Promise<Pair> => makeServer(names, rootCertificate, rootKey);
+  const signedByRoot = ({ certificate }: Pair): boolean =>
+    new X509Certificate(certificate).verify(new X509Certificate(root.certificate).publicKey);
+  const server = await kept(directory, "server", () => issue("localhost", "127.0.0.1"), signedByRoot);
+  return { file: join(directory, "ca.pem"), authority: root.certificate, server, issue };
+}
+
+async function kept(
+  directory: string,
+  name: string,
+  make: () => Promise<Pair>,
+  usable: (pair: Pair) => boolean = () => true,
+): Promise<Pair> {
+  const files = { certificate: join(directory, `${name}.pem`), key: join(directory, `${name}-key.pem`) };
+  if (existsSync(files.certificate) && existsSync(files.key)) {
+    const pair = { certificate: readFileSync(files.certificate, "utf8"), key: readFileSync(files.key, "utf8") };
+    if (new X509Certificate(pair.certificate).validToDate.getTime() > Date.now() + 30 * day && usable(pair)) return pair;
+  }
+  const made = await make();
+  writeFileSync(files.key, made.key, { mode: 0o600 });
+  writeFileSync(files.certificate, made.certificate);
+  return made;
+}
+
+async function makeRoot(): Promise<Pair> {
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    ...validity(5 * 365),
+    serialNumber: serialNumber(),
+    name: "CN=Gatehouse local platform",
+    signingAlgorithm: algorithm,
+    keys,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  });
+  return { certificate: certificate.toString("pem"), key: await exportKey(keys.privateKey) };
+}
+
+async function makeServer(names: string[], issuer: x509.X509Certificate, signingKey: webcrypto.CryptoKey): Promise<Pair> {
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const certificate = await x509.X509CertificateGenerator.create({
+    ...validity(800),
+    serialNumber: serialNumber(),
+    subject: `CN=${names[0]}`,
+    issuer: issuer.subject,
+    publicKey: keys.publicKey,
+    signingKey,
+    signingAlgorithm: algorithm,
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+      new x509.SubjectAlternativeNameExtension(names.map((value) => ({ type: isIP(value) ? "ip" : "dns", value }))),
+      await x509.AuthorityKeyIdentifierExtension.create(issuer),
+    ],
+  });
+  return { certificate: certificate.toString("pem"), key: await exportKey(keys.privateKey) };
+}
+
+/** From yesterday, so that a clock that is a little behind takes it too. */
+const validity = (days: number): { notBefore: Date; notAfter: Date } => ({
+  notBefore: new Date(Date.now() - day),
+  notAfter: new Date(Date.now() + days * day),
+});
+/** 16 random bytes with a positive, non-zero first one, as RFC 5280 wants. */
+const serialNumber = (): string =>
+  `4${Buffer.from(webcrypto.getRandomValues(new Uint8Array(16)))
+    .toString("hex")
+    .slice(1)}`;
+
+async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
+  return x509.PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", key), "PRIVATE KEY");
+}
+
+async function importKey(pem: string): Promise<webcrypto.CryptoKey> {
+  return webcrypto.subtle.importKey("pkcs8", x509.PemConverter.decodeFirst(pem), algorithm, true, ["sign"]);
+}

@@ -1,0 +1,217 @@
+/** All simulated clouds of one platform, in this process: doors first, then the simulators behind them, then who lives there. */
+import { randomBytes, randomUUID } from "node:crypto";
+import { createSocket } from "node:dgram";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { JWK } from "jose";
+import type { CloudEnvironment } from "../../../shared/environment.ts";
+import { makeAuthority } from "./authority.ts";
+import { openCollections } from "./collections.ts";
+import { controlDoor } from "./control.ts";
+import { createEntra } from "./entra/index.ts";
+import { createManagedIdentityEndpoint } from "./entra/managed-identity.ts";
+import { createTokens, type Tokens } from "./entra/tokens.ts";
+import { createFaults } from "./faults.ts";
+import { type Client, settle } from "./organizations.ts";
+import { createRecord } from "./record.ts";
+import { createRedaction } from "./redaction.ts";
+import { type Listener, listen, recorded } from "./server.ts";
+import type { Organization, Platform, PlatformIdentity, SimulatedRequest, Simulator } from "./simulator.ts";
+import { createVault } from "./vault/index.ts";
+
+export interface CloudsOptions {
+  /** Where state and certificates are kept; without it, state is in memory and the certificates in a folder that goes with `stop`. */
+  directory?: string;
+  /** Multiplies modelled durations; 1 is the modelled time. */
+  tempo?: number;
+  homeTenantId?: string;
+  applicationId?: string;
+  managedIdentityClientId?: string;
+  /** Where admin consent may lead back to. The port of an http loopback address doesn't count. */
+  redirectUris?: string[];
+  /** Milliseconds since 1970; the system's clock by default. */
+  now?: () => number;
+}
+
+export interface Clouds {
+  readonly environment: CloudEnvironment;
+  readonly entra: string;
+  readonly arm: string;
+  readonly graph: string;
+  readonly exchange: string;
+  /** Template with `{name}`. */
+  readonly vault: string;
+  /** The vault of Gatehouse itself. */
+  readonly platformVault: string;
+  /** `address:port`, UDP. */
+  readonly dns: string;
+  /** For IDENTITY_ENDPOINT and IDENTITY_HEADER. */
+  readonly identity: { endpoint: string; header: string };
+  readonly control: string;
+  /** File with the authority's certificate, for NODE_EXTRA_CA_CERTS. */
+  readonly ca: string;
+  readonly application: { homeTenantId: string; applicationId: string; managedIdentityClientId: string };
+  readonly clients: {
+    role: "partner" | "operator";
+    partnerId?: string;
+    tenantId: string;
+    tokenEndpoint: string;
+    clientId: string;
+    clientSecret: string;
+    scope: string;
+  }[];
+  /** For tests in this process. */
+  readonly platform: Platform;
+  readonly tokens: Tokens;
+  stop(): Promise<void>;
+}
+
+const secureDoors = ["entra", "arm", "vault", "graph", "exchange"] as const;
+const plainDoors = ["identity", "control"] as const;
+type Door = (typeof secureDoors)[number] | (typeof plainDoors)[number];
+
+/** Starts everything. A start over the same directory finds the same ports, keys, secrets and state. */
+export async function createClouds(options: CloudsOptions = {}): Promise<Clouds> {
+  const directory = options.directory ?? mkdtempSync(join(tmpdir(), "gatehouse-clouds-"));
+  mkdirSync(directory, { recursive: true });
+  const authority = await makeAuthority(join(directory, "certificates"));
+  const collections = openCollections(options.directory === undefined ? ":memory:" : join(directory, "clouds.sqlite"));
+  const now = options.now ?? Date.now;
+
+  const ports = collections.collection<number>("platform.ports");
+  const doors = new Map<Door, Listener>();
+  const door = (name: Door): Listener => {
+    const listener = doors.get(name);
+    if (!listener) throw new Error(`there is no door ${name}`);
+    return listener;
+  };
+  for (const name of [...secureDoors, ...plainDoors]) {
+    const secure = secureDoors.some((one) => one === name);
+    const listener = await listen(ports.get(name) ?? 0, secure ? authority.server : undefined);
+    ports.set(name, listener.port);
+    doors.set(name, listener);
+  }
+  const dnsPort = ports.get("dns") ?? (await freeUdpPort());
+  ports.set("dns", dnsPort);
+
+  const environment = environmentBehind((name) => door(name).url, `127.0.0.1:${dnsPort}`);
+  const redaction = createRedaction();
+  const record = createRecord(collections.database, redaction);
+  const faults = createFaults();
+  const tokens = await createTokens(collections.collection<JWK>("entra.keys"), environment.authorityHost, now);
+  const settings = collections.collection<string>("platform.settings");
+  const keptSetting = (name: string, make: () => string): string => {
+    const value = settings.get(name) ?? make();
+    settings.set(name, value);
+    return value;
+  };
+  const identity: PlatformIdentity = {
+    homeTenantId: options.homeTenantId ?? "90a7e000-0000-4000-8000-000000000000",
+    applicationId: options.applicationId ?? "90a7e000-0000-4000-8000-00000000000a",
+    managedIdentity: {
+      clientId: options.managedIdentityClientId ?? "90a7e000-0000-4000-8000-00000000000b",
+      principalId: keptSetting("managedIdentityPrincipalId", randomUUID),
+    },
+  };
+  const platform: Platform = {
+    environment,
+    identity,
+    certificates: authority,
+    now,
+    collection: collections.collection,
+    organizations: collections.collection<Organization>("platform.organizations"),
+    verify: async ({ headers }: SimulatedRequest, audience: string) => {
+      const token = /^Bearer (\S+)$/i.exec(headers["authorization"] ?? "")?.[1];
+      return token === undefined ? undefined : tokens.verify(token, audience);
+    },
+    tempo: options.tempo ?? 1,
+    note: (cloud, { effect = "none", ...entry }) =>
+      record.add({ at: new Date(now()).toISOString(), cloud, ...entry, responseHeaders: {}, effect }),
+    secrets: redaction,
+    peers: {},
+  };
+
+  const { simulator: entraSimulator, entra } = createEntra(platform, tokens);
+  const identityHeader = keptSetting("identityHeader", () => randomBytes(16).toString("hex"));
+  redaction.add(identityHeader);
+  const simulators: Simulator[] = [entraSimulator, createManagedIdentityEndpoint(entra, identityHeader), createVault(platform)];
+  const clients = settle(platform, {
+    issuer: tokens.issuer(identity.homeTenantId),
+    redirectUris: options.redirectUris ?? ["http://localhost/api/consent/callback", "http://127.0.0.1/api/consent/callback"],
+  });
+  for (const simulator of simulators) await simulator.start?.();
+  for (const simulator of simulators) {
+    const listener = [...doors].find(([name]) => name === simulator.name)?.[1];
+    listener?.serve(recorded(simulator, { faults, record, now }));
+  }
+  door("control").serve(controlDoor({ platform, simulators, record, faults, redaction }));
+
+  return {
+    environment,
+    entra: door("entra").url,
+    arm: door("arm").url,
+    graph: door("graph").url,
+    exchange: door("exchange").url,
+    vault: environment.vault.url,
+    platformVault: environment.vault.url.replace("{name}", "gatehouse"),
+    dns: `127.0.0.1:${dnsPort}`,
+    identity: { endpoint: `${door("identity").url}/msi/token`, header: identityHeader },
+    control: door("control").url,
+    ca: authority.file,
+    application: {
+      homeTenantId: identity.homeTenantId,
+      applicationId: identity.applicationId,
+      managedIdentityClientId: identity.managedIdentity.clientId,
+    },
+    clients: clients.map((client) => shown(client, environment.authorityHost, identity.applicationId)),
+    platform,
+    tokens,
+    stop: async () => {
+      await Promise.all([...doors.values()].map((listener) => listener.close()));
+      for (const simulator of simulators) await simulator.close?.();
+      collections.close();
+      if (options.directory === undefined) rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Audiences are the public cloud's own, not the endpoints: a client that confuses the two fails here as it does there. */
+const environmentBehind = (url: (name: Door) => string, dnsServer: string): CloudEnvironment => ({
+  name: "Local",
+  authorityHost: url("entra"),
+  instanceDiscovery: false,
+  resourceManager: { endpoint: url("arm"), audience: "https://management.azure.com" },
+  graph: { endpoint: url("graph"), audience: "https://graph.microsoft.com" },
+  exchange: { endpoint: url("exchange"), audience: "https://outlook.office365.com" },
+  vault: { url: `${url("vault")}/vaults/{name}`, audience: "https://vault.azure.net", verifyChallenge: false },
+  tokenExchangeAudience: "api://AzureADTokenExchange",
+  publicDnsSuffix: "cloudapp.azure.example",
+  dnsServers: [dnsServer],
+});
+
+const shown = (
+  { role, partnerId, tenantId, clientId, clientSecret }: Client,
+  authorityHost: string,
+  applicationId: string,
+): Clouds["clients"][number] => ({
+  role,
+  ...(partnerId === undefined ? {} : { partnerId }),
+  tenantId,
+  tokenEndpoint: `${authorityHost}/${tenantId}/oauth2/v2.0/token`,
+  clientId,
+  clientSecret,
+  scope: `${applicationId}/.default`,
+});
+
+/** A port that was free a moment ago: the resolver binds it itself, but the environment must name it before. */
+function freeUdpPort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const socket = createSocket("udp4");
+    socket.once("error", reject);
+    socket.bind(0, "127.0.0.1", () => {
+      const { port } = socket.address();
+      socket.close(() => resolve(port));
+    });
+  });
+}

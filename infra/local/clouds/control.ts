@@ -1,0 +1,143 @@
+/** The simulators' own door for tests and for `npm start`, plain HTTP on loopback; the application never knocks here. */
+import * as z from "zod";
+import { type Faults, faultSchema, matchSchema } from "./faults.ts";
+import { organizationSchema, registerOrganization, SubscriptionTaken } from "./organizations.ts";
+import type { RequestRecord } from "./record.ts";
+import type { Redaction } from "./redaction.ts";
+import type { Answer } from "./server.ts";
+import type { MailMessage, Platform, SimulatedRequest, SimulatedResponse, Simulator } from "./simulator.ts";
+
+const cloudNames = ["entra", "arm", "vault", "graph", "exchange", "dns", "mail", "identity"] as const;
+
+const faultRequestSchema = z.strictObject({
+  /** DNS and mail don't come over HTTP; they have no faults. */
+  cloud: z.enum(["entra", "arm", "vault", "graph", "exchange", "identity"]),
+  match: matchSchema.default({}),
+  fault: faultSchema,
+  times: z.number().int().min(1).default(1),
+});
+
+const addresses = z.union([z.email().transform((one) => [one]), z.array(z.email()).min(1)]);
+const mailSchema = z.strictObject({
+  from: z.email(),
+  to: addresses,
+  subject: z.string().default("A message"),
+  text: z.string().default("Hello."),
+  /** Further header fields. */
+  headers: z.record(z.string().regex(/^[!-9;-~]+$/, "must be a header field's name"), z.string()).default({}),
+  /** The whole message instead (RFC 5322). */
+  mime: z.string().optional(),
+  /** Who on the outside sends: SMTP name and public address. */
+  source: z
+    .strictObject({ name: z.string().min(1), address: z.ipv4() })
+    .default({ name: "mail.outside.example", address: "198.51.100.25" }),
+  tls: z.enum(["required", "opportunistic"]).default("opportunistic"),
+});
+
+export interface Control {
+  platform: Platform;
+  simulators: Simulator[];
+  record: RequestRecord;
+  faults: Faults;
+  redaction: Redaction;
+}
+
+/** Every answer is JSON; what is wrong with a body is said part by part. */
+export const controlDoor =
+  (control: Control): Answer =>
+  async (request) => {
+    try {
+      return await route(control, request);
+    } catch (error) {
+      if (error instanceof z.ZodError) return problem(400, z.prettifyError(error));
+      if (error instanceof SubscriptionTaken) return problem(409, error.message);
+      process.stderr.write(`control: ${error instanceof Error ? error.stack : String(error)}\n`);
+      return problem(500, error instanceof Error ? error.message : String(error));
+    }
+  };
+
+async function route(
+  { platform, simulators, record, faults, redaction }: Control,
+  request: SimulatedRequest,
+): Promise<SimulatedResponse> {
+  const { method, url, body } = request;
+  const [, first = "", second] = url.pathname.split("/");
+  switch (`${method} /${first}`) {
+    case "GET /requests": {
+      const query = z
+        .strictObject({ cloud: z.enum(cloudNames).optional(), since: z.coerce.number().int().min(0).default(0) })
+        .parse(Object.fromEntries(url.searchParams));
+      return { status: 200, body: record.list(query) };
+    }
+    case "POST /organizations": {
+      const given = organizationSchema.parse(body);
+      const status = platform.organizations.get(given.tenantId) ? 200 : 201;
+      return { status, body: registerOrganization(platform, given) };
+    }
+    case "GET /organizations":
+      return { status: 200, body: { value: platform.organizations.values() } };
+    case "POST /faults":
+      return { status: 201, body: faults.plan(faultRequestSchema.parse(body)) };
+    case "GET /faults":
+      return { status: 200, body: { value: faults.list() } };
+    case "DELETE /faults":
+      faults.clear();
+      return { status: 204 };
+    case "GET /state": {
+      const simulator = simulators.find(({ name }) => name === second);
+      if (!simulator) return problem(404, `no such cloud; there are ${simulators.map(({ name }) => name).join(", ")}`);
+      return { status: 200, body: redaction.redact(simulator.state() ?? {}) };
+    }
+    case "POST /mail":
+      return { status: 202, body: await sendMail(platform, mailSchema.parse(body)) };
+    default:
+      return problem(
+        404,
+        "GET /requests?cloud=&since=, POST /organizations, GET /organizations, POST /faults, GET /faults, DELETE /faults, GET /state/<cloud>, POST /mail",
+      );
+  }
+}
+
+/** From a mailbox of an organisation through its Exchange Online; from anybody else by SMTP to the recipients' MX. */
+async function sendMail(platform: Platform, mail: z.output<typeof mailSchema>): Promise<unknown> {
+  const { from, to, source, tls } = mail;
+  const { peers } = platform;
+  const message: MailMessage = { envelopeFrom: from, recipients: to, mime: mail.mime ?? compose(platform, mail) };
+  const organization = platform.organizations.values().find(({ mailboxes }) => mailboxes.includes(from.toLowerCase()));
+  if (organization) {
+    if (!peers.submitMail) throw new Error("Exchange Online is not there to take mail");
+    await peers.submitMail(organization.tenantId, message);
+    return { via: "mailbox", tenantId: organization.tenantId };
+  }
+  if (!peers.deliverMail || !peers.lookup) throw new Error("the mail internet is not there to deliver mail");
+  const deliveries = [];
+  for (const [domain, recipients] of Map.groupBy(to, (address) => address.slice(address.lastIndexOf("@") + 1).toLowerCase())) {
+    const host = peers.lookup(domain, "MX")[0] ?? domain;
+    deliveries.push({
+      host,
+      ...(await peers.deliverMail({ from: source, to: { host, port: 25 }, message: { ...message, recipients }, tls })),
+    });
+  }
+  return { via: "internet", deliveries };
+}
+
+function compose({ now }: Platform, { from, to, subject, text, headers }: z.output<typeof mailSchema>): string {
+  const fields = {
+    From: `<${from}>`,
+    To: to.map((address) => `<${address}>`).join(", "),
+    Subject: subject,
+    Date: new Date(now()).toUTCString().replace("GMT", "+0000"),
+    "Message-ID": `<${crypto.randomUUID()}@${from.slice(from.lastIndexOf("@") + 1)}>`,
+    "MIME-Version": "1.0",
+    "Content-Type": "text/plain; charset=utf-8",
+    ...headers,
+  };
+  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value.replace(/[\r\n]+/g, " ")}`);
+  return `${lines.join("\r\n")}\r\n\r\n${text.replace(/\r?\n/g, "\r\n")}\r\n`;
+}
+
+const problem = (status: number, message: string): SimulatedResponse => ({
+  status,
+  body: { error: { code: codes[status] ?? "Failed", message } },
+});
+const codes: Record<number, string> = { 400: "InvalidRequest", 404: "NotFound", 409: "Conflict" };

@@ -1,0 +1,360 @@
+/**
+ * Simulated Key Vault, data plane of secrets, under `/vaults/{name}`: challenge, RBAC, versions, soft delete.
+ *
+ * Collection `vault.secrets`, keyed `${vault}/${secret}`, both lower case; a document has all versions and, while deleted, when.
+ */
+import { randomUUID } from "node:crypto";
+import * as z from "zod";
+import type { Claims, Platform, SimulatedRequest, SimulatedResponse, Simulator } from "../simulator.ts";
+import { forbidden, forbiddenByRole, refused, secretNotFound, unauthorized } from "./errors.ts";
+
+interface Version {
+  id: string;
+  value: string;
+  contentType?: string;
+  tags?: Record<string, string>;
+  enabled: boolean;
+  /** Seconds since 1970, like all times here. */
+  created: number;
+  updated: number;
+  notBefore?: number;
+  expires?: number;
+}
+
+interface Secret {
+  name: string;
+  /** Oldest first. */
+  versions: Version[];
+  deletedAt?: number;
+}
+
+/** A vault, and who may do what in it. */
+interface Vault {
+  name: string;
+  id: string;
+  tenantId: string;
+  holds(principalId: string, role: string): boolean;
+}
+
+interface Call {
+  vault: Vault;
+  request: SimulatedRequest;
+  claims: Claims;
+}
+
+const secretsOfficer = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7";
+const secretsUser = "4633458b-17de-408a-b874-0445c86b69e6";
+/** Built-in roles' data actions; the ones that are no metadata and no read need the officer. */
+const readActions = new Set(["getSecret", "readMetadata"]);
+
+const recoverableDays = 90;
+const defaultPageSize = 25;
+const maximumSize = 25 * 1024;
+
+const attributes = z.object({
+  enabled: z.boolean().optional(),
+  nbf: z.number().int().optional(),
+  exp: z.number().int().optional(),
+});
+const changeSchema = z.object({
+  contentType: z.string().max(255).optional(),
+  attributes: attributes.optional(),
+  tags: z.record(z.string(), z.string()).optional(),
+});
+const newSecretSchema = changeSchema.extend({ value: z.string() });
+
+/** The vault of Gatehouse itself; it is not in any customer's subscription, so ARM doesn't know it. */
+export const platformVaultName = "gatehouse";
+
+export function createVault(platform: Platform): Simulator {
+  const secrets = platform.collection<Secret>("vault.secrets");
+  for (const { versions } of secrets.values()) for (const { value } of versions) platform.secrets.add(value);
+  const seconds = (): number => Math.floor(platform.now() / 1000);
+
+  function findVault(name: string): Vault | undefined {
+    if (name === platformVaultName) {
+      const { homeTenantId, managedIdentity } = platform.identity;
+      return {
+        name,
+        id: `/subscriptions/${homeTenantId}/resourcegroups/gatehouse/providers/microsoft.keyvault/vaults/${name}`,
+        tenantId: homeTenantId,
+        holds: (principalId, role) => principalId === managedIdentity.principalId && role === secretsOfficer,
+      };
+    }
+    const known = platform.peers.vaultNamed?.(name);
+    return (
+      known && {
+        ...known,
+        name,
+        holds: (principalId, role) => platform.peers.holdsRole?.(principalId, role, known.id.toLowerCase()) ?? false,
+      }
+    );
+  }
+
+  async function handle(request: SimulatedRequest): Promise<SimulatedResponse> {
+    const [, vaults, vaultName = "", ...path] = request.url.pathname.split("/").map(decodeURIComponent);
+    const vault = vaults === "vaults" ? findVault(vaultName.toLowerCase()) : undefined;
+    // In the cloud the name of a vault that isn't there doesn't resolve.
+    if (!vault) return refused(404, "VaultNotFound", `There is no vault ${vaultName}.`);
+    const { authorityHost, vault: where } = platform.environment;
+    const challenge = `Bearer authorization="${authorityHost}/${vault.tenantId}", resource="${where.audience}"`;
+    const claims = await platform.verify(request, where.audience);
+    if (!claims) return unauthorized(challenge, request.headers["authorization"] === undefined ? "missing" : "invalid");
+    if (claims.tid !== vault.tenantId) return unauthorized(challenge, "issuer");
+    if (!/^\d+\.\d+/.test(request.url.searchParams.get("api-version") ?? ""))
+      return refused(400, "BadParameter", "api-version must be specified");
+    return route({ vault, request, claims }, path);
+  }
+
+  function route(call: Call, [collection = "", rawName, rest, extra]: string[]): SimulatedResponse {
+    const { method } = call.request;
+    const name = rawName ?? "";
+    if (extra !== undefined || (name !== "" && !/^[0-9a-zA-Z-]{1,127}$/.test(name))) {
+      return refused(400, "BadParameter", `The request URI contains an invalid name: ${name}`);
+    }
+    switch (
+      `${method} ${collection}${name === "" ? "" : "/name"}${rest === undefined ? "" : rest === "versions" || rest === "recover" ? `/${rest}` : "/version"}`
+    ) {
+      case "PUT secrets/name":
+        return allowed(call, "setSecret", name) ?? setSecret(call, name);
+      case "GET secrets/name":
+      case "GET secrets/name/version":
+        return allowed(call, "getSecret", name) ?? getSecret(call, name, rest);
+      case "PATCH secrets/name":
+      case "PATCH secrets/name/version":
+        return allowed(call, "update", name) ?? updateSecret(call, name, rest);
+      case "GET secrets/name/versions":
+        return allowed(call, "readMetadata", name) ?? listVersions(call, name);
+      case "GET secrets":
+        return allowed(call, "readMetadata") ?? listSecrets(call, false);
+      case "DELETE secrets/name":
+        return allowed(call, "delete", name) ?? deleteSecret(call, name);
+      case "GET deletedsecrets":
+        return allowed(call, "readMetadata") ?? listSecrets(call, true);
+      case "GET deletedsecrets/name":
+        return allowed(call, "readMetadata", name) ?? getDeleted(call, name);
+      case "POST deletedsecrets/name/recover":
+        return allowed(call, "recover", name) ?? recover(call, name);
+      case "DELETE deletedsecrets/name":
+        return allowed(call, "purge", name) ?? purge(call, name);
+      default:
+        return refused(405, "MethodNotAllowed", `${method} is not part of the simulated vault's ${collection}.`);
+    }
+  }
+
+  /** A role may be held on the vault, above it, or on the one secret. */
+  function allowed({ vault, claims }: Call, action: string, name?: string): SimulatedResponse | undefined {
+    const roles = readActions.has(action) ? [secretsUser, secretsOfficer] : [secretsOfficer];
+    if (roles.some((role) => vault.holds(claims.oid, role) || holdsOnSecret(vault, claims.oid, role, name))) return undefined;
+    const resource = `${vault.id.toLowerCase()}${name === undefined ? "" : `/secrets/${name.toLowerCase()}`}`;
+    return forbiddenByRole({ claims, resource, vault: vault.name, action: dataAction(action) });
+  }
+  const holdsOnSecret = (vault: Vault, principalId: string, role: string, name: string | undefined): boolean =>
+    name !== undefined &&
+    vault.name !== platformVaultName &&
+    platform.peers.holdsRole?.(principalId, role, `${vault.id}/secrets/${name}`.toLowerCase()) === true;
+
+  const key = ({ vault }: Call, name: string): string => `${vault.name}/${name.toLowerCase()}`;
+  const present = (call: Call, name: string): Secret | undefined => {
+    const secret = secrets.get(key(call, name));
+    return secret?.deletedAt === undefined ? secret : undefined;
+  };
+  const deleted = (call: Call, name: string): (Secret & { deletedAt: number }) | undefined => {
+    const secret = secrets.get(key(call, name));
+    return secret?.deletedAt === undefined ? undefined : { ...secret, deletedAt: secret.deletedAt };
+  };
+
+  function setSecret(call: Call, name: string): SimulatedResponse {
+    const parsed = newSecretSchema.safeParse(call.request.body);
+    if (!parsed.success)
+      return refused(400, "BadParameter", `The secret's bundle is malformed: ${z.prettifyError(parsed.error)}`);
+    const { value, contentType, tags, attributes: { enabled = true, nbf, exp } = {} } = parsed.data;
+    // Known before anything can fail, so that no record shows it.
+    platform.secrets.add(value);
+    if (Buffer.byteLength(value) > maximumSize) return refused(400, "BadParameter", "The length of the value is over 25 kB.");
+    if (deleted(call, name)) {
+      return refused(
+        409,
+        "Conflict",
+        `Secret ${name} is currently in a deleted but recoverable state, and its name cannot be reused; in this state, the secret can only be recovered or purged.`,
+        "ObjectIsDeletedButRecoverable",
+      );
+    }
+    const version: Version = {
+      id: randomUUID().replaceAll("-", ""),
+      value,
+      ...(contentType === undefined ? {} : { contentType }),
+      ...(tags === undefined ? {} : { tags }),
+      enabled,
+      created: seconds(),
+      updated: seconds(),
+      ...(nbf === undefined ? {} : { notBefore: nbf }),
+      ...(exp === undefined ? {} : { expires: exp }),
+    };
+    const secret = present(call, name) ?? { name, versions: [] };
+    secrets.set(key(call, name), { ...secret, versions: [...secret.versions, version] });
+    return { status: 200, body: bundle(call, secret.name, version), effect: "write" };
+  }
+
+  function getSecret(call: Call, name: string, versionId: string | undefined): SimulatedResponse {
+    const secret = present(call, name);
+    const version = secret && findVersion(secret, versionId);
+    if (!version) return secretNotFound(name);
+    if (!version.enabled) return forbidden("SecretDisabled", "Operation get is not allowed on a disabled secret.");
+    return { status: 200, body: bundle(call, secret.name, version) };
+  }
+
+  function updateSecret(call: Call, name: string, versionId: string | undefined): SimulatedResponse {
+    const parsed = changeSchema.safeParse(call.request.body ?? {});
+    if (!parsed.success) return refused(400, "BadParameter", `The change is malformed: ${z.prettifyError(parsed.error)}`);
+    const secret = present(call, name);
+    const version = secret && findVersion(secret, versionId);
+    if (!version) return secretNotFound(name);
+    const { contentType, tags, attributes: { enabled, nbf, exp } = {} } = parsed.data;
+    const changed: Version = {
+      ...version,
+      ...(contentType === undefined ? {} : { contentType }),
+      ...(tags === undefined ? {} : { tags }),
+      ...(enabled === undefined ? {} : { enabled }),
+      ...(nbf === undefined ? {} : { notBefore: nbf }),
+      ...(exp === undefined ? {} : { expires: exp }),
+      updated: seconds(),
+    };
+    secrets.set(key(call, name), { ...secret, versions: secret.versions.map((one) => (one.id === version.id ? changed : one)) });
+    const { value: _, ...shown } = bundle(call, secret.name, changed);
+    return { status: 200, body: shown, effect: "write" };
+  }
+
+  function listVersions(call: Call, name: string): SimulatedResponse {
+    const secret = present(call, name);
+    if (!secret) return secretNotFound(name);
+    return page(
+      call,
+      secret.versions.map((version) => withoutValue(bundle(call, secret.name, version))),
+    );
+  }
+
+  function listSecrets(call: Call, inBin: boolean): SimulatedResponse {
+    const prefix = `${call.vault.name}/`;
+    const all = secrets.entries().filter(([id, secret]) => id.startsWith(prefix) && (secret.deletedAt !== undefined) === inBin);
+    const items = all
+      .sort(([one], [other]) => (one < other ? -1 : 1))
+      .flatMap(([, secret]) => {
+        const version = findVersion(secret, undefined);
+        if (!version) return [];
+        const item = { ...withoutValue(bundle(call, secret.name, version)), id: `${base(call)}/secrets/${secret.name}` };
+        return secret.deletedAt === undefined ? [item] : [{ ...item, ...bin(call, secret.name, secret.deletedAt) }];
+      });
+    return page(call, items);
+  }
+
+  function deleteSecret(call: Call, name: string): SimulatedResponse {
+    const secret = present(call, name);
+    const version = secret && findVersion(secret, undefined);
+    if (!version) return secretNotFound(name);
+    const deletedAt = seconds();
+    secrets.set(key(call, name), { ...secret, deletedAt });
+    return {
+      status: 200,
+      body: { ...withoutValue(bundle(call, secret.name, version)), ...bin(call, secret.name, deletedAt) },
+      effect: "write",
+    };
+  }
+
+  function getDeleted(call: Call, name: string): SimulatedResponse {
+    const secret = deleted(call, name);
+    const version = secret && findVersion(secret, undefined);
+    if (!version) return secretNotFound(name);
+    return {
+      status: 200,
+      body: { ...withoutValue(bundle(call, secret.name, version)), ...bin(call, secret.name, secret.deletedAt) },
+    };
+  }
+
+  function recover(call: Call, name: string): SimulatedResponse {
+    const secret = deleted(call, name);
+    const version = secret && findVersion(secret, undefined);
+    if (!version) return secretNotFound(name);
+    secrets.set(key(call, name), { name: secret.name, versions: secret.versions });
+    return { status: 200, body: withoutValue(bundle(call, secret.name, version)), effect: "write" };
+  }
+
+  function purge(call: Call, name: string): SimulatedResponse {
+    if (!deleted(call, name)) return secretNotFound(name);
+    secrets.delete(key(call, name));
+    return { status: 204, effect: "write" };
+  }
+
+  return {
+    name: "vault",
+    handle,
+    state: () =>
+      Object.fromEntries(
+        secrets
+          .entries()
+          .map(([id, { versions, ...secret }]) => [id, { ...secret, versions: versions.map(({ value: _, ...shown }) => shown) }]),
+      ),
+  };
+}
+
+/** Without a version the newest one, disabled or not. */
+const findVersion = ({ versions }: Secret, id: string | undefined): Version | undefined =>
+  id === undefined || id === "" ? versions.at(-1) : versions.find((version) => version.id === id);
+
+/** Ids carry whatever host the client dialled. */
+const base = ({ request, vault }: Call): string => `${request.url.origin}/vaults/${vault.name}`;
+
+interface SecretBundle {
+  value: string;
+  id: string;
+  [property: string]: unknown;
+}
+
+function bundle(
+  call: Call,
+  name: string,
+  { id, value, contentType, tags, enabled, created, updated, notBefore, expires }: Version,
+): SecretBundle {
+  return {
+    value,
+    ...(contentType === undefined ? {} : { contentType }),
+    id: `${base(call)}/secrets/${name}/${id}`,
+    attributes: {
+      enabled,
+      ...(notBefore === undefined ? {} : { nbf: notBefore }),
+      ...(expires === undefined ? {} : { exp: expires }),
+      created,
+      updated,
+      recoveryLevel: "Recoverable+Purgeable",
+      recoverableDays,
+    },
+    ...(tags === undefined ? {} : { tags }),
+  };
+}
+
+const withoutValue = ({ value: _, ...rest }: SecretBundle): Omit<SecretBundle, "value"> => rest;
+
+const bin = (call: Call, name: string, deletedAt: number): object => ({
+  recoveryId: `${base(call)}/deletedsecrets/${name}`,
+  deletedDate: deletedAt,
+  scheduledPurgeDate: deletedAt + recoverableDays * 24 * 60 * 60,
+});
+
+/** `nextLink` leads to the next page; `$skiptoken` is the number of items that went before. */
+function page({ request }: Call, items: unknown[]): SimulatedResponse {
+  const { url } = request;
+  const size = Number(url.searchParams.get("maxresults") ?? defaultPageSize);
+  const skip = Number(url.searchParams.get("$skiptoken") ?? 0);
+  if (!Number.isInteger(size) || size < 1 || size > 25 || !Number.isInteger(skip))
+    return refused(400, "BadParameter", "maxresults must be between 1 and 25.");
+  const next = new URL(url);
+  next.searchParams.set("$skiptoken", String(skip + size));
+  return {
+    status: 200,
+    body: { value: items.slice(skip, skip + size), nextLink: skip + size < items.length ? next.href : null },
+  };
+}
+
+/** `delete` is the only one of the data actions without `/action` (Azure permissions for Security, Microsoft.KeyVault). */
+const dataAction = (action: string): string =>
+  `Microsoft.KeyVault/vaults/secrets/${action}${action === "delete" ? "" : "/action"}`;
