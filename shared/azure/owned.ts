@@ -1,0 +1,81 @@
+/** What every owned Azure resource has in common: read with its owner checked, compared by owned properties, removed only when ours. */
+import { ControlPlaneError } from "../errors.ts";
+import { type Begun, type Done, done, type Observed, type PropertyChange, present, unknown } from "../resources/resource.ts";
+import { type Azure, type AzureClients, type FirstReply, isTerminal } from "./client.ts";
+import { ownedBy, type Place, type Subscription } from "./place.ts";
+
+interface Tagged {
+  tags?: Record<string, string>;
+}
+
+/** Every actual shape tells whether ARM's last write to it came to an end. */
+export interface Provisioned {
+  /** `Succeeded`, or `Failed` or `Canceled` when the last write did not. */
+  provisioningState: string;
+}
+
+/** A write that is still under way is `unknown` with code `OperationUnderway`: it is neither what it was nor what it will be. */
+export async function observeOwned<Found extends Tagged, Actual extends Provisioned>(
+  azure: Azure,
+  what: string,
+  desired: Place,
+  get: (clients: AzureClients) => Promise<Found>,
+  actualOf: (found: Found) => Actual,
+): Promise<Observed<Actual>> {
+  const found = await azure.read(desired, get);
+  if (found.state !== "present") return found;
+  if (!ownedBy(found.actual.tags, desired.owner))
+    return unknown("ForeignObject", `${what} exists and does not carry the marks of tenant ${desired.owner.tenantId}`);
+  const actual = actualOf(found.actual);
+  if (!isTerminal(actual.provisioningState))
+    return unknown("OperationUnderway", `${what} is still being written: ${actual.provisioningState}`);
+  return present(actual);
+}
+
+/** Gone already counts as done; a stranger's object is left alone. */
+export async function removeOwned(
+  azure: Azure,
+  what: string,
+  subscription: Subscription,
+  observed: Observed<unknown>,
+  send: (clients: AzureClients, onResponse: (reply: FirstReply) => void) => Promise<unknown>,
+): Promise<Done | Begun> {
+  if (observed.state === "absent") return done;
+  if (observed.state === "unknown") throw unremovable(what, observed.reason, observed.accessMissing === true);
+  return azure.beginRemoval(`removing ${what}`, subscription, send);
+}
+
+function unremovable(
+  what: string,
+  { code, message }: { code: string; message: string },
+  accessMissing: boolean,
+): ControlPlaneError {
+  if (code === "ForeignObject") return new ControlPlaneError(code, message, 409);
+  if (accessMissing)
+    return new ControlPlaneError("AzureAccessMissing", `reading ${what} before its removal: ${code}: ${message}`, 403);
+  return new ControlPlaneError("AzureBusy", `reading ${what} before its removal: ${code}: ${message}`, 503, true);
+}
+
+/** One change for each property that differs; both sides are canonical already. A failed last write is a change too, so that it is written again. */
+export function changesBetween<Owned extends object>(desired: Owned, actual: Owned & Partial<Provisioned>): PropertyChange[] {
+  const changes: PropertyChange[] = [];
+  for (const path of Object.keys(desired) as (keyof Owned & string)[])
+    if (!sameValue(desired[path], actual[path])) changes.push({ path, from: actual[path] ?? null, to: desired[path] ?? null });
+  const { provisioningState } = actual;
+  if (provisioningState !== undefined && !/^succeeded$/i.test(provisioningState))
+    changes.push({ path: "provisioningState", from: provisioningState, to: "Succeeded" });
+  return changes;
+}
+
+const sameValue = (one: unknown, other: unknown): boolean => JSON.stringify(one ?? null) === JSON.stringify(other ?? null);
+
+/** A property that Azure never lets change: the plan says so, and a person decides to replace. */
+export const replacementNeeded = (what: string, changes: PropertyChange[]): ControlPlaneError =>
+  new ControlPlaneError(
+    "ReplacementNeeded",
+    `${what} can only get another ${changes.map(({ path }) => path).join(", ")} by being replaced`,
+    409,
+  );
+
+/** Azure names none when nothing is going on. */
+export const provisioningStateOf = (state: string | undefined): string => state ?? "Succeeded";

@@ -1,0 +1,36 @@
+/** Where in Azure an object lives and whose it is. */
+import type { Owner } from "../resources/resource.ts";
+
+export interface Subscription {
+  entraTenantId: string;
+  subscriptionId: string;
+}
+
+export interface Place extends Subscription {
+  owner: Owner;
+  resourceGroup: string;
+  region: string;
+}
+
+/** A resource of a known name in a place. */
+export type Named = Place & { name: string };
+
+/** Ids compare without case: Azure gives back other cases than it was given. */
+export const sameId = (one: string | undefined, other: string | undefined): boolean =>
+  one?.toLowerCase() === other?.toLowerCase();
+
+/** Regions come back as `westeurope` or `West Europe`. */
+export const regionName = (location: string | undefined): string => (location ?? "").toLowerCase().replaceAll(" ", "");
+
+export const PARTNER_TAG = "gatehouse-partner";
+export const TENANT_TAG = "gatehouse-tenant";
+
+/** The ownership marker: what we put on everything that can carry tags. */
+export const ownershipTags = ({ partnerId, tenantId }: Owner): Record<string, string> => ({
+  [PARTNER_TAG]: partnerId,
+  [TENANT_TAG]: tenantId,
+});
+
+/** A stranger's object with our name is a conflict for a person, never something to write over. */
+export const ownedBy = (tags: Record<string, string> | undefined, { partnerId, tenantId }: Owner): boolean =>
+  tags?.[PARTNER_TAG] === partnerId && tags[TENANT_TAG] === tenantId;

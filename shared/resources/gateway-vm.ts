@@ -1,0 +1,195 @@
+/** Manual, chapter 2.2; mission A3 to A7: the Windows machine that is the gateway. */
+import type { VirtualMachine as FoundMachine, VirtualMachineUpdate } from "@azure/arm-compute";
+import type { Azure } from "../azure/client.ts";
+import {
+  changesBetween,
+  observeOwned,
+  type Provisioned,
+  provisioningStateOf,
+  removeOwned,
+  replacementNeeded,
+} from "../azure/owned.ts";
+import { type Named, ownershipTags, regionName, sameId } from "../azure/place.ts";
+import type { Vaults } from "../vault/client.ts";
+import type { SecretReference } from "../vault/reference.ts";
+import { done, type Resource } from "./resource.ts";
+
+export interface Image {
+  publisher: string;
+  offer: string;
+  sku: string;
+  version: string;
+}
+
+export type GatewayVm = Named & {
+  /** Its name inside Windows, at most 15 characters. */
+  computerName: string;
+  size: string;
+  image: Image;
+  networkInterfaceId: string;
+  identityId: string;
+  adminUsername: string;
+  /** Written at creation, never read back: Azure doesn't tell it, and inside Windows it changes without Azure knowing. */
+  adminPassword: SecretReference;
+};
+
+export interface ActualGatewayVm extends Provisioned {
+  id: string;
+  region: string;
+  size: string;
+  computerName: string;
+  image: Image;
+  networkInterfaceId: string;
+  /** Ids in lower case, sorted; others may have added theirs. */
+  identityIds: string[];
+  adminUsername: string;
+  securityType: string;
+  secureBoot: boolean;
+  vTpm: boolean;
+  /** Mission A7. */
+  bootDiagnostics: boolean;
+}
+
+export const gatewayVm = ({ azure, vaults }: { azure: Azure; vaults: Vaults }): Resource<GatewayVm, ActualGatewayVm> => {
+  const what = ({ name }: GatewayVm): string => `virtual machine ${name}`;
+  const observe = (desired: GatewayVm) =>
+    observeOwned(
+      azure,
+      what(desired),
+      desired,
+      async (clients) => (await clients.compute()).virtualMachines.get(desired.resourceGroup, desired.name),
+      actualOf,
+    );
+  /** `ifNoneMatch`: a machine that appeared since it was found absent is not written over. */
+  const write = async (action: string, desired: GatewayVm, options: { ifNoneMatch?: string }) => {
+    const adminPassword = await vaults.read(desired.adminPassword, desired.entraTenantId);
+    return azure.begin(`${action} ${what(desired)}`, desired, async (clients, onResponse) =>
+      (await clients.compute()).virtualMachines.beginCreateOrUpdate(
+        desired.resourceGroup,
+        desired.name,
+        machine(desired, adminPassword),
+        {
+          ...options,
+          onResponse,
+        },
+      ),
+    );
+  };
+
+  return {
+    kind: "gatewayVm",
+    observe,
+    secret: ["adminPassword"],
+    diff: (desired, actual) =>
+      changesBetween(
+        {
+          region: desired.region,
+          size: desired.size.toLowerCase() === actual.size.toLowerCase() ? actual.size : desired.size,
+          computerName: desired.computerName,
+          image: canonicalImage(desired.image),
+          networkInterfaceId: sameId(desired.networkInterfaceId, actual.networkInterfaceId)
+            ? actual.networkInterfaceId
+            : desired.networkInterfaceId,
+          identityIds: [...new Set([...actual.identityIds, desired.identityId.toLowerCase()])].sort(),
+          adminUsername: desired.adminUsername,
+          securityType: "TrustedLaunch",
+          secureBoot: true,
+          vTpm: true,
+          bootDiagnostics: true,
+        },
+        actual,
+      ),
+    create: (desired) => write("creating", desired, { ifNoneMatch: "*" }),
+    async update(desired, changes) {
+      const fixed = changes.filter(({ path }) => !CHANGEABLE.has(path));
+      if (fixed.length > 0) throw replacementNeeded(what(desired), fixed);
+      // A creation that failed on Azure's side is repeated whole; a machine that runs gets only what differs.
+      if (changes.some(({ path }) => path === "provisioningState")) return write("creating again", desired, {});
+      if (changes.length === 0) return done;
+      return azure.begin(`updating ${what(desired)}`, desired, async (clients, onResponse) =>
+        (await clients.compute()).virtualMachines.beginUpdate(
+          desired.resourceGroup,
+          desired.name,
+          patch(
+            desired,
+            changes.map(({ path }) => path),
+          ),
+          { onResponse },
+        ),
+      );
+    },
+    remove: async (desired) =>
+      removeOwned(azure, what(desired), desired, await observe(desired), async (clients, onResponse) =>
+        (await clients.compute()).virtualMachines.beginDelete(desired.resourceGroup, desired.name, { onResponse }),
+      ),
+  };
+};
+
+/** The rest is fixed when a machine is made. Source: Azure's "Property changes of virtual machines"; it answers 409 PropertyChangeNotAllowed. */
+const CHANGEABLE = new Set(["size", "identityIds", "secureBoot", "vTpm", "bootDiagnostics", "provisioningState"]);
+
+const actualOf = (found: FoundMachine): ActualGatewayVm => ({
+  id: found.id ?? "",
+  region: regionName(found.location),
+  size: found.hardwareProfile?.vmSize ?? "",
+  computerName: found.osProfile?.computerName ?? "",
+  image: canonicalImage(found.storageProfile?.imageReference ?? {}),
+  networkInterfaceId: found.networkProfile?.networkInterfaces?.[0]?.id ?? "",
+  identityIds: Object.keys(found.identity?.userAssignedIdentities ?? {})
+    .map((id) => id.toLowerCase())
+    .sort(),
+  adminUsername: found.osProfile?.adminUsername ?? "",
+  securityType: found.securityProfile?.securityType ?? "Standard",
+  secureBoot: found.securityProfile?.uefiSettings?.secureBootEnabled === true,
+  vTpm: found.securityProfile?.uefiSettings?.vTpmEnabled === true,
+  bootDiagnostics: found.diagnosticsProfile?.bootDiagnostics?.enabled === true,
+  provisioningState: provisioningStateOf(found.provisioningState),
+});
+
+/** Azure keeps the case that it was given and compares without. */
+const canonicalImage = ({ publisher = "", offer = "", sku = "", version = "" }: Partial<Image>): Image => ({
+  publisher: publisher.toLowerCase(),
+  offer: offer.toLowerCase(),
+  sku: sku.toLowerCase(),
+  version: version.toLowerCase(),
+});
+
+const trustedLaunch = { securityType: "TrustedLaunch", uefiSettings: { secureBootEnabled: true, vTpmEnabled: true } };
+
+/** Generation 2 comes with the image; Trusted Launch is said, since the API's own default still is to leave it off. */
+const machine = (desired: GatewayVm, adminPassword: string): FoundMachine => ({
+  location: desired.region,
+  tags: ownershipTags(desired.owner),
+  identity: { type: "UserAssigned", userAssignedIdentities: { [desired.identityId]: {} } },
+  hardwareProfile: { vmSize: desired.size },
+  securityProfile: trustedLaunch,
+  storageProfile: {
+    imageReference: desired.image,
+    osDisk: {
+      name: `${desired.name}-system`,
+      createOption: "FromImage",
+      caching: "ReadWrite",
+      deleteOption: "Delete",
+      managedDisk: { storageAccountType: "Premium_LRS" },
+    },
+  },
+  osProfile: {
+    computerName: desired.computerName,
+    adminUsername: desired.adminUsername,
+    adminPassword,
+    allowExtensionOperations: true,
+    windowsConfiguration: { provisionVMAgent: true, enableAutomaticUpdates: true, patchSettings: { patchMode: "AutomaticByOS" } },
+  },
+  // The interface is a resource of its own: it and its address outlive the machine.
+  networkProfile: { networkInterfaces: [{ id: desired.networkInterfaceId, primary: true, deleteOption: "Detach" }] },
+  diagnosticsProfile: { bootDiagnostics: { enabled: true } },
+});
+
+const patch = (desired: GatewayVm, paths: string[]): VirtualMachineUpdate => ({
+  ...(paths.includes("size") ? { hardwareProfile: { vmSize: desired.size } } : {}),
+  ...(paths.includes("identityIds")
+    ? { identity: { type: "UserAssigned", userAssignedIdentities: { [desired.identityId]: {} } } }
+    : {}),
+  ...(paths.includes("secureBoot") || paths.includes("vTpm") ? { securityProfile: trustedLaunch } : {}),
+  ...(paths.includes("bootDiagnostics") ? { diagnosticsProfile: { bootDiagnostics: { enabled: true } } } : {}),
+});

@@ -1,0 +1,108 @@
+/** Manual, chapter 2.2.1; mission A5: the machine's way into the network, behind the security group from its first moment. */
+import type { NetworkInterface as FoundInterface } from "@azure/arm-network";
+import type { Azure } from "../azure/client.ts";
+import {
+  changesBetween,
+  observeOwned,
+  type Provisioned,
+  provisioningStateOf,
+  removeOwned,
+  replacementNeeded,
+} from "../azure/owned.ts";
+import { type Named, ownershipTags, regionName, sameId } from "../azure/place.ts";
+import type { Resource } from "./resource.ts";
+
+export type NetworkInterface = Named & { subnetId: string; networkSecurityGroupId: string; publicIpAddressId: string };
+
+export interface ActualNetworkInterface extends Provisioned {
+  id: string;
+  region: string;
+  subnetId: string;
+  networkSecurityGroupId: string;
+  publicIpAddressId: string;
+}
+
+export const networkInterface = ({ azure }: { azure: Azure }): Resource<NetworkInterface, ActualNetworkInterface> => {
+  const what = ({ name }: NetworkInterface): string => `network interface ${name}`;
+  const observe = (desired: NetworkInterface) =>
+    observeOwned(
+      azure,
+      what(desired),
+      desired,
+      async (clients) => (await clients.network()).networkInterfaces.get(desired.resourceGroup, desired.name),
+      ({ id, location, ipConfigurations, networkSecurityGroup, provisioningState }) => {
+        const address = ipConfigurations?.find(({ primary }) => primary) ?? ipConfigurations?.[0];
+        return {
+          id: id ?? "",
+          region: regionName(location),
+          subnetId: address?.subnet?.id ?? "",
+          networkSecurityGroupId: networkSecurityGroup?.id ?? "",
+          publicIpAddressId: address?.publicIPAddress?.id ?? "",
+          provisioningState: provisioningStateOf(provisioningState),
+        };
+      },
+    );
+  const write = (action: string, desired: NetworkInterface, found: FoundInterface) =>
+    azure.begin(`${action} ${what(desired)}`, desired, async (clients, onResponse) =>
+      (await clients.network()).networkInterfaces.beginCreateOrUpdate(
+        desired.resourceGroup,
+        desired.name,
+        merged(desired, found),
+        { onResponse },
+      ),
+    );
+
+  return {
+    kind: "networkInterface",
+    observe,
+    diff: ({ region, ...desired }, actual) => {
+      const kept = (property: "subnetId" | "networkSecurityGroupId" | "publicIpAddressId"): string =>
+        sameId(desired[property], actual[property]) ? actual[property] : desired[property];
+      return changesBetween(
+        {
+          region,
+          subnetId: kept("subnetId"),
+          networkSecurityGroupId: kept("networkSecurityGroupId"),
+          publicIpAddressId: kept("publicIpAddressId"),
+        },
+        actual,
+      );
+    },
+    create: (desired) => write("creating", desired, {}),
+    async update(desired, changes) {
+      const fixed = changes.filter(({ path }) => path === "region");
+      if (fixed.length > 0) throw replacementNeeded(what(desired), fixed);
+      const found = await azure.read(desired, async (clients) =>
+        (await clients.network()).networkInterfaces.get(desired.resourceGroup, desired.name),
+      );
+      return write("updating", desired, found.state === "present" ? found.actual : {});
+    },
+    remove: async (desired) =>
+      removeOwned(azure, what(desired), desired, await observe(desired), async (clients, onResponse) =>
+        (await clients.network()).networkInterfaces.beginDelete(desired.resourceGroup, desired.name, { onResponse }),
+      ),
+  };
+};
+
+/** A write replaces the whole interface: its private address and what others added go back as they were. */
+function merged(desired: NetworkInterface, found: FoundInterface): FoundInterface {
+  const [first, ...others] = found.ipConfigurations ?? [];
+  return {
+    ...found,
+    location: desired.region,
+    tags: { ...found.tags, ...ownershipTags(desired.owner) },
+    networkSecurityGroup: { id: desired.networkSecurityGroupId },
+    ipConfigurations: [
+      {
+        ...first,
+        name: first?.name ?? "primary",
+        primary: true,
+        privateIPAllocationMethod: first?.privateIPAllocationMethod ?? "Dynamic",
+        privateIPAddressVersion: "IPv4",
+        subnet: { id: desired.subnetId },
+        publicIPAddress: { id: desired.publicIpAddressId },
+      },
+      ...others,
+    ],
+  };
+}

@@ -1,0 +1,149 @@
+/** Manual, chapter 2.1; mission A2: which services of the gateway can be reached, and from where. The whole list of rules is ours. */
+import type { SecurityRule } from "@azure/arm-network";
+import type { Azure } from "../azure/client.ts";
+import {
+  changesBetween,
+  observeOwned,
+  type Provisioned,
+  provisioningStateOf,
+  removeOwned,
+  replacementNeeded,
+} from "../azure/owned.ts";
+import { type Named, ownershipTags, regionName } from "../azure/place.ts";
+import { canonicalSources, openServices } from "../azure/services.ts";
+import type { Services } from "../tenants/spec.ts";
+import type { PropertyChange, Resource } from "./resource.ts";
+
+export type NetworkSecurityGroup = Named & { services: Services };
+
+/** Canonical: sources sorted, `*` alone for everybody; rules by priority. */
+export interface Rule {
+  name: string;
+  priority: number;
+  direction: "Inbound" | "Outbound";
+  access: "Allow" | "Deny";
+  protocol: string;
+  ports: string[];
+  sources: string[];
+  sourcePorts: string[];
+  destinations: string[];
+}
+
+export interface ActualNetworkSecurityGroup extends Provisioned {
+  id: string;
+  region: string;
+  rules: Rule[];
+}
+
+export const networkSecurityGroup = ({ azure }: { azure: Azure }): Resource<NetworkSecurityGroup, ActualNetworkSecurityGroup> => {
+  const what = ({ name }: NetworkSecurityGroup): string => `network security group ${name}`;
+  const observe = (desired: NetworkSecurityGroup) =>
+    observeOwned(
+      azure,
+      what(desired),
+      desired,
+      async (clients) => (await clients.network()).networkSecurityGroups.get(desired.resourceGroup, desired.name),
+      ({ id, location, securityRules = [], provisioningState }) => ({
+        id: id ?? "",
+        region: regionName(location),
+        rules: securityRules.map(canonical).sort(byPriority),
+        provisioningState: provisioningStateOf(provisioningState),
+      }),
+    );
+  const write = (action: string, desired: NetworkSecurityGroup, tags: Record<string, string> = {}) =>
+    azure.begin(`${action} ${what(desired)}`, desired, async (clients, onResponse) =>
+      (await clients.network()).networkSecurityGroups.beginCreateOrUpdate(
+        desired.resourceGroup,
+        desired.name,
+        {
+          location: desired.region,
+          tags: { ...tags, ...ownershipTags(desired.owner) },
+          securityRules: rulesOf(desired.services).map(securityRule),
+        },
+        { onResponse },
+      ),
+    );
+
+  return {
+    kind: "networkSecurityGroup",
+    observe,
+    diff: ({ region, services }, { rules, ...actual }) => [
+      ...changesBetween({ region }, actual),
+      ...ruleChanges(rulesOf(services), rules),
+    ],
+    create: (desired) => write("creating", desired),
+    async update(desired, changes) {
+      const fixed = changes.filter(({ path }) => path === "region");
+      if (fixed.length > 0) throw replacementNeeded(what(desired), fixed);
+      const found = await azure.read(desired, async (clients) =>
+        (await clients.network()).networkSecurityGroups.get(desired.resourceGroup, desired.name),
+      );
+      return write("updating", desired, found.state === "present" ? found.actual.tags : {});
+    },
+    remove: async (desired) =>
+      removeOwned(azure, what(desired), desired, await observe(desired), async (clients, onResponse) =>
+        (await clients.network()).networkSecurityGroups.beginDelete(desired.resourceGroup, desired.name, { onResponse }),
+      ),
+  };
+};
+
+/** The manual's names, priorities, ports and protocols, for the services that the spec names. */
+export const rulesOf = (services: Services): Rule[] =>
+  openServices(services)
+    .map(
+      ({ name, priority, port, protocol, sources }): Rule => ({
+        name,
+        priority,
+        direction: "Inbound",
+        access: "Allow",
+        protocol: protocol.toUpperCase(),
+        ports: [String(port)],
+        sources: sources ?? ["*"],
+        sourcePorts: ["*"],
+        destinations: ["*"],
+      }),
+    )
+    .sort(byPriority);
+
+/** One change a rule: a rule that we don't know is drift, since a rule of a stranger may open what is meant to be closed. */
+function ruleChanges(desired: Rule[], actual: Rule[]): PropertyChange[] {
+  const names = [...new Set([...desired, ...actual].map(({ name }) => name))];
+  return names.flatMap((name) => {
+    const to = desired.find((rule) => rule.name === name) ?? null;
+    const from = actual.find((rule) => rule.name === name) ?? null;
+    return JSON.stringify(from) === JSON.stringify(to) ? [] : [{ path: `rules/${name}`, from, to }];
+  });
+}
+
+/** Azure gives one value in the singular property and several in the plural one, whichever was written. */
+const canonical = (rule: SecurityRule): Rule => ({
+  name: rule.name ?? "",
+  priority: rule.priority ?? 0,
+  direction: rule.direction === "Outbound" ? "Outbound" : "Inbound",
+  access: rule.access === "Deny" ? "Deny" : "Allow",
+  protocol: (rule.protocol ?? "*").toUpperCase(),
+  ports: listOf(rule.destinationPortRange, rule.destinationPortRanges),
+  sources: everybody(canonicalSources(listOf(rule.sourceAddressPrefix, rule.sourceAddressPrefixes))),
+  sourcePorts: listOf(rule.sourcePortRange, rule.sourcePortRanges),
+  destinations: everybody(listOf(rule.destinationAddressPrefix, rule.destinationAddressPrefixes)),
+});
+
+const listOf = (one: string | undefined, several: string[] | undefined): string[] =>
+  [...new Set([...(one === undefined || one === "" ? [] : [one]), ...(several ?? [])])].sort();
+
+const everybody = (addresses: string[]): string[] =>
+  addresses.some((address) => /^(\*|any|internet|0\.0\.0\.0\/0)$/i.test(address)) ? ["*"] : addresses;
+
+const securityRule = ({ name, priority, direction, access, protocol, ports, sources }: Rule): SecurityRule => ({
+  name,
+  priority,
+  direction,
+  access,
+  protocol: protocol === "TCP" ? "Tcp" : "*",
+  sourcePortRange: "*",
+  destinationPortRange: ports[0] ?? "*",
+  destinationAddressPrefix: "*",
+  ...(sources.length === 1 ? { sourceAddressPrefix: sources[0] ?? "*" } : { sourceAddressPrefixes: sources }),
+});
+
+const byPriority = (one: Rule, other: Rule): number => one.priority - other.priority || one.name.localeCompare(other.name);

@@ -1,0 +1,58 @@
+/** Mission A1: all of a gateway's objects in one region share a resource group, and offboarding takes it away last. */
+import type { Azure } from "../azure/client.ts";
+import {
+  changesBetween,
+  observeOwned,
+  type Provisioned,
+  provisioningStateOf,
+  removeOwned,
+  replacementNeeded,
+} from "../azure/owned.ts";
+import { ownershipTags, type Place, regionName } from "../azure/place.ts";
+import { done, type Resource } from "./resource.ts";
+
+export type ResourceGroup = Place;
+
+export interface ActualResourceGroup extends Provisioned {
+  id: string;
+  region: string;
+}
+
+export const resourceGroup = ({ azure }: { azure: Azure }): Resource<ResourceGroup, ActualResourceGroup> => {
+  const what = ({ resourceGroup }: ResourceGroup): string => `resource group ${resourceGroup}`;
+  const observe = (desired: ResourceGroup) =>
+    observeOwned(
+      azure,
+      what(desired),
+      desired,
+      async (clients) => (await clients.resources()).resourceGroups.get(desired.resourceGroup),
+      ({ id, location, properties }) => ({
+        id: id ?? "",
+        region: regionName(location),
+        provisioningState: provisioningStateOf(properties?.provisioningState),
+      }),
+    );
+  const write = (action: string, desired: ResourceGroup) =>
+    azure.begin(`${action} ${what(desired)}`, desired, async (clients, onResponse) =>
+      (await clients.resources()).resourceGroups.createOrUpdate(
+        desired.resourceGroup,
+        { location: desired.region, tags: ownershipTags(desired.owner) },
+        { onResponse },
+      ),
+    );
+
+  return {
+    kind: "resourceGroup",
+    observe,
+    diff: ({ region }, actual) => changesBetween({ region }, actual),
+    create: (desired) => write("creating", desired),
+    async update(desired, changes) {
+      if (changes.some(({ path }) => path === "region")) throw replacementNeeded(what(desired), changes);
+      return changes.length === 0 ? done : write("updating", desired);
+    },
+    remove: async (desired) =>
+      removeOwned(azure, what(desired), desired, await observe(desired), async (clients, onResponse) =>
+        (await clients.resources()).resourceGroups.beginDelete(desired.resourceGroup, { onResponse }),
+      ),
+  };
+};
