@@ -94,8 +94,8 @@ export interface Platform {
   /** The platform's certificate authority, for servers that a simulator opens itself. */
   readonly certificates: Certificates;
   /** Milliseconds; the simulators' only clock. */
-  now(): number;
-  collection<T>(name: string): Collection<T>;
+  readonly now: () => number;
+  readonly collection: <T>(name: string) => Collection<T>;
   organizations: Collection<Organization>;
   /** Checks `Authorization: Bearer …` against Entra's keys. */
   verify(request: SimulatedRequest, audience: string): Promise<Claims | undefined>;
