@@ -25,7 +25,9 @@ export async function startAzurite(): Promise<Azurite> {
       "--disableTelemetry",
       "--skipApiVersionCheck",
       "--silent",
-      ...["--blobPort", String(blob), "--queuePort", String(queue), "--tablePort", String(table)],
+      `--blobPort=${blob}`,
+      `--queuePort=${queue}`,
+      `--tablePort=${table}`,
     ],
     { stdio: "ignore" },
   );

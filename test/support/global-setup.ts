@@ -11,5 +11,5 @@ declare module "vitest" {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const azurite = await startAzurite();
   project.provide("azurite", azurite.connectionString);
-  return azurite.stop;
+  return () => azurite.stop();
 }
