@@ -1,0 +1,479 @@
+/** The simulated Azure Resource Manager: finds what a URL means, who asks and whether they may, and lets the provider answer. */
+import { setTimeout as wait } from "node:timers/promises";
+import type { Claims, Platform, SimulatedRequest, SimulatedResponse, Simulator } from "../simulator.ts";
+import { createAccess, type Access } from "./access.ts";
+import { disks } from "./disks.ts";
+import { ArmError, envelope, errorBody, page, requireApiVersion, type Json } from "./envelope.ts";
+import { createEstate, keyOf, type Estate } from "./estate.ts";
+import { redacted } from "./guest.ts";
+import { networkInterfaces } from "./network-interfaces.ts";
+import { networkSecurityGroups } from "./network-security-groups.ts";
+import { operationOf, operationResult, operationStatus } from "./operation-status.ts";
+import { createOperations, type Effect, type Operation, type OperationKind } from "./operations.ts";
+import { checkDnsNameAvailability, publicIpAddresses } from "./public-ip-addresses.ts";
+import { gatewayAt, identities, publicAddresses } from "./reachability.ts";
+import { handleResourceGroup, listAll, listGroups, removeGroup } from "./resource-groups.ts";
+import type { ResourceType } from "./resource-type.ts";
+import {
+  deleteResource,
+  getResource,
+  handleChild,
+  listResources,
+  methodNotAllowed,
+  patchResource,
+  putResource,
+  requireResource,
+  requireResourceGroup,
+  type Addressed,
+} from "./resources.ts";
+import {
+  deleteRoleAssignment,
+  getRoleAssignment,
+  getRoleDefinition,
+  listPermissions,
+  listRoleAssignments,
+  listRoleDefinitions,
+  putRoleAssignment,
+} from "./role-assignments.ts";
+import { runCommandEffect, runCommands, type Fetch } from "./run-commands.ts";
+import { skus } from "./skus.ts";
+import { getSubscription, listLocations, listSubscriptions, provider } from "./subscriptions.ts";
+import { createThrottle } from "./throttle.ts";
+import { userAssignedIdentities } from "./user-assigned-identities.ts";
+import { checkVaultName, findVault, getDeletedVault, listDeletedVaults, purgeVault, vaults } from "./vaults.ts";
+import { instanceView, powerAction, virtualMachines } from "./virtual-machines.ts";
+import { virtualNetworks } from "./virtual-networks.ts";
+
+/** How long a poll of a run command waits for the machine before it answers "in progress". */
+const PATIENCE_IN_MILLISECONDS = 250;
+
+interface Call {
+  endpoint: string;
+  /** Without the endpoint's own path and without a slash at the end. */
+  path: string;
+  query: URLSearchParams;
+  headers: Record<string, string>;
+  claims: Claims;
+  body: unknown;
+  method: string;
+}
+
+interface Arm {
+  estate: Estate;
+  access: Access;
+  types: Map<string, ResourceType>;
+}
+
+/** `fetch` is how simulated machines reach Key Vault. */
+export function createArm(platform: Platform, { fetch = globalThis.fetch }: { fetch?: Fetch } = {}): Simulator {
+  const operations = createOperations(platform);
+  const estate = createEstate(platform, operations);
+  const access = createAccess(estate);
+  const makers = [
+    networkSecurityGroups,
+    virtualNetworks,
+    publicIpAddresses,
+    networkInterfaces,
+    virtualMachines,
+    runCommands,
+    disks,
+    vaults,
+    userAssignedIdentities,
+  ];
+  const types = new Map(makers.map((make) => make(estate)).map((type) => [type.type.toLowerCase(), type]));
+  const arm: Arm = { estate, access, types };
+  operations.effects(effects(arm, fetch));
+  const throttle = createThrottle(platform);
+  const settle = (): void => void operations.settle();
+
+  Object.assign(platform.peers, {
+    gatewayAt: (address, port, source) => {
+      settle();
+      return gatewayAt(estate, address, port, source);
+    },
+    publicAddresses: () => {
+      settle();
+      return publicAddresses(estate);
+    },
+    holdsRole: (principalId, roleDefinitionId, scope) => access.holdsRole(principalId, roleDefinitionId, scope),
+    vaultNamed: (name) => {
+      const vault = findVault(estate, name);
+      return vault === undefined ? undefined : { id: vault.id, tenantId: String(vault.body.properties["tenantId"]) };
+    },
+    identities: () => identities(estate),
+  } satisfies Platform["peers"]);
+
+  return {
+    name: "arm",
+    handle: async (request) => {
+      try {
+        await settleFor(arm, request);
+        return envelope(request, await answer(arm, request, throttle));
+      } catch (error) {
+        if (!(error instanceof ArmError)) throw error;
+        const body = request.method === "HEAD" ? undefined : errorBody(error);
+        return envelope(request, { status: error.status, headers: error.headers, body });
+      }
+    },
+    state: () => {
+      settle();
+      return {
+        resourceGroups: estate.resourceGroups.values(),
+        resources: [...types.values()].flatMap((type) =>
+          estate.ofType(type.type).map((resource) => type.present?.(resource, { expand: "instanceView" }) ?? resource.body),
+        ),
+        roleAssignments: estate.roleAssignments.values(),
+        deletedVaults: estate.deletedVaults.values().map(({ resource: { id }, scheduledPurgeAt }) => ({ id, scheduledPurgeAt })),
+        operations: operations.all(),
+        guests: estate.guests.values().map(redacted),
+      };
+    },
+  };
+}
+
+/** Whatever is due happens before the answer; a script that runs is waited for a moment by those who ask for it, not by others. */
+async function settleFor({ estate }: Arm, request: SimulatedRequest): Promise<void> {
+  const settled = estate.operations.settle();
+  const operationId = /\/operations\/([^/?]+)/i.exec(request.url.pathname)?.[1];
+  const asked = operationId === undefined ? undefined : estate.operations.get(operationId);
+  if (asked?.kind === "runCommand" || /\/runCommands\//i.test(request.url.pathname))
+    await Promise.race([settled, wait(PATIENCE_IN_MILLISECONDS, undefined, { ref: false })]);
+}
+
+async function answer(
+  arm: Arm,
+  request: SimulatedRequest,
+  throttle: ReturnType<typeof createThrottle>,
+): Promise<SimulatedResponse> {
+  const claims = await arm.access.authenticate(request);
+  const endpoint = arm.estate.platform.environment.resourceManager.endpoint;
+  const prefix = new URL(endpoint).pathname.replace(/\/$/, "");
+  const path = decodeURIComponent(request.url.pathname.slice(prefix.length)).replace(/\/+$/, "").replace(/^\/+/, "/");
+  const { method, headers, body } = request;
+  const call: Call = { endpoint, path, query: request.url.searchParams, headers, claims, body, method };
+  if (body === undefined && (method === "PUT" || method === "PATCH"))
+    throw new ArmError(
+      400,
+      "InvalidRequestContent",
+      "The request content was invalid and could not be deserialized: 'a JSON object is expected'.",
+    );
+  const subscriptionId = /^\/subscriptions\/([^/]+)/i.exec(path)?.[1] ?? "";
+  const remaining = throttle(method, subscriptionId, claims.oid);
+  const response = route(arm, call, subscriptionId);
+  return { ...response, headers: { ...remaining, ...paced(arm.estate.platform, response.headers) } };
+}
+
+/** Waiting is modelled time too: Retry-After shrinks and grows with the platform's tempo, in whole seconds. */
+function paced(platform: Platform, headers: Record<string, string> = {}): Record<string, string> {
+  const seconds = headers["retry-after"];
+  return seconds === undefined ? headers : { ...headers, "retry-after": String(Math.ceil(Number(seconds) * platform.tempo)) };
+}
+
+function route(arm: Arm, call: Call, subscriptionId: string): SimulatedResponse {
+  const authorization =
+    /^(.*)\/providers\/Microsoft\.Authorization\/(roleAssignments|roleDefinitions|permissions)(?:\/([^/]+))?$/i.exec(call.path);
+  if (authorization !== null) return routeAuthorization(arm, call, authorization);
+  if (/^\/subscriptions$/i.test(call.path)) {
+    requireApiVersion(call.query, "Microsoft.Resources");
+    return listSubscriptions(arm.estate, arm.access, call);
+  }
+  const inGroup = /^\/subscriptions\/[^/]+\/resourceGroups\/([^/]+)(?:\/(.+))?$/i.exec(call.path);
+  if (inGroup !== null) return routeGroup(arm, call, subscriptionId, inGroup);
+  const inSubscription = /^\/subscriptions\/[^/]+(?:\/(.+))?$/i.exec(call.path);
+  if (inSubscription !== null) return routeSubscription(arm, call, subscriptionId, inSubscription[1] ?? "");
+  throw new ArmError(404, "InvalidResourceNamespace", `The request path '${call.path}' is not known.`);
+}
+
+function routeAuthorization(
+  { estate, access }: Arm,
+  call: Call,
+  [, scope = "", kind = "", name]: RegExpExecArray,
+): SimulatedResponse {
+  requireApiVersion(call.query, "Microsoft.Authorization");
+  const type = `Microsoft.Authorization/${kind}`;
+  const scoped = { ...call, scope };
+  const { method } = call;
+  const lower = kind.toLowerCase();
+  if (scope === "" && lower === "roledefinitions" && method === "GET")
+    return name === undefined ? listRoleDefinitions(scoped) : getRoleDefinition(name, scoped);
+  if (lower === "permissions") {
+    access.authorize(call.claims, "Microsoft.Authorization/permissions/read", scope);
+    return listPermissions(access, scoped);
+  }
+  const verb = method === "GET" ? "read" : method === "DELETE" ? "delete" : "write";
+  access.authorize(call.claims, `${type}/${verb}`, name === undefined ? scope : call.path);
+  if (lower === "roledefinitions") {
+    if (method !== "GET") throw methodNotAllowed(method);
+    return name === undefined ? listRoleDefinitions(scoped) : getRoleDefinition(name, scoped);
+  }
+  if (name === undefined) return listRoleAssignments(estate, scoped);
+  requireScope(estate, scope);
+  if (method === "PUT") return putRoleAssignment(estate, name, scoped);
+  if (method === "GET") return getRoleAssignment(estate, name, scoped);
+  if (method === "DELETE") return deleteRoleAssignment(estate, name, scoped);
+  throw methodNotAllowed(method);
+}
+
+/** A role can be assigned only on what exists. */
+function requireScope(estate: Estate, scope: string): void {
+  const group = /^\/subscriptions\/([^/]+)\/resourceGroups\/([^/]+)/i.exec(scope);
+  if (group !== null) requireResourceGroup(estate, group[1] ?? "", group[2] ?? "");
+  if (/\/resourceGroups\/[^/]+\/providers\//i.test(scope) && estate.resource(scope) === undefined)
+    throw new ArmError(
+      404,
+      "ResourceNotFound",
+      `The Resource '${scope.split("/providers/").at(-1)}' under resource group '${group?.[2]}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix`,
+    );
+}
+
+function routeSubscription(arm: Arm, call: Call, subscriptionId: string, rest: string): SimulatedResponse {
+  const { estate, access, types } = arm;
+  const { method, query } = call;
+  const scope = `/subscriptions/${subscriptionId}`;
+  const allTypes = [...types.values()].map(({ type }) => type);
+  const authorize = (action: string): void => access.authorize(call.claims, action, scope);
+  const segments = rest === "" ? [] : rest.split("/");
+  const [first, namespace = "", third = "", fourth = "", fifth = "", sixth = "", seventh] = segments;
+  if (first?.toLowerCase() !== "providers") {
+    const apiVersion =
+      first?.toLowerCase() === "operationresults"
+        ? (query.get("api-version") ?? "")
+        : requireApiVersion(query, "Microsoft.Resources");
+    const groupCall = { ...call, apiVersion, subscriptionId };
+    switch (`${method} ${first?.toLowerCase() ?? ""}`) {
+      case "GET ":
+        authorize("Microsoft.Resources/subscriptions/read");
+        return getSubscription(estate, subscriptionId);
+      case "GET locations":
+        authorize("Microsoft.Resources/subscriptions/locations/read");
+        return listLocations(subscriptionId);
+      case "GET resourcegroups":
+        authorize("Microsoft.Resources/subscriptions/resourceGroups/read");
+        return listGroups(estate, groupCall);
+      case "GET resources":
+        authorize("Microsoft.Resources/subscriptions/resources/read");
+        return listAll(estate, allTypes, scope, groupCall);
+      case "GET operationresults":
+        authorize("Microsoft.Resources/subscriptions/operationresults/read");
+        return operationResult(
+          operationOf(estate, subscriptionId, namespace),
+          `${call.endpoint}${call.path}?${query.toString()}`,
+        );
+    }
+    throw methodNotAllowed(method);
+  }
+  if (third.toLowerCase() === "locations" && /^operation(s|Results)$/i.test(fifth) && sixth !== "") {
+    authorize(`${namespace}/locations/${fifth}/read`);
+    const operation = operationOf(estate, subscriptionId, sixth);
+    const result = fifth.toLowerCase() === "operationresults" || query.get("monitor") === "true";
+    return result ? operationResult(operation, `${call.endpoint}${call.path}?${query.toString()}`) : operationStatus(operation);
+  }
+  const listed = types.get(`${namespace}/${third}`.toLowerCase());
+  if (listed !== undefined && segments.length === 3 && method === "GET") {
+    const apiVersion = requireApiVersion(query, namespace, third);
+    authorize(`${listed.type}/read`);
+    return listResources(estate, listed, scope, { ...call, apiVersion, subscriptionId, resourceGroup: "" });
+  }
+  return routeProvider(arm, call, {
+    subscriptionId,
+    namespace,
+    path: [third, fourth, fifth, sixth, seventh ?? ""],
+    types: allTypes,
+  });
+}
+
+/** What a provider answers outside resource groups. */
+function routeProvider(
+  { estate, access }: Arm,
+  call: Call,
+  { subscriptionId, namespace, path, types }: { subscriptionId: string; namespace: string; path: string[]; types: string[] },
+): SimulatedResponse {
+  const { query, method } = call;
+  const scope = `/subscriptions/${subscriptionId}`;
+  const authorize = (action: string): void => access.authorize(call.claims, action, scope);
+  const [third = "", location = "", fifth = "", name = "", last = ""] = path;
+  const asked = `${method} ${[namespace, third, fifth, last].filter(Boolean).join("/")}`.toLowerCase();
+  const providers = [...new Set(types.map((type) => type.split("/")[0]))];
+  switch (asked) {
+    case "get microsoft.compute/skus":
+      requireApiVersion(query, namespace, "skus");
+      authorize("Microsoft.Compute/skus/read");
+      return page(call, skus(query.get("$filter")), 1000);
+    case "get microsoft.network/locations/checkdnsnameavailability":
+      requireApiVersion(query, namespace, "locations");
+      authorize("Microsoft.Network/locations/checkDnsNameAvailability/read");
+      return { status: 200, body: checkDnsNameAvailability(estate, location, query.get("domainNameLabel")) };
+    case "post microsoft.keyvault/checknameavailability":
+      requireApiVersion(query, namespace, "checkNameAvailability");
+      authorize("Microsoft.KeyVault/checkNameAvailability/read");
+      return checkVaultName(estate, call.body);
+    case "get microsoft.keyvault/deletedvaults":
+      requireApiVersion(query, namespace, "deletedVaults");
+      authorize("Microsoft.KeyVault/deletedVaults/read");
+      return listDeletedVaults(estate, subscriptionId, call);
+  }
+  const deletedVault = { endpoint: call.endpoint, apiVersion: query.get("api-version") ?? "", subscriptionId, location, name };
+  if (asked === "get microsoft.keyvault/locations/deletedvaults") {
+    requireApiVersion(query, namespace, "deletedVaults");
+    authorize("Microsoft.KeyVault/locations/deletedVaults/read");
+    return getDeletedVault(estate, deletedVault);
+  }
+  if (asked === "post microsoft.keyvault/locations/deletedvaults/purge") {
+    requireApiVersion(query, namespace, "deletedVaults");
+    authorize("Microsoft.KeyVault/locations/deletedVaults/purge/action");
+    return purgeVault(estate, deletedVault);
+  }
+  if (method === "GET" && third === "") {
+    requireApiVersion(query, "Microsoft.Resources");
+    authorize("Microsoft.Resources/subscriptions/providers/read");
+    const bodies = providers.map((known) => provider(subscriptionId, known ?? "", types).body);
+    return namespace === "" ? page(call, bodies) : provider(subscriptionId, namespace, types);
+  }
+  if (method === "POST" && third.toLowerCase() === "register") {
+    requireApiVersion(query, "Microsoft.Resources");
+    authorize(`${namespace}/register/action`);
+    return provider(subscriptionId, namespace, types);
+  }
+  throw new ArmError(
+    404,
+    "InvalidResourceType",
+    `The resource type '${third}' could not be found in the namespace '${namespace}'.`,
+  );
+}
+
+function routeGroup(
+  arm: Arm,
+  call: Call,
+  subscriptionId: string,
+  [, resourceGroup = "", rest]: RegExpExecArray,
+): SimulatedResponse {
+  const { estate, access, types } = arm;
+  const { method, query } = call;
+  const groupId = `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}`;
+  if (rest === undefined || rest.toLowerCase() === "resources") {
+    const apiVersion = requireApiVersion(query, "Microsoft.Resources");
+    const verb = method === "GET" || method === "HEAD" ? "read" : method === "DELETE" ? "delete" : "write";
+    access.authorize(call.claims, `Microsoft.Resources/subscriptions/resourceGroups/${verb}`, groupId);
+    const groupCall = { ...call, apiVersion, subscriptionId };
+    if (rest === undefined) return handleResourceGroup(estate, method, resourceGroup, groupCall);
+    requireResourceGroup(estate, subscriptionId, resourceGroup);
+    return listAll(
+      estate,
+      [...types.values()].map(({ type }) => type),
+      groupId,
+      groupCall,
+    );
+  }
+  const segments = rest.split("/");
+  const [providers, namespace = "", typeName = "", name, childType, childName, extra] = segments;
+  const parent = types.get(`${namespace}/${typeName}`.toLowerCase());
+  if (providers?.toLowerCase() !== "providers" || parent === undefined || extra !== undefined)
+    throw new ArmError(
+      404,
+      "InvalidResourceType",
+      `The resource type '${typeName}' could not be found in the namespace '${namespace}' for api version '${query.get("api-version")}'.`,
+    );
+  const apiVersion = requireApiVersion(query, namespace, typeName);
+  const parentId = `${groupId}/providers/${namespace}/${typeName}/${name ?? ""}`;
+  const addressed: Addressed = { ...call, apiVersion, subscriptionId, resourceGroup, id: parentId, name: name ?? "" };
+  const verbOf = (type: string): string => `${type}/${method === "GET" ? "read" : method === "DELETE" ? "delete" : "write"}`;
+  if (name === undefined) {
+    if (method !== "GET") throw methodNotAllowed(method);
+    access.authorize(call.claims, verbOf(parent.type), groupId);
+    requireResourceGroup(estate, subscriptionId, resourceGroup);
+    return listResources(estate, parent, groupId, addressed);
+  }
+  if (childType === undefined) {
+    access.authorize(call.claims, verbOf(parent.type), parentId);
+    return handle(estate, parent, addressed, method);
+  }
+  const child = types.get(`${parent.type}/${childType}`.toLowerCase());
+  if (child !== undefined) {
+    const childId = `${parentId}/${childType}/${childName ?? ""}`;
+    access.authorize(call.claims, verbOf(child.type), childName === undefined ? parentId : childId);
+    if (childName !== undefined) return handle(estate, child, { ...addressed, id: childId, name: childName, parentId }, method);
+    requireResource(estate, parent, addressed);
+    return listResources(estate, child, parentId, addressed);
+  }
+  const collection = parent.children?.find((known) => known.toLowerCase() === childType.toLowerCase());
+  if (collection !== undefined) {
+    access.authorize(call.claims, verbOf(`${parent.type}/${collection}`), call.path);
+    return handleChild(estate, parent, addressed, { method, collection, name: childName });
+  }
+  return routeAction(arm, call, parent, { addressed, action: childType });
+}
+
+function routeAction(
+  { estate, access }: Arm,
+  call: Call,
+  type: ResourceType,
+  { addressed, action }: { addressed: Addressed; action: string },
+): SimulatedResponse {
+  const machine = type.type === "Microsoft.Compute/virtualMachines";
+  if (machine && call.method === "GET" && action.toLowerCase() === "instanceview") {
+    access.authorize(call.claims, `${type.type}/instanceView/read`, addressed.id);
+    return { status: 200, body: instanceView(estate, requireResource(estate, type, addressed)) };
+  }
+  if (machine && call.method === "POST") {
+    access.authorize(call.claims, `${type.type}/${action}/action`, addressed.id);
+    return powerAction(estate, type, addressed, action);
+  }
+  throw new ArmError(404, "InvalidResourceType", `The resource type '${action}' could not be found on '${type.type}'.`);
+}
+
+function handle(estate: Estate, type: ResourceType, call: Addressed, method: string): SimulatedResponse {
+  switch (method) {
+    case "GET":
+      return getResource(estate, type, call);
+    case "PUT":
+      return putResource(estate, type, call);
+    case "PATCH":
+      return patchResource(estate, type, call);
+    case "DELETE":
+      return deleteResource(estate, type, call);
+  }
+  throw methodNotAllowed(method);
+}
+
+/** What is true when an operation's deadline has passed. */
+function effects({ estate, types }: Arm, fetch: Fetch): Record<OperationKind, Effect> {
+  const typeOf = (operation: Operation): ResourceType | undefined =>
+    types.get(estate.resource(operation.target)?.type.toLowerCase() ?? "");
+  const setProperties = (target: string, properties: Json): void => {
+    const resource = estate.resource(target);
+    if (resource !== undefined)
+      estate.save({ ...resource, body: { ...resource.body, properties: { ...resource.body.properties, ...properties } } });
+  };
+  const runCommand = runCommandEffect(estate, fetch);
+  return {
+    put: (operation) => {
+      const resource = estate.resource(operation.target);
+      const failure = resource === undefined ? undefined : typeOf(operation)?.created?.(resource);
+      setProperties(operation.target, { provisioningState: failure === undefined ? "Succeeded" : "Failed" });
+      return failure;
+    },
+    delete: (operation) => {
+      const resource = estate.resource(operation.target);
+      if (resource !== undefined) typeOf(operation)?.deleted?.(resource);
+      estate.remove(operation.target);
+      return undefined;
+    },
+    deleteResourceGroup: (operation) => {
+      removeGroup(estate, operation, {
+        types: [...types.values()].map(({ type }) => type),
+        removed: (resource) => types.get(resource.type.toLowerCase())?.deleted?.(resource),
+      });
+      return undefined;
+    },
+    purgeVault: (operation) => {
+      estate.deletedVaults.delete(keyOf(String(operation.facts["name"])));
+      return undefined;
+    },
+    power: (operation) => {
+      const resource = estate.resource(operation.target);
+      if (resource !== undefined) estate.save({ ...resource, facts: { ...resource.facts, power: operation.facts["power"] } });
+      return undefined;
+    },
+    runCommand,
+  };
+}
