@@ -37,25 +37,69 @@ interface Setting<Value> {
   sample: string;
 }
 
-const setting = <Value>(sentence: string, schema: z.ZodType<Value, string>, sample: string): Setting<Value> => ({ sentence, schema, sample });
+const setting = <Value>(sentence: string, schema: z.ZodType<Value, string>, sample: string): Setting<Value> => ({
+  sentence,
+  schema,
+  sample,
+});
 
 export const settings = {
-  CLOUD_ENVIRONMENT: setting("Where the clouds are: AzureCloud, AzureUSGovernment, AzureChinaCloud, or an environment as JSON.", environment, "AzureCloud"),
-  APPLICATION_ID: setting("Client id of Gatehouse's multi-tenant application; the audience of the API's tokens.", z.uuid(), "00000000-0000-4000-8000-000000000001"),
-  HOME_TENANT_ID: setting("Entra tenant of that application; operators sign in there.", z.uuid(), "00000000-0000-4000-8000-000000000002"),
-  MANAGED_IDENTITY_CLIENT_ID: setting("Client id of the function app's user-assigned managed identity, the application's federated credential.", z.uuid(), "00000000-0000-4000-8000-000000000003"),
-  STATE_STORAGE: setting("Where state is kept: a storage account's name (reached with the managed identity) or a connection string.", z.string().min(3), "UseDevelopmentStorage=true"),
-  PLATFORM_VAULT_URL: setting("Key Vault of Gatehouse itself; its signing key lives there.", z.url(), "https://gatehouse.vault.azure.net"),
-  PUBLIC_URL: setting("Base URL that partners and admins' browsers reach this app at.", z.url().transform((url) => url.replace(/\/$/, "")), "https://gatehouse.example"),
+  CLOUD_ENVIRONMENT: setting(
+    "Where the clouds are: AzureCloud, AzureUSGovernment, AzureChinaCloud, or an environment as JSON.",
+    environment,
+    "AzureCloud",
+  ),
+  APPLICATION_ID: setting(
+    "Client id of Gatehouse's multi-tenant application; the audience of the API's tokens.",
+    z.uuid(),
+    "00000000-0000-4000-8000-000000000001",
+  ),
+  HOME_TENANT_ID: setting(
+    "Entra tenant of that application; operators sign in there.",
+    z.uuid(),
+    "00000000-0000-4000-8000-000000000002",
+  ),
+  MANAGED_IDENTITY_CLIENT_ID: setting(
+    "Client id of the function app's user-assigned managed identity, the application's federated credential.",
+    z.uuid(),
+    "00000000-0000-4000-8000-000000000003",
+  ),
+  STATE_STORAGE: setting(
+    "Where state is kept: a storage account's name (reached with the managed identity) or a connection string.",
+    z.string().min(3),
+    "UseDevelopmentStorage=true",
+  ),
+  PLATFORM_VAULT_URL: setting(
+    "Key Vault of Gatehouse itself; its signing key lives there.",
+    z.url(),
+    "https://gatehouse.vault.azure.net",
+  ),
+  PUBLIC_URL: setting(
+    "Base URL that partners and admins' browsers reach this app at.",
+    z.url().transform((url) => url.replace(/\/$/, "")),
+    "https://gatehouse.example",
+  ),
   CONSENT_CHECK_INTERVAL: setting("How often a missing admin consent or Azure access is looked for.", seconds, "PT5M"),
   CONSENT_EXPIRY: setting("How long an onboarding waits for an admin before it gives up.", seconds, "P14D"),
-  PROBE_INTERVAL: setting("How often a probe mail is sent and looked for while Exchange Online's rules propagate.", seconds, "PT30S"),
-  PROBE_DEADLINE: setting("How long a probe mail may take to come back through the gateway, propagation included.", seconds, "PT90M"),
+  PROBE_INTERVAL: setting(
+    "How often a probe mail is sent and looked for while Exchange Online's rules propagate.",
+    seconds,
+    "PT30S",
+  ),
+  PROBE_DEADLINE: setting(
+    "How long a probe mail may take to come back through the gateway, propagation included.",
+    seconds,
+    "PT90M",
+  ),
   RETRY_FIRST_WAIT: setting("Wait before a failed step's second try; it doubles with each try.", seconds, "PT5S"),
   RETRY_LONGEST_WAIT: setting("The longest wait between two tries of a step.", seconds, "PT2M"),
   RETRY_TRIES: setting("Tries of a step in all, the first one included.", whole, "12"),
   OPERATION_DEADLINE: setting("How long one piece of the cloud's own long-running work may take.", seconds, "PT1H"),
-  LOG_LEVEL: setting("Least level that is logged: debug, information, warning or error.", z.enum(["debug", "information", "warning", "error"]), "information"),
+  LOG_LEVEL: setting(
+    "Least level that is logged: debug, information, warning or error.",
+    z.enum(["debug", "information", "warning", "error"]),
+    "information",
+  ),
 } as const satisfies Record<string, Setting<unknown>>;
 
 export type Config = { readonly [Name in keyof typeof settings]: z.output<(typeof settings)[Name]["schema"]> };

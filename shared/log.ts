@@ -14,11 +14,17 @@ export interface Log {
 
 const levels: LogLevel[] = ["debug", "information", "warning", "error"];
 
-export function createLog(least: LogLevel, write: (level: LogLevel, line: string) => void = writeToConsole, common: Fields = {}): Log {
-  const at = (level: LogLevel) => (message: string, fields: Fields = {}) => {
-    if (levels.indexOf(level) < levels.indexOf(least)) return;
-    write(level, JSON.stringify(redacted({ level, message, ...common, ...fields })));
-  };
+export function createLog(
+  least: LogLevel,
+  write: (level: LogLevel, line: string) => void = writeToConsole,
+  common: Fields = {},
+): Log {
+  const at =
+    (level: LogLevel) =>
+    (message: string, fields: Fields = {}) => {
+      if (levels.indexOf(level) < levels.indexOf(least)) return;
+      write(level, JSON.stringify(redacted({ level, message, ...common, ...fields })));
+    };
   return {
     debug: at("debug"),
     information: at("information"),
@@ -35,7 +41,8 @@ const writeToConsole = (level: LogLevel, line: string): void => {
   else console.info(line);
 };
 
-const secretKey = /password|secrettext|client_?secret|authorization|assertion|access_?token|refresh_?token|id_?token|api_?key|connectionstring|cookie/i;
+const secretKey =
+  /password|secrettext|client_?secret|authorization|assertion|access_?token|refresh_?token|id_?token|api_?key|connectionstring|cookie/i;
 const secretShapes: [RegExp, string][] = [
   [/eyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g, "[token]"],
   [/((?:AccountKey|SharedAccessSignature|SharedAccessKey|sig)=)[^;&\s"]+/gi, "$1[secret]"],
@@ -51,7 +58,10 @@ export function redacted(value: unknown, depth = 0): unknown {
   if (depth > 6) return "[deep]";
   if (Array.isArray(value)) return value.map((item) => redacted(item, depth + 1));
   return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [key, secretKey.test(key) && typeof item === "string" ? "[secret]" : redacted(item, depth + 1)]),
+    Object.entries(value).map(([key, item]) => [
+      key,
+      secretKey.test(key) && typeof item === "string" ? "[secret]" : redacted(item, depth + 1),
+    ]),
   );
 }
 

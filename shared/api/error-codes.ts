@@ -50,6 +50,11 @@ export const errorCodes = {
     meaning: "The customer's administrator has not consented to our application yet.",
     remedy: "Send the link of GET /api/tenants/{tenantId}/consent to the customer's administrator.",
   },
+  ConsentStateInvalid: {
+    status: 400,
+    meaning: "A consent link's state is forged, expired or was used already.",
+    remedy: "Make a new link with GET /api/tenants/{tenantId}/consent.",
+  },
   PartnerNotFound: {
     status: 404,
     meaning: "There is no such partner.",

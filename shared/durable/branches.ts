@@ -21,19 +21,35 @@ export function branch<Input, Output>(name: string, routine: Orchestrator<Input,
 }
 
 /** Runs one child to its end; its instance id is `{parent}-{suffix}`, so a replayed or repeated parent finds the same child. */
-export function* child<Input, Output>(context: OrchestrationContext, run: Branch<Input, Output>, input: Input, suffix: string): Routine<Output> {
+export function* child<Input, Output>(
+  context: OrchestrationContext,
+  run: Branch<Input, Output>,
+  input: Input,
+  suffix: string,
+): Routine<Output> {
   return unwrap((yield context.df.callSubOrchestrator(run.name, input, `${context.df.instanceId}-${suffix}`)) as Outcome<Output>);
 }
 
-type Start<Input, Output> = { run: Branch<Input, Output>; input: Input; suffix: string };
-export const start = <Input, Output>(run: Branch<Input, Output>, input: Input, suffix: string): Start<Input, Output> => ({ run, input, suffix });
+/** A branch with its input, ready to be started; which input it took was checked when it was put together. */
+interface Start<Output> {
+  run: { name: string };
+  input: unknown;
+  suffix: string;
+  /** Only carries the type of what the branch gives. */
+  readonly output?: Output;
+}
+export const start = <Input, Output>(run: Branch<Input, Output>, input: Input, suffix: string): Start<Output> => ({
+  run,
+  input,
+  suffix,
+});
 
 /** Runs branches at the same time, waits for all of them, gives their outputs in order; the first failure in that order is thrown. */
 export function* together<Outputs extends unknown[]>(
   context: OrchestrationContext,
-  ...branches: { [Index in keyof Outputs]: Start<never, Outputs[Index]> }
+  ...branches: { [Index in keyof Outputs]: Start<Outputs[Index]> }
 ): Routine<Outputs> {
-  const tasks = (branches as Start<unknown, unknown>[]).map(({ run, input, suffix }) =>
+  const tasks = (branches as Start<unknown>[]).map(({ run, input, suffix }) =>
     context.df.callSubOrchestrator(run.name, input, `${context.df.instanceId}-${suffix}`),
   );
   const outcomes = (yield context.df.Task.all(tasks)) as Outcome<unknown>[];

@@ -47,7 +47,12 @@ export const failureFrom = (error: unknown): Failure =>
         ...(error.details === undefined ? {} : { details: error.details }),
         ...(error.retryAfterInSeconds === undefined ? {} : { retryAfterInSeconds: error.retryAfterInSeconds }),
       }
-    : { code: "InternalServerError", message: "something unexpected happened; the log has it under this operation", status: 500, transient: true };
+    : {
+        code: "InternalServerError",
+        message: "something unexpected happened; the log has it under this operation",
+        status: 500,
+        transient: true,
+      };
 
 export const errorOf = ({ code, message, status, transient, ...options }: Failure): ControlPlaneError =>
   new ControlPlaneError(code, message, status, transient, options);

@@ -21,4 +21,5 @@ export function* waitForEventOr(context: OrchestrationContext, event: string, se
 /** Seconds since 1970 by the orchestration's own clock, which is the same in every replay. */
 export const secondsNow = (context: OrchestrationContext): number => context.df.currentUtcDateTime.getTime() / 1000;
 
-const later = (context: OrchestrationContext, seconds: number): Date => new Date(context.df.currentUtcDateTime.getTime() + seconds * 1000);
+const later = (context: OrchestrationContext, seconds: number): Date =>
+  new Date(context.df.currentUtcDateTime.getTime() + seconds * 1000);

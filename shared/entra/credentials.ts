@@ -21,7 +21,10 @@ export interface Credentials {
   forget(entraTenantId: string): void;
 }
 
-export function createCredentials(environment: CloudEnvironment, { applicationId, managedIdentityClientId }: Identity): Credentials {
+export function createCredentials(
+  environment: CloudEnvironment,
+  { applicationId, managedIdentityClientId }: Identity,
+): Credentials {
   const own = new ManagedIdentityCredential({ clientId: managedIdentityClientId, retryOptions: { maxRetries: 1 } });
   const assertion = async (): Promise<string> => (await own.getToken(`${environment.tokenExchangeAudience}/.default`)).token;
   const inTenants = new Map<string, TokenCredential>();

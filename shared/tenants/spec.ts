@@ -4,8 +4,14 @@ import * as z from "zod";
 const domainName = z
   .string()
   .max(253)
-  .regex(/^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$/, "must be a lower-case domain name such as contoso.example");
-const mailAddress = z.email("must be a mail address such as pilot@contoso.example").max(254).transform((address) => address.toLowerCase());
+  .regex(
+    /^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$/,
+    "must be a lower-case domain name such as contoso.example",
+  );
+const mailAddress = z
+  .email("must be a mail address such as pilot@contoso.example")
+  .max(254)
+  .transform((address) => address.toLowerCase());
 
 /** An IPv4 address or CIDR range that is not the whole internet. */
 const ipv4Range = z
@@ -26,7 +32,9 @@ const openService = z.strictObject({ sources: z.array(closedSource).min(1).max(1
 export const servicesSchema = z.strictObject({
   smtp: openService.default({}),
   /** RDP's source is the own static company address (manual, chapter 2.1); from anywhere, or from nowhere in particular, is refused. */
-  rdp: z.strictObject({ sources: z.array(closedSource).min(1, "name at least one source for RDP, such as 203.0.113.0/24").max(100) }).optional(),
+  rdp: z
+    .strictObject({ sources: z.array(closedSource).min(1, "name at least one source for RDP, such as 203.0.113.0/24").max(100) })
+    .optional(),
   webClient: openService.optional(),
   keyManager: openService.optional(),
   iqSuite: openService.optional(),
@@ -63,7 +71,10 @@ export const tenantSpecSchema = z
     }),
     gateway: z.strictObject({
       region: z.string().regex(/^[a-z][a-z0-9]{2,29}$/, "must be an Azure region's name such as westeurope"),
-      size: z.string().regex(/^Standard_[A-Za-z0-9_]+$/, "must be a VM size such as Standard_D4as_v5").default("Standard_D4as_v5"),
+      size: z
+        .string()
+        .regex(/^Standard_[A-Za-z0-9_]+$/, "must be a VM size such as Standard_D4as_v5")
+        .default("Standard_D4as_v5"),
       image: imageSchema.default({
         publisher: "MicrosoftWindowsServer",
         offer: "WindowsServer",
@@ -77,12 +88,21 @@ export const tenantSpecSchema = z
   })
   .superRefine(({ microsoft365: { domains, probeMailbox }, pilot }, context) => {
     const ours = (address: string): boolean => domains.includes(address.slice(address.lastIndexOf("@") + 1));
-    if (new Set(domains).size !== domains.length) context.addIssue({ code: "custom", path: ["microsoft365", "domains"], message: "names a domain twice" });
+    if (new Set(domains).size !== domains.length)
+      context.addIssue({ code: "custom", path: ["microsoft365", "domains"], message: "names a domain twice" });
     if (!ours(probeMailbox))
-      context.addIssue({ code: "custom", path: ["microsoft365", "probeMailbox"], message: `must be in one of the tenant's domains: ${domains.join(", ")}` });
+      context.addIssue({
+        code: "custom",
+        path: ["microsoft365", "probeMailbox"],
+        message: `must be in one of the tenant's domains: ${domains.join(", ")}`,
+      });
     for (const [index, address] of pilot.addresses.entries())
       if (!ours(address))
-        context.addIssue({ code: "custom", path: ["pilot", "addresses", index], message: `must be in one of the tenant's domains: ${domains.join(", ")}` });
+        context.addIssue({
+          code: "custom",
+          path: ["pilot", "addresses", index],
+          message: `must be in one of the tenant's domains: ${domains.join(", ")}`,
+        });
   });
 
 export type TenantSpec = z.output<typeof tenantSpecSchema>;

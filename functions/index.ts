@@ -1,0 +1,16 @@
+/** Everything this app runs, one line a capability. Read on in the folder of the same name. */
+import { readConfig } from "../shared/config.ts";
+import { registerOnboarding } from "./onboarding/index.ts";
+import { registerOperations } from "./operations/index.ts";
+import { registerPartners } from "./partners/index.ts";
+import { registerService } from "./service/index.ts";
+import { registerTenants } from "./tenants/index.ts";
+import { createWorld } from "./world.ts";
+
+const world = createWorld(readConfig());
+
+registerService(world);
+registerPartners(world);
+registerTenants(world);
+registerOnboarding(world);
+registerOperations(world);

@@ -1,0 +1,35 @@
+/** Whether we may work for a tenant: proven by what the clouds let us do, never by what somebody says. */
+import { type Failure, failureFrom } from "../../shared/durable/steps.ts";
+import { ControlPlaneError } from "../../shared/errors.ts";
+import type { TenantSpec } from "../../shared/tenants/spec.ts";
+import type { OnboardingWorld } from "./world.ts";
+
+export type Access = { state: "granted" | "pending"; message: string } | { state: "refused"; failure: Failure };
+
+export const checkAccess = (world: OnboardingWorld, spec: TenantSpec, wanted: "consent" | "azureAccess"): Promise<Access> =>
+  wanted === "consent" ? checkConsent(world, spec) : checkAzure(world, spec);
+
+/** Mission D6: the token's tenant and roles, and every declared domain verified there, so that nobody onboards somebody else's customer. */
+async function checkConsent({ organizations }: OnboardingWorld, { microsoft365 }: TenantSpec): Promise<Access> {
+  const { tenantId: organization, domains } = microsoft365;
+  const consent = await organizations.checkConsent({ organization, domains });
+  if (consent.state === "granted")
+    return { state: "granted", message: `consented in ${organization}; verified there: ${domains.join(", ")}` };
+  if (consent.state === "refused") return { state: "refused", failure: failureFrom(consent.error) };
+  return { state: "pending", message: `an administrator of ${organization} must grant admin consent (${consent.reason})` };
+}
+
+async function checkAzure({ azureAccess }: OnboardingWorld, { azure }: TenantSpec): Promise<Access> {
+  const { tenantId: entraTenantId, subscriptionId } = azure;
+  const { granted, missing, subscriptionState, reason } = await azureAccess({ entraTenantId, subscriptionId });
+  if (granted) return { state: "granted", message: `allowed to build in subscription ${subscriptionId}` };
+  if (subscriptionState !== undefined && subscriptionState !== "Enabled") {
+    const message = `subscription ${subscriptionId} is ${subscriptionState}; it must be Enabled`;
+    return { state: "refused", failure: failureFrom(new ControlPlaneError("SubscriptionUnusable", message, 409)) };
+  }
+  const why = reason ? ` (${reason.code}: ${reason.message})` : "";
+  return {
+    state: "pending",
+    message: `an owner of subscription ${subscriptionId} must grant our application there: ${missing.join(", ")}${why}`,
+  };
+}

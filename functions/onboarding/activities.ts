@@ -1,0 +1,228 @@
+/** What onboarding does to the world beside its resources: proves access, makes secrets, sends and reads probe mails, records the end. */
+import { createHash, randomBytes, randomUUID } from "node:crypto";
+import type { OperationChange } from "../../shared/stores/operations.ts";
+import { type Failure, failureFrom } from "../../shared/durable/steps.ts";
+import type { Work } from "../../shared/durable/resources.ts";
+import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
+import { recordingSteps } from "../../shared/resources/activities.ts";
+import type { SecretReference } from "../../shared/vault/reference.ts";
+import { checkAccess } from "./access.ts";
+import type { AccessWait, Loop, LoopEvidence } from "./orchestrator.ts";
+import type { OnboardingWorld } from "./world.ts";
+
+export type OnboardingActivities = ReturnType<typeof createOnboardingActivities>;
+
+type AccessState = { state: "granted" } | { state: "pending"; expired: Failure } | { state: "refused"; failure: Failure };
+interface ProbeStep {
+  work: Work;
+  step: string;
+  loop: Loop;
+}
+
+export const createOnboardingActivities = (world: OnboardingWorld) => {
+  const { azureAccess, mail, organizations, exchangeProbe, vaults, clock } = world;
+  const { operations, tenants } = world.stores;
+  const recorded = recordingSteps(operations);
+  const recordStep = ({ partnerId, operationId }: Work, step: string, change: Parameters<typeof operations.recordStep>[3]) =>
+    operations.recordStep(partnerId, operationId, step, change);
+  const recordProgress = ({ partnerId, operationId }: Work, change: OperationChange) =>
+    operations.recordProgress(partnerId, operationId, change);
+  const setConditions = ({ partnerId, tenantId }: Work, conditions: Parameters<typeof tenants.setConditions>[2]) =>
+    tenants.setConditions(partnerId, tenantId, conditions);
+
+  return {
+    beginOnboarding: async ({ work }: { work: Work }): Promise<void> => {
+      await recordProgress(work, { status: "Running" });
+      await tenants.change(work.partnerId, work.tenantId, ({ stage }) =>
+        stage === "registered" ? { stage: "onboarding" } : undefined,
+      );
+    },
+
+    /** Consent by the token's tenant and roles and the verified domains; Azure by what our principal may do in the subscription. */
+    checkAccess: async ({
+      work,
+      spec,
+      wanted,
+      first,
+    }: Pick<AccessWait, "work" | "spec" | "wanted"> & { first: boolean }): Promise<AccessState> => {
+      if (first) await recordStep(work, wanted, { status: "Running" });
+      const found = await checkAccess(world, spec, wanted);
+      const type = conditionOf[wanted];
+      if (found.state === "refused") return found;
+      if (found.state === "granted") {
+        await recordStep(work, wanted, { status: "Succeeded" });
+        await recordProgress(work, { waitingFor: null });
+        await setConditions(work, [{ type, status: "True", reason: "Proven", message: found.message }]);
+        return { state: "granted" };
+      }
+      const url = `${world.settings.publicUrl}/api/tenants/${work.tenantId}/consent`;
+      await recordProgress(work, {
+        waitingFor: { kind: wanted, message: found.message, ...(wanted === "consent" ? { url } : {}) },
+      });
+      await setConditions(work, [{ type, status: "False", reason: "Waiting", message: found.message }]);
+      const code = wanted === "consent" ? "ConsentRequired" : "AzureAccessMissing";
+      return {
+        state: "pending",
+        expired: failureFrom(new ControlPlaneError(code, `nobody answered in time: ${found.message}`, 403)),
+      };
+    },
+
+    failAccess: async ({
+      work,
+      wanted,
+      failure,
+    }: {
+      work: Work;
+      wanted: AccessWait["wanted"];
+      failure: Failure;
+    }): Promise<void> => {
+      await recordProgress(work, { waitingFor: null });
+      await recordStep(work, wanted, { status: "Failed", error: detailOf(failure) });
+      await setConditions(work, [{ type: conditionOf[wanted], status: "False", reason: failure.code, message: failure.message }]);
+    },
+
+    /** Object id of our own service principal in the subscription's Entra tenant. */
+    readOwnPrincipal: async ({
+      entraTenantId,
+      subscriptionId,
+    }: {
+      entraTenantId: string;
+      subscriptionId: string;
+    }): Promise<{ principalId: string }> => {
+      const { principalId } = await azureAccess({ entraTenantId, subscriptionId });
+      if (!principalId) throw new ControlPlaneError("AzureAccessMissing", "our service principal could not be read", 403, true);
+      return { principalId };
+    },
+
+    /** A secret that is made once per tenant and purpose: found, or generated straight into the tenant's vault. */
+    ensureSecret: ({ work, step, vaultUrl, entraTenantId, purpose }: SecretStep): Promise<SecretReference> =>
+      recorded(work, step, async () => {
+        const { name, generate } = secrets[purpose];
+        const known = await vaults.latest(vaultUrl, name, entraTenantId);
+        if (known) return { result: known, change: "unchanged" };
+        const tags = { "gatehouse-partner": work.partnerId, "gatehouse-tenant": work.tenantId };
+        return { result: await vaults.write({ vaultUrl, name, value: generate(), entraTenantId, tags }), change: "created" };
+      }),
+
+    /** Mission B3: the gateway's smart host is the domain's own MX record in Microsoft 365, not whatever DNS shows the world. */
+    readMailExchanger: ({ organization, domain }: { organization: string; domain: string }): Promise<string> =>
+      organizations.mailExchangerOf(organization, domain),
+
+    /** Exchange Online itself connects to the gateway by the connector, with STARTTLS, and sees its test mail accepted. */
+    checkStartTls: ({ work, loop }: { work: Work; loop: Loop }): Promise<void> =>
+      recorded(work, "startTls", async () => {
+        const { succeeded, detail } = await exchangeProbe.validateOutboundConnector(
+          loop.organization,
+          loop.outboundConnector,
+          loop.probeMailbox,
+        );
+        if (!succeeded)
+          throw new ControlPlaneError(
+            "GatewayUnreachable",
+            `Exchange Online could not deliver to ${loop.fqdn} with STARTTLS: ${detail}`,
+            502,
+            true,
+          );
+        return { result: undefined };
+      }),
+
+    /** A probe that is there already is not sent again. */
+    sendProbe: async ({ work, step, loop, subject }: ProbeStep & { subject: string }): Promise<void> => {
+      await recordStep(work, step, { status: "Running" });
+      const message = `waiting for a probe mail of ${loop.probeMailbox} to come back through ${loop.fqdn}`;
+      await recordProgress(work, { waitingFor: { kind: "propagation", message } });
+      const found = await mail.findProbe(loop.organization, loop.probeMailbox, subject);
+      if (found.state === "absent")
+        await mail.sendProbe(loop.organization, loop.probeMailbox, { subject, to: loop.probeMailbox });
+    },
+
+    /** `looped`: came back with this tenant's header, exactly once. `bypassed`: arrived without having met the gateway. */
+    checkProbe: async ({ work, step, loop, subject }: ProbeStep & { subject: string }): Promise<ProbeFound> => {
+      const probe = await mail.findProbe(loop.organization, loop.probeMailbox, subject);
+      if (probe.state === "absent") return { found: "absent" };
+      const loopGuid = await vaults.read(loop.loopGuid, loop.vaultTenantId);
+      const marks = probe.headers.filter(({ name }) => name.toLowerCase() === loop.loopHeader.toLowerCase());
+      if (marks.length !== 1 || marks[0]?.value.trim() !== loopGuid) return { found: "bypassed" };
+      await recordStep(work, step, { status: "Succeeded" });
+      await recordProgress(work, { waitingFor: null });
+      return { found: "looped", evidence: { subject, hops: probe.receivedHops, at: new Date(clock.now()).toISOString() } };
+    },
+
+    failProbe: async ({ work, step, loop }: ProbeStep): Promise<Failure> => {
+      const failure = failureFrom(
+        new ControlPlaneError(
+          "LoopUnproven",
+          `no probe mail of ${loop.probeMailbox} came back through ${loop.fqdn}, so no production mail was moved; look at the forwarding rule's place among other rules, at the gateway's SMTP queue and at its smart host`,
+          504,
+        ),
+      );
+      await recordStep(work, step, { status: "Failed", error: detailOf(failure) });
+      return failure;
+    },
+
+    /** Whether the last proof was of this very mail flow: then nothing needs to be sent again. */
+    checkProof: async ({ work, loop }: { work: Work; loop: Loop }): Promise<{ evidence?: LoopEvidence }> => {
+      const { facts } = await tenants.get(work.partnerId, work.tenantId);
+      const proof = facts.proof as { fingerprint: string; evidence: LoopEvidence } | undefined;
+      if (proof?.fingerprint !== fingerprintOf(loop)) return {};
+      for (const step of ["startTls", "probeMail", "pilotScope", "pilotProbeMail"])
+        await recordStep(work, step, { status: "Skipped" });
+      return { evidence: proof.evidence };
+    },
+
+    /** The tenant's stage moves here and nowhere else, after the proof. */
+    finishOnboarding: async ({ work, loop, evidence }: { work: Work; loop: Loop; evidence: LoopEvidence }): Promise<void> => {
+      const { fqdn, egressIps, loopHeader, probeMailbox, pilots } = loop;
+      const moved = await tenants.change(work.partnerId, work.tenantId, ({ stage, facts }) => ({
+        stage: stage === "live" ? "live" : "pilot",
+        facts: { ...facts, proof: { fingerprint: fingerprintOf(loop), evidence } },
+      }));
+      await setConditions(work, [
+        {
+          type: "MailFlowConnected",
+          status: "True",
+          reason: "LoopProven",
+          message: "a probe mail came back through the gateway",
+        },
+        { type: "Ready", status: "True", reason: "Onboarded", message: "the pilot's mail runs through the gateway" },
+      ]);
+      await recordProgress(work, {
+        status: "Succeeded",
+        waitingFor: null,
+        result: {
+          stage: moved.stage,
+          gateway: fqdn,
+          egressIps,
+          pilots,
+          proof: { ...evidence, mailbox: probeMailbox, header: loopHeader },
+        },
+      });
+    },
+
+    failOnboarding: async ({ work, failure }: { work: Work; failure: Failure }): Promise<void> => {
+      await setConditions(work, [{ type: "Ready", status: "False", reason: failure.code, message: failure.message }]);
+      await recordProgress(work, { status: "Failed", waitingFor: null, error: detailOf(failure) });
+    },
+  };
+};
+
+interface SecretStep {
+  work: Work;
+  step: string;
+  vaultUrl: string;
+  entraTenantId: string;
+  purpose: keyof typeof secrets;
+}
+
+type ProbeFound = { found: "absent" | "bypassed" } | { found: "looped"; evidence: LoopEvidence };
+
+const conditionOf = { consent: "ConsentGranted", azureAccess: "AzureAccessGranted" } as const;
+
+/** Azure wants three of four character classes in 12 to 123 characters of an administrator's password; the suffix has them all. */
+const secrets = {
+  loopGuid: { name: "loop-guid", generate: (): string => randomUUID() },
+  adminPassword: { name: "gateway-admin-password", generate: (): string => `${randomBytes(30).toString("base64url")}!aA1` },
+};
+
+/** What a proof is a proof of; the secret is named by its version. */
+const fingerprintOf = (loop: Loop): string => createHash("sha256").update(JSON.stringify(loop)).digest("hex");

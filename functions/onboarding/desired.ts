@@ -1,0 +1,184 @@
+/** From a tenant's spec to the desired state of each resource: pure, so that plan, onboarding and later drift mean the same thing. */
+import type { DesiredOf } from "../../shared/durable/resources.ts";
+import { gatewayDocument } from "../../shared/guest/document.ts";
+import type { Resources } from "../../shared/resources/index.ts";
+import type { Ground, Loop } from "./orchestrator.ts";
+import type { Target } from "./target.ts";
+
+type Desired<Kind extends keyof Resources> = DesiredOf<Resources[Kind]>;
+
+/** Header that the gateway adds to each mail it has handled (manual, chapter 4.1; mission B5). */
+export const LOOP_HEADER = "X-iqsuite-process";
+const ADDRESS_PREFIX = "10.20.0.0/24";
+const SUBNET_PREFIX = "10.20.0.0/26";
+const ADMIN_USERNAME = "gatehouse";
+
+export const place = ({ work: { partnerId, tenantId }, spec, names }: Target) => ({
+  owner: { partnerId, tenantId },
+  entraTenantId: spec.azure.tenantId,
+  subscriptionId: spec.azure.subscriptionId,
+  resourceGroup: names.resourceGroup,
+  region: spec.gateway.region,
+});
+
+export const organization = ({ spec }: Target): string => spec.microsoft365.tenantId;
+export const mainDomain = ({ spec }: Target): string => spec.microsoft365.domains[0] ?? "";
+
+export const resourceGroup = (target: Target): Desired<"resourceGroup"> => place(target);
+export const vmIdentity = (target: Target): Desired<"vmIdentity"> => ({ ...place(target), name: target.names.vmIdentity });
+export const vault = (target: Target): Desired<"vault"> => ({ ...place(target), name: target.names.vault });
+
+export const vaultAccess = (
+  target: Target,
+  scope: string,
+  principalId: string,
+  role: Desired<"roleAssignment">["role"],
+): Desired<"roleAssignment"> => {
+  const { owner, entraTenantId, subscriptionId } = place(target);
+  return { owner, entraTenantId, subscriptionId, scope, principalId, role };
+};
+
+/** Mission A5, A6: a static address with a DNS label, from which the gateway's name follows. */
+export const publicIpAddress = (target: Target): Desired<"publicIpAddress"> => ({
+  ...place(target),
+  name: target.names.publicIpAddress,
+  dnsLabel: target.names.dnsLabel,
+});
+
+/** Mission A2: exactly the services that the spec names. */
+export const networkSecurityGroup = (target: Target): Desired<"networkSecurityGroup"> => ({
+  ...place(target),
+  name: target.names.networkSecurityGroup,
+  services: target.spec.gateway.services,
+});
+
+export const virtualNetwork = (target: Target, networkSecurityGroupId: string): Desired<"virtualNetwork"> => ({
+  ...place(target),
+  name: target.names.virtualNetwork,
+  addressPrefix: ADDRESS_PREFIX,
+  subnet: { name: target.names.subnet, addressPrefix: SUBNET_PREFIX },
+  networkSecurityGroupId,
+});
+
+export const networkInterface = (
+  target: Target,
+  subnetId: string,
+  networkSecurityGroupId: string,
+  publicIpAddressId: string,
+): Desired<"networkInterface"> => ({
+  ...place(target),
+  name: target.names.networkInterface,
+  subnetId,
+  networkSecurityGroupId,
+  publicIpAddressId,
+});
+
+export const gatewayVm = (
+  target: Target,
+  networkInterfaceId: string,
+  { identityId, adminPassword }: Pick<Ground, "identityId" | "adminPassword">,
+): Desired<"gatewayVm"> => ({
+  ...place(target),
+  name: target.names.virtualMachine,
+  computerName: target.names.computerName,
+  size: target.spec.gateway.size,
+  image: target.spec.gateway.image,
+  networkInterfaceId,
+  identityId,
+  adminUsername: ADMIN_USERNAME,
+  adminPassword,
+});
+
+/** Mission B2, B3, B5: firewall, SMTP server and loop header, in one document. */
+export const guest = (
+  target: Target,
+  { fqdn, loopGuid, identityClientId }: Pick<Ground, "fqdn" | "loopGuid" | "identityClientId">,
+  smartHost: string,
+): Desired<"guest"> => ({
+  ...place(target),
+  virtualMachine: target.names.virtualMachine,
+  identityClientId,
+  document: gatewayDocument({
+    generation: 1,
+    fqdn,
+    smartHost,
+    domains: target.spec.microsoft365.domains,
+    loopHeader: LOOP_HEADER,
+    loopGuid,
+    services: target.spec.gateway.services,
+  }),
+});
+
+/** Mission D1: the product wants the trailing slash in its redirect URI. */
+export const webClientApplication = (target: Target, { fqdn }: Pick<Ground, "fqdn">): Desired<"webClientApplication"> => ({
+  owner: place(target).owner,
+  organization: organization(target),
+  uniqueName: target.names.webClientUniqueName,
+  displayName: `iQ.Suite WebClient (${target.spec.displayName})`,
+  redirectUris: [`https://${fqdn}/webclient/`],
+});
+
+const mailFlow = (target: Target) => ({ owner: place(target).owner, organization: organization(target) });
+const marked = (target: Target, loopGuid: Ground["loopGuid"]) => ({
+  ...mailFlow(target),
+  loopHeader: LOOP_HEADER,
+  loopGuid,
+  vaultTenantId: target.spec.azure.tenantId,
+});
+type Egress = Pick<Ground, "egressIps">;
+
+/** Mission C1. */
+export const inboundConnector = (target: Target, { egressIps }: Egress): Desired<"inboundConnector"> => ({
+  ...mailFlow(target),
+  egressIps,
+});
+/** Mission C2. */
+export const outboundConnector = (target: Target, { smartHosts }: Pick<Ground, "smartHosts">): Desired<"outboundConnector"> => ({
+  ...mailFlow(target),
+  smartHosts,
+});
+/** Mission C7. */
+export const connectionFilter = (target: Target, { egressIps }: Egress): Desired<"connectionFilter"> => ({
+  ...mailFlow(target),
+  egressIps,
+});
+/** Mission C3, C11. */
+export const guardRule = (target: Target, { egressIps }: Egress): Desired<"guardRule"> => ({
+  ...mailFlow(target),
+  loopHeader: LOOP_HEADER,
+  egressIps,
+});
+/** Mission C4. */
+export const approvalRule = (
+  target: Target,
+  { egressIps, loopGuid }: Egress & Pick<Ground, "loopGuid">,
+): Desired<"approvalRule"> => ({
+  ...marked(target, loopGuid),
+  egressIps,
+});
+
+/** Mission C3, C5: whose mail runs through the gateway. The probe mailbox stays in every scope, so that the loop can be proven again. */
+export const forwardingRule = (
+  target: Target,
+  { loopGuid }: Pick<Ground, "loopGuid">,
+  scope: "probe" | "pilot",
+): Desired<"forwardingRule"> => {
+  const { probeMailbox } = target.spec.microsoft365;
+  const mailboxes = scope === "probe" ? [probeMailbox] : [...new Set([probeMailbox, ...target.spec.pilot.addresses])];
+  return { ...marked(target, loopGuid), outboundConnector: OUTBOUND_CONNECTOR, scope: { mailboxes } };
+};
+
+/** Manual, chapter 4.4.2. */
+export const OUTBOUND_CONNECTOR = "M365 to Azure VM";
+
+export const loop = (target: Target, { loopGuid, fqdn, egressIps }: Pick<Ground, "loopGuid" | "fqdn" | "egressIps">): Loop => ({
+  organization: organization(target),
+  probeMailbox: target.spec.microsoft365.probeMailbox,
+  outboundConnector: OUTBOUND_CONNECTOR,
+  loopHeader: LOOP_HEADER,
+  loopGuid,
+  vaultTenantId: target.spec.azure.tenantId,
+  fqdn,
+  egressIps,
+  pilots: target.spec.pilot.addresses,
+});

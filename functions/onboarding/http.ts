@@ -1,0 +1,158 @@
+/** Onboarding's doors: plan, start, the consent link, and where the consent page sends the administrator's browser. */
+import { createHash, randomUUID } from "node:crypto";
+import type { DurableClient } from "durable-functions";
+import { endpoint, operationHeaders } from "../../shared/api/endpoint.ts";
+import { refusal } from "../../shared/api/error-codes.ts";
+import { htmlPage } from "../../shared/api/html.ts";
+import type { OperationStatus } from "../../shared/api/operation.ts";
+import { apiVersion } from "../../shared/api/routes.ts";
+import { operationBody } from "../../shared/api/bodies.ts";
+import { startOnce } from "../../shared/durable/start-once.ts";
+import type { TenantRecord } from "../../shared/stores/tenants.ts";
+import { CONSENT_ANSWERED, onboardTenant } from "./orchestrator.ts";
+import { planOf } from "./plan.ts";
+import { onboardingSteps } from "./steps.ts";
+import { piloted, targetOf } from "./target.ts";
+import type { OnboardingWorld } from "./world.ts";
+
+const CONSENT_PURPOSE = "consent";
+const CONSENT_LIFETIME_IN_SECONDS = 3600;
+const POLL_AFTER_IN_SECONDS = 1;
+
+/** POST …/plan: reads only; what can't be read yet is said to be unknown. */
+export const planOnboarding = (world: OnboardingWorld) =>
+  endpoint("planOnboarding", world, async ({ caller, params }) => ({
+    body: await planOf(world, await world.stores.tenants.get(caller.partnerId, params.tenantId)),
+  }));
+
+/** POST …/onboard: with the same Operation-Id asking twice gives the same operation; without, a second one is refused while one runs. */
+export const startOnboarding = (world: OnboardingWorld, client: DurableClient) =>
+  endpoint("startOnboarding", world, async ({ caller, params, headers, body }) => {
+    const { tenants, operations } = world.stores;
+    const { partnerId } = caller;
+    const tenant = await tenants.get(partnerId, params.tenantId);
+    const operationId = headers["operation-id"] ?? randomUUID();
+    const requestHash = hashOf({ tenantId: tenant.id, body });
+
+    const known = await operations.find(partnerId, operationId);
+    if (!known) {
+      await refuseWhileAnotherRuns(world, client, tenant, operationId);
+      if (body?.planHash) await refuseChangedPlan(world, tenant, body.planHash);
+    }
+    const steps = onboardingSteps(tenant.spec);
+    const request = { partnerId, tenantId: tenant.id, id: operationId, kind: "onboarding" as const, requestHash, steps };
+    const { operation } = await operations.create(request);
+    if (operation.status === "NotStarted") {
+      const claimed = await claim(world, tenant, operationId);
+      await begin(world, client, claimed, operationId);
+    }
+    return {
+      status: 202 as const,
+      body: operationBody(operation),
+      headers: operationHeaders(world, operationId, apiVersion, POLL_AFTER_IN_SECONDS),
+    };
+  });
+
+/** GET …/consent: a fresh link each time; its state is signed, short-lived and good for one answer. */
+export const getConsent = (world: OnboardingWorld) =>
+  endpoint("getConsent", world, async ({ caller, params }) => {
+    const { id, spec, operationId } = await world.stores.tenants.get(caller.partnerId, params.tenantId);
+    const expiresAt = new Date(world.clock.now() + CONSENT_LIFETIME_IN_SECONDS * 1000).toISOString();
+    const answer: ConsentState = {
+      partnerId: caller.partnerId,
+      tenantId: id,
+      nonce: randomUUID(),
+      expiresAt,
+      ...(operationId ? { operationId } : {}),
+    };
+    const state = await world.signer.sign({ ...answer }, CONSENT_PURPOSE, CONSENT_LIFETIME_IN_SECONDS);
+    const redirectUri = `${world.settings.publicUrl}/api/consent/callback`;
+    return { body: { url: world.consentUrl({ organization: spec.microsoft365.tenantId, redirectUri, state }), expiresAt } };
+  });
+
+interface ConsentState {
+  partnerId: string;
+  tenantId: string;
+  nonce: string;
+  expiresAt: string;
+  operationId?: string;
+}
+
+/** GET /api/consent/callback: believes nothing of what the browser brings but our own signed state, and only wakes whoever waits. */
+export const acceptConsent = (world: OnboardingWorld, client: DurableClient) =>
+  endpoint("acceptConsent", world, async ({ query }) => {
+    const state = query.state
+      ? ((await world.signer.verify(query.state, CONSENT_PURPOSE)) as ConsentState | undefined)
+      : undefined;
+    if (!state)
+      throw refusal("ConsentStateInvalid", "this link is not ours or no longer valid; nothing was changed", { target: "state" });
+    if (!(await world.stores.usedStates.use(state.nonce, new Date(state.expiresAt))))
+      throw refusal("ConsentStateInvalid", "this link was used already; nothing was changed", { target: "state" });
+    const tenant = await world.stores.tenants.find(state.partnerId, state.tenantId);
+    if (tenant?.operationId) {
+      const waiting = `${instanceOf(tenant.partnerId, tenant.operationId, 1)}-consent`;
+      // Nobody may be waiting: the onboarding has ended, or sees the consent by itself at its next look.
+      await client
+        .raiseEvent(waiting, CONSENT_ANSWERED, null)
+        .catch((error: unknown) => world.log.information("nobody waits for this consent", { waiting, error }));
+    }
+    if (query.error)
+      return page(
+        "Consent was not granted",
+        `${query.error_description ?? query.error} The onboarding goes on waiting; the link's sender can make a new one.`,
+      );
+    return page("Thank you", "Consent was given. It is being checked now; you can close this window.");
+  });
+
+const page = (title: string, text: string) => ({ body: htmlPage(title, [text]) });
+
+/** Partner and operation ids have no underscore, so two partners can't make the same instance id. */
+const instanceOf = (partnerId: string, operationId: string, attempt: number): string => `${partnerId}_${operationId}_${attempt}`;
+
+const ended: OperationStatus[] = ["Succeeded", "Failed", "Canceled"];
+
+/** One operation at a time changes a tenant. One that was created but never started, because we died in between, is started now. */
+async function refuseWhileAnotherRuns(
+  world: OnboardingWorld,
+  client: DurableClient,
+  tenant: TenantRecord,
+  operationId: string,
+): Promise<void> {
+  if (!tenant.operationId || tenant.operationId === operationId) return;
+  const running = await world.stores.operations.find(tenant.partnerId, tenant.operationId);
+  if (!running || ended.includes(running.status)) return;
+  if (running.status === "NotStarted") await begin(world, client, tenant, running.id);
+  throw refusal("OperationInProgress", `operation ${running.id} is under way on tenant ${tenant.id}`, { target: running.id });
+}
+
+async function refuseChangedPlan(world: OnboardingWorld, tenant: TenantRecord, planHash: string): Promise<void> {
+  const { hash } = await planOf(world, tenant);
+  if (hash !== planHash)
+    throw refusal("PlanChanged", "the spec or the world has changed since that plan; make a new one", { target: "planHash" });
+}
+
+/** Names are derived once and kept; whoever writes the tenant's row first is the operation that runs. */
+async function claim(world: OnboardingWorld, tenant: TenantRecord, operationId: string): Promise<TenantRecord> {
+  const seen = tenant.operationId;
+  return world.stores.tenants.change(tenant.partnerId, tenant.id, (current) => {
+    if (current.operationId === operationId) return undefined;
+    if (current.operationId !== seen)
+      throw refusal("OperationInProgress", `operation ${current.operationId} is under way on tenant ${tenant.id}`, {
+        target: current.operationId,
+      });
+    return { operationId, facts: { ...current.facts, names: targetOf(current).names } };
+  });
+}
+
+async function begin(world: OnboardingWorld, client: DurableClient, tenant: TenantRecord, operationId: string): Promise<void> {
+  const { work, spec, names } = targetOf(tenant);
+  await startOnce(client, onboardTenant, instanceOf(tenant.partnerId, operationId, 1), {
+    work: { ...work, operationId },
+    spec,
+    names,
+    piloted: piloted(tenant),
+    pace: world.pace,
+  });
+}
+
+const hashOf = (value: unknown): string => createHash("sha256").update(JSON.stringify(value)).digest("hex");

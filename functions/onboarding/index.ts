@@ -1,0 +1,22 @@
+/** Onboarding: its doors, its orchestrators, and an activity for each thing it does beside the resources. */
+import { registerDurableHttp, registerHttp } from "../../shared/api/register.ts";
+import { registerActivities, registerOrchestrator } from "../../shared/durable/register.ts";
+import { createOnboardingActivities } from "./activities.ts";
+import { acceptConsent, getConsent, planOnboarding, startOnboarding } from "./http.ts";
+import { buildGateway, connectMailFlow, onboardTenant, proveLoop, registerApplications, waitForAccess } from "./orchestrator.ts";
+import type { OnboardingWorld } from "./world.ts";
+
+export function registerOnboarding(world: OnboardingWorld): void {
+  registerHttp("planOnboarding", planOnboarding(world));
+  registerHttp("getConsent", getConsent(world));
+  registerDurableHttp("startOnboarding", (client) => startOnboarding(world, client));
+  registerDurableHttp("acceptConsent", (client) => acceptConsent(world, client));
+
+  registerOrchestrator(onboardTenant);
+  registerOrchestrator(waitForAccess);
+  registerOrchestrator(buildGateway);
+  registerOrchestrator(registerApplications);
+  registerOrchestrator(connectMailFlow);
+  registerOrchestrator(proveLoop);
+  registerActivities(createOnboardingActivities(world), world.reportFailure);
+}

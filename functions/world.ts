@@ -1,0 +1,70 @@
+/** The composition root: clients and stores from the settings, each made at its first use. The only place that knows which cloud. */
+import { randomBytes } from "node:crypto";
+import { createAuthentication } from "../shared/api/authentication.ts";
+import { createSigner } from "../shared/api/signing.ts";
+import { createAzureAccess } from "../shared/azure/access.ts";
+import { createAzure } from "../shared/azure/client.ts";
+import { systemClock } from "../shared/clock.ts";
+import type { Config } from "../shared/config.ts";
+import { createCredentials } from "../shared/entra/credentials.ts";
+import { createExchange } from "../shared/exchange/client.ts";
+import { createGraph } from "../shared/graph/client.ts";
+import { createLog } from "../shared/log.ts";
+import { createResources } from "../shared/resources/index.ts";
+import { createStores } from "../shared/stores/stores.ts";
+import { createVaults, type Vaults } from "../shared/vault/client.ts";
+import type { OnboardingWorld } from "./onboarding/world.ts";
+import type { OperationsWorld } from "./operations/index.ts";
+
+export type World = OnboardingWorld & OperationsWorld;
+
+export function createWorld(config: Config): World {
+  const environment = config.CLOUD_ENVIRONMENT;
+  const clock = systemClock;
+  const log = createLog(config.LOG_LEVEL);
+  const identity = { applicationId: config.APPLICATION_ID, managedIdentityClientId: config.MANAGED_IDENTITY_CLIENT_ID };
+  const credentials = createCredentials(environment, identity);
+  const stores = createStores({ storage: { connection: config.STATE_STORAGE }, credential: credentials.own, clock });
+  const azure = createAzure({ environment, credentials });
+  const vaults = createVaults({ environment, credentials });
+  const exchange = createExchange({ environment, credentials });
+  const graph = createGraph({ environment, credentials });
+  const applicationId = config.APPLICATION_ID;
+  const homeTenantId = config.HOME_TENANT_ID;
+
+  return {
+    clock,
+    log,
+    stores,
+    environment,
+    azure,
+    vaults,
+    resources: createResources({ azure, vaults, exchange, graph }),
+    authenticate: createAuthentication({ environment, applicationId, homeTenantId, partners: stores.partners, clock }),
+    signer: createSigner(() => signingKey(vaults, config.PLATFORM_VAULT_URL), clock),
+    settings: { applicationId, homeTenantId, publicUrl: config.PUBLIC_URL, authorityHost: environment.authorityHost },
+    azureAccess: createAzureAccess({ azure, credentials }),
+    pace: {
+      patience: {
+        tries: config.RETRY_TRIES,
+        firstWaitInSeconds: config.RETRY_FIRST_WAIT,
+        longestWaitInSeconds: config.RETRY_LONGEST_WAIT,
+      },
+      operationDeadlineInSeconds: config.OPERATION_DEADLINE,
+      consentCheckIntervalInSeconds: config.CONSENT_CHECK_INTERVAL,
+      consentExpiryInSeconds: config.CONSENT_EXPIRY,
+      probeIntervalInSeconds: config.PROBE_INTERVAL,
+      probeDeadlineInSeconds: config.PROBE_DEADLINE,
+    },
+    reportFailure: (activity, error) => log.warning("an activity failed", { activity, error }),
+  } as World;
+}
+
+/** Made once and kept in the platform's vault: whoever comes second uses the first one's. */
+async function signingKey(vaults: Vaults, vaultUrl: string): Promise<Uint8Array> {
+  const name = "signing-key";
+  const reference =
+    (await vaults.latest(vaultUrl, name)) ??
+    (await vaults.write({ vaultUrl, name, value: randomBytes(32).toString("base64url") }));
+  return Buffer.from(await vaults.read(reference), "base64url");
+}

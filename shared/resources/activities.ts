@@ -1,0 +1,83 @@
+/** The few generic activities over all resources: ensure, confirm, poll; each records its step on the operation as it goes. */
+import type { Azure } from "../azure/client.ts";
+import type { Failure } from "../durable/steps.ts";
+import { failureFrom } from "../durable/steps.ts";
+import type { Work } from "../durable/resources.ts";
+import { ControlPlaneError, detailOf } from "../errors.ts";
+import type { OperationStore } from "../stores/operations.ts";
+import { type Change, type Ensured, confirmed, ensuring } from "./ensure.ts";
+import type { Resource } from "./resource.ts";
+
+export type ResourceActivities = ReturnType<typeof createResourceActivities>;
+
+interface ResourceStep {
+  work: Work;
+  /** Name in the operation's step graph. */
+  step: string;
+  kind: string;
+  desired: unknown;
+}
+
+export const createResourceActivities = ({
+  resources,
+  operations,
+  azure,
+}: {
+  resources: Record<string, Resource<never, unknown>>;
+  operations: OperationStore;
+  azure: Azure;
+}) => {
+  const resourceOf = (kind: string): Resource<unknown, unknown> => {
+    const resource = resources[kind];
+    if (!resource) throw new ControlPlaneError("ResourceKindUnknown", `there is no resource of kind ${kind}`);
+    return resource as Resource<unknown, unknown>;
+  };
+  const recorded = recordingSteps(operations);
+
+  return {
+    /** Writes only what differs. While the cloud goes on working the step stays running and the answer says where to look. */
+    ensureResource: ({ work, step, kind, desired, earlier }: ResourceStep & { earlier: Change }): Promise<Ensured<unknown>> =>
+      recorded<Ensured<unknown>>(work, step, async () => {
+        const ensured = await ensuring(resourceOf(kind), async (image) => {
+          await operations.recordBeforeImage(work.partnerId, work.operationId, step, image);
+        })(desired);
+        const change = ensured.change === "unchanged" ? earlier : ensured.change;
+        return "actual" in ensured
+          ? { result: { ...ensured, change }, change }
+          : { result: { ...ensured, change }, change, running: true };
+      }),
+
+    /** Reads back; what can't be read or differs is a failure. */
+    confirmResource: ({ work, step, kind, desired }: ResourceStep): Promise<unknown> =>
+      recorded(work, step, async () => ({ result: await confirmed(resourceOf(kind), desired), change: "unchanged" })),
+
+    /** One GET on the cloud's long-running operation. */
+    pollOperation: ({ operationUrl, entraTenantId }: { operationUrl: string; entraTenantId: string }) =>
+      azure.pollOperation({ operationUrl, entraTenantId }),
+
+    recordFailure: async ({ work, step, failure }: { work: Work; step: string; failure: Failure }): Promise<void> => {
+      await operations.recordStep(work.partnerId, work.operationId, step, { status: "Failed", error: detailOf(failure) });
+    },
+  };
+};
+
+/** `running`: the step goes on after this call. */
+type Recorded<T> = { result: T; change?: Change; running?: boolean };
+
+/** Runs one try of a step and records it on the operation: started, ended, tried how often, what changed, why it failed. */
+export const recordingSteps =
+  (operations: OperationStore) =>
+  async <T>({ partnerId, operationId }: Work, step: string, run: () => Promise<Recorded<T>>): Promise<T> => {
+    await operations.recordStep(partnerId, operationId, step, { status: "Running" });
+    try {
+      const { result, change, running } = await run();
+      if (!running)
+        await operations.recordStep(partnerId, operationId, step, { status: "Succeeded", ...(change ? { change } : {}) });
+      return result;
+    } catch (error) {
+      const failure = failureFrom(error);
+      if (!failure.transient)
+        await operations.recordStep(partnerId, operationId, step, { status: "Failed", error: detailOf(failure) });
+      throw error;
+    }
+  };

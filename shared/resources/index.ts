@@ -1,0 +1,51 @@
+/** All resources by kind. The kinds are stable: they stand in operation records and in running histories. */
+import type { Azure } from "../azure/client.ts";
+import type { Exchange } from "../exchange/client.ts";
+import type { Graph } from "../graph/client.ts";
+import type { Vaults } from "../vault/client.ts";
+import { approvalRule } from "./approval-rule.ts";
+import { connectionFilter } from "./connection-filter.ts";
+import { forwardingRule } from "./forwarding-rule.ts";
+import { gatewayVm } from "./gateway-vm.ts";
+import { guardRule } from "./guard-rule.ts";
+import { guest } from "./guest.ts";
+import { inboundConnector } from "./inbound-connector.ts";
+import { networkInterface } from "./network-interface.ts";
+import { networkSecurityGroup } from "./network-security-group.ts";
+import { outboundConnector } from "./outbound-connector.ts";
+import { publicIpAddress } from "./public-ip-address.ts";
+import { resourceGroup } from "./resource-group.ts";
+import { roleAssignment } from "./role-assignment.ts";
+import { vault } from "./vault.ts";
+import { virtualNetwork } from "./virtual-network.ts";
+import { vmIdentity } from "./vm-identity.ts";
+import { webClientApplication } from "./web-client-application.ts";
+
+export interface ResourceClients {
+  azure: Azure;
+  vaults: Vaults;
+  exchange: Exchange;
+  graph: Graph;
+}
+
+export type Resources = ReturnType<typeof createResources>;
+
+export const createResources = ({ azure, vaults, exchange, graph }: ResourceClients) => ({
+  resourceGroup: resourceGroup({ azure }),
+  vmIdentity: vmIdentity({ azure }),
+  vault: vault({ azure }),
+  roleAssignment: roleAssignment({ azure }),
+  publicIpAddress: publicIpAddress({ azure }),
+  networkSecurityGroup: networkSecurityGroup({ azure }),
+  virtualNetwork: virtualNetwork({ azure }),
+  networkInterface: networkInterface({ azure }),
+  gatewayVm: gatewayVm({ azure, vaults }),
+  guest: guest({ azure }),
+  webClientApplication: webClientApplication({ graph }),
+  inboundConnector: inboundConnector({ exchange }),
+  outboundConnector: outboundConnector({ exchange }),
+  connectionFilter: connectionFilter({ exchange }),
+  guardRule: guardRule({ exchange }),
+  approvalRule: approvalRule({ exchange, vaults }),
+  forwardingRule: forwardingRule({ exchange, vaults }),
+});
