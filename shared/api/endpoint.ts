@@ -56,7 +56,7 @@ export type Handler<Name extends RouteName> = (
 
 /** A handler for the host: authenticates, authorises, reads, calls, answers. */
 export const endpoint =
-  <Name extends RouteName>(name: Name, world: ApiWorld, handler: Handler<Name>) =>
+  <Name extends RouteName>(name: Name, world: ApiWorld, handler: Handler<NoInfer<Name>>) =>
   async (request: HttpRequest, context: InvocationContext): Promise<HttpResponseInit> => {
     const route: Route = routes[name];
     const requestId = context.invocationId;

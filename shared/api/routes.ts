@@ -148,7 +148,7 @@ export const routes = {
       error: z.string().max(256).optional(),
       error_description: z.string().max(4096).optional(),
     }),
-    answers: { 200: "html" },
+    answers: { 200: "html", 400: "html" },
   }),
   listOperations: defineRoute({
     method: "GET",
