@@ -67,11 +67,11 @@ function convert(name: string, type: ParameterType, value: unknown): unknown {
   if (type === "strings") return strings(name, value);
   if (type === "date")
     return typeof value === "string" && !Number.isNaN(Date.parse(value)) ? value : cannotConvert(name, value, "System.DateTime");
-  const found = type.find((one) => one.toLowerCase() === String(value).toLowerCase());
+  const found = type.find((one) => typeof value === "string" && one.toLowerCase() === value.toLowerCase());
   if (found === undefined)
     throw new CmdletError(
       BINDING,
-      `Cannot process argument transformation on parameter '${name}'. Unable to match the identifier name ${String(value)} to a valid enumerator name. Specify one of the following enumerator names and try again: ${type.join(", ")}`,
+      `Cannot process argument transformation on parameter '${name}'. Unable to match the identifier name ${inWords(value)} to a valid enumerator name. Specify one of the following enumerator names and try again: ${type.join(", ")}`,
     );
   return found;
 }
@@ -120,9 +120,13 @@ export function applied(
 }
 
 function cannotConvert(name: string, value: unknown, type: string): never {
-  const shown = typeof value === "object" ? "Newtonsoft.Json.Linq.JObject" : String(value);
   throw new CmdletError(
     BINDING,
-    `Cannot process argument transformation on parameter '${name}'. Cannot convert value "${shown}" to type "${type}".`,
+    `Cannot process argument transformation on parameter '${name}'. Cannot convert value "${inWords(value)}" to type "${type}".`,
   );
 }
+
+const inWords = (value: unknown): string => {
+  if (typeof value === "string") return value;
+  return typeof value === "object" && value !== null ? "Newtonsoft.Json.Linq.JObject" : JSON.stringify(value);
+};

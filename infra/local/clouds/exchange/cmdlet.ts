@@ -8,7 +8,7 @@ export interface CmdletContext {
   store: ExchangeStore;
   peers: Peers;
   /** ISO 8601, as `WhenChanged` shows it. */
-  now(): string;
+  readonly now: () => string;
 }
 
 /** Validated and ready: `commit` makes the change (or the reading) and gives the objects to answer with; a void cmdlet gives none. */

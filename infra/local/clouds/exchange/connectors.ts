@@ -238,7 +238,7 @@ interface Kind {
   defaults: Record<string, unknown>;
   collection(store: ExchangeStore): OwnedCollection<Connector>;
   normalise(settings: Record<string, unknown>): Record<string, unknown>;
-  check(settings: Record<string, unknown>): void;
+  readonly check: (settings: Record<string, unknown>) => void;
   removable(context: CmdletContext, connector: Connector): void;
 }
 

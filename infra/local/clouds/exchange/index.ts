@@ -52,7 +52,6 @@ export function createExchange(platform: Platform): Simulator {
       scl: undefined,
     });
   };
-  transport.resume();
 
   async function handle(request: SimulatedRequest): Promise<SimulatedResponse> {
     const [, version, tenantId = "", endpoint = ""] = ROUTE.exec(request.url.pathname) ?? [];
@@ -119,6 +118,7 @@ export function createExchange(platform: Platform): Simulator {
   return {
     name: "exchange",
     handle,
+    start: () => transport.resume(),
     state: () => ({
       queue: transport.state(),
       organizations: platform.organizations.values().map(({ tenantId, mailboxes }) => ({

@@ -20,7 +20,7 @@ export interface Envelope {
   authenticated: boolean;
   scl: number | undefined;
   /** Whether a domain is one of the organisation's own. */
-  accepted(domain: string): boolean;
+  readonly accepted: (domain: string) => boolean;
 }
 
 export interface Predicate {
@@ -143,9 +143,9 @@ function sizeOf(text: string): number {
 }
 
 function shownSize(bytes: number): string {
-  const [factor, unit] =
-    bytes >= 1024 ** 3 ? [1024 ** 3, "GB"] : bytes >= 1024 ** 2 ? [1024 ** 2, "MB"] : bytes >= 1024 ? [1024, "KB"] : [1, "B"];
-  return `${Number((bytes / Number(factor)).toPrecision(4))} ${unit} (${bytes.toLocaleString("en-US")} bytes)`;
+  const power = Math.min(3, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
+  const amount = Number((bytes / 1024 ** power).toPrecision(4));
+  return `${amount} ${["B", "KB", "MB", "GB"][power] ?? "B"} (${bytes.toLocaleString("en-US")} bytes)`;
 }
 
 /** SenderAddressLocation decides where the sender is looked for; default is the header. */

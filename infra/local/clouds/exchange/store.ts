@@ -1,4 +1,5 @@
 /** What Exchange Online keeps of its organisations: connectors, rules, filter policies, mailboxes. */
+import { createHash } from "node:crypto";
 import type { Collection, MailboxMessage, Organization, Platform } from "../simulator.ts";
 import { domainOf } from "../mail/message.ts";
 
@@ -49,7 +50,7 @@ export interface ExchangeStore {
   /** The rules that the transport servers apply now, in order. */
   effectiveRules(tenantId: string): TransportRule[];
   deliver(tenantId: string, mailbox: string, message: MailboxMessage): void;
-  messagesIn(tenantId: string, mailbox: string): MailboxMessage[] | undefined;
+  readonly messagesIn: (tenantId: string, mailbox: string) => MailboxMessage[] | undefined;
 }
 
 export interface OwnedCollection<T extends Owned> {
@@ -137,4 +138,7 @@ const owned = <T extends Owned>(collection: Collection<T>): OwnedCollection<T> =
 });
 
 /** A second GUID for the organisation's one policy, the same at each read. */
-const guidFrom = (tenantId: string): string => `${tenantId.slice(0, 24)}${[...tenantId.slice(24)].reverse().join("")}`;
+function guidFrom(tenantId: string): string {
+  const digits = createHash("sha256").update(`connection filter of ${tenantId}`).digest("hex");
+  return `${digits.slice(0, 8)}-${digits.slice(8, 12)}-4${digits.slice(13, 16)}-8${digits.slice(17, 20)}-${digits.slice(20, 32)}`;
+}

@@ -61,7 +61,7 @@ interface QueuedMail {
 }
 
 export interface Transport {
-  submit(submission: Submission): void;
+  readonly submit: (submission: Submission) => void;
   /** Takes up what an earlier process left in the queue. */
   resume(): void;
   state(): unknown;
@@ -195,13 +195,13 @@ export function createTransport(platform: Platform, store: ExchangeStore): Trans
       accepted: [],
       refused: message.recipients.map((recipient) => ({ recipient, reply })),
     });
-    const { deliverMail, lookup } = platform.peers;
-    if (!deliverMail) return refusing("450 4.4.315 Connection timed out");
+    const { peers } = platform;
+    if (!peers.deliverMail) return refusing("450 4.4.315 Connection timed out");
     const from = { name: OUTBOUND_NAME, address: OUTBOUND_ADDRESS };
     if ("domain" in route) {
-      const [host] = lookup?.(route.domain, "MX") ?? [];
+      const [host] = peers.lookup?.(route.domain, "MX") ?? [];
       if (host === undefined) return refusing(`550 5.4.310 DNS domain ${route.domain} does not exist`);
-      return deliverMail({ from, to: { host, port: 25 }, message, tls: "opportunistic" });
+      return peers.deliverMail({ from, to: { host, port: 25 }, message, tls: "opportunistic" });
     }
     const connector = store.outboundConnectors.of(tenantId).find(({ guid }) => guid === route.connector);
     if (!connector) return refusing("550 5.4.4 Unrouteable: the outbound connector doesn't exist");
@@ -209,7 +209,7 @@ export function createTransport(platform: Platform, store: ExchangeStore): Trans
     const tls = connector.settings["TlsSettings"] ? "required" : "opportunistic";
     let fate = refusing("450 4.4.0 The outbound connector has no smart host");
     for (const host of list(connector.settings["SmartHosts"])) {
-      fate = await deliverMail({ from, to: { host, port: 25 }, message, tls });
+      fate = await peers.deliverMail({ from, to: { host, port: 25 }, message, tls });
       // The next smart host is tried when this one can't be talked to, not when it refuses the mail.
       if (!fate.refused.some(({ reply }) => reply.startsWith("4"))) return fate;
     }

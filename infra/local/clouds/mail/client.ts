@@ -84,7 +84,7 @@ const send = async (connection: SMTPConnection, message: MailMessage): Promise<O
     connection.send({ from: message.envelopeFrom, to: message.recipients }, message.mime, (error, info) => {
       const failure = error as SmtpFailure | null;
       if (!failure) {
-        const refused = refusals((info?.rejectedErrors ?? []) as SmtpFailure[]);
+        const refused = refusals(info?.rejectedErrors ?? []);
         const names = new Set(refused.map(({ recipient }) => recipient));
         resolve({ accepted: message.recipients.filter((recipient) => !names.has(recipient.toLowerCase())), refused });
       } else if (failure.rejectedErrors?.length) resolve({ accepted: [], refused: refusals(failure.rejectedErrors) });

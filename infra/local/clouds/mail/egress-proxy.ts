@@ -14,7 +14,7 @@ export interface EgressProxy {
   /** `http://127.0.0.1:port`. */
   readonly url: string;
   /** The password for a party; asked twice it is the same. */
-  admit(party: Party): string;
+  readonly admit: (party: Party) => string;
   /** A connection of that party to a public address; rejects with `DialError`. */
   dial(party: Party, address: string, port: number): Promise<Socket>;
   close(): Promise<void>;
@@ -110,7 +110,7 @@ const dialThrough = async (port: number, credentials: string, target: string): P
       headers: { "proxy-authorization": `Basic ${Buffer.from(credentials).toString("base64")}` },
     });
     request.once("connect", (response, socket) => {
-      if (response.statusCode === 200) resolve(socket as Socket);
+      if (response.statusCode === 200) resolve(socket);
       else {
         socket.destroy();
         // Exchange Online's own words for it; 10061 is Windows Sockets' WSAECONNREFUSED.

@@ -36,7 +36,7 @@ interface Badmail {
 
 export interface Gateways {
   receiver(guest: SimulatedGuest, address: string, source: string): MailReceiver;
-  counts(virtualMachineId: string): { queued: number; badmail: number; oldestQueuedAt: number | undefined };
+  readonly counts: (virtualMachineId: string) => { queued: number; badmail: number; oldestQueuedAt: number | undefined };
   /** Takes up what an earlier process left in the queues. */
   resume(): void;
   state(): unknown;

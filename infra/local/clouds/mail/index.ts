@@ -1,5 +1,5 @@
 /** The mail internet: real SMTP over loopback between parties that know each other by modelled public addresses. */
-import type { Peers, Platform, Simulator } from "../simulator.ts";
+import type { Party, Peers, Platform, Simulator } from "../simulator.ts";
 import { type Delivery, deliver } from "./client.ts";
 import { createEgressProxy } from "./egress-proxy.ts";
 import { createGateways } from "./gateway.ts";
@@ -12,7 +12,7 @@ const SMTP_PORT = 25;
 /** `proxyUrl` is the egress proxy; `admit` gives a party that isn't of the mail internet (a probe) its proxy password. */
 export interface MailInternet extends Simulator {
   readonly proxyUrl: string;
-  admit(party: { name: string; address: string }): string;
+  readonly admit: (party: Party) => string;
 }
 
 /** Sets `platform.peers.deliverMail` and `mailQueue`. */
@@ -68,7 +68,6 @@ export async function createMail(platform: Platform): Promise<MailInternet> {
 
   peers.deliverMail = deliverMail;
   peers.mailQueue = gateways.counts;
-  gateways.resume();
 
   return {
     name: "mail",
@@ -76,6 +75,7 @@ export async function createMail(platform: Platform): Promise<MailInternet> {
     admit: proxy.admit,
     handle: () => ({ status: 404, body: { error: { code: "NotFound", message: "mail speaks SMTP" } } }),
     state: () => ({ outside: outside.state(), gateways: gateways.state() }),
+    start: () => gateways.resume(),
     close: async () => {
       await proxy.close();
       await listeners.close();

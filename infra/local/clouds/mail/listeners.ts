@@ -1,6 +1,6 @@
 /** SMTP servers on loopback, one for each public address that somebody dialled, with the behaviour of who stands behind it. */
 import type { AddressInfo } from "node:net";
-import { SMTPServer } from "smtp-server";
+import { SMTPServer, type SMTPServerSession } from "smtp-server";
 import type { Certificates, MailReceiver } from "../simulator.ts";
 
 const LOOPBACK = "127.0.0.1";
@@ -62,20 +62,11 @@ async function start(first: MailReceiver, certificates: Certificates): Promise<L
       callback(reply === undefined ? null : replying(reply));
     },
     onData: (stream, session, callback) => {
-      const chunks: Buffer[] = [];
-      stream.on("data", (chunk: Buffer) => chunks.push(chunk));
-      stream.on("end", () => {
-        const { mailFrom, rcptTo } = session.envelope;
-        const message = {
-          envelopeFrom: mailFrom ? mailFrom.address : "",
-          recipients: rcptTo.map(({ address }) => address.toLowerCase()),
-          mime: Buffer.concat(chunks).toString(),
-        };
-        const { remoteAddress: source, hostNameAppearsAs: helo, secure: tls } = session;
-        Promise.resolve(listener.receiver.take({ source, helo: String(helo), tls, message }))
-          .then((reply) => (reply.startsWith("250 ") ? callback(null, reply.slice(4)) : callback(replying(reply))))
-          .catch((error: unknown) => callback(replying(`451 4.3.0 ${error instanceof Error ? error.message : "error"}`)));
-      });
+      void (async () => {
+        const reply = await take(listener.receiver, stream, session);
+        if (reply.startsWith("250 ")) callback(null, reply.slice(4));
+        else callback(replying(reply));
+      })();
     },
   });
   // A client that hangs up is no event of ours; without a listener it would end the process.
@@ -86,6 +77,23 @@ async function start(first: MailReceiver, certificates: Certificates): Promise<L
   });
   const listener: Listener = { receiver: first, server, port };
   return listener;
+}
+
+async function take(receiver: MailReceiver, stream: AsyncIterable<unknown>, session: SMTPServerSession): Promise<string> {
+  try {
+    const chunks: Buffer[] = [];
+    for await (const chunk of stream) if (Buffer.isBuffer(chunk)) chunks.push(chunk);
+    const { mailFrom, rcptTo } = session.envelope;
+    const message = {
+      envelopeFrom: mailFrom ? mailFrom.address : "",
+      recipients: rcptTo.map(({ address }) => address.toLowerCase()),
+      mime: Buffer.concat(chunks).toString(),
+    };
+    const { remoteAddress: source, hostNameAppearsAs: helo, secure: tls } = session;
+    return await receiver.take({ source, helo, tls, message });
+  } catch (error) {
+    return `451 4.3.0 ${error instanceof Error ? error.message : "error"}`;
+  }
 }
 
 /** smtp-server answers with the error's code and message. */
