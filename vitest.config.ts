@@ -1,8 +1,8 @@
 /** Three suites: `suite` is `npm test`, `presubmit` is the part of `npm run check` that looks at the repository itself, `faults` takes minutes. */
-import { existsSync } from "node:fs";
 import { defineConfig } from "vitest/config";
 
-const globalSetup = existsSync("test/support/azurite.ts") ? ["test/support/global-setup.ts"] : [];
+/** Starts Azurite once for all files, on free ports. */
+const globalSetup = ["test/support/global-setup.ts"];
 
 const common = {
   environment: "node" as const,

@@ -89,7 +89,7 @@ test("examples use documentation addresses only", () => {
     .flatMap(filesIn)
     .filter((file) => /\.(md|json)$/.test(file));
   const real = examples.flatMap((file) =>
-    [...read(file).matchAll(/\b(?:contoso|fabrikam|northwind)\.(?!example\b|onmicrosoft\b)[a-z]+\b/g)].map(
+    [...read(file).matchAll(/\b(?:contoso|fabrikam|northwind)\.(?!example\b|onmicrosoft\b|json\b)[a-z]+\b/g)].map(
       ([name]) => `${file}: ${name}`,
     ),
   );
