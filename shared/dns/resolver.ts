@@ -1,0 +1,49 @@
+/** Asks the domain name system; a name that the servers say doesn't exist is absent, a question without an answer is unknown. */
+import { Resolver } from "node:dns/promises";
+import { absent, type Observed, present, unknown } from "../resources/resource.ts";
+
+export interface DnsResolver {
+  /** IPv4 addresses of a name, aliases followed. */
+  addresses(name: string): Promise<Observed<string[]>>;
+  /** By preference, the best first. A domain that says that it takes no mail (RFC 7505) has none. */
+  mailExchangers(domain: string): Promise<Observed<{ host: string; preference: number }[]>>;
+  /** Names of an address. */
+  reverse(address: string): Promise<Observed<string[]>>;
+  /** TXT records, the strings of each joined (RFC 7208, 3.3). */
+  texts(name: string): Promise<Observed<string[]>>;
+}
+
+export interface DnsResolverOptions {
+  /** `address[:port]`; empty for the system's own. */
+  servers: string[];
+  timeoutInSeconds?: number;
+}
+
+export function createResolver({ servers, timeoutInSeconds = 5 }: DnsResolverOptions): DnsResolver {
+  const resolver = new Resolver({ timeout: timeoutInSeconds * 1000, tries: 2 });
+  if (servers.length > 0) resolver.setServers(servers);
+  return {
+    addresses: (name) => asked(name, () => resolver.resolve4(name)),
+    mailExchangers: (domain) =>
+      asked(domain, async () =>
+        (await resolver.resolveMx(domain))
+          .filter(({ exchange }) => exchange !== "" && exchange !== ".")
+          .map(({ exchange, priority }) => ({ host: exchange.toLowerCase(), preference: priority }))
+          .sort((one, other) => one.preference - other.preference || one.host.localeCompare(other.host)),
+      ),
+    reverse: (address) => asked(address, () => resolver.reverse(address)),
+    texts: (name) => asked(name, async () => (await resolver.resolveTxt(name)).map((strings) => strings.join(""))),
+  };
+}
+
+async function asked<T>(name: string, ask: () => Promise<T>): Promise<Observed<T>> {
+  try {
+    return present(await ask());
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    // NXDOMAIN, and a name without records of the kind: the two answers that say no.
+    if (code === "ENOTFOUND" || code === "ENODATA") return absent;
+    if (code === "") throw error;
+    return unknown("DnsFailed", `the name servers gave no answer for ${name} (${code})`);
+  }
+}

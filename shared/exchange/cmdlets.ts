@@ -1,0 +1,207 @@
+/** The Exchange Online cmdlets that we use: their parameters as types, what they give back as schemas. */
+import * as z from "zod";
+import type { Hashtable } from "./encoding.ts";
+
+/** Replaces the whole list, or adds and removes without touching what others put there. */
+type MultiValued = string[] | Hashtable;
+
+// Exchange gives `null` for what was never set, leaves out what the version doesn't have, and is loose about numbers and booleans.
+const text = z.string().nullish();
+const flag = z.boolean().nullish();
+const list = z
+  .union([z.array(z.union([z.string(), z.number()]).transform(String)), z.string().transform((value) => [value])])
+  .nullish()
+  .transform((value) => value ?? []);
+
+export const inboundConnectorSchema = z.looseObject({
+  Guid: z.string(),
+  Name: z.string(),
+  Comment: text,
+  Enabled: flag,
+  ConnectorType: text,
+  SenderDomains: list,
+  SenderIPAddresses: list,
+  CloudServicesMailEnabled: flag,
+  TreatMessagesAsInternal: flag,
+  EFSkipLastIP: flag,
+});
+export type InboundConnectorObject = z.output<typeof inboundConnectorSchema>;
+
+// `UseMXRecord` and `UseMxRecord` are both seen.
+export const outboundConnectorSchema = z.looseObject({
+  Guid: z.string(),
+  Name: z.string(),
+  Comment: text,
+  Enabled: flag,
+  ConnectorType: text,
+  IsTransportRuleScoped: flag,
+  UseMXRecord: flag,
+  UseMxRecord: flag,
+  SmartHosts: list,
+  TlsSettings: text,
+  TlsDomain: text,
+  AllAcceptedDomains: flag,
+  RouteAllMessagesViaOnPremises: flag,
+  CloudServicesMailEnabled: flag,
+  TestMode: flag,
+});
+export type OutboundConnectorObject = z.output<typeof outboundConnectorSchema>;
+
+export const transportRuleSchema = z.looseObject({
+  Guid: z.string(),
+  Name: z.string(),
+  Comments: text,
+  State: text,
+  Mode: text,
+  Priority: z.coerce.number(),
+  From: list,
+  FromMemberOf: list,
+  FromScope: text,
+  SentTo: list,
+  SentToMemberOf: list,
+  SentToScope: text,
+  SenderIpRanges: list,
+  HeaderContainsMessageHeader: text,
+  HeaderContainsWords: list,
+  ExceptIfHeaderContainsMessageHeader: text,
+  ExceptIfHeaderContainsWords: list,
+  ExceptIfSenderIpRanges: list,
+  ExceptIfMessageTypeMatches: text,
+  RouteMessageOutboundConnector: text,
+  RemoveHeader: text,
+  SetSCL: z.union([z.string(), z.number()]).nullish(),
+  RuleErrorAction: text,
+  StopRuleProcessing: flag,
+});
+export type TransportRuleObject = z.output<typeof transportRuleSchema>;
+
+export const connectionFilterPolicySchema = z.looseObject({ Name: z.string(), IPAllowList: list, IPBlockList: list });
+export type ConnectionFilterPolicyObject = z.output<typeof connectionFilterPolicySchema>;
+
+/** One test of one smart host or one mail: `TaskName` and `IsTaskSuccessful` are what scripts in the field select. */
+export const connectorValidationSchema = z.looseObject({ TaskName: text, IsTaskSuccessful: flag, TaskDetail: text });
+export type ConnectorValidationObject = z.output<typeof connectorValidationSchema>;
+
+const anything = z.looseObject({});
+
+/** Any of them; what is undefined isn't sent. */
+type Some<Parameters> = { [Name in keyof Parameters]?: Parameters[Name] | undefined };
+
+interface InboundConnectorParameters {
+  Name: string;
+  Comment: string;
+  Enabled: boolean;
+  ConnectorType: "OnPremises" | "Partner";
+  SenderDomains: MultiValued;
+  /** IPv4 addresses or ranges of /24 to /32. */
+  SenderIPAddresses: MultiValued;
+  CloudServicesMailEnabled: boolean;
+  TreatMessagesAsInternal: boolean;
+  EFSkipLastIP: boolean;
+}
+
+interface OutboundConnectorParameters {
+  Name: string;
+  Comment: string;
+  Enabled: boolean;
+  ConnectorType: "OnPremises" | "Partner";
+  IsTransportRuleScoped: boolean;
+  UseMXRecord: boolean;
+  SmartHosts: MultiValued;
+  TlsSettings: "EncryptionOnly" | "CertificateValidation" | "DomainValidation";
+  AllAcceptedDomains: boolean;
+  RouteAllMessagesViaOnPremises: boolean;
+  CloudServicesMailEnabled: boolean;
+  TestMode: boolean;
+}
+
+/** `null` clears a condition; only Set-TransportRule may be told so. */
+interface TransportRuleParameters<Cleared = never> {
+  Name: string;
+  Comments: string;
+  Mode: "Audit" | "AuditAndNotify" | "Enforce";
+  Priority: number;
+  From: string[];
+  FromMemberOf: string[];
+  FromScope: "InOrganization" | "NotInOrganization" | Cleared;
+  SentTo: string[];
+  SentToMemberOf: string[];
+  SentToScope: "InOrganization" | "NotInOrganization" | Cleared;
+  SenderIpRanges: string[];
+  HeaderContainsMessageHeader: string | Cleared;
+  HeaderContainsWords: string[];
+  ExceptIfHeaderContainsMessageHeader: string | Cleared;
+  ExceptIfHeaderContainsWords: string[];
+  ExceptIfSenderIpRanges: string[];
+  ExceptIfMessageTypeMatches: "OOF" | Cleared;
+  RouteMessageOutboundConnector: string;
+  RemoveHeader: string;
+  SetSCL: string;
+  RuleErrorAction: "Ignore" | "Defer";
+  StopRuleProcessing: boolean;
+}
+
+interface Identified {
+  Identity: string;
+}
+
+/** Without `Confirm: false` a removal is only validated: Exchange answers 200 and nothing is gone. The client adds it. */
+type Removal = Identified;
+
+/** `Get-OutboundConnector` leaves rule-scoped and test-mode connectors out of a list that doesn't ask for them. */
+interface OutboundConnectorQuery {
+  Identity?: string;
+  IsTransportRuleScoped?: boolean;
+  IncludeTestModeConnectors?: boolean;
+}
+
+/** Parameters of each cmdlet: a wrong one doesn't compile. Source: the cmdlets' reference pages (ExchangePowerShell). */
+export interface CmdletParameters {
+  "Get-InboundConnector": { Identity?: string };
+  "New-InboundConnector": Some<InboundConnectorParameters> & { Name: string; SenderDomains: string[] };
+  "Set-InboundConnector": Some<InboundConnectorParameters> & Identified;
+  "Remove-InboundConnector": Removal;
+  "Get-OutboundConnector": OutboundConnectorQuery;
+  "New-OutboundConnector": Some<OutboundConnectorParameters> & { Name: string };
+  "Set-OutboundConnector": Some<OutboundConnectorParameters> & Identified;
+  "Remove-OutboundConnector": Removal;
+  "Validate-OutboundConnector": Identified & { Recipients: string[] };
+  "Get-TransportRule": { Identity?: string };
+  // A rule is switched by Enable- and Disable-TransportRule: Set-TransportRule has no such parameter.
+  "New-TransportRule": Some<TransportRuleParameters> & { Name: string; Enabled?: boolean };
+  "Set-TransportRule": Some<TransportRuleParameters<null>> & Identified;
+  "Enable-TransportRule": Identified;
+  "Disable-TransportRule": Identified;
+  "Remove-TransportRule": Removal;
+  "Get-HostedConnectionFilterPolicy": { Identity?: string };
+  // Always Add and Remove: a plain array would replace the customer's own list.
+  "Set-HostedConnectionFilterPolicy": Identified & { IPAllowList: Hashtable };
+  "Enable-OrganizationCustomization": Record<never, never>;
+}
+
+export type Cmdlet = keyof CmdletParameters;
+export type ReadCmdlet = Extract<Cmdlet, `Get-${string}`>;
+export type WriteCmdlet = Exclude<Cmdlet, ReadCmdlet>;
+
+export const resultSchemas = {
+  "Get-InboundConnector": inboundConnectorSchema,
+  "New-InboundConnector": anything,
+  "Set-InboundConnector": anything,
+  "Remove-InboundConnector": anything,
+  "Get-OutboundConnector": outboundConnectorSchema,
+  "New-OutboundConnector": anything,
+  "Set-OutboundConnector": anything,
+  "Remove-OutboundConnector": anything,
+  "Validate-OutboundConnector": connectorValidationSchema,
+  "Get-TransportRule": transportRuleSchema,
+  "New-TransportRule": anything,
+  "Set-TransportRule": anything,
+  "Enable-TransportRule": anything,
+  "Disable-TransportRule": anything,
+  "Remove-TransportRule": anything,
+  "Get-HostedConnectionFilterPolicy": connectionFilterPolicySchema,
+  "Set-HostedConnectionFilterPolicy": anything,
+  "Enable-OrganizationCustomization": anything,
+} as const satisfies Record<Cmdlet, z.ZodType>;
+
+export type CmdletResult<C extends Cmdlet> = z.output<(typeof resultSchemas)[C]>;

@@ -1,0 +1,75 @@
+/** Sends a probe mail from a mailbox and looks for what arrived in it: the evidence that mail runs through the gateway. */
+import * as z from "zod";
+import { observing } from "../resources/observing.ts";
+import type { Absent, Unknown } from "../resources/resource.ts";
+import { type Graph, literal, nothing, segment } from "./client.ts";
+
+export interface ProbeMail {
+  /** Names this probe and no other: it is what the mail is found by. */
+  subject: string;
+  to: string;
+  /** In the header `X-Gatehouse-Probe` and in the body. */
+  nonce: string;
+}
+
+export interface ArrivedProbe {
+  state: "arrived";
+  /** In the order of the message: the last hop first. */
+  headers: { name: string; value: string }[];
+  /** Values of the `Received` headers, the last hop first. */
+  receivedHops: string[];
+}
+
+export interface ProbeMails {
+  sendProbe(organization: string, mailbox: string, probe: ProbeMail): Promise<void>;
+  findProbe(organization: string, mailbox: string, subject: string): Promise<ArrivedProbe | Absent | Unknown>;
+}
+
+const messageSchema = z.looseObject({
+  subject: z.string().nullish(),
+  internetMessageHeaders: z.array(z.object({ name: z.string(), value: z.string() })).nullish(),
+});
+
+export const createProbeMails = (graph: Graph): ProbeMails => ({
+  async sendProbe(organization, mailbox, { subject, to, nonce }) {
+    await graph.post(
+      organization,
+      `/users/${segment(mailbox)}/sendMail`,
+      {
+        message: {
+          subject,
+          body: {
+            contentType: "Text",
+            content: `This message proves that mail runs through your gateway. You may delete it.\r\n\r\n${nonce}\r\n`,
+          },
+          toRecipients: [{ emailAddress: { address: to } }],
+          internetMessageHeaders: [{ name: "X-Gatehouse-Probe", value: nonce }],
+        },
+        // Else the copy that was sent would be found instead of what arrived.
+        saveToSentItems: false,
+      },
+      nothing,
+    );
+  },
+
+  async findProbe(organization, mailbox, subject) {
+    const observed = await observing(async () => {
+      // In all folders: junk mail has arrived too.
+      const filter = `$filter=subject eq ${literal(subject)}`.replaceAll(" ", "%20");
+      const messages = await graph.list(
+        organization,
+        `/users/${segment(mailbox)}/messages?${filter}&$select=subject,internetMessageHeaders&$top=10`,
+        messageSchema,
+      );
+      // Only what came in has headers of the internet.
+      return messages.find(({ internetMessageHeaders }) => internetMessageHeaders && internetMessageHeaders.length > 0);
+    });
+    if (observed.state !== "present") return observed;
+    const headers = observed.actual.internetMessageHeaders ?? [];
+    return {
+      state: "arrived",
+      headers,
+      receivedHops: headers.filter(({ name }) => name.toLowerCase() === "received").map(({ value }) => value),
+    };
+  },
+});

@@ -1,0 +1,152 @@
+/** Mission C2 (manual, chapter 4.4.2): Microsoft 365 hands mail to the gateway, over TLS, only when a transport rule says so. */
+import { canonicalFlag, canonicalSmartHosts } from "../exchange/canonical.ts";
+import type { Exchange } from "../exchange/client.ts";
+import type { OutboundConnectorObject } from "../exchange/cmdlets.ts";
+import { markerOf, ownAmong } from "../exchange/ownership.ts";
+import { ControlPlaneError } from "../errors.ts";
+import { observing } from "./observing.ts";
+import { changesBetween, only } from "./property-changes.ts";
+import { done, type Owner, type Resource } from "./resource.ts";
+
+export interface OutboundConnector {
+  owner: Owner;
+  /** Entra tenant id of the customer's Microsoft 365. */
+  organization: string;
+  /** Where Exchange Online delivers: names or addresses of the VM or the load balancer. */
+  smartHosts: string[];
+}
+
+export interface OutboundConnectorActual extends OutboundConnectorSettings {
+  guid: string;
+}
+
+interface OutboundConnectorSettings {
+  name: string;
+  enabled: boolean;
+  connectorType: string;
+  transportRuleScoped: boolean;
+  useMxRecord: boolean;
+  smartHosts: string[];
+  tlsSettings: string | null;
+  allAcceptedDomains: boolean;
+  routeAllMessagesViaOnPremises: boolean;
+  cloudServicesMailEnabled: boolean;
+  testMode: boolean;
+}
+
+const KIND = "outboundConnector";
+/** What the forwarding rule routes to. */
+export const OUTBOUND_CONNECTOR_NAME = "M365 to Azure VM";
+
+export const outboundConnector = ({ exchange }: { exchange: Exchange }): Resource<OutboundConnector, OutboundConnectorActual> => {
+  /**
+   * By identity first: a list leaves out connectors that are scoped to rules or in test mode. Only when none has our name are the lists
+   * read, for one of ours that a person renamed.
+   */
+  async function find({ owner, organization }: OutboundConnector): Promise<OutboundConnectorObject | undefined> {
+    const ours = { name: OUTBOUND_CONNECTOR_NAME, marker: markerOf(owner, KIND), what: "connector" };
+    const commentOf = ({ Comment }: OutboundConnectorObject) => Comment;
+    const named = ownAmong(
+      await exchange.list(organization, "Get-OutboundConnector", { Identity: OUTBOUND_CONNECTOR_NAME }),
+      ours,
+      commentOf,
+    );
+    if (named) return named;
+    for (const scoped of [true, false]) {
+      const listed = await exchange.list(organization, "Get-OutboundConnector", {
+        IsTransportRuleScoped: scoped,
+        IncludeTestModeConnectors: true,
+      });
+      const renamed = ownAmong(listed, ours, commentOf);
+      if (renamed) return renamed;
+    }
+    return undefined;
+  }
+
+  return {
+    kind: KIND,
+    observe: (desired) => observing(async () => canonical(await find(desired))),
+    diff: (desired, actual) => changesBetween(settings(desired), actual),
+    async create(desired) {
+      requireSmartHost(desired);
+      await exchange.run(desired.organization, "New-OutboundConnector", {
+        ...parameters(settings(desired)),
+        Name: OUTBOUND_CONNECTOR_NAME,
+        Comment: markerOf(desired.owner, KIND),
+      });
+      return done;
+    },
+    async update(desired, changes, { guid }) {
+      requireSmartHost(desired);
+      await exchange.run(desired.organization, "Set-OutboundConnector", {
+        Identity: guid,
+        ...parameters(only(settings(desired), changes)),
+      });
+      return done;
+    },
+    async remove(desired) {
+      const connector = await find(desired);
+      if (connector) await exchange.run(desired.organization, "Remove-OutboundConnector", { Identity: connector.Guid });
+      return done;
+    },
+  };
+};
+
+const settings = ({ smartHosts }: OutboundConnector): OutboundConnectorSettings => ({
+  name: OUTBOUND_CONNECTOR_NAME,
+  enabled: true,
+  connectorType: "OnPremises",
+  // From its birth: else all mail would leave through it before any rule exists.
+  transportRuleScoped: true,
+  useMxRecord: false,
+  smartHosts: canonicalSmartHosts(smartHosts),
+  // Any certificate, the VM's self-signed one too, but never in clear.
+  tlsSettings: "EncryptionOnly",
+  allAcceptedDomains: false,
+  routeAllMessagesViaOnPremises: false,
+  // Must be the same on both connectors.
+  cloudServicesMailEnabled: false,
+  testMode: false,
+});
+
+function requireSmartHost({ smartHosts }: OutboundConnector): void {
+  if (smartHosts.length === 0)
+    throw new ControlPlaneError(
+      "SmartHostMissing",
+      "no smart host is named that the outbound connector delivers to",
+      400,
+      false,
+      { target: "smartHosts" },
+    );
+}
+
+const canonical = (connector: OutboundConnectorObject | undefined): OutboundConnectorActual | undefined =>
+  connector && {
+    guid: connector.Guid,
+    name: connector.Name,
+    enabled: canonicalFlag(connector.Enabled),
+    connectorType: connector.ConnectorType ?? "Partner",
+    transportRuleScoped: canonicalFlag(connector.IsTransportRuleScoped),
+    useMxRecord: canonicalFlag(connector.UseMXRecord ?? connector.UseMxRecord),
+    smartHosts: canonicalSmartHosts(connector.SmartHosts),
+    tlsSettings: connector.TlsSettings ?? null,
+    allAcceptedDomains: canonicalFlag(connector.AllAcceptedDomains),
+    routeAllMessagesViaOnPremises: canonicalFlag(connector.RouteAllMessagesViaOnPremises),
+    cloudServicesMailEnabled: canonicalFlag(connector.CloudServicesMailEnabled),
+    testMode: canonicalFlag(connector.TestMode),
+  };
+
+const parameters = (chosen: Partial<OutboundConnectorSettings>) => ({
+  Name: chosen.name,
+  Enabled: chosen.enabled,
+  ConnectorType: chosen.connectorType === undefined ? undefined : ("OnPremises" as const),
+  IsTransportRuleScoped: chosen.transportRuleScoped,
+  // Smart hosts are only legal together with UseMXRecord false.
+  UseMXRecord: chosen.smartHosts === undefined ? chosen.useMxRecord : false,
+  SmartHosts: chosen.smartHosts,
+  TlsSettings: chosen.tlsSettings === undefined ? undefined : ("EncryptionOnly" as const),
+  AllAcceptedDomains: chosen.allAcceptedDomains,
+  RouteAllMessagesViaOnPremises: chosen.routeAllMessagesViaOnPremises,
+  CloudServicesMailEnabled: chosen.cloudServicesMailEnabled,
+  TestMode: chosen.testMode,
+});
