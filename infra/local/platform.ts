@@ -1,12 +1,12 @@
 /** The platform's processes, each with what it needs of the others: clouds, then Azurite, then the app in its host. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { createRequire } from "node:module";
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setDefaultCACertificates, getCACertificates } from "node:tls";
 import { fileURLToPath } from "node:url";
 import type { CloudEnvironment } from "../../shared/environment.ts";
+import { azuriteCommand, azuriteConnectionString, type AzuritePorts, freeAzuritePorts, freePorts, untilAzuriteAnswers } from "./azurite.ts";
 import { readyLine, type RunningProcess, startProcess } from "./processes.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -74,7 +74,7 @@ export async function startPlatform({ data, fresh, port, say }: PlatformOptions)
       ...common,
       name: "clouds",
       command: ["infra/local/clouds/main.ts", "--data", join(directory, "clouds"), "--tempo", String(local.tempo)],
-      ready: readyLine,
+      ready: readyLine(),
     });
     running.push(clouds);
     trust(clouds.ready.ca);
@@ -84,13 +84,13 @@ export async function startPlatform({ data, fresh, port, say }: PlatformOptions)
       ...common,
       name: "azurite",
       command: azuriteCommand(ports, join(directory, "azurite")),
-      ready: (line) => (line.includes("Table service is successfully listening") ? true : undefined),
+      ready: () => untilAzuriteAnswers(ports),
       stopSignal: "SIGINT",
     });
     running.push(azurite);
 
-    const storage = connectionString(ports);
-    const apiPort = port === 0 ? await freePort() : port;
+    const storage = azuriteConnectionString(ports);
+    const apiPort = port === 0 ? ((await freePorts(1))[0] ?? 0) : port;
     await requireFree(apiPort);
     const api = `http://127.0.0.1:${apiPort}`;
     const endpoints = () =>
@@ -111,7 +111,7 @@ export async function startPlatform({ data, fresh, port, say }: PlatformOptions)
         join(directory, "durable.sqlite"),
       ],
       environment: { ...settingsOf(clouds.ready, storage, api), NODE_EXTRA_CA_CERTS: clouds.ready.ca },
-      ready: readyLine,
+      ready: readyLine(),
       restart: (why) => say(`the app's host ended (${why}); starting it again, as Azure would`),
       restarted: () => endpoints(),
     });
@@ -144,7 +144,7 @@ const settingsOf = (
 
 function endpointsOf(
   api: string,
-  ports: Ports,
+  ports: AzuritePorts,
   clouds: RunningProcess<CloudsReady>,
   azurite: RunningProcess<unknown>,
   host: RunningProcess<unknown>,
@@ -184,39 +184,16 @@ interface Ports {
 }
 
 /** Kept, so that a restart finds its state at the same addresses. */
-async function stablePorts(directory: string): Promise<Ports> {
+async function stablePorts(directory: string): Promise<AzuritePorts> {
   const file = join(directory, "ports.json");
   try {
-    return JSON.parse(readFileSync(file, "utf8")) as Ports;
+    return JSON.parse(readFileSync(file, "utf8")) as AzuritePorts;
   } catch {
-    const ports = { blob: await freePort(), queue: await freePort(), table: await freePort() };
+    const ports = await freeAzuritePorts();
     writeFileSync(file, JSON.stringify(ports));
     return ports;
   }
 }
-
-const azuriteCommand = ({ blob, queue, table }: Ports, location: string): string[] => [
-  join(dirname(createRequire(import.meta.url).resolve("azurite/package.json")), "dist/src/azurite.js"),
-  ...["--blobPort", String(blob), "--queuePort", String(queue), "--tablePort", String(table), "--location", location],
-  ...["--silent", "--disableTelemetry", "--skipApiVersionCheck"],
-];
-
-/** Azurite's account is public knowledge: its name and key stand in Microsoft's documentation. */
-const connectionString = ({ blob, queue, table }: Ports): string => {
-  const key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
-  const endpoint = (kind: string, port: number): string => `${kind}Endpoint=http://127.0.0.1:${port}/devstoreaccount1;`;
-  return `DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=${key};${endpoint("Blob", blob)}${endpoint("Queue", queue)}${endpoint("Table", table)}`;
-};
-
-const freePort = (): Promise<number> =>
-  new Promise((resolvePort, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolvePort(typeof address === "object" && address ? address.port : 0));
-    });
-  });
 
 const requireFree = (port: number): Promise<void> =>
   new Promise((free, reject) => {

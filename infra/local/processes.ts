@@ -11,13 +11,16 @@ export interface ProcessOptions {
   environment?: Record<string, string>;
   /** Where `<name>.log` goes: everything that the process says. */
   logDirectory: string;
-  /** Recognises the line of standard output that means ready; what it gives is what `start` resolves to. */
-  ready: (line: string) => unknown;
+  /** Resolves when the process is ready, to what there is to know of it; it may listen to the lines that the process prints. */
+  ready: (lines: Lines) => Promise<unknown>;
   stopSignal?: NodeJS.Signals;
   /** Starts it again when it ends by itself; Azure does the same with a worker. */
   restart?: (why: string) => void;
   restarted?: () => void;
 }
+
+/** Calls back with each line of standard output. */
+export type Lines = (onLine: (line: string) => void) => void;
 
 export interface RunningProcess<Ready> {
   readonly pid: number;
@@ -75,27 +78,29 @@ function spawnOne({ name, command, directory, environment, logDirectory, ready }
     stdio: ["ignore", "pipe", "pipe"],
   });
   child.stderr.pipe(log, { end: false });
+  const listeners: ((line: string) => void)[] = [];
+  let rest = "";
+  child.stdout.on("data", (data: Buffer) => {
+    log.write(data);
+    const lines = (rest + data.toString()).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) for (const listener of listeners) listener(line);
+  });
   const isReady = new Promise<unknown>((resolve, reject) => {
-    let rest = "";
     const timer = setTimeout(
       () => reject(new Error(`${name} was not ready within a minute; see ${log.path}`)),
       READY_WITHIN_MILLISECONDS,
     );
-    child.stdout.on("data", (data: Buffer) => {
-      log.write(data);
-      const lines = (rest + data.toString()).split("\n");
-      rest = lines.pop() ?? "";
-      for (const line of lines) {
-        const found = ready(line);
-        if (found === undefined) continue;
+    const settled =
+      <Value>(settle: (value: Value) => void) =>
+      (value: Value) => {
         clearTimeout(timer);
-        resolve(found);
-      }
-    });
-    child.once("exit", (code, signal) => {
-      clearTimeout(timer);
-      reject(new Error(`${name} ended with ${signal ?? `exit code ${code}`} before it was ready; see ${log.path}`));
-    });
+        settle(value);
+      };
+    child.once("exit", (code, signal) =>
+      settled(reject)(new Error(`${name} ended with ${signal ?? `exit code ${code}`} before it was ready; see ${log.path}`)),
+    );
+    ready((onLine) => listeners.push(onLine)).then(settled(resolve), settled(reject));
   });
   isReady.catch(() => undefined); // whoever awaits it handles it; a crash during a restart must not end the platform
   return { process: child, ready: isReady };
@@ -112,13 +117,16 @@ const stopChild = (child: ChildProcess, signal: NodeJS.Signals): Promise<void> =
     child.kill(signal);
   });
 
-/** For `ready`: a line of JSON with `"ready":true`. */
-export const readyLine = (line: string): unknown => {
-  if (!line.startsWith("{")) return undefined;
-  try {
-    const value: unknown = JSON.parse(line);
-    return (value as { ready?: boolean }).ready ? value : undefined;
-  } catch {
-    return undefined;
-  }
-};
+/** For `ready`: a line of JSON with `"ready":true`, and what else it says. */
+export const readyLine = () => (lines: Lines) =>
+  new Promise<unknown>((resolve) => {
+    lines((line) => {
+      if (!line.startsWith("{")) return;
+      try {
+        const value: unknown = JSON.parse(line);
+        if ((value as { ready?: boolean }).ready) resolve(value);
+      } catch {
+        // not the line that is waited for
+      }
+    });
+  });
