@@ -27,8 +27,8 @@ export function createActivities(options: ActivityOptions) {
   let stopped = false;
 
   function runNext(): void {
-    while (!stopped && running.size < options.concurrency) {
-      const task = waiting.shift();
+    while (running.size < options.concurrency) {
+      const task = stopped ? undefined : waiting.shift();
       if (!task) return;
       const run = runHolding(task).finally(() => {
         running.delete(run);

@@ -17,6 +17,8 @@ export interface HostClock extends Clock {
 export interface VirtualClock extends HostClock {
   /** Waits in virtual time, for activities whose duration matters; time may jump meanwhile although the activity is running. */
   sleep(milliseconds: number): Promise<void>;
+  /** Resolves when nothing runs and no timer is set: nothing can happen any more. */
+  whenNothingIsLeft(): Promise<void>;
 }
 
 /** Longer delays make Node's setTimeout fire at once. */
@@ -48,10 +50,11 @@ export function createVirtualClock(start = Date.UTC(2030, 0, 1)): VirtualClock {
   let order = 0;
   let holds = 0;
   let jumping = false;
+  const waitingForTheEnd = new Set<() => void>();
   const timers = new Set<VirtualTimer>();
 
   const jumpWhenIdle = (): void => {
-    if (jumping || holds > 0 || timers.size === 0) return;
+    if (jumping || holds > 0) return;
     jumping = true;
     // Whoever waits for what has just ended may go on first, and set timers or hold time again.
     setImmediate(() => {
@@ -62,7 +65,11 @@ export function createVirtualClock(start = Date.UTC(2030, 0, 1)): VirtualClock {
 
   function jump(): void {
     const next = [...timers].reduce<VirtualTimer | undefined>(earlier, undefined);
-    if (!next) return;
+    if (!next) {
+      for (const resolve of waitingForTheEnd) resolve();
+      waitingForTheEnd.clear();
+      return;
+    }
     now = Math.max(now, next.at);
     timers.delete(next);
     next.run();
@@ -98,6 +105,11 @@ export function createVirtualClock(start = Date.UTC(2030, 0, 1)): VirtualClock {
         });
       });
     },
+    whenNothingIsLeft: () =>
+      new Promise((resolve) => {
+        waitingForTheEnd.add(resolve);
+        jumpWhenIdle();
+      }),
   };
   return clock;
 }

@@ -200,18 +200,20 @@ function historyOf(history: HistoryEvent[], withOutput: boolean, withInput: bool
   return shown.map((event) => {
     const start = event.TaskScheduledId === undefined ? undefined : starts.get(event.TaskScheduledId);
     const { Name, Input, Result, Reason, Details, FireAt, InstanceId, OrchestrationStatus, Timestamp } = event;
-    const { ExecutionStarted } = EventType;
-    const input = withInput ? (start?.Input ?? Input) : undefined;
+    const functionName = event.EventType === EventType.ExecutionStarted ? Name : start?.Name;
     return {
       EventType: eventTypeName(event.EventType),
       Timestamp,
-      ...(start
-        ? { ScheduledTime: start.Timestamp, FunctionName: start.Name }
-        : event.EventType === ExecutionStarted
-          ? { FunctionName: Name }
-          : { Name }),
-      ...{ Reason, Details, FireAt, InstanceId, OrchestrationStatus, Input: input },
-      ...(withOutput && Result !== undefined ? { Result: valueIn(Result) } : {}),
+      ScheduledTime: start?.Timestamp,
+      FunctionName: functionName,
+      Name: functionName === undefined ? Name : undefined,
+      Input: withInput ? (start?.Input ?? Input) : undefined,
+      Result: withOutput && Result !== undefined ? valueIn(Result) : undefined,
+      Reason,
+      Details,
+      FireAt,
+      InstanceId,
+      OrchestrationStatus,
     };
   });
 }

@@ -124,10 +124,10 @@ export function createEngine({ app, store, clock, log, maxConcurrentActivities }
   async function work(): Promise<void> {
     const release = clock.hold();
     try {
-      while (!stopped) {
+      for (;;) {
         await nextTurn(); // what arrives in the same turn is consumed in the same step
         const [instanceId] = ready;
-        if (instanceId === undefined) return;
+        if (stopped || instanceId === undefined) return;
         ready.delete(instanceId);
         await step(instanceId).catch((error: unknown) => retryLater(instanceId, error));
       }

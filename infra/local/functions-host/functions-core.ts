@@ -119,24 +119,22 @@ class Disposable {
 let registering: FunctionApp | undefined;
 let programmingModel: ProgrammingModel | undefined;
 
-/** Everything the libraries register until `register` has ended belongs to `app`. */
-export async function withApp<Result>(app: FunctionApp, register: () => Result | Promise<Result>): Promise<Result> {
+/** Everything the libraries register until `register` has ended belongs to `app`. Apps take turns, since the library registers into the process. */
+export function withApp<Result>(app: FunctionApp, register: () => Result | Promise<Result>): Promise<Result> {
   installFunctionsCore();
-  while (registration) await registration.catch(() => undefined);
-  const { promise, resolve } = Promise.withResolvers<void>();
-  registration = promise;
-  registering = app;
-  try {
-    return await register();
-  } finally {
-    registering = undefined;
-    registration = undefined;
-    resolve();
-  }
+  const turn = lastTurn.then(async () => {
+    registering = app;
+    try {
+      return await register();
+    } finally {
+      registering = undefined;
+    }
+  });
+  lastTurn = turn.catch(() => undefined);
+  return turn;
 }
 
-/** Registrations of several apps take turns, since the library registers into the process. */
-let registration: Promise<void> | undefined;
+let lastTurn: Promise<unknown> = Promise.resolve();
 
 /** The library sets its model when it registers its first function. */
 export function requireProgrammingModel(): ProgrammingModel {

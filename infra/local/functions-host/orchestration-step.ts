@@ -84,21 +84,8 @@ export function createInstance(
 ): void {
   store.deleteInstance(id);
   const executionId = randomUUID().replaceAll("-", "");
-  const instance: Instance = {
-    ...{
-      id,
-      executionId,
-      name,
-      version,
-      status: "Pending",
-      input,
-      output: null,
-      customStatus: null,
-      createdAt: now,
-      updatedAt: now,
-      parent,
-    },
-  };
+  const fresh = { status: "Pending", output: null, customStatus: null, createdAt: now, updatedAt: now } as const;
+  const instance: Instance = { id, executionId, name, version, input, parent, ...fresh };
   store.saveInstance(instance);
   post(startMessage(instance, now));
 }

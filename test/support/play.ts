@@ -1,0 +1,117 @@
+/** Plays an orchestrator on the host's own engine, in memory and in virtual time, through the real durable-functions. */
+
+import type { OrchestrationContext, Task } from "durable-functions";
+import { createVirtualClock } from "../../infra/local/functions-host/clock.ts";
+import type { VirtualClock } from "../../infra/local/functions-host/clock.ts";
+import { createEngine } from "../../infra/local/functions-host/engine.ts";
+import { createApp, withApp } from "../../infra/local/functions-host/functions-core.ts";
+import type { LogEntry } from "../../infra/local/functions-host/log.ts";
+import { openStore } from "../../infra/local/functions-host/store.ts";
+import { registerActivities, registerOrchestrator } from "../../shared/durable/register.ts";
+import type { Orchestrator } from "../../shared/durable/routine.ts";
+
+/** Any orchestrator, whatever its input. */
+export type Playable = (context: OrchestrationContext, input: never) => Generator<Task, unknown, unknown>;
+
+export interface PlayOptions<Input> {
+  /** The one to start and those it calls, registered under their functions' names. `start` itself may be left out. */
+  orchestrators?: readonly Playable[];
+  /** Plain functions, by the name they are called by; they are registered as in the app. They may throw. */
+  activities?: Record<string, (input: never) => unknown>;
+  start: (context: OrchestrationContext, input: Input) => Generator<Task, unknown, unknown>;
+  input: Input;
+  instanceId?: string;
+  /** What happens from outside while it plays, in virtual time since the start. */
+  events?: readonly PlayedEvent[];
+  /** For activities that take virtual time: they `await clock.sleep(…)`. */
+  clock?: VirtualClock;
+  /** Runs each activity a second time after it has succeeded, as a host may that is killed before it has noted the result. */
+  repeatActivities?: boolean;
+  /** Host's log, for tests about warnings. */
+  log?: (entry: LogEntry) => void;
+}
+
+export interface PlayedEvent {
+  afterInMilliseconds: number;
+  name: string;
+  data?: unknown;
+  /** A sub-orchestration's; by default the started instance's. */
+  instanceId?: string;
+}
+
+export interface Played {
+  /** The orchestrator's output, if it completed. */
+  result: unknown;
+  /** Why it failed or was terminated. */
+  error?: string;
+  /** Virtual time from start to end. */
+  elapsedInMilliseconds: number;
+  /** Activities in the order they began; a generic one with the kind it was called for: `ensureResource inboundConnector`. */
+  calls: string[];
+  /** The unexpected errors of activities, which orchestrators see as InternalServerError only. */
+  reported: { name: string; error: unknown }[];
+}
+
+/** @throws Error if the orchestration can't go on because it waits for an event that nobody sends */
+export async function play<Input>(options: PlayOptions<Input>): Promise<Played> {
+  const { start, input, instanceId = "played", events = [], activities = {}, log = () => undefined } = options;
+  const clock = options.clock ?? createVirtualClock();
+  const calls: string[] = [];
+  const reported: Played["reported"] = [];
+
+  const app = createApp({ log });
+  await withApp(app, () => {
+    for (const orchestrator of new Set<Playable>([start as Playable, ...(options.orchestrators ?? [])])) {
+      registerOrchestrator(orchestrator as Orchestrator<unknown, unknown>);
+    }
+    registerActivities(recorded(activities, calls, options.repeatActivities ?? false), (name, error) =>
+      reported.push({ name, error }),
+    );
+  });
+  const store = openStore(":memory:");
+  const engine = createEngine({ app, store, clock, log, maxConcurrentActivities: Number.POSITIVE_INFINITY });
+  const timers: { cancel(): void }[] = [];
+  try {
+    const release = clock.hold();
+    const began = clock.now();
+    engine.begin();
+    engine.start(start.name, { instanceId, input });
+    const stuck = clock.whenNothingIsLeft().then(() => {
+      throw new Error(`${start.name} waits for something that never comes`);
+    });
+    const raised = events.map(
+      (event) =>
+        new Promise<never>((_, reject) => {
+          const raise = (): void => {
+            try {
+              engine.raiseEvent(event.instanceId ?? instanceId, event.name, event.data);
+            } catch (error) {
+              reject(error as Error);
+            }
+          };
+          timers.push(clock.setTimer(began + event.afterInMilliseconds, raise));
+        }),
+    );
+    release();
+    const { status, output } = await Promise.race([engine.whenFinished(instanceId), stuck, ...raised]);
+    const value = output === null ? undefined : (JSON.parse(output) as unknown);
+    const ended = status === "Completed" ? { result: value } : { result: undefined, error: String(value ?? status) };
+    return { ...ended, elapsedInMilliseconds: clock.now() - began, calls, reported };
+  } finally {
+    for (const timer of timers) timer.cancel();
+    engine.close();
+  }
+}
+
+function recorded(activities: Record<string, (input: never) => unknown>, calls: string[], repeat: boolean) {
+  const entries = Object.entries(activities).map(([name, run]) => {
+    const call = async (input: never): Promise<unknown> => {
+      const { kind } = (input ?? {}) as { kind?: unknown };
+      calls.push(typeof kind === "string" ? `${name} ${kind}` : name);
+      const result = await run(input);
+      return repeat ? run(input) : result;
+    };
+    return [name, call] as const;
+  });
+  return Object.fromEntries(entries);
+}
