@@ -20,7 +20,7 @@ export async function build(outDirectory: string): Promise<{ file: string; bytes
     format: "esm",
     // Azure's SDKs are imported where they are first used; splitting keeps them out of what a cold start reads.
     splitting: true,
-    chunkNames: "chunk-[name]-[hash]",
+    chunkNames: "[name]-[hash]",
     sourcemap: "linked",
     sourcesContent: false,
     // Function names are wire format, and minifying gains nothing on Node.

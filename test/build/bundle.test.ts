@@ -44,6 +44,13 @@ describe("the bundle", () => {
     expect(addresses).toContain("./assets/engine.ps1");
   });
 
+  test("holds whatever its parts ask for, also those that are loaded later", async () => {
+    const parts = (await readdir(folder)).filter((file) => file.endsWith(".js") && file !== "index.js");
+    const imports = parts.map((file) => `await import(${JSON.stringify(path.join(folder, file))});`).join("\n");
+    const { stderr } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", imports], { cwd: folder });
+    expect(stderr).toBe("");
+  });
+
   test("reads no Azure resource management SDK before it is needed", async () => {
     const entry = await read(folder, "index.js");
     const eager = [...entry.matchAll(/^import (?:[^"]* from )?"(\.[^"]+)"/gm)].map(([, file = ""]) => file);
