@@ -1,4 +1,5 @@
 /** The simulated clouds for tests: real doors over HTTPS in this process, trusted by this process, on ports of their own. */
+import { setTimeout as wait } from "node:timers/promises";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { type Clouds, type CloudsOptions, createClouds } from "../../infra/local/clouds/clouds.ts";
 import type { NewOrganization } from "../../infra/local/clouds/organizations.ts";
@@ -56,6 +57,11 @@ export async function startClouds(options: CloudsOptions = {}): Promise<TestClou
   return {
     ...clouds,
     variables,
+    stop: async () => {
+      await clouds.stop();
+      // This process's own kept connections hear of their end a turn of the event loop later; another start may use the same ports.
+      await wait(20);
+    },
     organize: (organization) => post("/organizations", organization),
     consent: async (tenantId, state = "state") => {
       const { organizations, identity } = clouds.platform;

@@ -6,13 +6,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { JWK } from "jose";
 import type { CloudEnvironment } from "../../../shared/environment.ts";
+import { createArm } from "./arm/index.ts";
 import { makeAuthority } from "./authority.ts";
 import { openCollections } from "./collections.ts";
 import { controlDoor } from "./control.ts";
 import { createEntra } from "./entra/index.ts";
 import { createManagedIdentityEndpoint } from "./entra/managed-identity.ts";
 import { createTokens, type Tokens } from "./entra/tokens.ts";
+import { createExchange } from "./exchange/index.ts";
 import { createFaults } from "./faults.ts";
+import { createMail } from "./mail/index.ts";
 import { type Client, settle } from "./organizations.ts";
 import { createRecord } from "./record.ts";
 import { createRedaction } from "./redaction.ts";
@@ -135,7 +138,14 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
   const { simulator: entraSimulator, entra } = createEntra(platform, tokens);
   const identityHeader = keptSetting("identityHeader", () => randomBytes(16).toString("hex"));
   redaction.add(identityHeader);
-  const simulators: Simulator[] = [entraSimulator, createManagedIdentityEndpoint(entra, identityHeader), createVault(platform)];
+  const simulators: Simulator[] = [
+    entraSimulator,
+    createManagedIdentityEndpoint(entra, identityHeader),
+    createVault(platform),
+    createArm(platform),
+    createExchange(platform),
+    await createMail(platform),
+  ];
   const clients = settle(platform, {
     issuer: tokens.issuer(identity.homeTenantId),
     redirectUris: options.redirectUris ?? ["http://localhost/api/consent/callback", "http://127.0.0.1/api/consent/callback"],

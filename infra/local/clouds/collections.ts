@@ -4,7 +4,7 @@ import type { Collection } from "./simulator.ts";
 
 export interface Collections {
   /** The same object for the same name. */
-  collection<T>(name: string): Collection<T>;
+  readonly collection: <T>(name: string) => Collection<T>;
   /** For the record of requests, which is a table of its own. */
   readonly database: DatabaseSync;
   close(): void;

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import { faultResponse, type Fault, type Faults } from "./faults.ts";
 import type { RequestRecord } from "./record.ts";
-import type { CloudName, SimulatedRequest, SimulatedResponse, Simulator } from "./simulator.ts";
+import type { SimulatedRequest, SimulatedResponse, Simulator } from "./simulator.ts";
 
 export interface Listener {
   /** Scheme, address and port, without a slash at the end. */
@@ -113,7 +113,7 @@ function write(outgoing: ServerResponse, method: string | undefined, { status, h
 export interface Recording {
   faults: Faults;
   record: RequestRecord;
-  now(): number;
+  now: () => number;
 }
 
 /** A simulator behind its faults and its record. */

@@ -52,12 +52,18 @@ export function createEntra(platform: Platform, tokens: Tokens): { simulator: Si
     Object.fromEntries(
       platform.organizations.values().map((organization) => {
         const { tenantId } = organization;
-        const applications = directory
-          .applications(tenantId)
-          .map((application) => ({
-            ...application,
-            passwordCredentials: application.passwordCredentials.map(({ hash: _, ...shown }) => shown),
-          }));
+        const applications = directory.applications(tenantId).map((application) => ({
+          ...application,
+          passwordCredentials: application.passwordCredentials.map(
+            ({ keyId, displayName, hint, startDateTime, endDateTime }) => ({
+              keyId,
+              displayName,
+              hint,
+              startDateTime,
+              endDateTime,
+            }),
+          ),
+        }));
         return [
           tenantId,
           {

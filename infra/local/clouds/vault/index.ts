@@ -5,6 +5,7 @@
  */
 import { randomUUID } from "node:crypto";
 import * as z from "zod";
+import { redacted } from "../redaction.ts";
 import type { Claims, Platform, SimulatedRequest, SimulatedResponse, Simulator } from "../simulator.ts";
 import { forbidden, forbiddenByRole, refused, secretNotFound, unauthorized } from "./errors.ts";
 
@@ -40,6 +41,8 @@ interface Call {
   vault: Vault;
   request: SimulatedRequest;
   claims: Claims;
+  /** The environment's audience of vault tokens, such as `https://vault.azure.net`: its host is the suffix of all vaults' hosts. */
+  audience: string;
 }
 
 const secretsOfficer = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7";
@@ -101,9 +104,9 @@ export function createVault(platform: Platform): Simulator {
     const claims = await platform.verify(request, where.audience);
     if (!claims) return unauthorized(challenge, request.headers["authorization"] === undefined ? "missing" : "invalid");
     if (claims.tid !== vault.tenantId) return unauthorized(challenge, "issuer");
-    if (!/^\d+\.\d+/.test(request.url.searchParams.get("api-version") ?? ""))
+    if (!/^(\d+\.\d+|\d{4}-\d\d-\d\d)/.test(request.url.searchParams.get("api-version") ?? ""))
       return refused(400, "BadParameter", "api-version must be specified");
-    return route({ vault, request, claims }, path);
+    return route({ vault, request, claims, audience: where.audience }, path);
   }
 
   function route(call: Call, [collection = "", rawName, rest, extra]: string[]): SimulatedResponse {
@@ -221,8 +224,7 @@ export function createVault(platform: Platform): Simulator {
       updated: seconds(),
     };
     secrets.set(key(call, name), { ...secret, versions: secret.versions.map((one) => (one.id === version.id ? changed : one)) });
-    const { value: _, ...shown } = bundle(call, secret.name, changed);
-    return { status: 200, body: shown, effect: "write" };
+    return { status: 200, body: describe(call, secret.name, changed), effect: "write" };
   }
 
   function listVersions(call: Call, name: string): SimulatedResponse {
@@ -230,7 +232,7 @@ export function createVault(platform: Platform): Simulator {
     if (!secret) return secretNotFound(name);
     return page(
       call,
-      secret.versions.map((version) => withoutValue(bundle(call, secret.name, version))),
+      secret.versions.map((version) => describe(call, secret.name, version)),
     );
   }
 
@@ -242,7 +244,7 @@ export function createVault(platform: Platform): Simulator {
       .flatMap(([, secret]) => {
         const version = findVersion(secret, undefined);
         if (!version) return [];
-        const item = { ...withoutValue(bundle(call, secret.name, version)), id: `${base(call)}/secrets/${secret.name}` };
+        const item = { ...describe(call, secret.name, version), id: `${idBase(call)}/secrets/${secret.name}` };
         return secret.deletedAt === undefined ? [item] : [{ ...item, ...bin(call, secret.name, secret.deletedAt) }];
       });
     return page(call, items);
@@ -256,7 +258,7 @@ export function createVault(platform: Platform): Simulator {
     secrets.set(key(call, name), { ...secret, deletedAt });
     return {
       status: 200,
-      body: { ...withoutValue(bundle(call, secret.name, version)), ...bin(call, secret.name, deletedAt) },
+      body: { ...describe(call, secret.name, version), ...bin(call, secret.name, deletedAt) },
       effect: "write",
     };
   }
@@ -267,7 +269,7 @@ export function createVault(platform: Platform): Simulator {
     if (!version) return secretNotFound(name);
     return {
       status: 200,
-      body: { ...withoutValue(bundle(call, secret.name, version)), ...bin(call, secret.name, secret.deletedAt) },
+      body: { ...describe(call, secret.name, version), ...bin(call, secret.name, secret.deletedAt) },
     };
   }
 
@@ -276,7 +278,7 @@ export function createVault(platform: Platform): Simulator {
     const version = secret && findVersion(secret, undefined);
     if (!version) return secretNotFound(name);
     secrets.set(key(call, name), { name: secret.name, versions: secret.versions });
-    return { status: 200, body: withoutValue(bundle(call, secret.name, version)), effect: "write" };
+    return { status: 200, body: describe(call, secret.name, version), effect: "write" };
   }
 
   function purge(call: Call, name: string): SimulatedResponse {
@@ -292,7 +294,10 @@ export function createVault(platform: Platform): Simulator {
       Object.fromEntries(
         secrets
           .entries()
-          .map(([id, { versions, ...secret }]) => [id, { ...secret, versions: versions.map(({ value: _, ...shown }) => shown) }]),
+          .map(([id, { versions, ...secret }]) => [
+            id,
+            { ...secret, versions: versions.map((version) => ({ ...version, value: redacted })) },
+          ]),
       ),
   };
 }
@@ -301,24 +306,23 @@ export function createVault(platform: Platform): Simulator {
 const findVersion = ({ versions }: Secret, id: string | undefined): Version | undefined =>
   id === undefined || id === "" ? versions.at(-1) : versions.find((version) => version.id === id);
 
-/** Ids carry whatever host the client dialled. */
-const base = ({ request, vault }: Call): string => `${request.url.origin}/vaults/${vault.name}`;
+/**
+ * Ids name the vault's own host, as in the cloud, not the address that was dialled: @azure/keyvault-secrets refuses an id with anything
+ * before `/secrets`. Links to follow (`nextLink`) name the address that was dialled.
+ */
+const idBase = ({ vault, audience }: Call): string => `https://${vault.name}.${new URL(audience).hostname}`;
 
-interface SecretBundle {
-  value: string;
-  id: string;
-  [property: string]: unknown;
-}
+/** A secret with its value; everywhere else it is described only. */
+const bundle = (call: Call, name: string, version: Version): object => ({
+  value: version.value,
+  ...describe(call, name, version),
+});
 
-function bundle(
-  call: Call,
-  name: string,
-  { id, value, contentType, tags, enabled, created, updated, notBefore, expires }: Version,
-): SecretBundle {
+const describe = (call: Call, name: string, version: Version): object => {
+  const { id, contentType, tags, enabled, created, updated, notBefore, expires } = version;
   return {
-    value,
     ...(contentType === undefined ? {} : { contentType }),
-    id: `${base(call)}/secrets/${name}/${id}`,
+    id: `${idBase(call)}/secrets/${name}/${id}`,
     attributes: {
       enabled,
       ...(notBefore === undefined ? {} : { nbf: notBefore }),
@@ -330,12 +334,10 @@ function bundle(
     },
     ...(tags === undefined ? {} : { tags }),
   };
-}
-
-const withoutValue = ({ value: _, ...rest }: SecretBundle): Omit<SecretBundle, "value"> => rest;
+};
 
 const bin = (call: Call, name: string, deletedAt: number): object => ({
-  recoveryId: `${base(call)}/deletedsecrets/${name}`,
+  recoveryId: `${idBase(call)}/deletedsecrets/${name}`,
   deletedDate: deletedAt,
   scheduledPurgeDate: deletedAt + recoverableDays * 24 * 60 * 60,
 });

@@ -1,0 +1,124 @@
+/** The simulators' own door: organisations, the record of requests, faults. */
+import { SecretClient } from "@azure/keyvault-secrets";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createCredentials } from "../../shared/entra/credentials.ts";
+import { startClouds, type TestClouds } from "../support/clouds.ts";
+
+const contoso = "c0ffee00-0000-4000-8000-000000000001";
+const fabrikam = "fab00000-0000-4000-8000-000000000002";
+const subscriptionId = "c0ffee00-0000-4000-8000-0000000000a1";
+
+let clouds: TestClouds;
+beforeAll(async () => {
+  clouds = await startClouds();
+});
+afterAll(() => clouds.stop());
+
+const secretsOf = (one: TestClouds): SecretClient =>
+  new SecretClient(one.platformVault, createCredentials(one.environment, one.application).own, {
+    disableChallengeResourceVerification: true,
+    retryOptions: { maxRetries: 0 },
+  });
+const post = async (path: string, body: unknown): Promise<{ status: number; text: string }> => {
+  const response = await fetch(`${clouds.control}${path}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  return { status: response.status, text: await response.text() };
+};
+const problemOf = async (attempt: Promise<unknown>): Promise<object> =>
+  attempt.then(
+    () => ({ statusCode: 200 }),
+    (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
+  );
+
+test("an organization is made once; a domain is verified in one only", async () => {
+  const given = {
+    tenantId: contoso,
+    domains: ["contoso.example"],
+    mailboxes: ["Pilot@contoso.example"],
+    subscriptionId,
+    offer: "EnterpriseAgreement" as const,
+  };
+  const made = await clouds.organize(given);
+  expect(made).toMatchObject({ tenantId: contoso, mailboxes: ["pilot@contoso.example"], subscriptionId, azureAccess: true });
+  expect(made.domains).toEqual([
+    { name: "contoso.example", verified: true, initial: false },
+    { name: "contoso.onmicrosoft.example", verified: true, initial: true },
+  ]);
+  expect(await clouds.organize(given)).toEqual(made);
+  expect(await clouds.organize({ ...given, azureAccess: false })).toEqual({ ...made, azureAccess: false });
+
+  const other = await clouds.organize({
+    tenantId: fabrikam,
+    domains: [{ name: "fabrikam.example", verified: false }, "contoso.example"],
+  });
+  expect(other.domains.filter(({ initial }) => !initial)).toEqual([
+    { name: "fabrikam.example", verified: false, initial: false },
+    { name: "contoso.example", verified: false, initial: false },
+  ]);
+  expect((await post("/organizations", { tenantId: fabrikam, domains: [], subscriptionId })).status).toBe(409);
+});
+
+test("what is wrong with a body is said", async () => {
+  const { status, text } = await post("/organizations", { tenantId: "contoso", domain: "contoso.example" });
+  expect(status).toBe(400);
+  expect(text).toContain("tenantId");
+  expect(text).toContain("domain");
+  expect((await post("/faults", { cloud: "moon", match: {}, fault: "refuse", times: 1 })).status).toBe(400);
+  expect((await post("/faults", { cloud: "arm", match: { path: "/(/" }, fault: "refuse", times: 1 })).status).toBe(400);
+  expect((await post("/faults", { cloud: "arm", match: {}, fault: "explode", times: 1 })).status).toBe(400);
+  expect((await post("/elsewhere", {})).status).toBe(404);
+});
+
+test("the record goes on where the last question ended, and holds no secret", async () => {
+  const list = async (
+    query: string,
+  ): Promise<{ value: { seq: number; cloud: string; effect: string; status: number }[]; next: number }> =>
+    JSON.parse(await (await fetch(`${clouds.control}/requests?${query}`)).text());
+  const { next } = await list("since=0");
+  await secretsOf(clouds).setSecret("recorded", "a recorded value");
+  const { value, next: after } = await list(`cloud=vault&since=${next}`);
+  expect(value.map(({ status, effect }) => [status, effect])).toEqual([
+    [401, "none"],
+    [200, "write"],
+  ]);
+  expect(value.every(({ seq }) => seq > next)).toBe(true);
+  expect(await list(`cloud=vault&since=${after}`)).toEqual({ value: [], next: after });
+  const all = JSON.stringify(await clouds.requests());
+  for (const secret of ["a recorded value", clouds.identity.header, ...clouds.clients.map(({ clientSecret }) => clientSecret)])
+    expect(all).not.toContain(secret);
+});
+
+test("a fault meets the requests that match, as often as planned", async () => {
+  const secrets = secretsOf(clouds);
+  await secrets.setSecret("faulty", "value before");
+  await clouds.fault("vault", "429", { method: "PUT", path: "/secrets/faulty" });
+  expect(await problemOf(secrets.setSecret("faulty", "throttled"))).toMatchObject({ statusCode: 429 });
+  await clouds.fault("vault", { kind: "status", status: 500, code: "InternalServerError" }, { path: "/secrets\\/faul.y/" }, 2);
+  expect(await problemOf(secrets.getSecret("faulty"))).toMatchObject({ statusCode: 500 });
+  expect(await problemOf(secrets.getSecret("faulty"))).toMatchObject({ statusCode: 500 });
+  expect((await secrets.getSecret("faulty")).value).toBe("value before");
+  await clouds.fault("vault", "refuse", { path: "/secrets/other" });
+  expect((await secrets.getSecret("faulty")).value).toBe("value before");
+  await clouds.fault("vault", "html");
+  expect((await problemOf(secrets.getSecret("faulty"))).constructor.name).not.toBe("Object");
+  await fetch(`${clouds.control}/faults`, { method: "DELETE" });
+});
+
+test("a cut before the effect leaves the cloud as it was, a cut after it doesn't", async () => {
+  const secrets = secretsOf(clouds);
+  await secrets.setSecret("cut", "value one");
+  await clouds.fault("vault", "cut-before-effect", { method: "PUT" });
+  expect(await problemOf(secrets.setSecret("cut", "value two"))).toBeInstanceOf(Error);
+  expect((await secrets.getSecret("cut")).value).toBe("value one");
+  await clouds.fault("vault", "cut-after-effect", { method: "PUT" });
+  expect(await problemOf(secrets.setSecret("cut", "value three"))).toBeInstanceOf(Error);
+  expect((await secrets.getSecret("cut")).value).toBe("value three");
+  const cuts = (await clouds.requests("vault")).filter(({ fault }) => fault?.startsWith("cut"));
+  expect(cuts.map(({ fault, status, effect }) => [fault, status, effect])).toEqual([
+    ["cut-before-effect", 0, "none"],
+    ["cut-after-effect", 200, "write"],
+  ]);
+});
