@@ -1,4 +1,5 @@
-/** Proves that our application may do in a subscription what building a gateway takes, by listing what it was granted. */
+/** Proves that our application may do in a subscription what building a gateway takes, by listing what it may do there. */
+import * as z from "zod";
 import type { Credentials } from "../entra/credentials.ts";
 import type { Observed } from "../resources/resource.ts";
 import type { Azure } from "./client.ts";
@@ -17,126 +18,90 @@ export interface AzureAccess {
   reason?: { code: string; message: string };
 }
 
-/** Two abilities, each given by any of its built-in roles. Source of ids: Microsoft's "Azure built-in roles". */
-const abilities: { missing: string; actions: string[]; roles: Record<string, string> }[] = [
+/** The built-in role that a person is asked to grant, and the actions by which it, or any other role that does, is recognised. */
+const needed: { role: string; actions: string[] }[] = [
   {
-    missing: "Contributor",
+    role: "Contributor",
     actions: [
+      "Microsoft.Resources/subscriptions/resourceGroups/write",
       "Microsoft.Compute/virtualMachines/write",
-      "Microsoft.Network/networkInterfaces/write",
+      "Microsoft.Compute/virtualMachines/runCommands/write",
       "Microsoft.KeyVault/vaults/write",
+      "Microsoft.ManagedIdentity/userAssignedIdentities/write",
+      "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
+      "Microsoft.Network/networkInterfaces/write",
+      "Microsoft.Network/publicIPAddresses/write",
     ],
-    roles: { "b24988ac-6180-42a0-ab88-20f7382dd24c": "Contributor", "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": "Owner" },
   },
   {
-    missing: "Role Based Access Control Administrator",
+    role: "Role Based Access Control Administrator",
     actions: ["Microsoft.Authorization/roleAssignments/write", "Microsoft.Authorization/roleAssignments/delete"],
-    roles: {
-      "f58310d9-a9f6-439a-9e8d-f62e7b41a168": "Role Based Access Control Administrator",
-      "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9": "User Access Administrator",
-      "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": "Owner",
-    },
   },
 ];
 
+const subscriptionSchema = z.object({ state: z.string() });
+
+/** One entry for each role that counts; an entry's exceptions are only its own. */
+const permissionsSchema = z.object({
+  value: z.array(z.object({ actions: z.array(z.string()).default([]), notActions: z.array(z.string()).default([]) })),
+});
+type Permission = z.output<typeof permissionsSchema>["value"][number];
+
+/**
+ * Pure reads. A role that was granted a minute ago may not count yet: ask again rather than believe `missing` for good. Source:
+ * Microsoft.Authorization's permissions are what the caller may do, groups, custom and inherited roles included.
+ */
 export const createAzureAccess =
   ({ azure, credentials }: { azure: Azure; credentials: Credentials }) =>
-  /** Pure reads. A role granted a minute ago may not show yet: ask again rather than believe `missing` for good. */
-  async (subscription: Subscription): Promise<AzureAccess> => {
-    const principalId = await principalOf(azure, credentials, subscription.entraTenantId);
-    if (typeof principalId === "object") return { ...nothing, missing: ["service principal"], reason: principalId };
-    const state = await azure.get(
-      subscription.entraTenantId,
-      `/subscriptions/${subscription.subscriptionId}?api-version=2022-12-01`,
+  async ({ entraTenantId, subscriptionId }: Subscription): Promise<AzureAccess> => {
+    const none = { granted: false, missing: needed.map(({ role }) => role), subscriptionState: undefined };
+    const principal = await principalIn(azure, credentials, entraTenantId);
+    if ("reason" in principal) return { ...none, missing: ["service principal"], principalId: undefined, ...principal };
+    const subscription = await azure.get(entraTenantId, `/subscriptions/${subscriptionId}?api-version=2022-12-01`);
+    if (subscription.state !== "present") return { ...none, ...principal, ...reasonOf(subscription) };
+    const subscriptionState = subscriptionSchema.safeParse(subscription.actual).data?.state;
+
+    const path = `/subscriptions/${subscriptionId}/providers/Microsoft.Authorization/permissions?api-version=2022-04-01`;
+    const permissions = await azure.get(entraTenantId, path);
+    if (permissions.state !== "present") return { ...none, ...principal, subscriptionState, ...reasonOf(permissions) };
+    const held = permissionsSchema.safeParse(permissions.actual).data?.value ?? [];
+    const missing = needed.filter(
+      ({ actions }) => !actions.every((action) => held.some((permission) => allows(permission, action))),
     );
-    if (state.state !== "present")
-      return { ...nothing, principalId, missing: abilities.map(({ missing }) => missing), ...reasonOf(state) };
-    const subscriptionState = (state.actual as { state?: string }).state;
-
-    const assigned = await azure.read(subscription, async (clients) => {
-      const { roleAssignments } = await clients.authorization();
-      const roles: string[] = [];
-      for await (const { scope, roleDefinitionId } of roleAssignments.listForSubscription({
-        filter: `assignedTo('${principalId}')`,
-      }))
-        if (roleDefinitionId !== undefined && isAtOrAbove(scope, subscription.subscriptionId)) roles.push(roleDefinitionId);
-      return roles;
-    });
-    if (assigned.state !== "present")
-      return {
-        ...nothing,
-        principalId,
-        subscriptionState,
-        missing: abilities.map(({ missing }) => missing),
-        ...reasonOf(assigned),
-      };
-
-    const missing: string[] = [];
-    for (const ability of abilities)
-      if (!(await gives(azure, subscription, assigned.actual, ability))) missing.push(ability.missing);
-    return { granted: missing.length === 0 && subscriptionState === "Enabled", missing, principalId, subscriptionState };
+    return {
+      granted: missing.length === 0 && subscriptionState === "Enabled",
+      missing: missing.map(({ role }) => role),
+      ...principal,
+      subscriptionState,
+    };
   };
-
-const nothing = { granted: false, principalId: undefined, subscriptionState: undefined } as const;
 
 const reasonOf = (observed: Observed<unknown>): Pick<AzureAccess, "reason"> =>
   observed.state === "unknown"
     ? { reason: observed.reason }
     : { reason: { code: "SubscriptionNotFound", message: "the subscription is not there" } };
 
-/** The token is ours and fresh from Entra: it is read, not believed. */
-async function principalOf(
+/** The token is ours and fresh from Entra: it is read, not judged. */
+async function principalIn(
   azure: Azure,
   credentials: Credentials,
   entraTenantId: string,
-): Promise<string | { code: string; message: string }> {
+): Promise<{ principalId: string } | { reason: { code: string; message: string } }> {
   try {
     const token = await credentials.inTenant(entraTenantId).getToken(`${azure.environment.resourceManager.audience}/.default`);
     const claims: unknown = JSON.parse(Buffer.from(token?.token.split(".")[1] ?? "", "base64url").toString("utf8"));
-    const oid = (claims as { oid?: unknown }).oid;
-    return typeof oid === "string" ? oid : { code: "TokenUnreadable", message: "the token names no object id" };
+    return { principalId: z.object({ oid: z.string() }).parse(claims).oid };
   } catch (cause) {
     const { code, message } = armFailureOf(cause);
-    return { code, message };
+    return { reason: { code, message } };
   }
 }
 
-/** An assignment on a resource group gives nothing on the subscription. */
-const isAtOrAbove = (scope: string | undefined, subscriptionId: string): boolean =>
-  scope === "/" ||
-  scope?.toLowerCase() === `/subscriptions/${subscriptionId.toLowerCase()}` ||
-  /^\/providers\/microsoft\.management\//i.test(scope ?? "");
+/** `Microsoft.Network/*` covers what begins so; case doesn't count. */
+export const allows = ({ actions, notActions }: Permission, action: string): boolean =>
+  actions.some((pattern) => covers(pattern, action)) && !notActions.some((pattern) => covers(pattern, action));
 
-async function gives(
-  azure: Azure,
-  subscription: Subscription,
-  roleDefinitionIds: string[],
-  { roles, actions }: (typeof abilities)[number],
-): Promise<boolean> {
-  const idOf = (roleDefinitionId: string): string => roleDefinitionId.slice(roleDefinitionId.lastIndexOf("/") + 1).toLowerCase();
-  if (roleDefinitionIds.some((id) => idOf(id) in roles)) return true;
-  const known = abilities.flatMap((ability) => Object.keys(ability.roles));
-  for (const roleDefinitionId of roleDefinitionIds.filter((id) => !known.includes(idOf(id)))) {
-    const definition = await azure.read(subscription, async (clients) =>
-      (await clients.authorization()).roleDefinitions.getById(roleDefinitionId),
-    );
-    if (definition.state !== "present") continue;
-    const { permissions = [] } = definition.actual;
-    const allows = (action: string): boolean =>
-      permissions.some(
-        ({ actions = [], notActions = [] }) =>
-          actions.some((pattern) => covers(pattern, action)) && !notActions.some((pattern) => covers(pattern, action)),
-      );
-    if (actions.every(allows)) return true;
-  }
-  return false;
+function covers(pattern: string, action: string): boolean {
+  const literal = (part: string): string => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  return new RegExp(`^${pattern.split("*").map(literal).join(".*")}$`, "i").test(action);
 }
-
-const covers = (pattern: string, action: string): boolean =>
-  new RegExp(
-    `^${pattern
-      .split("*")
-      .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"))
-      .join(".*")}$`,
-    "i",
-  ).test(action);

@@ -82,6 +82,6 @@ const shortened = (label: string, length: number): string => label.slice(0, leng
 
 /** Six characters of base 36: two billion values, and a collision is found as a stranger's object, not overwritten. */
 function hashOf(...parts: string[]): string {
-  const digest = createHash("sha256").update(parts.join("\n")).digest();
+  const digest = createHash("sha256").update(JSON.stringify(parts)).digest();
   return (digest.readBigUInt64BE(0) % 36n ** 6n).toString(36).padStart(6, "0");
 }

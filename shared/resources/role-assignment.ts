@@ -20,6 +20,7 @@ export interface ActualRoleAssignment {
   id: string;
   scope: string;
   principalId: string;
+  /** The role's name, or its definition's id when it is none that we assign. */
   role: string;
 }
 
@@ -48,7 +49,10 @@ export const roleAssignment = ({ azure }: { azure: Azure }): Resource<RoleAssign
     kind: "roleAssignment",
     observe,
     diff: ({ scope, principalId, role }, actual) =>
-      changesBetween({ scope: scope.toLowerCase(), principalId: principalId.toLowerCase(), role: role as string }, actual),
+      changesBetween<ActualRoleAssignment>(
+        { id: actual.id, scope: scope.toLowerCase(), principalId: principalId.toLowerCase(), role },
+        actual,
+      ),
     create: (desired) =>
       azure.begin(`assigning ${what(desired)}`, desired, async (clients, onResponse) =>
         (await clients.authorization()).roleAssignments.create(

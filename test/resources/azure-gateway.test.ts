@@ -1,0 +1,498 @@
+/** All of a gateway's Azure resources over the wire: made, left alone, brought back, taken away; and what a stranger's object does. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createAzureAccess } from "../../shared/azure/access.ts";
+import { type Azure, createAzure } from "../../shared/azure/client.ts";
+import { namesOf } from "../../shared/azure/names.ts";
+import { ownershipTags, type Place } from "../../shared/azure/place.ts";
+import { type Credentials, createCredentials } from "../../shared/entra/credentials.ts";
+import { gatewayDocument } from "../../shared/guest/document.ts";
+import { ensuring } from "../../shared/resources/ensure.ts";
+import { gatewayVm } from "../../shared/resources/gateway-vm.ts";
+import { type ActualGuest, guest } from "../../shared/resources/guest.ts";
+import { networkInterface } from "../../shared/resources/network-interface.ts";
+import { networkSecurityGroup } from "../../shared/resources/network-security-group.ts";
+import { publicIpAddress } from "../../shared/resources/public-ip-address.ts";
+import type { Begun, Done, Resource } from "../../shared/resources/resource.ts";
+import { resourceGroup } from "../../shared/resources/resource-group.ts";
+import { roleAssignment } from "../../shared/resources/role-assignment.ts";
+import { vault } from "../../shared/resources/vault.ts";
+import { virtualNetwork } from "../../shared/resources/virtual-network.ts";
+import { vmIdentity } from "../../shared/resources/vm-identity.ts";
+import { servicesSchema } from "../../shared/tenants/spec.ts";
+import { createVaults, type Vaults } from "../../shared/vault/client.ts";
+import { startClouds, type TestClouds } from "../support/clouds.ts";
+
+const tenantId = "c0ffee00-0000-4000-8000-000000000001";
+const subscriptionId = "c0ffee00-0000-4000-8000-0000000000a1";
+const owner = { partnerId: "northwind", tenantId: "contoso" };
+const names = namesOf({ ...owner, region: "westeurope" });
+const place: Place = { owner, entraTenantId: tenantId, subscriptionId, resourceGroup: names.resourceGroup, region: "westeurope" };
+const services = servicesSchema.parse({ rdp: { sources: ["203.0.113.0/24"] }, https: {} });
+const password = "Correct-Horse-7-Battery";
+
+let clouds: TestClouds;
+let credentials: Credentials;
+let azure: Azure;
+let vaults: Vaults;
+
+beforeAll(async () => {
+  clouds = await startClouds();
+  await clouds.organize({ tenantId, domains: ["contoso.example"], mailboxes: ["pilot@contoso.example"], subscriptionId });
+  const { environment, application } = clouds;
+  credentials = createCredentials(environment, application);
+  azure = createAzure({ environment, credentials });
+  vaults = createVaults({ environment, credentials });
+});
+afterAll(() => clouds?.stop());
+
+const polled = async (written: Done | Begun): Promise<void> => {
+  while (written.state === "begun") {
+    const polled = await azure.pollOperation({ entraTenantId: tenantId, operationUrl: written.operationUrl });
+    if (polled.status === "succeeded") return;
+    if (polled.status === "failed") throw new Error(`${polled.error.code}: ${polled.error.message}`);
+  }
+};
+
+/** As an orchestration does it, without its timers: write what differs, poll, look again. */
+async function ensure<Desired, Actual>(
+  resource: Resource<Desired, Actual>,
+  desired: Desired,
+): Promise<{ actual: Actual; writes: number }> {
+  for (let writes = 0; writes < 4; writes++) {
+    const ensured = await ensuring(resource, async () => undefined)(desired);
+    if (!("begun" in ensured)) return { actual: ensured.actual, writes: writes + (ensured.change === "unchanged" ? 0 : 1) };
+    await polled(ensured.begun);
+  }
+  throw new Error(`the ${resource.kind} does not settle`);
+}
+
+const writesSince = async (sequence: number): Promise<string[]> =>
+  (await clouds.requests(undefined, sequence))
+    .filter(({ effect }) => effect === "write")
+    .map(({ cloud, method, url }) => `${cloud} ${method} ${new URL(url).pathname}`);
+const lastSequence = async (): Promise<number> => (await clouds.requests()).at(-1)?.seq ?? 0;
+
+/** Is created, then left alone: the second time makes no difference to the cloud. */
+async function settles<Desired, Actual>(resource: Resource<Desired, Actual>, desired: Desired): Promise<Actual> {
+  expect(await resource.observe(desired)).toEqual({ state: "absent" });
+  const { actual } = await ensure(resource, desired);
+  expect(resource.diff(desired, actual)).toEqual([]);
+  const before = await lastSequence();
+  expect(await ensure(resource, desired)).toEqual({ actual, writes: 0 });
+  expect(await writesSince(before)).toEqual([]);
+  // Actual travels through histories: small, plain and the same after JSON.
+  expect(JSON.parse(JSON.stringify(actual))).toEqual(actual);
+  return actual;
+}
+
+/** After something was changed behind our back, exactly that is a difference, and it is brought back. */
+async function comesBack<Desired, Actual>(resource: Resource<Desired, Actual>, desired: Desired, paths: string[]): Promise<void> {
+  const drifted = await resource.observe(desired);
+  expect(drifted.state === "present" ? resource.diff(desired, drifted.actual).map(({ path }) => path) : drifted).toEqual(paths);
+  const { actual, writes } = await ensure(resource, desired);
+  expect(writes).toBe(1);
+  expect(resource.diff(desired, actual)).toEqual([]);
+}
+
+async function goesTwice<Desired, Actual>(resource: Resource<Desired, Actual>, desired: Desired): Promise<void> {
+  await polled(await resource.remove(desired));
+  expect(await resource.observe(desired)).toEqual({ state: "absent" });
+  const before = await lastSequence();
+  expect(await resource.remove(desired)).toEqual({ state: "done" });
+  expect(await writesSince(before)).toEqual([]);
+}
+
+describe("a gateway's Azure resources, in the order of an onboarding", () => {
+  const desired = {
+    group: place,
+    vault: { ...place, name: names.vault },
+    identity: { ...place, name: names.vmIdentity },
+    address: { ...place, name: names.publicIpAddress, dnsLabel: names.dnsLabel },
+    security: { ...place, name: names.networkSecurityGroup, services },
+  };
+  let found: {
+    vaultId: string;
+    vaultUrl: string;
+    identity: { id: string; principalId: string; clientId: string };
+    securityId: string;
+    addressId: string;
+    fqdn: string;
+    subnetId: string;
+    interfaceId: string;
+  };
+  const grantFor = (principalId: string, role: "Key Vault Secrets User" | "Key Vault Secrets Officer") => ({
+    owner,
+    entraTenantId: tenantId,
+    subscriptionId,
+    scope: found.vaultId,
+    principalId,
+    role,
+  });
+  const networkDesired = () => ({
+    ...place,
+    name: names.virtualNetwork,
+    addressPrefix: "10.20.0.0/24",
+    subnet: { name: names.subnet, addressPrefix: "10.20.0.0/26" },
+    networkSecurityGroupId: found.securityId,
+  });
+  const interfaceDesired = () => ({
+    ...place,
+    name: names.networkInterface,
+    subnetId: found.subnetId,
+    networkSecurityGroupId: found.securityId,
+    publicIpAddressId: found.addressId,
+  });
+  const machineDesired = async () => ({
+    ...place,
+    name: names.virtualMachine,
+    computerName: names.computerName,
+    size: "Standard_D4as_v5",
+    image: {
+      publisher: "MicrosoftWindowsServer",
+      offer: "WindowsServer",
+      sku: "2022-datacenter-azure-edition",
+      version: "latest",
+    },
+    networkInterfaceId: found.interfaceId,
+    identityId: found.identity.id,
+    adminUsername: "gatehouse",
+    adminPassword: (await vaults.latest(found.vaultUrl, "admin-password", tenantId)) ?? {
+      vaultUrl: found.vaultUrl,
+      name: "",
+      version: "",
+    },
+  });
+  const guestDesired = async (generation = 1, smartHost = "contoso-example.mail.protection.outlook.com") => ({
+    ...place,
+    virtualMachine: names.virtualMachine,
+    identityClientId: found.identity.clientId,
+    document: gatewayDocument({
+      generation,
+      fqdn: found.fqdn,
+      smartHost,
+      domains: ["contoso.example"],
+      loopHeader: "X-iqsuite-process",
+      loopGuid: (await vaults.latest(found.vaultUrl, "loop-guid", tenantId)) ?? {
+        vaultUrl: found.vaultUrl,
+        name: "",
+        version: "",
+      },
+      services,
+    }),
+  });
+
+  test("access is proven by what was granted", async () => {
+    expect(await createAzureAccess({ azure, credentials })({ entraTenantId: tenantId, subscriptionId })).toMatchObject({
+      granted: true,
+      missing: [],
+      subscriptionState: "Enabled",
+    });
+  });
+
+  test("before there is a group, everything in it is absent", async () => {
+    for (const resource of [vault({ azure }), vmIdentity({ azure })] as const)
+      expect(await resource.observe(desired.vault)).toEqual({ state: "absent" });
+    expect(await networkSecurityGroup({ azure }).observe(desired.security)).toEqual({ state: "absent" });
+    expect(
+      await guest({ azure }).observe({
+        ...place,
+        virtualMachine: "gateway-1",
+        identityClientId: tenantId,
+        document: anyDocument(),
+      }),
+    ).toEqual({
+      state: "absent",
+    });
+  });
+
+  test("resource group", async () => {
+    const actual = await settles(resourceGroup({ azure }), desired.group);
+    expect(actual.region).toBe("westeurope");
+  });
+
+  test("vault, identity, public address and security group", async () => {
+    const madeVault = await settles(vault({ azure }), desired.vault);
+    const identity = await settles(vmIdentity({ azure }), desired.identity);
+    const address = await settles(publicIpAddress({ azure }), desired.address);
+    const security = await settles(networkSecurityGroup({ azure }), desired.security);
+    expect(address).toMatchObject({ sku: "Standard", allocation: "Static", reverseFqdn: address.fqdn });
+    expect(address.fqdn).toMatch(new RegExp(`^${names.dnsLabel}\\.westeurope\\.`));
+    found = {
+      vaultId: madeVault.id,
+      vaultUrl: madeVault.url,
+      identity,
+      securityId: security.id,
+      addressId: address.id,
+      fqdn: address.fqdn,
+      subnetId: "",
+      interfaceId: "",
+    };
+  });
+
+  test("role assignments open the vault to us and to the machine", async () => {
+    await expect(
+      vaults.write({ vaultUrl: found.vaultUrl, name: "loop-guid", value: "x", entraTenantId: tenantId }),
+    ).rejects.toMatchObject({
+      code: "VaultAccessSettling",
+      transient: true,
+    });
+    const { principalId } = await createAzureAccess({ azure, credentials })({ entraTenantId: tenantId, subscriptionId });
+    await settles(roleAssignment({ azure }), grantFor(principalId ?? "", "Key Vault Secrets Officer"));
+    await settles(roleAssignment({ azure }), grantFor(found.identity.principalId, "Key Vault Secrets User"));
+  });
+
+  test("secrets are written once and come back as references", async () => {
+    expect(await vaults.latest(found.vaultUrl, "loop-guid", tenantId)).toBeUndefined();
+    const value = "657a43d3-f52a-4969-93aa-60cfc012e1d6";
+    const loopGuid = await vaults.write({
+      vaultUrl: found.vaultUrl,
+      name: "loop-guid",
+      value,
+      entraTenantId: tenantId,
+      tags: ownershipTags(owner),
+    });
+    await vaults.write({ vaultUrl: found.vaultUrl, name: "admin-password", value: password, entraTenantId: tenantId });
+    expect(await vaults.latest(found.vaultUrl, "loop-guid", tenantId)).toEqual(loopGuid);
+    expect(await vaults.read(loopGuid, tenantId)).toBe(value);
+    expect(await vaults.seal(value, [loopGuid], tenantId)).toEqual(loopGuid);
+    expect(await vaults.seal("another", [loopGuid], tenantId)).toEqual({ fingerprint: expect.stringMatching(/^[0-9a-f]{8}$/) });
+    await expect(
+      vaults.read({ ...loopGuid, vaultUrl: "https://attacker.example/vaults/contoso" }, tenantId),
+    ).rejects.toMatchObject({
+      code: "VaultForeign",
+    });
+  });
+
+  test("network, interface and machine", async () => {
+    found.subnetId = (await settles(virtualNetwork({ azure }), networkDesired())).subnetId;
+    found.interfaceId = (await settles(networkInterface({ azure }), interfaceDesired())).id;
+    const machine = await settles(gatewayVm({ azure, vaults }), await machineDesired());
+    expect(machine).toMatchObject({ securityType: "TrustedLaunch", secureBoot: true, vTpm: true, bootDiagnostics: true });
+  });
+
+  test("the machine's password is in no record", async () => {
+    expect(JSON.stringify(await clouds.requests())).not.toContain(password);
+    expect(JSON.stringify(await clouds.state("arm"))).not.toContain(password);
+  });
+
+  test("guest", async () => {
+    const resource = guest({ azure });
+    const actual = await settles(resource, await guestDesired());
+    expect(actual).toEqual({
+      run: expect.stringMatching(/^gatehouse-set-1-/),
+      inDesiredState: true,
+      generation: 1,
+      differences: [],
+      failure: null,
+      failures: 0,
+    });
+
+    // Another document has to be set; the run before stays until then, the one before that goes.
+    const other = await ensure(resource, await guestDesired(2, "fabrikam-example.mail.protection.outlook.com"));
+    expect(other.actual).toMatchObject({ inDesiredState: true, generation: 2, run: expect.stringMatching(/^gatehouse-set-2-/) });
+    const back = await ensure(resource, await guestDesired(3));
+    expect(back).toMatchObject({ writes: 1, actual: { generation: 3, run: expect.stringMatching(/^gatehouse-set-3-/) } });
+    const compute = await azure.clients(place).compute();
+    const runs: string[] = [];
+    for await (const { name } of compute.virtualMachineRunCommands.listByVirtualMachine(
+      place.resourceGroup,
+      names.virtualMachine,
+    ))
+      runs.push(name ?? "");
+    expect(runs.map((name) => name.replace(/-[0-9a-f]+$/, "")).sort()).toEqual(["gatehouse-set-2", "gatehouse-set-3"]);
+  });
+
+  test("guest: a fresh test looks and changes nothing", async () => {
+    const resource = guest({ azure });
+    const now = await guestDesired(3);
+    const before = await lastSequence();
+    await polled(await resource.testAgain(now));
+    expect(await resource.observe(now)).toMatchObject({
+      actual: { run: expect.stringMatching(/^gatehouse-test-4-/), inDesiredState: true },
+    });
+    expect((await writesSince(before)).filter((write) => write.includes("PUT"))).toEqual([]);
+  });
+
+  test("guest: an outdated document is tried twice, then given up with the engine's own words", async () => {
+    const outdated = await guestDesired(2);
+    await expect(ensure(guest({ azure }), outdated)).rejects.toMatchObject({ code: "GuestFailed", target: "GenerationOutdated" });
+    // The next operation starts afresh.
+    expect(await ensure(guest({ azure }), await guestDesired(3))).toMatchObject({
+      actual: { inDesiredState: true } satisfies Partial<ActualGuest>,
+    });
+  });
+
+  describe("what somebody changes comes back", () => {
+    test("network security group", async () => {
+      const network = await azure.clients(place).network();
+      const current = await network.networkSecurityGroups.get(place.resourceGroup, names.networkSecurityGroup);
+      const [first, ...others] = current.securityRules ?? [];
+      await network.networkSecurityGroups.beginCreateOrUpdateAndWait(
+        place.resourceGroup,
+        names.networkSecurityGroup,
+        {
+          ...current,
+          tags: { ...current.tags, costCentre: "7" },
+          securityRules: [
+            ...others,
+            { ...first, sourceAddressPrefix: "*" },
+            {
+              name: "temporary",
+              priority: 400,
+              direction: "Inbound",
+              access: "Allow",
+              protocol: "*",
+              sourcePortRange: "*",
+              destinationPortRange: "*",
+              sourceAddressPrefix: "*",
+              destinationAddressPrefix: "*",
+            },
+          ],
+        },
+        { updateIntervalInMs: 1 },
+      );
+      await comesBack(networkSecurityGroup({ azure }), desired.security, ["rules/RDP", "rules/temporary"]);
+      const { tags } = await network.networkSecurityGroups.get(place.resourceGroup, names.networkSecurityGroup);
+      expect(tags).toEqual({ ...ownershipTags(owner), costCentre: "7" });
+    });
+
+    test("virtual network, with another's subnet left alone", async () => {
+      const network = await azure.clients(place).network();
+      const current = await network.virtualNetworks.get(place.resourceGroup, names.virtualNetwork);
+      const subnets = (current.subnets ?? []).map((subnet) => ({ ...subnet, defaultOutboundAccess: true }));
+      await network.virtualNetworks.beginCreateOrUpdateAndWait(
+        place.resourceGroup,
+        names.virtualNetwork,
+        { ...current, subnets: [...subnets, { name: "others", addressPrefix: "10.20.0.64/26" }] },
+        { updateIntervalInMs: 1 },
+      );
+      await comesBack(virtualNetwork({ azure }), networkDesired(), ["defaultOutboundAccess"]);
+      const after = await network.virtualNetworks.get(place.resourceGroup, names.virtualNetwork);
+      expect(after.subnets?.map(({ name }) => name).sort()).toEqual([names.subnet, "others"].sort());
+    });
+
+    test("public address", async () => {
+      const network = await azure.clients(place).network();
+      const current = await network.publicIPAddresses.get(place.resourceGroup, names.publicIpAddress);
+      await network.publicIPAddresses.beginCreateOrUpdateAndWait(
+        place.resourceGroup,
+        names.publicIpAddress,
+        { ...current, dnsSettings: { domainNameLabel: names.dnsLabel } },
+        { updateIntervalInMs: 1 },
+      );
+      await comesBack(publicIpAddress({ azure }), desired.address, ["reverseFqdn"]);
+    });
+
+    test("network interface", async () => {
+      const network = await azure.clients(place).network();
+      const { networkSecurityGroup: _, ...current } = await network.networkInterfaces.get(
+        place.resourceGroup,
+        names.networkInterface,
+      );
+      await network.networkInterfaces.beginCreateOrUpdateAndWait(place.resourceGroup, names.networkInterface, current, {
+        updateIntervalInMs: 1,
+      });
+      await comesBack(networkInterface({ azure }), interfaceDesired(), ["networkSecurityGroupId"]);
+    });
+
+    test("machine: its size comes back, what is fixed for life asks for a person", async () => {
+      const compute = await azure.clients(place).compute();
+      await compute.virtualMachines.beginUpdateAndWait(
+        place.resourceGroup,
+        names.virtualMachine,
+        { hardwareProfile: { vmSize: "Standard_D8as_v5" } },
+        { updateIntervalInMs: 1 },
+      );
+      const resource = gatewayVm({ azure, vaults });
+      await comesBack(resource, await machineDesired(), ["size"]);
+      await expect(ensure(resource, { ...(await machineDesired()), computerName: "gw-another-1" })).rejects.toMatchObject({
+        code: "ReplacementNeeded",
+      });
+    });
+  });
+
+  test("a stranger's object is neither written over nor removed", async () => {
+    const network = await azure.clients(place).network();
+    const stranger = { ...desired.security, name: "stranger" };
+    await network.networkSecurityGroups.beginCreateOrUpdateAndWait(
+      place.resourceGroup,
+      "stranger",
+      { location: "westeurope" },
+      { updateIntervalInMs: 1 },
+    );
+    const resource = networkSecurityGroup({ azure });
+    expect(await resource.observe(stranger)).toMatchObject({ state: "unknown", reason: { code: "ForeignObject" } });
+    const before = await lastSequence();
+    await expect(ensure(resource, stranger)).rejects.toMatchObject({ code: "ForeignObject", status: 409 });
+    await expect(resource.remove(stranger)).rejects.toMatchObject({ code: "ForeignObject" });
+    expect(await writesSince(before)).toEqual([]);
+    await network.networkSecurityGroups.beginDeleteAndWait(place.resourceGroup, "stranger", { updateIntervalInMs: 1 });
+  });
+
+  test("all of it goes, in the order backwards, and going again is nothing", async () => {
+    await goesTwice(guest({ azure }), await guestDesired(3));
+    await goesTwice(gatewayVm({ azure, vaults }), await machineDesired());
+    await goesTwice(networkInterface({ azure }), interfaceDesired());
+    await goesTwice(virtualNetwork({ azure }), networkDesired());
+    await goesTwice(networkSecurityGroup({ azure }), desired.security);
+    await goesTwice(publicIpAddress({ azure }), desired.address);
+    await goesTwice(roleAssignment({ azure }), grantFor(found.identity.principalId, "Key Vault Secrets User"));
+    await goesTwice(vmIdentity({ azure }), desired.identity);
+    await goesTwice(vault({ azure }), desired.vault);
+  });
+
+  test("a removed vault comes back with its secrets", async () => {
+    await ensure(vault({ azure }), desired.vault);
+    expect(await vaults.latest(found.vaultUrl, "loop-guid", tenantId)).toBeDefined();
+    await goesTwice(vault({ azure }), desired.vault);
+  });
+
+  test("the group goes last", async () => {
+    await goesTwice(resourceGroup({ azure }), desired.group);
+  });
+});
+
+describe("without access", () => {
+  test("a subscription that we may not see is unknown, never absent, and nothing is written", async () => {
+    const stranger = {
+      ...place,
+      entraTenantId: "fab00000-0000-4000-8000-000000000002",
+      subscriptionId: "fab00000-0000-4000-8000-0000000000b2",
+    };
+    await clouds.organize({
+      tenantId: stranger.entraTenantId,
+      domains: ["fabrikam.example"],
+      subscriptionId: stranger.subscriptionId,
+      azureAccess: false,
+    });
+    expect(await resourceGroup({ azure }).observe(stranger)).toMatchObject({ state: "unknown", accessMissing: true });
+    expect(await createAzureAccess({ azure, credentials })(stranger)).toMatchObject({
+      granted: false,
+      missing: ["service principal"],
+      principalId: undefined,
+    });
+    await expect(resourceGroup({ azure }).create(stranger)).rejects.toMatchObject({
+      code: "AzureAccessMissing",
+      transient: false,
+    });
+  });
+
+  test("an operation's URL elsewhere gets no request and no token", async () => {
+    const operation = {
+      entraTenantId: tenantId,
+      operationUrl: "https://attacker.example/subscriptions/s/operations/1?api-version=2026-01-01",
+    };
+    await expect(azure.pollOperation(operation)).rejects.toMatchObject({ code: "OperationUrlForeign" });
+  });
+});
+
+const anyDocument = () =>
+  gatewayDocument({
+    generation: 1,
+    fqdn: "gateway.contoso.example",
+    smartHost: "contoso-example.mail.protection.outlook.com",
+    domains: ["contoso.example"],
+    loopHeader: "X-iqsuite-process",
+    loopGuid: { vaultUrl: "https://contoso.vault.azure.net", name: "loop-guid", version: "1" },
+    services,
+  });
