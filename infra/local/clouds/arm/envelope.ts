@@ -5,6 +5,10 @@ import type { SimulatedRequest, SimulatedResponse } from "../simulator.ts";
 
 export type Json = Record<string, unknown>;
 
+/** Text or number as text; what else it may be, or nothing, is the alternative. */
+export const textOf = (value: unknown, otherwise = ""): string =>
+  typeof value === "string" || typeof value === "number" ? String(value) : otherwise;
+
 /** ARM's `error` object as a refusal that a provider throws. Source: ARM's common-types v5 ErrorDetail. */
 export class ArmError extends Error {
   readonly status: number;

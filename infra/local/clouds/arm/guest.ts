@@ -10,6 +10,7 @@ import { createHash } from "node:crypto";
 import { gunzipSync } from "node:zlib";
 import * as z from "zod";
 import type { SimulatedGuest } from "../simulator.ts";
+import { textOf } from "./envelope.ts";
 import type { SecretReference } from "../../../../shared/vault/reference.ts";
 
 export interface GuestState extends SimulatedGuest {
@@ -224,7 +225,7 @@ export function wouldChange(guest: GuestState, { document, mode }: Engine): bool
   if (mode === "test" || document.generation < generationOf(guest)) return false;
   const remembered = (entry: RegistryEntry): string => {
     if (entry.secret === undefined) return String(entry.value ?? "");
-    const data = String(guest.registry[entry.path.toLowerCase()]?.[entry.name]?.data ?? "");
+    const data = textOf(guest.registry[entry.path.toLowerCase()]?.[entry.name]?.data);
     const origin = guest.origins[originKey(entry)];
     return origin?.secret === secretId(entry) && origin.hash === hashOf(data) ? data : "\0";
   };
@@ -299,7 +300,7 @@ const sameList = (a: string[], b: string[]): boolean => a.toSorted().join() === 
 
 const holds = ({ registry }: GuestState, { path, name, type }: RegistryEntry, data: string): boolean => {
   const value = registry[path.toLowerCase()]?.[name];
-  return value !== undefined && value.type === type && String(value.data) === data;
+  return value !== undefined && value.type === type && textOf(value.data) === data;
 };
 
 const ruleName = (name: string): string => `Gatehouse-${name.replace(/^Gatehouse /, "").replaceAll(" ", "-")}`;

@@ -1,7 +1,7 @@
 /** Microsoft.Network/networkInterfaces: where subnet, public address, security group and virtual machine meet. */
 import { randomUUID } from "node:crypto";
 import * as z from "zod";
-import { ArmError, parseBody, tagsSchema, type Json } from "./envelope.ts";
+import { ArmError, parseBody, tagsSchema, textOf, type Json } from "./envelope.ts";
 import { groupIdOf, newEtag, requireReference, sameId, type Estate, type Stored } from "./estate.ts";
 import type { Put, ResourceType } from "./resource-type.ts";
 import { rangeOf, subnetIn } from "./virtual-networks.ts";
@@ -162,7 +162,7 @@ function checkAddressFree(estate: Estate, publicIpAddressId: string, networkInte
 /** Azure keeps the first four addresses and the last one of a subnet for itself. */
 function freeAddress(estate: Estate, network: Stored, subnetId: string): string {
   const subnet = subnetIn(network, subnetId)?.properties;
-  const prefix = String(subnet?.["addressPrefix"] ?? (subnet?.["addressPrefixes"] as string[] | undefined)?.[0]);
+  const prefix = textOf(subnet?.["addressPrefix"], (subnet?.["addressPrefixes"] as string[] | undefined)?.[0]);
   const { first, last } = rangeOf(prefix, subnetId);
   const taken = new Set(
     estate

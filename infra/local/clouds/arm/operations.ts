@@ -70,12 +70,13 @@ export function createOperations(platform: Platform): Operations {
   const apply = (operation: Operation): void => {
     const outcome = effectOf?.[operation.kind](operation);
     if (!(outcome instanceof Promise)) return finish(operation, outcome);
-    const applied = outcome
-      .catch((cause: unknown): Failure => ({ code: "InternalOperationError", message: String(cause) }))
-      .then((error) => {
-        finish(operation, error);
-        applying.delete(operation.id);
-      });
+    const applied = (async () => {
+      const error = await outcome.catch(
+        (cause: unknown): Failure => ({ code: "InternalOperationError", message: String(cause) }),
+      );
+      finish(operation, error);
+      applying.delete(operation.id);
+    })();
     applying.set(operation.id, applied);
   };
 

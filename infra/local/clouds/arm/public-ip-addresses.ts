@@ -1,7 +1,7 @@
 /** Microsoft.Network/publicIPAddresses: Standard and static, with DNS labels that are unique in a region. */
 import { randomUUID } from "node:crypto";
 import * as z from "zod";
-import { ArmError, parseBody, tagsSchema, type Json } from "./envelope.ts";
+import { ArmError, parseBody, tagsSchema, textOf, type Json } from "./envelope.ts";
 import { sameId, type Estate, type Stored } from "./estate.ts";
 import type { Put, ResourceType } from "./resource-type.ts";
 
@@ -58,7 +58,7 @@ export const publicIpAddresses = (estate: Estate): ResourceType => ({
         `Standard sku publicIp ${id} must have AllocationMethod set to Static.`,
       );
     const before = existing?.body.properties;
-    const ipAddress = String(before?.["ipAddress"] ?? drawAddress(estate));
+    const ipAddress = textOf(before?.["ipAddress"]) || drawAddress(estate);
     const dnsSettings = dnsSettingsOf(estate, { id, location, subscriptionId, ipAddress, asked: properties.dnsSettings });
     return {
       location,
@@ -176,7 +176,7 @@ function checkReverse(
     .ofType(type)
     .filter((other) => other.id.toLowerCase().startsWith(`/subscriptions/${subscriptionId.toLowerCase()}/`))
     .map(({ body: { properties } }) => ({
-      fqdn: String((properties["dnsSettings"] as Json | undefined)?.["fqdn"] ?? ""),
+      fqdn: textOf((properties["dnsSettings"] as Json | undefined)?.["fqdn"]),
       ipAddress: String(properties["ipAddress"]),
     }));
   const forward = estate.platform.peers.lookup?.(name, "A") ?? [];

@@ -1,6 +1,6 @@
 /** PUT, GET, PATCH and DELETE of any resource in a resource group: what ARM and the providers do alike, whatever the type. */
 import type { Claims, SimulatedResponse } from "../simulator.ts";
-import { ArmError, page, type Json } from "./envelope.ts";
+import { ArmError, page, textOf, type Json } from "./envelope.ts";
 import { groupIdOf, keyOf, newEtag, sameId, type Estate, type Stored } from "./estate.ts";
 import type { Operation } from "./operations.ts";
 import type { ResourceType } from "./resource-type.ts";
@@ -275,7 +275,7 @@ function checkPreconditions(existing: Stored | undefined, { headers }: Addressed
   throw new ArmError(
     412,
     "PreconditionFailed",
-    `Precondition failed. Etag provided in if-match header ${ifMatch} does not match etag ${String(etag ?? "null")} of resource ${existing?.id ?? ""} in NRP data store.`,
+    `Precondition failed. Etag provided in if-match header ${ifMatch} does not match etag ${textOf(etag, "null")} of resource ${existing?.id ?? ""} in NRP data store.`,
   );
 }
 

@@ -4,7 +4,7 @@ import * as z from "zod";
 import type { SimulatedResponse } from "../simulator.ts";
 import { imageOf, regions, sizeNamed, sizes, type PlatformImage } from "./catalog.ts";
 import { systemDisk } from "./disks.ts";
-import { ArmError, parseBody, tagsSchema, type Json } from "./envelope.ts";
+import { ArmError, parseBody, tagsSchema, textOf, type Json } from "./envelope.ts";
 import { groupIdOf, keyOf, requireReference, sameId, type Estate, type Stored } from "./estate.ts";
 import { freshGuest } from "./guest.ts";
 import { checkReservation, machineUsing } from "./network-interfaces.ts";
@@ -110,12 +110,12 @@ function acceptMachine(
     return { id: used.id, properties: { primary: index === 0, ...used.properties } };
   });
   const { adminPassword, ...osProfile } = properties.osProfile;
-  const salt = String(existing?.facts["passwordSalt"] ?? randomBytes(16).toString("hex"));
+  const salt = textOf(existing?.facts["passwordSalt"]) || randomBytes(16).toString("hex");
   if (adminPassword !== undefined) estate.platform.secrets.add(adminPassword);
   const passwordHash = adminPassword === undefined ? existing?.facts["passwordHash"] : hashed(adminPassword, salt);
   const { imageReference, osDisk } = properties.storageProfile;
   const exactVersion = imageOf(imageReference)?.exactVersion;
-  const diskName = osDisk.name ?? String(existing?.facts["diskName"] ?? `${name}_OsDisk_1_${randomUUID().replaceAll("-", "")}`);
+  const diskName = osDisk.name ?? (textOf(existing?.facts["diskName"]) || `${name}_OsDisk_1_${randomUUID().replaceAll("-", "")}`);
   const diskId = `${groupIdOf(id)}/providers/Microsoft.Compute/disks/${diskName}`;
   const sku = osDisk.managedDisk?.storageAccountType ?? "StandardSSD_LRS";
   return {
@@ -275,7 +275,7 @@ const disallowedPasswords = new Set([
 
 function complexEnough(password: string): boolean {
   const kinds = [/[A-Z]/, /[a-z]/, /\d/, /[^A-Za-z0-9]/].filter((kind) => kind.test(password)).length;
-  const printable = [...password].every((character) => character >= " ");
+  const printable = !/\p{Cc}/u.test(password);
   return password.length >= 8 && password.length <= 123 && kinds >= 3 && printable && !disallowedPasswords.has(password);
 }
 
