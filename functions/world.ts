@@ -8,7 +8,12 @@ import { systemClock } from "../shared/clock.ts";
 import type { Config } from "../shared/config.ts";
 import { createCredentials } from "../shared/entra/credentials.ts";
 import { createExchange } from "../shared/exchange/client.ts";
+import { validateOutboundConnector } from "../shared/exchange/probe.ts";
 import { createGraph } from "../shared/graph/client.ts";
+import { adminConsentUrl } from "../shared/graph/consent-link.ts";
+import { checkConsent } from "../shared/graph/consent.ts";
+import { createProbeMails } from "../shared/graph/mail.ts";
+import { createOrganizations } from "../shared/graph/organization.ts";
 import { createLog } from "../shared/log.ts";
 import { createResources } from "../shared/resources/index.ts";
 import { createStores } from "../shared/stores/stores.ts";
@@ -56,8 +61,13 @@ export function createWorld(config: Config): World {
       probeIntervalInSeconds: config.PROBE_INTERVAL,
       probeDeadlineInSeconds: config.PROBE_DEADLINE,
     },
+    organizations: createOrganizations(graph),
+    checkConsent: checkConsent({ environment, credentials, graph }),
+    probes: createProbeMails(graph),
+    validateOutboundConnector: validateOutboundConnector(exchange),
+    consentUrl: (request) => adminConsentUrl({ environment, applicationId, ...request }),
     reportFailure: (activity, error) => log.warning("an activity failed", { activity, error }),
-  } as World;
+  };
 }
 
 /** Made once and kept in the platform's vault: whoever comes second uses the first one's. */

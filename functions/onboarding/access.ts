@@ -1,6 +1,7 @@
 /** Whether we may work for a tenant: proven by what the clouds let us do, never by what somebody says. */
 import { type Failure, failureFrom } from "../../shared/durable/steps.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
+import { refusalOf } from "../../shared/graph/consent.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import type { OnboardingWorld } from "./world.ts";
 
@@ -9,14 +10,30 @@ export type Access = { state: "granted" | "pending"; message: string } | { state
 export const checkAccess = (world: OnboardingWorld, spec: TenantSpec, wanted: "consent" | "azureAccess"): Promise<Access> =>
   wanted === "consent" ? checkConsent(world, spec) : checkAzure(world, spec);
 
+/** What onboarding does in Microsoft 365 takes these app roles and no more. */
+const expectedRoles = {
+  graph: [
+    "Application.ReadWrite.OwnedBy",
+    "AppRoleAssignment.ReadWrite.All",
+    "DelegatedPermissionGrant.ReadWrite.All",
+    "Domain.Read.All",
+    "Mail.Read",
+    "Mail.Send",
+    "Organization.Read.All",
+  ],
+  exchange: ["Exchange.ManageAsApp"],
+};
+
 /** Mission D6: the token's tenant and roles, and every declared domain verified there, so that nobody onboards somebody else's customer. */
-async function checkConsent({ organizations }: OnboardingWorld, { microsoft365 }: TenantSpec): Promise<Access> {
+async function checkConsent(world: OnboardingWorld, { microsoft365 }: TenantSpec): Promise<Access> {
   const { tenantId: organization, domains } = microsoft365;
-  const consent = await organizations.checkConsent({ organization, domains });
-  if (consent.state === "granted")
+  const consent = await world.checkConsent({ organization, domains, expectedRoles });
+  if (consent.granted)
     return { state: "granted", message: `consented in ${organization}; verified there: ${domains.join(", ")}` };
-  if (consent.state === "refused") return { state: "refused", failure: failureFrom(consent.error) };
-  return { state: "pending", message: `an administrator of ${organization} must grant admin consent (${consent.reason})` };
+  const refused = refusalOf(consent);
+  if (refused) return { state: "refused", failure: failureFrom(refused) };
+  const missing = consent.missing.map(({ name, reason }) => `${name}: ${reason.message}`).join("; ");
+  return { state: "pending", message: `an administrator of ${organization} must grant admin consent (${missing})` };
 }
 
 async function checkAzure({ azureAccess }: OnboardingWorld, { azure }: TenantSpec): Promise<Access> {

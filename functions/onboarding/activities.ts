@@ -20,7 +20,7 @@ interface ProbeStep {
 }
 
 export const createOnboardingActivities = (world: OnboardingWorld) => {
-  const { azureAccess, mail, organizations, exchangeProbe, vaults, clock } = world;
+  const { azureAccess, probes, organizations, validateOutboundConnector, vaults, clock } = world;
   const { operations, tenants } = world.stores;
   const recorded = recordingSteps(operations);
   const recordStep = ({ partnerId, operationId }: Work, step: string, change: Parameters<typeof operations.recordStep>[3]) =>
@@ -29,6 +29,13 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
     operations.recordProgress(partnerId, operationId, change);
   const setConditions = ({ partnerId, tenantId }: Work, conditions: Parameters<typeof tenants.setConditions>[2]) =>
     tenants.setConditions(partnerId, tenantId, conditions);
+
+  async function findProbe({ organization, probeMailbox }: Loop, subject: string) {
+    const found = await probes.findProbe(organization, probeMailbox, subject);
+    if (found.state === "unknown")
+      throw new ControlPlaneError(found.reason.code, `looking for a probe mail: ${found.reason.message}`, 503, true);
+    return found.state === "arrived" ? found : undefined;
+  }
 
   return {
     beginOnboarding: async ({ work }: { work: Work }): Promise<void> => {
@@ -105,13 +112,20 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       }),
 
     /** Mission B3: the gateway's smart host is the domain's own MX record in Microsoft 365, not whatever DNS shows the world. */
-    readMailExchanger: ({ organization, domain }: { organization: string; domain: string }): Promise<string> =>
-      organizations.mailExchangerOf(organization, domain),
+    readMailExchanger: async ({ organization, domain }: { organization: string; domain: string }): Promise<string> => {
+      const exchanger = await organizations.mailExchangerOf(organization, domain);
+      if (exchanger) return exchanger.host;
+      throw new ControlPlaneError(
+        "MailExchangerMissing",
+        `Microsoft 365 takes no mail for ${domain}, so the gateway would have no smart host`,
+        409,
+      );
+    },
 
     /** Exchange Online itself connects to the gateway by the connector, with STARTTLS, and sees its test mail accepted. */
     checkStartTls: ({ work, loop }: { work: Work; loop: Loop }): Promise<void> =>
       recorded(work, "startTls", async () => {
-        const { succeeded, detail } = await exchangeProbe.validateOutboundConnector(
+        const { succeeded, detail } = await validateOutboundConnector(
           loop.organization,
           loop.outboundConnector,
           loop.probeMailbox,
@@ -131,21 +145,27 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       await recordStep(work, step, { status: "Running" });
       const message = `waiting for a probe mail of ${loop.probeMailbox} to come back through ${loop.fqdn}`;
       await recordProgress(work, { waitingFor: { kind: "propagation", message } });
-      const found = await mail.findProbe(loop.organization, loop.probeMailbox, subject);
-      if (found.state === "absent")
-        await mail.sendProbe(loop.organization, loop.probeMailbox, { subject, to: loop.probeMailbox });
+      if (!(await findProbe(loop, subject)))
+        await probes.sendProbe(loop.organization, loop.probeMailbox, {
+          subject,
+          to: loop.probeMailbox,
+          nonce: fingerprintOf(subject),
+        });
     },
 
     /** `looped`: came back with this tenant's header, exactly once. `bypassed`: arrived without having met the gateway. */
     checkProbe: async ({ work, step, loop, subject }: ProbeStep & { subject: string }): Promise<ProbeFound> => {
-      const probe = await mail.findProbe(loop.organization, loop.probeMailbox, subject);
-      if (probe.state === "absent") return { found: "absent" };
+      const probe = await findProbe(loop, subject);
+      if (!probe) return { found: "absent" };
       const loopGuid = await vaults.read(loop.loopGuid, loop.vaultTenantId);
       const marks = probe.headers.filter(({ name }) => name.toLowerCase() === loop.loopHeader.toLowerCase());
       if (marks.length !== 1 || marks[0]?.value.trim() !== loopGuid) return { found: "bypassed" };
       await recordStep(work, step, { status: "Succeeded" });
       await recordProgress(work, { waitingFor: null });
-      return { found: "looped", evidence: { subject, hops: probe.receivedHops, at: new Date(clock.now()).toISOString() } };
+      return {
+        found: "looped",
+        evidence: { subject, hops: probe.receivedHops.toReversed(), at: new Date(clock.now()).toISOString() },
+      };
     },
 
     failProbe: async ({ work, step, loop }: ProbeStep): Promise<Failure> => {
@@ -225,4 +245,4 @@ const secrets = {
 };
 
 /** What a proof is a proof of; the secret is named by its version. */
-const fingerprintOf = (loop: Loop): string => createHash("sha256").update(JSON.stringify(loop)).digest("hex");
+const fingerprintOf = (loop: Loop | string): string => createHash("sha256").update(JSON.stringify(loop)).digest("hex");

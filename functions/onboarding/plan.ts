@@ -53,14 +53,14 @@ export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Prom
   );
 
   const consented = consent.state === "granted";
-  const smartHost = consented
+  const exchanger = consented
     ? await world.organizations.mailExchangerOf(desired.organization(target), desired.mainDomain(target))
     : undefined;
   await inAzure(
     "guest",
     "guest",
-    vm && identity && address && loopGuid && smartHost
-      ? desired.guest(target, { fqdn: address.fqdn, loopGuid, identityClientId: identity.clientId }, smartHost)
+    vm && identity && address && loopGuid && exchanger
+      ? desired.guest(target, { fqdn: address.fqdn, loopGuid, identityClientId: identity.clientId }, exchanger.host)
       : undefined,
   );
 
