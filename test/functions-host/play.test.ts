@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { createVirtualClock } from "../../infra/local/functions-host/clock.ts";
 import { wait, waitForEventOr } from "../../shared/durable/wait.ts";
 import { play } from "../support/play.ts";
+import { postJson, startFixture } from "./fixtures/hosts.ts";
 
 const MINUTE = 60 * 1000;
 const DAY = 24 * 60 * MINUTE;
@@ -83,4 +84,11 @@ test("sub-orchestrations are played too, and repeated activities show what isn't
   const activities = { create: () => (created += 1) };
   const { result } = await play({ start: parent, orchestrators: [child], input: {}, activities, repeatActivities: true });
   expect({ result, created }).toEqual({ result: { value: 2 }, created: 2 });
+});
+
+test("the whole host runs in virtual time, too", async () => {
+  const host = await startFixture({ clock: createVirtualClock() });
+  await postJson(`${host.url}/orchestrations/sleep?id=long`, 2 * DAY);
+  expect(await host.engine.whenFinished("long")).toMatchObject({ status: "Completed", output: String(2 * DAY) });
+  await host.stop();
 });

@@ -1,0 +1,149 @@
+/** HTTP functions on the host. */
+
+import { mkdirSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { matchTemplate, overlap, parseTemplate } from "../../infra/local/functions-host/route-template.ts";
+import { fixtureApp, startFixture, withDirectory } from "./fixtures/hosts.ts";
+import type { LoggedHost } from "./fixtures/hosts.ts";
+
+describe("a request", () => {
+  let host: LoggedHost;
+  beforeAll(async () => {
+    host = await startFixture();
+  });
+  afterAll(() => host.stop());
+
+  test("reaches its function with parameters, query, headers and body, and its answer comes back whole", async () => {
+    const url = `${host.url}/echo/7/a/b%20c?query=x&query=y`;
+    const response = await fetch(url, { method: "PUT", body: "text", headers: { "x-question": "why" } });
+    expect(response.status).toBe(201);
+    expect(response.headers.get("x-answer")).toBe("yes");
+    expect(response.headers.getSetCookie()).toEqual(["session=a%20b; HttpOnly; SameSite=Lax"]);
+    const params = { number: "7", rest: "a/b c" };
+    expect(await response.json()).toEqual({ method: "PUT", params, query: "x,y", header: "why", body: "text" });
+  });
+
+  test.each([
+    ["GET", "/nowhere"],
+    ["GET", "/echo/seven/a"],
+    ["DELETE", "/echo/7/a"],
+    ["GET", "/durabletask/instances/"],
+    ["GET", "/runtime/webhooks/durabletask/instances/"],
+    ["GET", "/admin/host/status"],
+  ])("%s %s is nobody's: 404", async (method, target) => {
+    expect((await fetch(host.url + target, { method })).status).toBe(404);
+  });
+
+  test("whose body has no length arrives without it, as in Azure", async () => {
+    const text = await new Promise<string>((resolve, reject) => {
+      const sending = request(
+        `${host.url}/echo/1/a`,
+        { method: "PUT", headers: { "transfer-encoding": "chunked" } },
+        (response) => {
+          let received = "";
+          response.on("data", (chunk: Buffer) => (received += chunk.toString()));
+          response.on("end", () => resolve(received));
+        },
+      );
+      sending.on("error", reject);
+      sending.end("text");
+    });
+    expect(JSON.parse(text)).toMatchObject({ body: "" });
+  });
+
+  test("whose handler throws gets 500 without a word, and the log has the error", async () => {
+    const response = await fetch(`${host.url}/fail`);
+    expect([response.status, await response.text()]).toEqual([500, ""]);
+    const logged = host.entries.find(({ functionName, level }) => functionName === "fail" && level === "error");
+    expect(logged?.message).toMatch("the handler failed");
+  });
+});
+
+test("a host that stops answers what it has begun", async () => {
+  const host = await startFixture();
+  const answer = fetch(`${host.url}/slow`);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await host.stop();
+  expect(await (await answer).text()).toBe("done");
+  await expect(fetch(`${host.url}/slow`)).rejects.toThrow("fetch failed");
+});
+
+describe("an app is refused", () => {
+  const start = (source: string, hostJson: object = {}) =>
+    withDirectory(async (directory) => {
+      // Inside the project, so that the app finds its packages.
+      const app = path.join(fixtureApp, "..", `.${path.basename(directory)}`);
+      mkdirSync(app);
+      try {
+        writeFileSync(path.join(app, "package.json"), JSON.stringify({ type: "module", main: "*.ts" }));
+        writeFileSync(path.join(app, "host.json"), JSON.stringify(hostJson));
+        writeFileSync(path.join(app, "functions.ts"), `import { app, output } from "@azure/functions";\n${source}`);
+        const host = await startFixture({ appDirectory: app });
+        await host.stop();
+        return host;
+      } finally {
+        (await import("node:fs")).rmSync(app, { recursive: true });
+      }
+    });
+
+  test.each([
+    [
+      'app.timer("tick", { schedule: "0 * * * * *", handler: () => {} });',
+      "function 'tick' has a trigger that this host doesn't know: timerTrigger",
+    ],
+    [
+      'app.http("send", { extraOutputs: [output.serviceBusQueue({ queueName: "q", connection: "C" })], handler: () => ({}) });',
+      "function 'send' has an output that this host doesn't know: serviceBus",
+    ],
+    [
+      'app.http("a", { route: "tenants/{id}", handler: () => ({}) }); app.http("b", { route: "tenants/search", handler: () => ({}) });',
+      "'tenants/{id}' of function 'a' and 'tenants/search' of 'b' overlap",
+    ],
+    [
+      'app.http("a", { handler: () => ({}) }); app.http("A", { handler: () => ({}) });',
+      'A function with id "A" has already been registered',
+    ],
+    ['app.http("a", { route: "x/{id:colour}", handler: () => ({}) });', "constraint 'colour'"],
+    ["void app; void output;", "registered no function"],
+  ])("%s", async (source, message) => {
+    await expect(start(source, { extensions: { http: { routePrefix: "" } } })).rejects.toThrow(message);
+  });
+
+  test("but settings without effect are only named", async () => {
+    const hostJson = { version: "2.0", functionTimeout: "00:05:00", extensions: { serviceBus: { maxConcurrentCalls: 4 } } };
+    const { entries } = await start('app.http("a", { handler: () => ({}) });', hostJson);
+    expect(entries[0]?.message).toBe("without effect here: host.json functionTimeout, extensions.serviceBus.maxConcurrentCalls");
+  });
+});
+
+describe("a route template", () => {
+  test.each([
+    ["tenants/{id:guid}", "tenants/90A7E000-0000-4000-8000-000000000000", { id: "90A7E000-0000-4000-8000-000000000000" }],
+    ["tenants/{id:guid}", "tenants/search", undefined],
+    ["Tenants", "tenants", {}],
+    ["a/{b?}", "a", {}],
+    ["a/{b=x}", "a", { b: "x" }],
+    ["a/{b:range(1,3)}", "a/4", undefined],
+    ["a/{*rest}", "a/b/c", { rest: "b/c" }],
+    ["a/{b}", "a/b/c", undefined],
+  ])("%s meets %s", (template, target, parameters) => {
+    expect(matchTemplate(parseTemplate(template), target.split("/"))).toEqual(parameters);
+  });
+
+  test.each([
+    ["a/{b}", "a/b", true],
+    ["a/{b:guid}", "a/b", false],
+    ["a/{b:int}", "a/{c:guid}", false],
+    ["a/{b}", "a/{c}/d", false],
+    ["a/{*rest}", "a/{c}/d", true],
+    ["a/{b?}", "a", true],
+    ["a", "b", false],
+  ])("%s and %s overlap: %s", (a, b, expected) => {
+    expect([overlap(parseTemplate(a), parseTemplate(b)), overlap(parseTemplate(b), parseTemplate(a))]).toEqual([
+      expected,
+      expected,
+    ]);
+  });
+});
