@@ -1,8 +1,10 @@
 /** What the durable state survives: kills, changed code, second deliveries, another host on the same file. */
 
+import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { createVirtualClock } from "../../infra/local/functions-host/clock.ts";
 import { createEngine } from "../../infra/local/functions-host/engine.ts";
@@ -146,4 +148,12 @@ test("a result that is delivered twice counts once, and one for another executio
   expect(types.filter((type) => type === EventType.TaskCompleted)).toHaveLength(3);
   expect(types.filter((type) => type === EventType.TimerFired)).toHaveLength(3);
   engine.close();
+});
+
+test("the command line explains itself, and refuses what it can't do in one line", async () => {
+  const main = path.join(import.meta.dirname, "../../infra/local/functions-host/main.ts");
+  const { stdout } = await promisify(execFile)(process.execPath, [main, "--help"]);
+  expect(stdout).toMatch("--state FILE");
+  await expect(spawnHost(["--app", "/nowhere", "--state", ":memory:"])).rejects.toThrow(/^no package.json in \/nowhere\n$/u);
+  await expect(spawnHost(["--port", "http"])).rejects.toThrow("--port http is no port");
 });

@@ -61,7 +61,7 @@ export async function play<Input>(options: PlayOptions<Input>): Promise<Played> 
 
   const app = createApp({ log });
   await withApp(app, () => {
-    for (const orchestrator of new Set<Playable>([start as Playable, ...(options.orchestrators ?? [])])) {
+    for (const orchestrator of new Set<Playable>([start, ...(options.orchestrators ?? [])])) {
       registerOrchestrator(orchestrator as Orchestrator<unknown, unknown>);
     }
     registerActivities(recorded(activities, calls, options.repeatActivities ?? false), (name, error) =>
@@ -86,7 +86,7 @@ export async function play<Input>(options: PlayOptions<Input>): Promise<Played> 
             try {
               engine.raiseEvent(event.instanceId ?? instanceId, event.name, event.data);
             } catch (error) {
-              reject(error as Error);
+              reject(error);
             }
           };
           timers.push(clock.setTimer(began + event.afterInMilliseconds, raise));
@@ -94,8 +94,9 @@ export async function play<Input>(options: PlayOptions<Input>): Promise<Played> 
     );
     release();
     const { status, output } = await Promise.race([engine.whenFinished(instanceId), stuck, ...raised]);
-    const value = output === null ? undefined : (JSON.parse(output) as unknown);
-    const ended = status === "Completed" ? { result: value } : { result: undefined, error: String(value ?? status) };
+    const value: unknown = output === null ? undefined : JSON.parse(output);
+    const reason = typeof value === "string" ? value : status;
+    const ended = status === "Completed" ? { result: value } : { result: undefined, error: reason };
     return { ...ended, elapsedInMilliseconds: clock.now() - began, calls, reported };
   } finally {
     for (const timer of timers) timer.cancel();
