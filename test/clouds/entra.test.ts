@@ -197,7 +197,7 @@ test("the consent page shows what is asked for and works without JavaScript", as
   expect(html).toContain("Exchange.ManageAsApp");
   expect(html).not.toContain("<script");
   expect(html).toContain('value="admin@fabrikam.onmicrosoft.example"');
-  expect(html).toContain("signed &#60;state&#62;");
+  expect(html).toContain("signed &lt;state&gt;");
   const submit = async (account: string, action: string, tenant = "organizations"): Promise<Response> =>
     fetch(consentUrl(tenant), { method: "POST", body: new URLSearchParams({ account, action }), redirect: "manual" });
 

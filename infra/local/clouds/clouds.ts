@@ -10,11 +10,13 @@ import { createArm } from "./arm/index.ts";
 import { makeAuthority } from "./authority.ts";
 import { openCollections } from "./collections.ts";
 import { controlDoor } from "./control.ts";
+import { createDns } from "./dns/index.ts";
 import { createEntra } from "./entra/index.ts";
 import { createManagedIdentityEndpoint } from "./entra/managed-identity.ts";
 import { createTokens, type Tokens } from "./entra/tokens.ts";
 import { createExchange } from "./exchange/index.ts";
 import { createFaults } from "./faults.ts";
+import { createGraph } from "./graph/index.ts";
 import { createMail } from "./mail/index.ts";
 import { type Client, settle } from "./organizations.ts";
 import { createRecord } from "./record.ts";
@@ -77,7 +79,7 @@ type Door = (typeof secureDoors)[number] | (typeof plainDoors)[number];
 /** Starts everything. A start over the same directory finds the same ports, keys, secrets and state. */
 export async function createClouds(options: CloudsOptions = {}): Promise<Clouds> {
   const directory = options.directory ?? mkdtempSync(join(tmpdir(), "gatehouse-clouds-"));
-  mkdirSync(directory, { recursive: true });
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
   const authority = await makeAuthority(join(directory, "certificates"));
   const collections = openCollections(options.directory === undefined ? ":memory:" : join(directory, "clouds.sqlite"));
   const now = options.now ?? Date.now;
@@ -143,7 +145,9 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
     createManagedIdentityEndpoint(entra, identityHeader),
     createVault(platform),
     createArm(platform),
+    createGraph(platform),
     createExchange(platform),
+    createDns(platform),
     await createMail(platform),
   ];
   const clients = settle(platform, {

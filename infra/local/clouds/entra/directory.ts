@@ -143,6 +143,8 @@ export interface Directory {
   replaceServicePrincipal(tenantId: string, servicePrincipal: ServicePrincipal): void;
   /** Its assignments and grants go with it. */
   deleteServicePrincipal(tenantId: string, id: string): boolean;
+  /** App roles and scopes that a service principal offers, from its application. */
+  offers(tenantId: string, servicePrincipal: ServicePrincipal): { appRoles: AppRole[]; oauth2PermissionScopes: Permission[] };
   /** Name, app roles and scopes of an application, ours or Microsoft's, whether or not it is in a tenant. */
   describe(appId: string): { displayName: string; appRoles: AppRole[]; oauth2PermissionScopes: Permission[] } | undefined;
 
@@ -288,6 +290,7 @@ export function createDirectory(platform: Pick<Platform, "collection" | "organiz
       }
       return servicePrincipals.delete(`${tenantId}/${principal.appId}`);
     },
+    offers: (_tenantId, { appId }) => directory.describe(appId) ?? { appRoles: [], oauth2PermissionScopes: [] },
     describe: (appId) => {
       const firstParty = firstPartyApplications.find((one) => one.appId === appId);
       if (firstParty) {
