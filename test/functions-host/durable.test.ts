@@ -37,6 +37,12 @@ describe("an orchestration", () => {
     expect(await run("withoutResult")).toEqual(completed({ result: null }));
   });
 
+  test("has the version it was started with, or host.json's", async () => {
+    expect(await run("version")).toEqual(completed("1.2"));
+    const versioned = host.engine.start("version", { version: "3" });
+    expect(await host.engine.whenFinished(versioned)).toMatchObject({ output: '"3"' });
+  });
+
   test("fans out and in", async () => {
     expect(await run("fanOut", { key: "fan", count: 25, milliseconds: 5 })).toEqual(completed(25));
   });

@@ -20,6 +20,8 @@ export interface EngineOptions {
   log: Log;
   /** host.json's `maxConcurrentActivityFunctions`. */
   maxConcurrentActivities: number;
+  /** host.json's `defaultVersion`, for orchestrations and sub-orchestrations that are started without one. */
+  defaultVersion?: string | undefined;
 }
 
 export interface StartOptions {
@@ -45,7 +47,7 @@ export class DurableRefusal extends Error {
 /** After an error of the state file: milliseconds until the step is tried again. */
 const RETRY_DELAY = 1000;
 
-export function createEngine({ app, store, clock, log, maxConcurrentActivities }: EngineOptions) {
+export function createEngine({ app, store, clock, log, maxConcurrentActivities, defaultVersion }: EngineOptions) {
   const functions = createFunctionTable(app);
   const activities = createActivities({
     app,
@@ -74,6 +76,7 @@ export function createEngine({ app, store, clock, log, maxConcurrentActivities }
     const result = store.transaction(() =>
       work({
         store,
+        defaultVersion,
         now: clock.now(),
         post: (message) => {
           store.addMessage(message);

@@ -9,6 +9,8 @@ export interface HostSettings {
   routePrefix: string;
   hubName: string;
   maxConcurrentActivities: number;
+  /** Given to orchestrations that are started without a version. */
+  defaultVersion: string | undefined;
   /** Least level by category. */
   logLevels: Record<string, string>;
   /** Paths of settings that have no effect here. */
@@ -19,6 +21,7 @@ const HONOURED = [
   "extensions.http.routePrefix",
   "extensions.durableTask.hubName",
   "extensions.durableTask.maxConcurrentActivityFunctions",
+  "extensions.durableTask.defaultVersion",
   "logging.logLevel",
 ];
 
@@ -29,7 +32,7 @@ interface HostJson {
   logging?: { logLevel?: Record<string, string> };
   extensions?: {
     http?: { routePrefix?: string };
-    durableTask?: { hubName?: string; maxConcurrentActivityFunctions?: number };
+    durableTask?: { hubName?: string; maxConcurrentActivityFunctions?: number; defaultVersion?: string };
   };
 }
 
@@ -43,6 +46,7 @@ export function readHostSettings(appDirectory: string): HostSettings {
     hubName: fromSettings(durableTask?.hubName ?? "TestHubName"),
     // Azure's default: ten for each core (AzureStorageDurabilityProviderFactory.cs).
     maxConcurrentActivities: durableTask?.maxConcurrentActivityFunctions ?? 10 * availableParallelism(),
+    defaultVersion: durableTask?.defaultVersion,
     logLevels: hostJson.logging?.logLevel ?? {},
     ignored: leaves(hostJson).filter((leaf) => !known.some((name) => leaf === name || leaf.startsWith(`${name}.`))),
   };

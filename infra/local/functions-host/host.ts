@@ -90,7 +90,8 @@ export async function createHost(options: HostOptions): Promise<Host> {
     await loadApp(app);
     refuseUnknownBindings(app);
     const clock = options.clock ?? createSystemClock();
-    const engine = createEngine({ app, store, clock, log, maxConcurrentActivities: settings.maxConcurrentActivities });
+    const { maxConcurrentActivities, defaultVersion } = settings;
+    const engine = createEngine({ app, store, clock, log, maxConcurrentActivities, defaultVersion });
     const client = clientBinding(settings.hubName, managementUrl);
     const clientData = { string: JSON.stringify(client) };
     const input = ({ type }: Binding): TypedData | undefined => (INPUTS.has(type.toLowerCase()) ? clientData : undefined);

@@ -17,6 +17,7 @@ export interface Effects {
   store: DurableStore;
   /** Milliseconds since 1970. */
   now: number;
+  defaultVersion: string | undefined;
   post: (message: Message) => void;
   run: (task: ActivityTask) => void;
   /** Says that an instance has finished. */
@@ -79,8 +80,8 @@ export async function playEpisode({ app, functions, log, now }: Player, step: St
 
 /** A new instance with its first message; one that was there under the same id is forgotten. */
 export function createInstance(
-  { store, now, post }: Effects,
-  { id, name, version, input, parent }: Pick<Instance, "id" | "name" | "version" | "input" | "parent">,
+  { store, now, post, defaultVersion }: Effects,
+  { id, name, version = defaultVersion, input, parent }: Pick<Instance, "id" | "name" | "version" | "input" | "parent">,
 ): void {
   store.deleteInstance(id);
   const executionId = randomUUID().replaceAll("-", "");
