@@ -21,5 +21,6 @@ export function registerOperations(world: OperationsWorld): void {
 
   const { resources, azure, stores } = world;
   registerOrchestrator(waitForOperation);
-  registerActivities(createResourceActivities({ resources, azure, operations: stores.operations }), world.reportFailure);
+  const activities = createResourceActivities({ resources, azure, operations: stores.operations });
+  registerActivities(activities, (name, error) => world.reportFailure(name, error));
 }

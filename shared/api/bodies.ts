@@ -36,11 +36,10 @@ export const operationSummaryBody = ({
 }: OperationHeader): OperationSummary => summary;
 
 export function operationBody({ steps, ...header }: OperationRecord): Operation {
-  const { partnerId: _partnerId, requestHash: _hash, result, ...summary } = header;
+  const { result, ...inner } = header;
   return {
-    ...summary,
+    ...operationSummaryBody(inner),
     steps: steps.map(({ beforeImage: _image, ...step }) => step),
-    // A result comes out of a row's JSON, so JSON is what it is.
-    ...(result === undefined ? {} : { result: result as Operation["result"] & object }),
+    ...(result === undefined ? {} : { result }),
   };
 }

@@ -159,7 +159,8 @@ function schemaOf(schema: z.ZodType): Json {
   const item = schema instanceof z.ZodObject && schema.shape.value instanceof z.ZodArray ? schema.shape.value.element : undefined;
   const inPlace = withoutIds(z.toJSONSchema(schema, conversion));
   if (item instanceof z.ZodType && typeof inPlace.properties === "object") {
-    return { ...inPlace, properties: { ...inPlace.properties, value: { type: "array", items: schemaOf(item) } } };
+    const { $defs: _definitions, properties, ...page } = inPlace;
+    return { ...page, properties: { ...properties, value: { type: "array", items: schemaOf(item) } } };
   }
   return inPlace;
 }

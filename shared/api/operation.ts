@@ -47,7 +47,7 @@ export const operationSummarySchema = z.object({
 
 export const operationSchema = operationSummarySchema.extend({
   steps: z.array(stepSchema),
-  result: z.record(z.string(), z.json()).optional(),
+  result: z.record(z.string(), z.unknown()).optional(),
 });
 
 export type OperationStatus = (typeof operationStatuses)[number];

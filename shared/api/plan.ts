@@ -8,7 +8,7 @@ export const plannedResourceSchema = z.object({
   kind: z.string(),
   name: z.string(),
   action: z.enum(plannedActions),
-  changes: z.array(z.object({ path: z.string(), from: z.json().optional(), to: z.json().optional() })),
+  changes: z.array(z.object({ path: z.string(), from: z.unknown().optional(), to: z.unknown().optional() })),
   reason: z.string().optional().describe("Why it is blocked or unknown."),
 });
 

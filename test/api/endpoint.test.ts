@@ -178,14 +178,14 @@ test("the caller's trace goes into the log", async () => {
   expect(JSON.parse(line ?? "{}")).toMatchObject({ level: "error", route: "getMe", traceId });
 });
 
-const refusedBy = async (error: unknown) => {
-  const world = { ...api.world, authenticate: () => Promise.reject(error instanceof Error ? error : new Error("unknown")) };
+const refusedBy = async (reason: Error) => {
+  const world = { ...api.world, authenticate: () => Promise.reject(reason) };
   const request = new HttpRequest({ method: "GET", url: `${api.url}/api/me` });
   const { status, headers, body } = await endpoint("getMe", world, ({ caller }) => ({ body: caller }))(
     request,
     new InvocationContext({ invocationId: "i" }),
   );
-  return { status, headers: headers as Record<string, string>, body: JSON.parse(String(body)).error };
+  return { status, headers: headers as Record<string, string>, body: JSON.parse(typeof body === "string" ? body : "{}").error };
 };
 
 test("an error that nobody foresaw tells the caller nothing of the inside", async () => {

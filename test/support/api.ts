@@ -70,7 +70,7 @@ export async function startApi(): Promise<TestApi> {
     clock: systemClock,
     settings,
   };
-  current = { ...cloudless, ...world };
+  current = withoutClouds(world);
   const host = await createHost({ appDirectory: "test/support/api-app", stateFile: ":memory:", port: 0, log: () => undefined });
   settings.publicUrl = host.url;
 
@@ -108,8 +108,10 @@ export async function startApi(): Promise<TestApi> {
 }
 
 /** Where the API's subject ends: whoever reaches for a cloud in these tests has gone too far. */
-const cloudless = new Proxy({} as OnboardingWorld, {
-  get: (_target, name) => {
-    throw new Error(`the API reached for ${String(name)}`);
-  },
-});
+const withoutClouds = (world: ApiWorld): OnboardingWorld =>
+  new Proxy(world as OnboardingWorld, {
+    get: (target, name, receiver) => {
+      if (!Reflect.has(target, name)) throw new Error(`the API reached for ${String(name)}`);
+      return Reflect.get(target, name, receiver) as unknown;
+    },
+  });

@@ -26,11 +26,10 @@ export async function startTokenIssuer(): Promise<TokenIssuer> {
   const { privateKey, publicKey } = await generateKeyPair("RS256", { extractable: true });
   const kid = randomUUID();
   let published: Record<string, unknown> = {};
-  const server = createServer((_request, response) => {
-    void exportJWK(publicKey).then((key) => {
-      response.setHeader("content-type", "application/json");
-      response.end(JSON.stringify({ keys: [{ ...key, kid, use: "sig", ...published }] }));
-    });
+  const keySet = async () => JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid, use: "sig", ...published }] });
+  const server = createServer(async (_request, response) => {
+    response.setHeader("content-type", "application/json");
+    response.end(await keySet());
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();

@@ -1,0 +1,99 @@
+/** Operations over the wire: the status monitor and the list. */
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { startApi, type TestApi, type TestPartner } from "../support/api.ts";
+
+let api: TestApi;
+let partner: TestPartner;
+beforeAll(async () => {
+  api = await startApi();
+  partner = await api.partner();
+});
+afterAll(() => api.stop());
+
+const begin = async (tenantId = "contoso") => {
+  const id = randomUUID();
+  const { partnerId } = partner;
+  const steps = [
+    { name: "consent", title: "Admin consent", branch: "access" as const },
+    { name: "resourceGroup", title: "Resource group", branch: "root" as const },
+  ];
+  await api.world.stores.operations.create({ partnerId, tenantId, id, kind: "onboarding", requestHash: "hash", steps });
+  return id;
+};
+
+test("the monitor shows the steps, what is waited for, and when to look again", async () => {
+  const { operations } = api.world.stores;
+  const operationId = await begin();
+  await operations.recordStep(partner.partnerId, operationId, "consent", { status: "Running" });
+  await operations.recordProgress(partner.partnerId, operationId, {
+    status: "Running",
+    waitingFor: {
+      kind: "consent",
+      url: "https://login.example/adminconsent",
+      message: "an administrator of contoso.example has to consent",
+    },
+  });
+  const { body, headers } = await partner.api.getOperation({ operationId });
+  expect(body).toMatchObject({
+    id: operationId,
+    kind: "onboarding",
+    tenantId: "contoso",
+    status: "Running",
+    percentComplete: 0,
+    waitingFor: { kind: "consent", since: expect.any(String) },
+    steps: [
+      { name: "consent", status: "Running", tries: 1 },
+      { name: "resourceGroup", status: "Pending", tries: 0 },
+    ],
+  });
+  expect(Number(headers.get("retry-after"))).toBeGreaterThan(0);
+});
+
+test("nothing of the inside is shown", async () => {
+  const operationId = await begin();
+  await api.world.stores.operations.recordBeforeImage(partner.partnerId, operationId, "resourceGroup", { tags: {} });
+  const text = await (await api.request("GET", `/api/operations/${operationId}`, { token: partner.token })).text();
+  for (const inner of ["partnerId", "requestHash", "beforeImage"]) expect(text).not.toContain(inner);
+});
+
+test("an operation that has ended doesn't ask to be looked at again", async () => {
+  const operationId = await begin();
+  await api.world.stores.operations.recordProgress(partner.partnerId, operationId, {
+    status: "Succeeded",
+    result: { stage: "pilot" },
+  });
+  const { body, headers } = await partner.api.getOperation({ operationId });
+  expect([body.status, body.percentComplete, body.result, headers.has("retry-after")]).toEqual([
+    "Succeeded",
+    100,
+    { stage: "pilot" },
+    false,
+  ]);
+});
+
+test("whoever looks again is told when nothing has happened, and told when a step has", async () => {
+  const operationId = await begin();
+  const look = (etag: string) =>
+    api.request("GET", `/api/operations/${operationId}`, { token: partner.token, headers: { "if-none-match": etag } });
+  const { etag = "" } = await partner.api.getOperation({ operationId });
+  expect((await look(etag)).status).toBe(304);
+  await api.world.stores.operations.recordStep(partner.partnerId, operationId, "consent", { status: "Succeeded" });
+  expect((await look(etag)).status).toBe(200);
+});
+
+test("the list is newest first, by tenant and by status, page by page", async () => {
+  const tenantId = "listed";
+  const ids = [await begin(tenantId), await begin(tenantId), await begin(tenantId)];
+  await api.world.stores.operations.recordProgress(partner.partnerId, ids[1] ?? "", {
+    status: "Failed",
+    error: { code: "Busy", message: "too many requests" },
+  });
+  const all = await partner.api.listOperations({ tenantId });
+  expect(all.body.value.map(({ id }) => id)).toHaveLength(3);
+  const { body: failed } = await partner.api.listOperations({ tenantId, status: "Failed" });
+  expect(failed.value).toMatchObject([{ id: ids[1], error: { code: "Busy" } }]);
+  const { body: page } = await partner.api.listOperations({ tenantId, maxpagesize: 2 });
+  const rest = await (await fetch(page.nextLink ?? "", { headers: { authorization: `Bearer ${partner.token}` } })).json();
+  expect([...page.value, ...(rest as typeof page).value].map(({ id }) => id)).toEqual(all.body.value.map(({ id }) => id));
+});
