@@ -148,7 +148,7 @@ async function answer(
   const claims = await arm.access.authenticate(request);
   const endpoint = arm.estate.platform.environment.resourceManager.endpoint;
   const prefix = new URL(endpoint).pathname.replace(/\/$/, "");
-  const path = decodeURIComponent(request.url.pathname.slice(prefix.length)).replace(/\/+$/, "").replace(/^\/+/, "/");
+  const path = decoded(request.url.pathname.slice(prefix.length)).replace(/\/+$/, "").replace(/^\/+/, "/");
   const { method, headers, body } = request;
   const call: Call = { endpoint, path, query: request.url.searchParams, headers, claims, body, method };
   if (body === undefined && (method === "PUT" || method === "PATCH"))
@@ -161,6 +161,14 @@ async function answer(
   const remaining = throttle(method, subscriptionId, claims.oid);
   const response = route(arm, call, subscriptionId);
   return { ...response, headers: { ...remaining, ...paced(arm.estate.platform, response.headers) } };
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    throw new ArmError(400, "InvalidRequestUri", "The request URI is not well formed.");
+  }
 }
 
 /** Waiting is modelled time too: Retry-After shrinks and grows with the platform's tempo, in whole seconds. */

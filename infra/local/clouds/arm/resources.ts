@@ -82,23 +82,26 @@ export function putResource(estate: Estate, type: ResourceType, call: Addressed)
     );
   if (accepted.unchanged && existing !== undefined)
     return { status: 200, body: shown(type, existing, call.query), headers: etagHeader(existing), effect: "none" };
-  const resource = remember(estate, type, { call, existing, accepted });
   const created = existing === undefined;
-  const effect = accepted.effect ?? "write";
-  const answer = { status: created ? 201 : 200, effect };
-  if (type.manner === "sync") return { ...answer, body: shown(type, resource, call.query), headers: etagHeader(resource) };
+  const answer = { status: created ? 201 : 200, effect: accepted.effect ?? ("write" as const) };
+  if (type.manner === "sync") {
+    const resource = remember(estate, type, { call, existing, accepted });
+    return { ...answer, body: shown(type, resource, call.query), headers: etagHeader(resource) };
+  }
+  // The operation first: were the process killed in between, an operation without an effect harms nobody, a resource that stays Updating does.
   const operation = estate.operations.begin(
     {
       kind: type.putOperation ?? "put",
       name: `Put${operationNoun(type.type)}Operation`,
       subscriptionId: call.subscriptionId,
       namespace: namespaceOf(type.type),
-      location: resource.location,
-      target: resource.id,
+      location: accepted.location,
+      target: existing?.id ?? call.id,
       facts: {},
     },
     estate.duration(type.putInSeconds ?? 0),
   );
+  const resource = remember(estate, type, { call, existing, accepted });
   return {
     ...answer,
     body: shown(type, resource, call.query),
@@ -171,10 +174,6 @@ export function deleteResource(estate: Estate, type: ResourceType, call: Address
     estate.remove(existing.id);
     return { status: 200, effect };
   }
-  estate.save({
-    ...existing,
-    body: { ...existing.body, properties: { ...existing.body.properties, provisioningState: "Deleting" } },
-  });
   const operation = estate.operations.begin(
     {
       kind: "delete",
@@ -187,6 +186,10 @@ export function deleteResource(estate: Estate, type: ResourceType, call: Address
     },
     estate.duration(type.deleteInSeconds ?? 0),
   );
+  estate.save({
+    ...existing,
+    body: { ...existing.body, properties: { ...existing.body.properties, provisioningState: "Deleting" } },
+  });
   return { status: 202, headers: operationHeaders(call, operation, type.manner, "delete"), effect };
 }
 
