@@ -203,7 +203,17 @@ export interface SimulatedGuest {
   computerName: string;
   /** The public address that its outgoing connections come from. */
   egressAddress: string;
-  smtp: { running: boolean; fqdn: string | undefined; smartHost: string | undefined; inboundTls: boolean; outboundTls: boolean };
+  smtp: {
+    running: boolean;
+    fqdn: string | undefined;
+    smartHost: string | undefined;
+    inboundTls: boolean;
+    outboundTls: boolean;
+    /** Recipient domains that anybody's mail is relayed for. */
+    relayFor?: string[];
+    /** Addresses and ranges whose mail is relayed to every domain. Without either list, Exchange Online's own range is. */
+    relayFrom?: string[];
+  };
   /** `HKLM\…` path, lower case → value name → data. */
   registry: Record<string, Record<string, { type: string; data: unknown }>>;
   firewall: { name: string; port: number | "any"; protocol: "TCP" | "UDP"; enabled: boolean }[];

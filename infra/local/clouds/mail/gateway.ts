@@ -7,6 +7,7 @@
 import { randomUUID } from "node:crypto";
 import type { Collection, MailMessage, MailReceiver, Platform, SimulatedGuest } from "../simulator.ts";
 import { exchangeOnlineAddress } from "../exchange/addresses.ts";
+import { contains } from "../exchange/ranges.ts";
 import type { Delivery } from "./client.ts";
 import { domainOf, mailDate, nonDeliveryReport, withHeaderOnTop } from "./message.ts";
 import { schedule } from "./timers.ts";
@@ -58,9 +59,8 @@ export function createGateways(
       fqdn,
       banner: "Microsoft ESMTP MAIL Service, Version: 10.0.20348.1 ready",
       startTls: guest.smtp.inboundTls,
-      // IIS relays for the addresses of its relay list only; the image's list is Exchange Online's ranges.
       refuses: (from, _envelopeFrom, recipient) =>
-        exchangeOnlineAddress(from) ? undefined : `550 5.7.1 Unable to relay for ${recipient}`,
+        relays(guest, from, recipient) ? undefined : `550 5.7.1 Unable to relay for ${recipient}`,
       take: ({ helo, message }) => {
         const id = randomUUID();
         const received = `from ${helo} ([${source}]) by ${fqdn} with Microsoft SMTPSVC(10.0.20348.1); ${mailDate(platform.now())}`;
@@ -177,6 +177,12 @@ export function createGateways(
       })),
     }),
   };
+}
+
+/** IIS relays for the domains it knows and for the addresses in its relay list (metabase RelayIpList), and for nobody else. */
+function relays({ smtp: { relayFor, relayFrom } }: SimulatedGuest, source: string, recipient: string): boolean {
+  if (relayFor === undefined && relayFrom === undefined) return exchangeOnlineAddress(source);
+  return (relayFor ?? []).some((domain) => domain.toLowerCase() === domainOf(recipient)) || contains(relayFrom ?? [], source);
 }
 
 /** Registry names are case-insensitive; the value holds `name:value`, several in a REG_MULTI_SZ. */
