@@ -122,3 +122,22 @@ test("a cut before the effect leaves the cloud as it was, a cut after it doesn't
     ["cut-after-effect", 200, "write"],
   ]);
 });
+
+test("mail comes from the outside world over SMTP, and from a mailbox through its organization", async () => {
+  await clouds.organize({ tenantId: contoso, domains: ["contoso.example"], mailboxes: ["pilot@contoso.example"] });
+  const inbound = await post("/mail", { from: "stranger@outside.example", to: "pilot@contoso.example", subject: "Greetings" });
+  expect(inbound.status).toBe(202);
+  expect(JSON.parse(inbound.text)).toMatchObject({
+    via: "internet",
+    deliveries: [{ accepted: ["pilot@contoso.example"], refused: [] }],
+  });
+  const outbound = await post("/mail", { from: "pilot@contoso.example", to: ["stranger@outside.example"] });
+  expect(JSON.parse(outbound.text)).toEqual({ via: "mailbox", tenantId: contoso });
+});
+
+test("every cloud shows its state", async () => {
+  for (const cloud of ["entra", "arm", "vault", "graph", "exchange", "dns", "mail", "identity"] as const) {
+    expect(await clouds.state(cloud)).toBeTypeOf("object");
+  }
+  expect((await fetch(`${clouds.control}/state/moon`)).status).toBe(404);
+});

@@ -1,7 +1,10 @@
 /** State on disk: a start over the same directory finds everything as it was. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { SecretClient } from "@azure/keyvault-secrets";
 import { expect, test } from "vitest";
 import { createCredentials } from "../../shared/entra/credentials.ts";
@@ -39,6 +42,40 @@ test("a restart over the same directory finds addresses, keys, secrets and state
     expect(JSON.stringify(await second.requests())).not.toContain("a kept value");
     await second.stop();
   } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+
+test("the process says when it is ready, and after kill -9 a new one knows what was answered", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "gatehouse-process-"));
+  const running: ChildProcess[] = [];
+  const start = async (): Promise<{ process: ChildProcess; ready: { ready: true; control: string; entra: string } }> => {
+    const child = spawn(process.execPath, ["infra/local/clouds/main.ts", "--data", directory, "--tempo", "0"], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    running.push(child);
+    for await (const line of createInterface({ input: child.stdout })) return { process: child, ready: JSON.parse(line) };
+    throw new Error("the process ended before it was ready");
+  };
+  try {
+    const first = await start();
+    const made = await fetch(`${first.ready.control}/organizations`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ tenantId: contoso, domains: ["contoso.example"] }),
+    });
+    const organization: unknown = await made.json();
+    first.process.kill("SIGKILL");
+    await once(first.process, "exit");
+
+    const second = await start();
+    expect(second.ready).toMatchObject({ ready: true, control: first.ready.control, entra: first.ready.entra });
+    const organizations: unknown = await (await fetch(`${second.ready.control}/organizations`)).json();
+    expect(organizations).toMatchObject({ value: expect.arrayContaining([organization]) });
+    second.process.kill("SIGTERM");
+    expect(await once(second.process, "exit")).toEqual([0, null]);
+  } finally {
+    for (const child of running) child.kill("SIGKILL");
     rmSync(directory, { recursive: true, force: true });
   }
 });

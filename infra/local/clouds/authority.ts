@@ -1,11 +1,14 @@
 /** The platform's certificate authority: made before anything is spawned, so that children trust it through NODE_EXTRA_CA_CERTS. */
-import "reflect-metadata";
 import { webcrypto, X509Certificate } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { join } from "node:path";
-import * as x509 from "@peculiar/x509";
+import type { X509Certificate as Issuer } from "@peculiar/x509";
 import type { Certificates } from "./simulator.ts";
+
+// @peculiar/x509's dependency injection wants the reflection polyfill in place before it is loaded.
+await import("reflect-metadata");
+const x509 = await import("@peculiar/x509");
 
 export interface Authority extends Certificates {
   /** Where the authority's certificate is, for NODE_EXTRA_CA_CERTS. */
@@ -69,7 +72,7 @@ async function makeRoot(): Promise<Pair> {
   return { certificate: certificate.toString("pem"), key: await exportKey(keys.privateKey) };
 }
 
-async function makeServer(names: string[], issuer: x509.X509Certificate, signingKey: webcrypto.CryptoKey): Promise<Pair> {
+async function makeServer(names: string[], issuer: Issuer, signingKey: webcrypto.CryptoKey): Promise<Pair> {
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   const certificate = await x509.X509CertificateGenerator.create({
     ...validity(800),

@@ -119,6 +119,7 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
       principalId: keptSetting("managedIdentityPrincipalId", randomUUID),
     },
   };
+  let stopped = false;
   const platform: Platform = {
     environment,
     identity,
@@ -131,8 +132,11 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
       return token === undefined ? undefined : tokens.verify(token, audience);
     },
     tempo: options.tempo ?? 1,
-    note: (cloud, { effect = "none", ...entry }) =>
-      record.add({ at: new Date(now()).toISOString(), cloud, ...entry, responseHeaders: {}, effect }),
+    note: (cloud, { effect = "none", ...entry }) => {
+      // What a simulator still does after the end (a mail's next try) fails on closed state, as at the end of its process.
+      if (stopped) return;
+      record.add({ at: new Date(now()).toISOString(), cloud, ...entry, responseHeaders: {}, effect });
+    },
     secrets: redaction,
     peers: {},
   };
@@ -184,6 +188,7 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
     stop: async () => {
       await Promise.all([...doors.values()].map((listener) => listener.close()));
       for (const simulator of simulators) await simulator.close?.();
+      stopped = true;
       collections.close();
       if (options.directory === undefined) rmSync(directory, { recursive: true, force: true });
     },
