@@ -94,8 +94,9 @@ const send = async (connection: SMTPConnection, message: MailMessage): Promise<O
 
 function replyOf(error: unknown): string {
   const { code, response, message } = error as SmtpFailure;
-  if (response && /^[245]\d\d/.test(response)) return response;
+  // A server without STARTTLS answers that it doesn't know the command; Exchange Online keeps such mail waiting, with its own words.
   if (code === "ETLS") return "451 5.7.3 STARTTLS is required to send mail";
+  if (response && /^[245]\d\d/.test(response)) return response;
   return `450 4.4.317 Cannot establish session with remote server [Message=${message}]`;
 }
 
