@@ -26,10 +26,10 @@ export async function startTokenIssuer(): Promise<TokenIssuer> {
   const { privateKey, publicKey } = await generateKeyPair("RS256", { extractable: true });
   const kid = randomUUID();
   let published: Record<string, unknown> = {};
-  const keySet = async () => JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid, use: "sig", ...published }] });
-  const server = createServer(async (_request, response) => {
+  const jwk = { ...(await exportJWK(publicKey)), kid, use: "sig" };
+  const server = createServer((_request, response) => {
     response.setHeader("content-type", "application/json");
-    response.end(await keySet());
+    response.end(JSON.stringify({ keys: [{ ...jwk, ...published }] }));
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();
