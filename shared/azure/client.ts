@@ -122,7 +122,7 @@ export function createAzure({ environment, credentials }: { environment: CloudEn
       if (!URL.canParse(operationUrl) || new URL(operationUrl).origin !== new URL(endpoint).origin)
         throw new ControlPlaneError("OperationUrlForeign", "the operation's URL is not one of Azure Resource Manager's", 400);
       try {
-        return polledFrom(await (await sender(entraTenantId))(operationUrl));
+        return await polledFrom(await (await sender(entraTenantId))(operationUrl));
       } catch (cause) {
         throw azureError("asking how far an operation is", cause);
       }

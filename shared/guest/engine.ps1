@@ -33,7 +33,7 @@ $MutexName = 'Global\GatehouseGuestEngine'
 $RouteSmartHost = 0x0002
 $RouteSsl = 0x0004
 $RouteDomainRelay = 0x1000
-# AccessSSLFlags: MD_ACCESS_SSL
+# AccessSSLFlags: MD_ACCESS_SSL, "require TLS" on the Access tab
 $AccessSsl = 0x0008
 
 $secrets = @{}
@@ -244,6 +244,7 @@ function Test-RelayGrants($Server, $Smtp) {
 function Set-RelayGrants($Server, $Smtp) {
     $set = [Reflection.BindingFlags] 'Public, Instance, SetProperty'
     $list = Get-MetabaseValue $Server 'RelayIpList'
+    if ($null -eq $list) { throw 'RelayListMissing: the SMTP server keeps no list of relay addresses that could be changed' }
     [void] $list.GetType().InvokeMember('GrantByDefault', $set, $null, $list, @($false))
     [void] $list.GetType().InvokeMember('IPGrant', $set, $null, $list, (, [object[]] (Get-RelayGrants $Smtp)))
     $Server.psbase.Invoke('Put', @('RelayIpList', $list))
@@ -273,8 +274,8 @@ function Get-SmtpDifferences($Smtp) {
 
 function Set-Smtp($Smtp) {
     $server = Get-SmtpServer
-    $server.psbase.Invoke('Put', @('FullyQualifiedDomainName', $Smtp.fqdn))
-    $server.psbase.Invoke('Put', @('SmartHost', $Smtp.smartHost))
+    $server.psbase.Invoke('Put', @('FullyQualifiedDomainName', [string] $Smtp.fqdn))
+    $server.psbase.Invoke('Put', @('SmartHost', [string] $Smtp.smartHost))
     $server.psbase.Invoke('Put', @('SmartHostType', 2))
     $server.psbase.Invoke('Put', @('AlwaysUseSsl', [bool] $Smtp.outboundTls))
     if ($Smtp.inboundTls -and ($null -eq (Get-TlsCertificate $Smtp.fqdn))) {
@@ -291,9 +292,9 @@ function Set-Smtp($Smtp) {
     $domains = New-Object DirectoryServices.DirectoryEntry("$SmtpServerPath/Domain")
     foreach ($domain in $Smtp.relayFor) {
         $entry = Get-RelayDomain $server $domain
-        if ($null -eq $entry) { $entry = $domains.psbase.Invoke('Create', @('IIsSmtpDomain', $domain)); $entry = New-Object DirectoryServices.DirectoryEntry($entry) }
-        $entry.psbase.Invoke('Put', @('RouteAction', (Get-RouteAction $Smtp)))
-        $entry.psbase.Invoke('Put', @('RouteActionString', $Smtp.smartHost))
+        if ($null -eq $entry) { $entry = New-Object DirectoryServices.DirectoryEntry($domains.psbase.Invoke('Create', @('IIsSmtpDomain', [string] $domain))) }
+        $entry.psbase.Invoke('Put', @('RouteAction', [int] (Get-RouteAction $Smtp)))
+        $entry.psbase.Invoke('Put', @('RouteActionString', [string] $Smtp.smartHost))
         $entry.psbase.Invoke('SetInfo')
     }
 }
@@ -369,7 +370,8 @@ try {
     $changed = @()
     $after = $before
     if ($Mode -eq 'set' -and $before.Count -gt 0) {
-        Set-Differences $desired
+        # Nothing but the result may reach the output.
+        [void] (Set-Differences $desired)
         $after = @(Get-Differences $desired)
         $changed = @($before | Where-Object { $after -notcontains $_ })
     }

@@ -128,7 +128,7 @@ async function createSecretClient(
   return new SecretClient(vaultUrl, credential, {
     disableChallengeResourceVerification: !environment.vault.verifyChallenge,
     // Waiting belongs to durable timers; the SDK would sleep on a Retry-After inside the activity.
-    retryOptions: { maxRetries: 1, maxRetryDelayInMs: 1000 },
+    retryOptions: { maxRetries: 0 },
   });
 }
 
