@@ -1,5 +1,6 @@
 /** Asks the domain name system; a name that the servers say doesn't exist is absent, a question without an answer is unknown. */
 import { Resolver } from "node:dns/promises";
+import { isIPv4 } from "node:net";
 import { absent, type Observed, present, unknown } from "../resources/resource.ts";
 
 export interface DnsResolver {
@@ -7,7 +8,7 @@ export interface DnsResolver {
   addresses(name: string): Promise<Observed<string[]>>;
   /** By preference, the best first. A domain that says that it takes no mail (RFC 7505) has none. */
   mailExchangers(domain: string): Promise<Observed<{ host: string; preference: number }[]>>;
-  /** Names of an address. */
+  /** Names of an IPv4 address. */
   reverse(address: string): Promise<Observed<string[]>>;
   /** TXT records, the strings of each joined (RFC 7208, 3.3). */
   texts(name: string): Promise<Observed<string[]>>;
@@ -31,9 +32,16 @@ export function createResolver({ servers, timeoutInSeconds = 5 }: DnsResolverOpt
           .map(({ exchange, priority }) => ({ host: exchange.toLowerCase(), preference: priority }))
           .sort((one, other) => one.preference - other.preference || one.host.localeCompare(other.host)),
       ),
-    reverse: (address) => asked(address, () => resolver.reverse(address)),
+    // Not by `resolver.reverse`: that takes a name server's failure for "no such name".
+    reverse: (address) => asked(address, () => resolver.resolvePtr(reverseName(address))),
     texts: (name) => asked(name, async () => (await resolver.resolveTxt(name)).map((strings) => strings.join(""))),
   };
+}
+
+/** RFC 1035, 3.5. */
+function reverseName(address: string): string {
+  if (!isIPv4(address)) throw new TypeError(`${address} is no IPv4 address`);
+  return `${address.split(".").reverse().join(".")}.in-addr.arpa`;
 }
 
 async function asked<T>(name: string, ask: () => Promise<T>): Promise<Observed<T>> {

@@ -234,7 +234,7 @@ function read({ status, headers, text }: Answer, cmdlet: Cmdlet, doing: string, 
 }
 
 function parseResults<C extends Cmdlet>(cmdlet: C, objects: unknown[], doing: string): CmdletResult<C>[] {
-  const schema: z.ZodType<unknown> = resultSchemas[cmdlet];
+  const schema: z.ZodType = resultSchemas[cmdlet];
   const parsed = z.array(schema).safeParse(objects);
   if (!parsed.success) throw malformed(doing, "lacks what every such object has", parsed.error);
   return parsed.data as CmdletResult<C>[];

@@ -78,8 +78,13 @@ export type TransportRuleObject = z.output<typeof transportRuleSchema>;
 export const connectionFilterPolicySchema = z.looseObject({ Name: z.string(), IPAllowList: list, IPBlockList: list });
 export type ConnectionFilterPolicyObject = z.output<typeof connectionFilterPolicySchema>;
 
-/** One test of one smart host or one mail: `TaskName` and `IsTaskSuccessful` are what scripts in the field select. */
-export const connectorValidationSchema = z.looseObject({ TaskName: text, IsTaskSuccessful: flag, TaskDetail: text });
+/** One test of one smart host or one mail. Undocumented: `TaskName` and `IsTaskSuccessful` are what scripts in the field select. */
+export const connectorValidationSchema = z.looseObject({
+  TaskName: text,
+  IsTaskSuccessful: flag,
+  Detail: text,
+  TaskDetail: text,
+});
 export type ConnectorValidationObject = z.output<typeof connectorValidationSchema>;
 
 const anything = z.looseObject({});
@@ -176,7 +181,7 @@ export interface CmdletParameters {
   "Get-HostedConnectionFilterPolicy": { Identity?: string };
   // Always Add and Remove: a plain array would replace the customer's own list.
   "Set-HostedConnectionFilterPolicy": Identified & { IPAllowList: Hashtable };
-  "Enable-OrganizationCustomization": Record<never, never>;
+  "Enable-OrganizationCustomization": Record<string, never>;
 }
 
 export type Cmdlet = keyof CmdletParameters;

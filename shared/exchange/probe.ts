@@ -20,8 +20,10 @@ export const validateOutboundConnector =
       return {
         succeeded: tests.length > 0 && tests.every(({ IsTaskSuccessful }) => IsTaskSuccessful === true),
         detail: tests
-          .map(({ TaskName, IsTaskSuccessful, TaskDetail }) =>
-            [`${TaskName ?? "test"} ${IsTaskSuccessful ? "succeeded" : "failed"}`, TaskDetail].filter(Boolean).join(": "),
+          .map(({ TaskName, IsTaskSuccessful, Detail, TaskDetail }) =>
+            [`${TaskName ?? "test"} ${IsTaskSuccessful ? "succeeded" : "failed"}`, Detail ?? TaskDetail]
+              .filter(Boolean)
+              .join(": "),
           )
           .join("; "),
       };

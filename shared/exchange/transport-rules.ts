@@ -84,7 +84,7 @@ export function transportRule<Desired extends RuleDesired, Settings extends Rule
       const { ours } = await find(desired);
       const parameters = await definition.parameters(definition.settings(desired), desired);
       await exchange.run(desired.organization, "New-TransportRule", {
-        ...withoutNulls(parameters),
+        ...withoutClearing(parameters),
         ...commonParameters(definition.settings(desired)),
         Name: name,
         Comments: markerOf(desired.owner, kind),
@@ -169,5 +169,7 @@ const commonParameters = ({ name, mode, ruleErrorAction, stopRuleProcessing }: P
 });
 
 /** A new rule has nothing to clear. */
-const withoutNulls = (parameters: RuleParameters): Omit<CmdletParameters["New-TransportRule"], "Name"> =>
-  Object.fromEntries(Object.entries(parameters).filter(([, value]) => value !== null));
+const withoutClearing = (parameters: RuleParameters): Omit<CmdletParameters["New-TransportRule"], "Name"> =>
+  Object.fromEntries(
+    Object.entries(parameters).filter(([, value]) => value !== null && !(Array.isArray(value) && value.length === 0)),
+  );

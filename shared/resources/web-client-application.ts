@@ -104,7 +104,7 @@ const SELECT =
 
 export const webClientApplication = ({ graph }: { graph: Graph }): Resource<WebClientApplication, WebClientApplicationActual> => {
   const read = ({ organization, uniqueName }: WebClientApplication): Promise<Application | undefined> =>
-    graph.find(organization, `/applications(uniqueName=${literal(uniqueName)})?${SELECT}`, applicationSchema);
+    graph.find(organization, `${pathOf({ uniqueName })}?${SELECT}`, applicationSchema);
 
   const principalOf = (organization: string, appId: string): Promise<{ id: string } | undefined> =>
     graph.find(organization, `/servicePrincipals(appId=${literal(appId)})?$select=id`, idSchema);
@@ -120,7 +120,7 @@ export const webClientApplication = ({ graph }: { graph: Graph }): Resource<WebC
     graph.list(organization, `/servicePrincipals/${principalId}/appRoleAssignments`, assignmentSchema);
 
   const grantsOf = async (organization: string, principalId: string, resourceId: string) =>
-    (await graph.list(organization, `/servicePrincipals/${principalId}/oauth2PermissionGrants`, grantSchema)).find(
+    (await graph.list(organization, `/oauth2PermissionGrants?$filter=clientId%20eq%20${literal(principalId)}`, grantSchema)).find(
       (grant) => grant.consentType === "AllPrincipals" && grant.resourceId === resourceId,
     );
 
@@ -157,8 +157,7 @@ export const webClientApplication = ({ graph }: { graph: Graph }): Resource<WebC
     if (!application) throw settling("the application");
     const uri = `api://${application.appId}`;
     const uris = application.identifierUris ?? [];
-    if (!uris.includes(uri))
-      await graph.patch(organization, `/applications/${application.id}`, { identifierUris: [...uris, uri] }, nothing);
+    if (!uris.includes(uri)) await graph.patch(organization, pathOf(desired), { identifierUris: [...uris, uri] }, nothing);
 
     const principal =
       (await principalOf(organization, application.appId)) ?? (await addPrincipal(organization, application.appId));
@@ -208,13 +207,9 @@ export const webClientApplication = ({ graph }: { graph: Graph }): Resource<WebC
 
   /** PATCH with create-if-missing finds or makes it under its unique name, so that no second one can come into being. */
   const upsert = async (desired: WebClientApplication, existing: Application | undefined): Promise<void> => {
-    await graph.patch(
-      desired.organization,
-      `/applications(uniqueName=${literal(desired.uniqueName)})`,
-      registration(desired, existing),
-      nothing,
-      { Prefer: "create-if-missing" },
-    );
+    await graph.patch(desired.organization, pathOf(desired), registration(desired, existing), nothing, {
+      Prefer: "create-if-missing",
+    });
   };
 
   return {
@@ -234,13 +229,16 @@ export const webClientApplication = ({ graph }: { graph: Graph }): Resource<WebC
     async remove(desired) {
       const application = await read(desired);
       if (!application) return done;
+      // Entra keeps it among the deleted items for 30 days; its service principal and grants go with it.
       await graph.delete(desired.organization, `/applications/${application.id}`);
-      // For 30 days it could be restored, credentials and all, and its unique name stays taken.
-      await graph.delete(desired.organization, `/directory/deletedItems/${application.id}`);
       return done;
     },
   };
 };
+
+/** By its unique name a fresh application is found where its id isn't yet. */
+const pathOf = ({ uniqueName }: Pick<WebClientApplication, "uniqueName">): string =>
+  `/applications(uniqueName=${literal(uniqueName)})`;
 
 /** What one PATCH of the registration sets. */
 const registered = new Set<string>([
