@@ -77,10 +77,17 @@ export function armSchemas(): ArmSchemas | undefined {
       const { id: _id, type: _type, apiVersion: _version, name: _name, ...requested } = properties ?? {};
       const { apiVersion: _apiVersion, ...answered } = properties ?? {};
       const wanted = { ...type, properties: mode === "request" ? requested : answered };
-      return findings(known.types, wanted, body, { path: "", mode });
+      return findings(known.types, wanted, mode === "request" ? withoutAddress(body) : body, { path: "", mode });
     },
   };
   return loaded;
+}
+
+/** A PUT may repeat what its URL says: id, name and type. */
+function withoutAddress(body: unknown): unknown {
+  if (!isObject(body)) return body;
+  const { id: _id, name: _name, type: _type, ...rest } = body;
+  return rest;
 }
 
 const resolve = (types: Type[], { $ref }: Reference): Type => {
