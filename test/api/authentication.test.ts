@@ -107,6 +107,15 @@ test("a token signed with the public key as an HMAC secret is refused", async ()
   await expect(withToken({}, { header: { alg: "HS256" }, key })).rejects.toMatchObject({ code: "TokenInvalid" });
 });
 
+test.each(["RS512", "PS256"])(
+  "a token of the right key with the algorithm %s is refused: Entra signs with RS256",
+  async (alg) => {
+    await expect(withToken({}, { header: { alg }, key: await issuer.keyFor(alg) })).rejects.toMatchObject({
+      code: "TokenInvalid",
+    });
+  },
+);
+
 test("a token with a changed claim is refused", async () => {
   const [header, payload = "", signature] = (await issuer.token(pair)).split(".");
   const claims = { ...JSON.parse(Buffer.from(payload, "base64url").toString()), roles: ["Operator"], tid: issuer.homeTenantId };

@@ -162,6 +162,14 @@ test("a before-image is what was there before the operation, however often the s
   expect(await operations.readBeforeImage(first)).toEqual(before);
 });
 
+test("of two runs of a step at once, both keep the same before-image", async () => {
+  const { wanted } = await begin();
+  const record = (image: unknown) => operations.recordBeforeImage(wanted.partnerId, wanted.id, "gatewayVm", image);
+  const [one, other] = await Promise.all([record({ size: "Standard_D4as_v5" }), record({ size: "Standard_D8as_v5" })]);
+  expect(one).toEqual(other);
+  expect(await operations.readBeforeImage(one)).toHaveProperty("size");
+});
+
 test("a before-image that was tampered with is not given out", async () => {
   const { wanted } = await begin();
   const image = await operations.recordBeforeImage(wanted.partnerId, wanted.id, "gatewayVm", { size: "Standard_D4as_v5" });

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import * as fc from "fast-check";
 import { expect, inject, test } from "vitest";
 import { rowsBeginning } from "../../shared/stores/filter.ts";
-import { createStorage } from "../../shared/stores/storage.ts";
+import { createStorage, type Storage } from "../../shared/stores/storage.ts";
 import { createTable, newestFirst, packed, unpacked, untilUncontested } from "../../shared/stores/table.ts";
 
 const credential = { getToken: () => Promise.reject(new Error("unused")) };
@@ -71,6 +71,27 @@ test("pages go on where the last one ended, and every row is on one page", async
     after = page.next;
   } while (after !== undefined);
   expect(seen).toEqual(rowKeys);
+});
+
+test("a page that Azure gives short or empty, because it looked at enough rows, is filled up", async () => {
+  const given: Record<string, { rows: string[]; next?: string }> = {
+    "": { rows: [], next: "1" },
+    1: { rows: ["a"], next: "2" },
+    2: { rows: [], next: "3" },
+    3: { rows: ["b"], next: "4" },
+  };
+  const byPage = ({ continuationToken = "" }: { continuationToken?: string }) => {
+    const { rows, next } = given[continuationToken] ?? { rows: ["c"] };
+    const value = Object.assign(
+      rows.map((rowKey) => ({ rowKey })),
+      { continuationToken: next },
+    );
+    return { next: () => Promise.resolve({ value, done: false }) };
+  };
+  const azure = { table: () => Promise.resolve({ listEntities: () => ({ byPage }) }) } as unknown as Storage;
+  const { items, next } = await createTable(azure, "short").page(rowsBeginning("p", "r_"), 2);
+  expect([items.map(({ rowKey }) => rowKey), next]).toEqual([["a", "b"], "4"]);
+  expect(await createTable(azure, "short").all(rowsBeginning("p", "r_"))).toHaveLength(3);
 });
 
 test("a prefix finds its own rows and not those of a name that only begins alike", async () => {

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
-import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, type JWTHeaderParameters, SignJWT } from "jose";
+import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, importJWK, type JWTHeaderParameters, SignJWT } from "jose";
 
 export interface SignOptions {
   header?: Partial<JWTHeaderParameters>;
@@ -15,6 +15,8 @@ export interface TokenIssuer {
   homeTenantId: string;
   /** A good token of a partner's application, unless the claims say otherwise; an `undefined` claim is left out. */
   token(claims: Record<string, unknown>, options?: SignOptions): Promise<string>;
+  /** The same private key for another algorithm of its family, such as RS512. */
+  keyFor(algorithm: string): Promise<CryptoKey | Uint8Array>;
   /** The public key as PEM, for those who would use it as an HMAC secret. */
   publicKeyPem(): Promise<string>;
   /** More properties for the published key, such as Entra's `issuer`. */
@@ -51,6 +53,7 @@ export async function startTokenIssuer(): Promise<TokenIssuer> {
       };
       return new SignJWT({ ...good, ...claims }).setProtectedHeader({ alg: "RS256", kid, ...header }).sign(key);
     },
+    keyFor: async (algorithm) => importJWK({ ...(await exportJWK(privateKey)), alg: algorithm }, algorithm),
     publicKeyPem: () => exportSPKI(publicKey),
     publish: (properties) => {
       published = properties;
