@@ -1,3 +1,4 @@
+/** What ARM's replies, refusals and permissions mean, read from their shapes alone. */
 import { createHttpHeaders } from "@azure/core-rest-pipeline";
 import { describe, expect, test } from "vitest";
 import { allows } from "../../shared/azure/access.ts";

@@ -1,3 +1,4 @@
+/** Names of a gateway's cloud objects: admitted by Azure for every tenant, stable, and apart from each other. */
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { type Names, nameRules, namesOf } from "../../shared/azure/names.ts";

@@ -1,3 +1,4 @@
+/** The guest document on its way to a machine, the engine's text, and how its output is read. */
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeDocument, encodeDocument, gatewayDocument, type GatewaySettings } from "../../shared/guest/document.ts";

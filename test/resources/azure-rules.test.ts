@@ -1,3 +1,4 @@
+/** Mission A2: the inbound rules of the security group as pure comparison; and the names of role assignments. */
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { assignmentName, roleDefinitions } from "../../shared/resources/role-assignment.ts";
