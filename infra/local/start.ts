@@ -80,10 +80,10 @@ async function registerPartners(platform: LocalPlatform): Promise<void> {
   }
 }
 
-const apiOf = ({ api }: LocalPlatform, credentials: ApiCredentials | undefined): ApiClient => {
+function apiOf({ api }: LocalPlatform, credentials: ApiCredentials | undefined): ApiClient {
   if (!credentials) throw new Error("the platform has no client of that role");
   return createClient({ baseUrl: api, token: tokenSource(credentials) });
-};
+}
 
 /** False when it failed; the reason has been said. */
 async function onboardOne(platform: LocalPlatform, partner: ApiClient, file: TenantFile, ask: boolean): Promise<boolean> {

@@ -8,7 +8,12 @@ export type Change = "created" | "updated" | "unchanged";
 export type Ensured<Actual> = { change: Change; actual: Actual } | { change: Change; begun: Begun };
 
 /** What was there before a write: what roll-back restores. It is kept before the write is sent. */
-export type BeforeImage = { kind: string; desired: unknown; before: Exclude<Observed<unknown>, { state: "unknown" }>; changes: PropertyChange[] };
+export type BeforeImage = {
+  kind: string;
+  desired: unknown;
+  before: Exclude<Observed<unknown>, { state: "unknown" }>;
+  changes: PropertyChange[];
+};
 
 export const ensuring =
   <Desired, Actual>(resource: Resource<Desired, Actual>, keep: (image: BeforeImage) => Promise<void>) =>

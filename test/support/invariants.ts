@@ -40,8 +40,9 @@ interface Cmdlet {
 const cmdletsOf = (record: Exchange[], organization: string): Cmdlet[] =>
   record.flatMap((exchange) => {
     if (exchange.cloud !== "exchange" || !exchange.url.toLowerCase().includes(organization.toLowerCase())) return [];
-    const input = (exchange.requestBody as { CmdletInput?: { CmdletName?: string; Parameters?: Record<string, unknown> } } | undefined)
-      ?.CmdletInput;
+    const input = (
+      exchange.requestBody as { CmdletInput?: { CmdletName?: string; Parameters?: Record<string, unknown> } } | undefined
+    )?.CmdletInput;
     if (!input?.CmdletName) return [];
     return [{ seq: exchange.seq, exchange, name: input.CmdletName, parameters: input.Parameters ?? {} }];
   });
@@ -53,7 +54,9 @@ const words = (value: unknown): string[] =>
 function scopeBeforeProof(record: Exchange[], { organization, probeMailbox }: Watched): Violation[] {
   const cmdlets = cmdletsOf(record, organization);
   const forwarding = new Set(
-    cmdlets.filter(({ parameters }) => "RouteMessageOutboundConnector" in parameters).map(({ parameters }) => ruleName(parameters)),
+    cmdlets
+      .filter(({ parameters }) => "RouteMessageOutboundConnector" in parameters)
+      .map(({ parameters }) => ruleName(parameters)),
   );
   const approval = cmdlets.find(({ name, parameters }) => name === "New-TransportRule" && "SetSCL" in parameters);
   const widening = cmdlets.filter(
@@ -67,7 +70,10 @@ function scopeBeforeProof(record: Exchange[], { organization, probeMailbox }: Wa
     const before = cmdlets.filter((one) => one.seq < seq && done(one.exchange));
     const lastWrite = (noun: string) => before.findLast(({ name }) => new RegExp(`^(New|Set)-${noun}$`).test(name))?.seq ?? 0;
     const proofs: [boolean, string][] = [
-      [before.some(({ name, exchange }) => name === "Validate-OutboundConnector" && validated(exchange)), "STARTTLS to the gateway"],
+      [
+        before.some(({ name, exchange }) => name === "Validate-OutboundConnector" && validated(exchange)),
+        "STARTTLS to the gateway",
+      ],
       [record.some((exchange) => exchange.seq < seq && returnedProbe(exchange, probeMailbox)), "a probe mail that came back"],
       [
         before.some(({ name, seq: at }) => name === "Get-InboundConnector" && at > lastWrite("InboundConnector")),
@@ -96,7 +102,9 @@ function widens(name: string, parameters: Record<string, unknown>, probeMailbox:
 
 function validated({ responseBody }: Exchange): boolean {
   const { value = [] } = (responseBody ?? {}) as { value?: Record<string, unknown>[] };
-  return value.length > 0 && value.every((result) => !/fail/i.test(JSON.stringify(result["Status"] ?? result["Result"] ?? result)));
+  return (
+    value.length > 0 && value.every((result) => !/fail/i.test(JSON.stringify(result["Status"] ?? result["Result"] ?? result)))
+  );
 }
 
 function returnedProbe({ cloud, method, status, url, responseBody }: Exchange, probeMailbox: string): boolean {
@@ -110,7 +118,8 @@ function moreThanOneGuid(record: Exchange[], { organization }: Watched): Violati
   const made = new Map<string, number>();
   const twice = record.flatMap((exchange): Violation[] => {
     const path = new URL(exchange.url, "https://vault.invalid").pathname;
-    if (exchange.cloud !== "vault" || exchange.method !== "PUT" || !/\/secrets\/loop-guid\/?$/.test(path) || !done(exchange)) return [];
+    if (exchange.cloud !== "vault" || exchange.method !== "PUT" || !/\/secrets\/loop-guid\/?$/.test(path) || !done(exchange))
+      return [];
     const count = (made.get(path) ?? 0) + 1;
     made.set(path, count);
     return count === 1 ? [] : [{ invariant: 2, seq: exchange.seq, what: `a second loop GUID was made in ${path}` }];
@@ -140,7 +149,10 @@ function unguardedNetwork(record: Exchange[]): Violation[] {
     const { seq, url, requestBody } = exchange;
     const path = new URL(url, "https://arm.invalid").pathname.toLowerCase();
     const body = (requestBody ?? {}) as { location?: string; zones?: string[]; properties?: Record<string, unknown> };
-    if (/\/networkinterfaces\/[^/]+$/.test(path) && !(body.properties?.["networkSecurityGroup"] as { id?: string } | undefined)?.id)
+    if (
+      /\/networkinterfaces\/[^/]+$/.test(path) &&
+      !(body.properties?.["networkSecurityGroup"] as { id?: string } | undefined)?.id
+    )
       return [{ invariant: 4, seq, what: "a network interface was written without a network security group" }];
     if (!/\/virtualmachines\/[^/]+$/.test(path)) return [];
     const placement = JSON.stringify([body.location, body.zones ?? [], body.properties?.["availabilitySet"] ?? null]);
@@ -161,12 +173,22 @@ function writesBeforeConsent(record: Exchange[], { organization, domains }: Watc
   );
   const verified = record.find(
     ({ cloud, method, url, status, responseBody }) =>
-      cloud === "graph" && method === "GET" && /\/v1\.0\/domains/.test(url) && status === 200 && showsVerified(responseBody, domains),
+      cloud === "graph" &&
+      method === "GET" &&
+      /\/v1\.0\/domains/.test(url) &&
+      status === 200 &&
+      showsVerified(responseBody, domains),
   );
   const proven = token && verified ? Math.max(token.seq, verified.seq) : Number.POSITIVE_INFINITY;
   return record
     .filter(({ cloud, effect, seq }) => (cloud === "graph" || cloud === "exchange") && effect === "write" && seq < proven)
-    .map(({ seq, cloud, method, url }): Violation => ({ invariant: 7, seq, what: `${cloud} was written before consent was proven: ${method} ${url}` }));
+    .map(
+      ({ seq, cloud, method, url }): Violation => ({
+        invariant: 7,
+        seq,
+        what: `${cloud} was written before consent was proven: ${method} ${url}`,
+      }),
+    );
 }
 
 function showsVerified(body: unknown, domains: string[]): boolean {
@@ -184,7 +206,9 @@ function effectsTwice(record: Exchange[]): Violation[] {
     if (!born) return [];
     const earlier = alive.get(born);
     alive.set(born, exchange.seq);
-    return earlier === undefined ? [] : [{ invariant: 8, seq: exchange.seq, what: `made a second time: ${born} (first: ${earlier})` }];
+    return earlier === undefined
+      ? []
+      : [{ invariant: 8, seq: exchange.seq, what: `made a second time: ${born} (first: ${earlier})` }];
   });
 }
 
@@ -213,7 +237,8 @@ function removalOf({ cloud, method, status, url, requestBody }: Exchange): strin
   const path = pathOf(url);
   if (cloud === "arm" && method === "DELETE") return `arm ${path}`;
   if (cloud !== "exchange") return undefined;
-  const input = (requestBody as { CmdletInput?: { CmdletName: string; Parameters: Record<string, unknown> } } | undefined)?.CmdletInput;
+  const input = (requestBody as { CmdletInput?: { CmdletName: string; Parameters: Record<string, unknown> } } | undefined)
+    ?.CmdletInput;
   return input?.CmdletName.startsWith("Remove-")
     ? `exchange ${path.split("/")[3]} ${input.CmdletName.slice(7)} ${input.Parameters["Identity"]}`
     : undefined;

@@ -163,6 +163,20 @@ export const servicePrincipalRoutes: Route[] = [
   },
   {
     method: "GET",
+    pattern: new RegExp(`^/servicePrincipals${KEY}/oauth2PermissionGrants$`),
+    permissions: [...grant, "Directory.Read.All"],
+    run: (graph) => {
+      const { id } = required(graph, keyOf(graph.parts));
+      const grants = graph.directory.oauth2PermissionGrants(graph.tenantId).filter(({ clientId }) => clientId === id);
+      return list(
+        graph,
+        "oauth2PermissionGrants",
+        grants.map((one) => ({ ...one })),
+      );
+    },
+  },
+  {
+    method: "GET",
     pattern: /^\/oauth2PermissionGrants$/,
     permissions: [...grant, "Directory.Read.All"],
     run: (graph) =>
