@@ -1,5 +1,5 @@
 /** No false drift: what Exchange Online makes of a value is the same value. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import {
   canonicalAddresses,

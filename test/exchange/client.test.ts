@@ -25,7 +25,8 @@ function exchangeAnswering(...answers: (Response | Error)[]) {
   };
   const credentials: Credentials = { own: credential, inTenant: () => credential, forget };
   const fetched: typeof fetch = async (url, init) => {
-    sent.push({ url: String(url), headers: new Headers(init?.headers), body: JSON.parse(String(init?.body)) });
+    const { url: target, headers } = new Request(url, init);
+    sent.push({ url: target, headers, body: JSON.parse(typeof init?.body === "string" ? init.body : "null") });
     const answer = answers.shift() ?? expect.unreachable("one request too many");
     if (answer instanceof Error) throw answer;
     return answer;
@@ -149,7 +150,7 @@ test("a web page is no answer", async () => {
 test("a write whose answer is lost or unreadable may have happened; one that never left did not", async () => {
   const garbled = new Response("\u001f\u008b", { headers: { "content-type": "application/json" } });
   for (const answer of [lost("ECONNRESET"), lost("UND_ERR_SOCKET"), new DOMException("timed out", "TimeoutError"), garbled]) {
-    const { exchange } = exchangeAnswering(answer as Response | Error);
+    const { exchange } = exchangeAnswering(answer);
     await expect(exchange.run(ORGANIZATION, "Remove-TransportRule", { Identity: "x" })).rejects.toMatchObject({
       code: "ExchangeOutcomeUnknown",
       transient: true,

@@ -1,5 +1,5 @@
 /** InvokeCommand's JSON: how PowerShell values are written into it, and what is taken off its answers. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { encodeParameters, type ParameterValue, withoutAnnotations } from "../../shared/exchange/encoding.ts";
 

@@ -1,5 +1,5 @@
 /** Only the relative order of our rules is ours: where a new one goes, and where one that a person moved goes back. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { type Ours, placeOf, placeOfNew, type RuleKind } from "../../shared/exchange/transport-rules.ts";
 
