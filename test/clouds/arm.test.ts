@@ -650,6 +650,8 @@ test("the engine makes a fresh Windows a gateway, once", async () => {
       smartHost: "contoso-example.mail.protection.outlook.com",
       inboundTls: true,
       outboundTls: true,
+      relayFor: ["contoso.example"],
+      relayFrom: ["127.0.0.1"],
     },
     header: "X-iqsuite-process:the-loop-guid",
     secretShown: false,

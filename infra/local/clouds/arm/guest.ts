@@ -382,6 +382,9 @@ const derived = (guest: GuestState): GuestState => ({
     smartHost: guest.metabase?.smartHost,
     inboundTls: guest.metabase !== undefined && guest.metabase.accessSsl && guest.certificates.includes(guest.metabase.fqdn),
     outboundTls: guest.metabase?.alwaysUseSsl ?? false,
+    ...(guest.metabase === undefined
+      ? {}
+      : { relayFor: Object.keys(guest.metabase.domains), relayFrom: guest.metabase.relayFrom }),
   },
 });
 
