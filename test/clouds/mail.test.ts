@@ -126,10 +126,11 @@ const sendFrom = async (
   subject: string,
   more: string[] = [],
 ): Promise<MailDelivery> => {
-  const { deliverMail } = { deliverMail: clouds.platform.peers.deliverMail };
-  if (!deliverMail) throw new Error("there is no mail internet");
   const message = { envelopeFrom: from, recipients: [to], mime: compose(from, to, subject, more) };
-  return deliverMail({ from: { name: "sender.example", address }, to: { host: MX, port: 25 }, message, tls: "required" });
+  const party = { name: "sender.example", address };
+  const fate = await clouds.platform.peers.deliverMail?.({ from: party, to: { host: MX, port: 25 }, message, tls: "required" });
+  if (!fate) throw new Error("there is no mail internet");
+  return fate;
 };
 
 const arrived = async (mailbox: string, subject: string): Promise<MailboxMessage> =>

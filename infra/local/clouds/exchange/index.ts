@@ -119,6 +119,7 @@ export function createExchange(platform: Platform): Simulator {
     name: "exchange",
     handle,
     start: () => transport.resume(),
+    close: () => transport.stop(),
     state: () => ({
       queue: transport.state(),
       organizations: platform.organizations.values().map(({ tenantId, mailboxes }) => ({

@@ -64,6 +64,7 @@ export interface Transport {
   readonly submit: (submission: Submission) => void;
   /** Takes up what an earlier process left in the queue. */
   resume(): void;
+  stop(): void;
   state(): unknown;
 }
 
@@ -246,6 +247,7 @@ export function createTransport(platform: Platform, store: ExchangeStore): Trans
     resume: () => {
       for (const [id] of queue.entries()) timers.soon(() => forward(id));
     },
+    stop: () => timers.stop(),
     state: () =>
       queue.values().map(({ tenantId, message: { envelopeFrom, recipients, mime }, route, tries, lastReply }) => ({
         tenantId,

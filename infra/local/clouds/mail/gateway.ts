@@ -40,6 +40,7 @@ export interface Gateways {
   readonly counts: (virtualMachineId: string) => { queued: number; badmail: number; oldestQueuedAt: number | undefined };
   /** Takes up what an earlier process left in the queues. */
   resume(): void;
+  stop(): void;
   state(): unknown;
 }
 
@@ -161,6 +162,7 @@ export function createGateways(
     resume: () => {
       for (const [id] of queue.entries()) timers.soon(() => forward(id));
     },
+    stop: () => timers.stop(),
     state: () => ({
       queue: queue.values().map(({ virtualMachineId, message: { envelopeFrom, recipients }, tries, lastReply }) => ({
         virtualMachineId,

@@ -77,6 +77,7 @@ export async function createMail(platform: Platform): Promise<MailInternet> {
     state: () => ({ outside: outside.state(), gateways: gateways.state() }),
     start: () => gateways.resume(),
     close: async () => {
+      gateways.stop();
       await proxy.close();
       await listeners.close();
     },
