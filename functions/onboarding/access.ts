@@ -32,8 +32,8 @@ async function checkConsent(world: OnboardingWorld, { microsoft365 }: TenantSpec
     return { state: "granted", message: `consented in ${organization}; verified there: ${domains.join(", ")}` };
   const refused = refusalOf(consent);
   if (refused) return { state: "refused", failure: failureFrom(refused) };
-  const missing = consent.missing.map(({ name, reason }) => `${name}: ${reason.message}`).join("; ");
-  return { state: "pending", message: `an administrator of ${organization} must grant admin consent (${missing})` };
+  const missing = consent.missing.map(({ name }) => name).join(", ");
+  return { state: "pending", message: `an administrator of ${organization} must grant admin consent; missing: ${missing}` };
 }
 
 async function checkAzure({ azureAccess }: OnboardingWorld, { azure }: TenantSpec): Promise<Access> {

@@ -49,37 +49,31 @@ export async function onboardFromFile({ partner, control, file, ask, output }: C
   return operation;
 }
 
-/** The customer as it was before anybody spoke of gateways: an organisation with its domains, mailboxes and subscription. */
-async function makeCustomer(control: string, { microsoft365, pilot, azure }: TenantSpec): Promise<void> {
+/**
+ * The customer as it was before anybody spoke of gateways: an organisation with its domains, mailboxes and subscription. One that exists
+ * keeps its domains: who names another one in a tenant file has not verified it by that.
+ */
+export async function makeCustomer(control: string, { microsoft365, pilot, azure }: TenantSpec): Promise<void> {
+  const { value: known } = await controlled<{ value: { tenantId: string }[] }>(`${control}/organizations`);
+  const domainsOf = (tenantId: string, domains: string[]) =>
+    known.some((organization) => organization.tenantId === tenantId) ? [] : domains;
   const mailboxes = [...new Set([microsoft365.probeMailbox, ...pilot.addresses])];
   const shared = azure.tenantId === microsoft365.tenantId;
-  const organizations = [
-    {
-      tenantId: microsoft365.tenantId,
-      domains: microsoft365.domains,
-      mailboxes,
-      ...(shared ? { subscriptionId: azure.subscriptionId } : {}),
-      offer: "EnterpriseAgreement",
-    },
-    ...(shared
-      ? []
-      : [
-          {
-            tenantId: azure.tenantId,
-            domains: [],
-            mailboxes: [],
-            subscriptionId: azure.subscriptionId,
-            offer: "EnterpriseAgreement",
-          },
-        ]),
-  ];
-  for (const organization of organizations) {
-    const response = await fetch(`${control}/organizations`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(organization),
-    });
-    if (!response.ok)
-      throw new Error(`making the simulated customer ${organization.tenantId}: ${response.status} ${await response.text()}`);
-  }
+  const subscription = { subscriptionId: azure.subscriptionId, offer: "EnterpriseAgreement" };
+  const { tenantId, domains } = microsoft365;
+  await postOrganization(control, { tenantId, domains: domainsOf(tenantId, domains), mailboxes, ...(shared ? subscription : {}) });
+  if (!shared) await postOrganization(control, { tenantId: azure.tenantId, domains: [], mailboxes: [], ...subscription });
+}
+
+const postOrganization = (control: string, organization: object): Promise<unknown> =>
+  controlled(`${control}/organizations`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(organization),
+  });
+
+async function controlled<Answer>(url: string, init: RequestInit = {}): Promise<Answer> {
+  const response = await fetch(url, init);
+  if (!response.ok) throw new Error(`making the simulated customer: ${response.status} ${await response.text()}`);
+  return (await response.json()) as Answer;
 }

@@ -81,10 +81,12 @@ function spawnOne({ name, command, directory, environment, logDirectory, ready }
   const listeners: ((line: string) => void)[] = [];
   let rest = "";
   child.stdout.on("data", (data: Buffer) => {
-    log.write(data);
     const lines = (rest + data.toString()).split("\n");
     rest = lines.pop() ?? "";
-    for (const line of lines) for (const listener of listeners) listener(line);
+    for (const line of lines) {
+      for (const listener of listeners) listener(line);
+      if (!line.includes('"ready":true')) log.write(`${line}\n`); // that line names the local clients' secrets
+    }
   });
   const isReady = new Promise<unknown>((resolve, reject) => {
     const timer = setTimeout(

@@ -1,11 +1,16 @@
 /** `npm start`: the whole platform on this machine, and the example tenant onboarded from nothing to proven mail flow. */
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { ApiError, type ApiClient, createClient } from "../../shared/api/client.ts";
-import { onboardFromFile, type TenantFile } from "./customer.ts";
+import { tenantSpecSchema } from "../../shared/tenants/spec.ts";
+import { makeCustomer, onboardFromFile, type TenantFile } from "./customer.ts";
 import { parseFlags, usage } from "./flags.ts";
 import { type ApiCredentials, type LocalPlatform, startPlatform } from "./platform.ts";
 import { describeRefusal, summaryOf } from "./summary.ts";
 import { tokenSource } from "./tokens.ts";
+
+/** Customers that the simulated world has from the start. */
+const examples = ["contoso", "fabrikam"].map((name) => fileURLToPath(new URL(`../../examples/${name}.json`, import.meta.url)));
 
 const say = (line = ""): void => void process.stdout.write(`${line}\n`);
 
@@ -26,6 +31,7 @@ async function main(): Promise<number> {
   const stopped = stopOnSignal(platform);
   try {
     await registerPartners(platform);
+    for (const example of examples) await makeCustomer(platform.control, tenantSpecSchema.parse(readTenantFile(example).spec));
     say(`API ready at ${platform.api}, its reference at ${platform.api}/api/openapi.json\n`);
     const partner = apiOf(
       platform,

@@ -37,11 +37,9 @@ export const resourceSteps = <Resources>(context: OrchestrationContext, work: Wo
       step: string,
       desired: DesiredOf<Resources[Kind]>,
     ): Routine<ActualOf<Resources[Kind]>> {
-      let earlier: Ensured<unknown>["change"] = "unchanged";
       for (let round = 1; round <= MOST_ROUNDS; round++) {
-        const ensured: Ensured<unknown> = yield* ensureResource({ work, step, kind, desired, earlier });
+        const ensured: Ensured<unknown> = yield* ensureResource({ work, step, kind, desired });
         if ("actual" in ensured) return ensured.actual as ActualOf<Resources[Kind]>;
-        earlier = ensured.change;
         try {
           const deadline = secondsNow(context) + pace.operationDeadlineInSeconds;
           const input = { ...ensured.begun, entraTenantId: tenantOf(desired), patience: pace.patience, deadline, kind, ticks: 0 };

@@ -36,15 +36,13 @@ export const createResourceActivities = ({
 
   return {
     /** Writes only what differs. While the cloud goes on working the step stays running and the answer says where to look. */
-    ensureResource: ({ work, step, kind, desired, earlier }: ResourceStep & { earlier: Change }): Promise<Ensured<unknown>> =>
+    ensureResource: ({ work, step, kind, desired }: ResourceStep): Promise<Ensured<unknown>> =>
       recorded<Ensured<unknown>>(work, step, async () => {
         const ensured = await ensuring(resourceOf(kind), async (image) => {
-          await operations.recordBeforeImage(work.partnerId, work.operationId, step, image);
+          const change = image.before.state === "absent" ? "created" : "updated";
+          await operations.recordBeforeImage(work.partnerId, work.operationId, step, change, image);
         })(desired);
-        const change = ensured.change === "unchanged" ? earlier : ensured.change;
-        return "actual" in ensured
-          ? { result: { ...ensured, change }, change }
-          : { result: { ...ensured, change }, change, running: true };
+        return { result: ensured, change: ensured.change, running: "begun" in ensured };
       }),
 
     /** Reads back; what can't be read or differs is a failure. */

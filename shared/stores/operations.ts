@@ -95,8 +95,17 @@ export interface OperationStore {
   /** Safe to repeat: what says the same again changes nothing, except that `Running` counts a try. Throws StepUnknown. */
   recordStep(partnerId: string, operationId: string, step: string, change: StepChange): Promise<Versioned<OperationRecord>>;
   recordProgress(partnerId: string, operationId: string, change: OperationChange): Promise<Versioned<OperationRecord>>;
-  /** Keeps the first image that a step gives, which is the state before the operation; secrets must not be in it. */
-  recordBeforeImage(partnerId: string, operationId: string, step: string, image: unknown): Promise<BeforeImage>;
+  /**
+   * Keeps the first image that a step gives, which is the state before the operation, and with it what the write that follows does;
+   * secrets must not be in it.
+   */
+  recordBeforeImage(
+    partnerId: string,
+    operationId: string,
+    step: string,
+    change: "created" | "updated",
+    image: unknown,
+  ): Promise<BeforeImage>;
   readBeforeImage(image: BeforeImage): Promise<unknown>;
   /** Newest first. */
   list(partnerId: string, filter: OperationFilter, pageSize: number, after?: string): Promise<Page<OperationHeader>>;
@@ -201,7 +210,8 @@ export function createOperationStore(storage: Storage, clock: Clock): OperationS
           status,
           ...(status === "Running" ? { tries: step.tries + 1, startedAt: step.startedAt ?? at } : {}),
           ...(ended ? { endedAt: step.status === status && endedAt !== undefined ? endedAt : at } : {}),
-          ...(changed === undefined ? {} : { change: changed }),
+          // What was made stays made, though a later look finds it unchanged.
+          ...(changed === undefined ? {} : { change: step.change ?? changed }),
           ...(error === undefined ? {} : { error }),
         };
       }),
@@ -223,14 +233,18 @@ export function createOperationStore(storage: Storage, clock: Clock): OperationS
         };
         return JSON.stringify(headerRow(next)) === JSON.stringify(headerRow(operation)) ? undefined : next;
       }),
-    recordBeforeImage: async (partnerId, operationId, name, image) => {
+    recordBeforeImage: async (partnerId, operationId, name, changed, image) => {
       const { steps } = await get(partnerId, operationId);
       const known = steps.find((step) => step.name === name)?.beforeImage;
       if (known) return known;
       const blob = `${partnerId}/${operationId}/${encodeURIComponent(name)}.json`;
       const content = await writeOnce(blob, JSON.stringify(image ?? null));
       const beforeImage = { blob, hash: hashOf(content) };
-      await changeStep(partnerId, operationId, name, (step) => ({ ...step, beforeImage: step.beforeImage ?? beforeImage }));
+      await changeStep(partnerId, operationId, name, (step) => ({
+        ...step,
+        change: step.change ?? changed,
+        beforeImage: step.beforeImage ?? beforeImage,
+      }));
       return beforeImage;
     },
     readBeforeImage: async ({ blob, hash }) => {

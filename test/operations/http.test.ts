@@ -52,7 +52,7 @@ test("the monitor shows the steps, what is waited for, and when to look again", 
 
 test("nothing of the inside is shown", async () => {
   const operationId = await begin();
-  await api.world.stores.operations.recordBeforeImage(partner.partnerId, operationId, "resourceGroup", { tags: {} });
+  await api.world.stores.operations.recordBeforeImage(partner.partnerId, operationId, "resourceGroup", "created", { tags: {} });
   const text = await (await api.request("GET", `/api/operations/${operationId}`, { token: partner.token })).text();
   for (const inner of ["partnerId", "requestHash", "beforeImage"]) expect(text).not.toContain(inner);
 });

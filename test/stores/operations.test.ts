@@ -154,8 +154,8 @@ test("the list has the newest first, by tenant and by status", async () => {
 test("a before-image is what was there before the operation, however often the step runs", async () => {
   const { wanted } = await begin();
   const before = { name: "FROM Azure VM to M365", enabled: true };
-  const first = await operations.recordBeforeImage(wanted.partnerId, wanted.id, "inboundConnector", before);
-  const second = await operations.recordBeforeImage(wanted.partnerId, wanted.id, "inboundConnector", {
+  const first = await operations.recordBeforeImage(wanted.partnerId, wanted.id, "inboundConnector", "updated", before);
+  const second = await operations.recordBeforeImage(wanted.partnerId, wanted.id, "inboundConnector", "updated", {
     changed: "by the first run",
   });
   expect(second).toEqual(first);
@@ -164,7 +164,7 @@ test("a before-image is what was there before the operation, however often the s
 
 test("of two runs of a step at once, both keep the same before-image", async () => {
   const { wanted } = await begin();
-  const record = (image: unknown) => operations.recordBeforeImage(wanted.partnerId, wanted.id, "gatewayVm", image);
+  const record = (image: unknown) => operations.recordBeforeImage(wanted.partnerId, wanted.id, "gatewayVm", "updated", image);
   const [one, other] = await Promise.all([record({ size: "Standard_D4as_v5" }), record({ size: "Standard_D8as_v5" })]);
   expect(one).toEqual(other);
   expect(await operations.readBeforeImage(one)).toHaveProperty("size");
@@ -172,7 +172,7 @@ test("of two runs of a step at once, both keep the same before-image", async () 
 
 test("a before-image that was tampered with is not given out", async () => {
   const { wanted } = await begin();
-  const image = await operations.recordBeforeImage(wanted.partnerId, wanted.id, "gatewayVm", { size: "Standard_D4as_v5" });
+  const image = await operations.recordBeforeImage(wanted.partnerId, wanted.id, "gatewayVm", "updated", { size: "Standard_D4as_v5" });
   await expect(operations.readBeforeImage({ ...image, hash: "0".repeat(64) })).rejects.toMatchObject({
     code: "BeforeImageDamaged",
   });
