@@ -1,5 +1,6 @@
 /** The API is its route table: what is registered, what the document says and what the table says are the same. */
 import { beforeAll, describe, expect, test } from "vitest";
+import { overlap, parseTemplate } from "../../infra/local/functions-host/route-template.ts";
 import { openapiDocument } from "../../shared/api/openapi.ts";
 import { routes } from "../../shared/api/routes.ts";
 import { type RegisteredRoute, registrations, routesOf } from "./registrations.ts";
@@ -36,17 +37,12 @@ describe("the contract", () => {
 
   /** The Functions host takes the first template that matches, in the order of the functions' names, and knows no precedence (azure-functions-host #9876). */
   test("no two routes match the same request", () => {
-    const segments = (path: string): string[] => path.split("/");
-    const overlap = (a: string, b: string): boolean =>
-      segments(a).length === segments(b).length &&
-      segments(a).every((segment, position) => {
-        const other = segments(b)[position] ?? "";
-        return segment === other || segment.startsWith("{") || other.startsWith("{");
-      });
     const pairs = registered.flatMap((one, index) =>
       registered
         .slice(index + 1)
-        .filter((other) => other.method === one.method && overlap(one.path, other.path))
+        .filter(
+          (other) => other.method === one.method && overlap(parseTemplate(one.path.slice(1)), parseTemplate(other.path.slice(1))),
+        )
         .map((other) => `${told(one)} | ${told(other)}`),
     );
     expect(pairs).toEqual([]);
