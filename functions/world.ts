@@ -6,6 +6,7 @@ import { createAzureAccess } from "../shared/azure/access.ts";
 import { createAzure } from "../shared/azure/client.ts";
 import { systemClock } from "../shared/clock.ts";
 import type { Config } from "../shared/config.ts";
+import { createResolver } from "../shared/dns/resolver.ts";
 import { createCredentials } from "../shared/entra/credentials.ts";
 import { createExchange } from "../shared/exchange/client.ts";
 import { validateOutboundConnector } from "../shared/exchange/probe.ts";
@@ -62,6 +63,7 @@ export function createWorld(config: Config): World {
       probeDeadlineInSeconds: config.PROBE_DEADLINE,
     },
     organizations: createOrganizations(graph),
+    resolver: createResolver({ servers: environment.dnsServers }),
     checkConsent: checkConsent({ environment, credentials, graph }),
     probes: createProbeMails(graph),
     validateOutboundConnector: validateOutboundConnector(exchange),

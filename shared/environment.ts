@@ -11,7 +11,8 @@ export const cloudEnvironmentSchema = z.strictObject({
   instanceDiscovery: z.boolean(),
   resourceManager: z.strictObject({ endpoint: https, audience: https }),
   graph: z.strictObject({ endpoint: https, audience: https }),
-  exchange: z.strictObject({ endpoint: https, audience: https }),
+  /** `spfHost`: the host whose SPF record lists the addresses that Exchange Online sends from. */
+  exchange: z.strictObject({ endpoint: https, audience: https, spfHost: z.string() }),
   /** `{name}` in the URL stands for the vault's name. `verifyChallenge`: the vault's host must match the challenge's resource. */
   vault: z.strictObject({ url: https, audience: https, verifyChallenge: z.boolean() }),
   /** Audience of the managed identity's token that stands for our application's credential. */
@@ -24,7 +25,7 @@ export const cloudEnvironmentSchema = z.strictObject({
 
 export type CloudEnvironment = z.output<typeof cloudEnvironmentSchema>;
 
-/** Sources: Microsoft's "National clouds" pages for Entra, ARM and Graph; research on Exchange Online's sovereign base URLs. */
+/** Sources: Microsoft's "National clouds" pages for Entra, ARM and Graph; "Set up SPF to identify valid email sources" for the SPF hosts. */
 export const cloudEnvironments: Record<string, CloudEnvironment> = {
   AzureCloud: {
     name: "AzureCloud",
@@ -32,7 +33,11 @@ export const cloudEnvironments: Record<string, CloudEnvironment> = {
     instanceDiscovery: true,
     resourceManager: { endpoint: "https://management.azure.com", audience: "https://management.azure.com" },
     graph: { endpoint: "https://graph.microsoft.com", audience: "https://graph.microsoft.com" },
-    exchange: { endpoint: "https://outlook.office365.com", audience: "https://outlook.office365.com" },
+    exchange: {
+      endpoint: "https://outlook.office365.com",
+      audience: "https://outlook.office365.com",
+      spfHost: "spf.protection.outlook.com",
+    },
     vault: { url: "https://{name}.vault.azure.net", audience: "https://vault.azure.net", verifyChallenge: true },
     tokenExchangeAudience: "api://AzureADTokenExchange",
     publicDnsSuffix: "cloudapp.azure.com",
@@ -44,7 +49,11 @@ export const cloudEnvironments: Record<string, CloudEnvironment> = {
     instanceDiscovery: true,
     resourceManager: { endpoint: "https://management.usgovcloudapi.net", audience: "https://management.usgovcloudapi.net" },
     graph: { endpoint: "https://graph.microsoft.us", audience: "https://graph.microsoft.us" },
-    exchange: { endpoint: "https://outlook.office365.us", audience: "https://outlook.office365.us" },
+    exchange: {
+      endpoint: "https://outlook.office365.us",
+      audience: "https://outlook.office365.us",
+      spfHost: "spf.protection.office365.us",
+    },
     vault: { url: "https://{name}.vault.usgovcloudapi.net", audience: "https://vault.usgovcloudapi.net", verifyChallenge: true },
     tokenExchangeAudience: "api://AzureADTokenExchangeUSGov",
     publicDnsSuffix: "cloudapp.usgovcloudapi.net",
@@ -56,7 +65,11 @@ export const cloudEnvironments: Record<string, CloudEnvironment> = {
     instanceDiscovery: true,
     resourceManager: { endpoint: "https://management.chinacloudapi.cn", audience: "https://management.chinacloudapi.cn" },
     graph: { endpoint: "https://microsoftgraph.chinacloudapi.cn", audience: "https://microsoftgraph.chinacloudapi.cn" },
-    exchange: { endpoint: "https://outlook.office365.cn", audience: "https://partner.outlook.cn" },
+    exchange: {
+      endpoint: "https://outlook.office365.cn",
+      audience: "https://partner.outlook.cn",
+      spfHost: "spf.protection.partner.outlook.cn",
+    },
     vault: { url: "https://{name}.vault.azure.cn", audience: "https://vault.azure.cn", verifyChallenge: true },
     tokenExchangeAudience: "api://AzureADTokenExchangeChina",
     publicDnsSuffix: "cloudapp.chinacloudapi.cn",

@@ -7,6 +7,7 @@ import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 import { checkAccess } from "./access.ts";
+import { type MailRoute, mailRouteOf } from "./mail-route.ts";
 import type { AccessWait, Loop, LoopEvidence } from "./orchestrator.ts";
 import type { OnboardingWorld } from "./world.ts";
 
@@ -20,7 +21,7 @@ interface ProbeStep {
 }
 
 export const createOnboardingActivities = (world: OnboardingWorld) => {
-  const { azureAccess, probes, organizations, validateOutboundConnector, vaults, clock } = world;
+  const { azureAccess, probes, validateOutboundConnector, vaults, clock } = world;
   const { operations, tenants } = world.stores;
   const recorded = recordingSteps(operations);
   const recordStep = ({ partnerId, operationId }: Work, step: string, change: Parameters<typeof operations.recordStep>[3]) =>
@@ -111,16 +112,12 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
         return { result: await vaults.write({ vaultUrl, name, value: generate(), entraTenantId, tags }), change: "created" };
       }),
 
-    /** Mission B3: the gateway's smart host is the domain's own MX record in Microsoft 365, not whatever DNS shows the world. */
-    readMailExchanger: async ({ organization, domain }: { organization: string; domain: string }): Promise<string> => {
-      const exchanger = await organizations.mailExchangerOf(organization, domain);
-      if (exchanger) return exchanger.host;
-      throw new ControlPlaneError(
-        "MailExchangerMissing",
-        `Microsoft 365 takes no mail for ${domain}, so the gateway would have no smart host`,
-        409,
-      );
-    },
+    /**
+     * Mission B3: the gateway's smart host is the domain's own MX record in Microsoft 365, not whatever DNS shows the world. It relays to
+     * all domains for what Exchange Online sends, and for nobody else.
+     */
+    readMailRoute: ({ organization, domain }: { organization: string; domain: string }): Promise<MailRoute> =>
+      mailRouteOf(world, organization, domain),
 
     /** Exchange Online itself connects to the gateway by the connector, with STARTTLS, and sees its test mail accepted. */
     checkStartTls: ({ work, loop }: { work: Work; loop: Loop }): Promise<void> =>

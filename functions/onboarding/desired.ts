@@ -3,6 +3,7 @@ import type { DesiredOf } from "../../shared/durable/resources.ts";
 import { gatewayDocument } from "../../shared/guest/document.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { Ground, Loop } from "./orchestrator.ts";
+import type { MailRoute } from "./mail-route.ts";
 import type { Target } from "./target.ts";
 
 type Desired<Kind extends keyof Resources> = DesiredOf<Resources[Kind]>;
@@ -93,7 +94,7 @@ export const gatewayVm = (
 export const guest = (
   target: Target,
   { fqdn, loopGuid, identityClientId }: Pick<Ground, "fqdn" | "loopGuid" | "identityClientId">,
-  smartHost: string,
+  { smartHost, relayFrom }: MailRoute,
 ): Desired<"guest"> => ({
   ...place(target),
   virtualMachine: target.names.virtualMachine,
@@ -102,6 +103,7 @@ export const guest = (
     generation: 1,
     fqdn,
     smartHost,
+    relayFrom,
     domains: target.spec.microsoft365.domains,
     loopHeader: LOOP_HEADER,
     loopGuid,

@@ -9,6 +9,7 @@ import { apiVersion } from "../../shared/api/routes.ts";
 import { operationBody } from "../../shared/api/bodies.ts";
 import { startOnce } from "../../shared/durable/start-once.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
+import { claimCustomer, refuseOthersCustomer } from "./claims.ts";
 import { CONSENT_ANSWERED, onboardTenant } from "./orchestrator.ts";
 import { planOf } from "./plan.ts";
 import { onboardingSteps } from "./steps.ts";
@@ -21,9 +22,11 @@ const POLL_AFTER_IN_SECONDS = 1;
 
 /** POST …/plan: reads only; what can't be read yet is said to be unknown. */
 export const planOnboarding = (world: OnboardingWorld) =>
-  endpoint("planOnboarding", world, async ({ caller, params }) => ({
-    body: await planOf(world, await world.stores.tenants.get(caller.partnerId, params.tenantId)),
-  }));
+  endpoint("planOnboarding", world, async ({ caller, params }) => {
+    const tenant = await world.stores.tenants.get(caller.partnerId, params.tenantId);
+    await refuseOthersCustomer(world.stores, tenant);
+    return { body: await planOf(world, tenant) };
+  });
 
 /** POST …/onboard: with the same Operation-Id asking twice gives the same operation; without, a second one is refused while one runs. */
 export const startOnboarding = (world: OnboardingWorld, client: DurableClient) =>
@@ -36,6 +39,7 @@ export const startOnboarding = (world: OnboardingWorld, client: DurableClient) =
 
     const known = await operations.find(partnerId, operationId);
     if (!known) {
+      await claimCustomer(world.stores, tenant);
       await refuseWhileAnotherRuns(world, client, tenant, operationId);
       if (body?.planHash) await refuseChangedPlan(world, tenant, body.planHash);
     }
@@ -56,7 +60,9 @@ export const startOnboarding = (world: OnboardingWorld, client: DurableClient) =
 /** GET …/consent: a fresh link each time; its state is signed, short-lived and good for one answer. */
 export const getConsent = (world: OnboardingWorld) =>
   endpoint("getConsent", world, async ({ caller, params }) => {
-    const { id, spec, operationId } = await world.stores.tenants.get(caller.partnerId, params.tenantId);
+    const tenant = await world.stores.tenants.get(caller.partnerId, params.tenantId);
+    await claimCustomer(world.stores, tenant);
+    const { id, spec, operationId } = tenant;
     const expiresAt = new Date(world.clock.now() + CONSENT_LIFETIME_IN_SECONDS * 1000).toISOString();
     const answer: ConsentState = {
       partnerId: caller.partnerId,

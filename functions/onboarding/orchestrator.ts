@@ -152,7 +152,7 @@ export interface BranchInput {
 /** Manual, chapters 2 and 3: network rules first, because nothing may listen before it is guarded; the guest once the VM runs. */
 export const buildGateway = branch("buildGateway", function* (context, { tenant, ground }: BranchInput): Routine<void> {
   const { ensure } = resourceSteps<Resources>(context, tenant.work, tenant.pace);
-  const { readMailExchanger } = stepsOf<OnboardingActivities>(context, tenant.pace.patience);
+  const { readMailRoute } = stepsOf<OnboardingActivities>(context, tenant.pace.patience);
   const networkSecurityGroup = yield* ensure(
     "networkSecurityGroup",
     "networkSecurityGroup",
@@ -165,8 +165,8 @@ export const buildGateway = branch("buildGateway", function* (context, { tenant,
     desired.networkInterface(tenant, network.subnetId, networkSecurityGroup.id, ground.publicIpAddressId),
   );
   yield* ensure("gatewayVm", "gatewayVm", desired.gatewayVm(tenant, networkInterface.id, ground));
-  const smartHost = yield* readMailExchanger({ organization: desired.organization(tenant), domain: desired.mainDomain(tenant) });
-  yield* ensure("guest", "guest", desired.guest(tenant, ground, smartHost));
+  const route = yield* readMailRoute({ organization: desired.organization(tenant), domain: desired.mainDomain(tenant) });
+  yield* ensure("guest", "guest", desired.guest(tenant, ground, route));
 });
 
 /** Manual, chapter 5: the WebClient's application, whose redirect URI is the gateway's name. */

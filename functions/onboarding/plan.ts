@@ -7,6 +7,7 @@ import type { Resources } from "../../shared/resources/index.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { checkAccess } from "./access.ts";
 import * as desired from "./desired.ts";
+import { mailRouteOf } from "./mail-route.ts";
 import { onboardingSteps } from "./steps.ts";
 import { targetOf } from "./target.ts";
 import type { OnboardingWorld } from "./world.ts";
@@ -53,14 +54,12 @@ export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Prom
   );
 
   const consented = consent.state === "granted";
-  const exchanger = consented
-    ? await world.organizations.mailExchangerOf(desired.organization(target), desired.mainDomain(target))
-    : undefined;
+  const route = consented ? await mailRouteOf(world, desired.organization(target), desired.mainDomain(target)) : undefined;
   await inAzure(
     "guest",
     "guest",
-    vm && identity && address && loopGuid && exchanger
-      ? desired.guest(target, { fqdn: address.fqdn, loopGuid, identityClientId: identity.clientId }, exchanger.host)
+    vm && identity && address && loopGuid && route
+      ? desired.guest(target, { fqdn: address.fqdn, loopGuid, identityClientId: identity.clientId }, route)
       : undefined,
   );
 

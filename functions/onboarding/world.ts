@@ -2,6 +2,7 @@
 import type { ApiWorld } from "../../shared/api/world.ts";
 import type { AzureAccess } from "../../shared/azure/access.ts";
 import type { Subscription } from "../../shared/azure/place.ts";
+import type { DnsResolver } from "../../shared/dns/resolver.ts";
 import type { CloudEnvironment } from "../../shared/environment.ts";
 import type { ConnectorValidation } from "../../shared/exchange/probe.ts";
 import type { ConsentQuestion, ConsentState } from "../../shared/graph/consent.ts";
@@ -17,6 +18,7 @@ export interface OnboardingWorld extends ApiWorld {
   vaults: Vaults;
   azureAccess(subscription: Subscription): Promise<AzureAccess>;
   organizations: Organizations;
+  resolver: DnsResolver;
   checkConsent(question: ConsentQuestion): Promise<ConsentState>;
   probes: ProbeMails;
   validateOutboundConnector(organization: string, identity: string, recipient: string): Promise<ConnectorValidation>;

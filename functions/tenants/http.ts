@@ -40,13 +40,15 @@ export const getTenant =
 
 /** DELETE /api/tenants/{tenantId}: only what was never built can just go; the rest is offboarded. */
 export const deleteTenant =
-  ({ stores: { tenants } }: ApiWorld): Handler<"deleteTenant"> =>
+  ({ stores: { tenants, claims } }: ApiWorld): Handler<"deleteTenant"> =>
   async ({ caller: { partnerId }, params: { tenantId }, checkConditions }) =>
     untilUncontested(`tenant ${tenantId}`, async () => {
       const known = await tenants.get(partnerId, tenantId);
       checkConditions(known.etag);
       refuseInUse(known, "it can't be deleted");
-      return (await tenants.delete(known)) ? { status: 204 } : undefined;
+      if (!(await tenants.delete(known))) return undefined;
+      await claims.release("organization", known.spec.microsoft365.tenantId, { partnerId, tenantId });
+      return { status: 204 };
     });
 
 /** GET /api/tenants */

@@ -96,6 +96,11 @@ export const errorCodes = {
     meaning: "The world has changed since the plan with this hash was made.",
     remedy: "Plan again, look at it, and send its hash.",
   },
+  CustomerTaken: {
+    status: 409,
+    meaning: "The spec names a Microsoft 365 organisation or subscription that another registered tenant or partner holds.",
+    remedy: "Check the ids in the spec; if they are right, have an operator find out who holds them.",
+  },
   TenantInUse: {
     status: 409,
     meaning: "The tenant is past registration, so its spec can neither be changed nor deleted this way.",

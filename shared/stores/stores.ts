@@ -1,6 +1,7 @@
 /** All stores on one storage account. */
 import type { TokenCredential } from "@azure/identity";
 import { type Clock, systemClock } from "../clock.ts";
+import { type ClaimStore, createClaimStore } from "./claims.ts";
 import { createOperationStore, type OperationStore } from "./operations.ts";
 import { createPartnerStore, type PartnerStore } from "./partners.ts";
 import { createStorage, type StorageSettings } from "./storage.ts";
@@ -13,6 +14,7 @@ export interface Stores {
   tenants: TenantStore;
   operations: OperationStore;
   usedStates: UsedStateStore;
+  claims: ClaimStore;
   /** Throws when tables or blobs don't answer. */
   check(): Promise<void>;
 }
@@ -32,6 +34,7 @@ export function createStores({ storage: settings, credential, clock = systemCloc
     tenants: createTenantStore(storage, clock),
     operations: createOperationStore(storage, clock),
     usedStates: createUsedStateStore(storage),
+    claims: createClaimStore(storage),
     check: async () => {
       const blobs = await storage.container("before-images");
       await Promise.all([probe.get({ partitionKey: "partners", rowKey: "check" }), blobs.getProperties()]);

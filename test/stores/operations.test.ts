@@ -172,7 +172,9 @@ test("of two runs of a step at once, both keep the same before-image", async () 
 
 test("a before-image that was tampered with is not given out", async () => {
   const { wanted } = await begin();
-  const image = await operations.recordBeforeImage(wanted.partnerId, wanted.id, "gatewayVm", "updated", { size: "Standard_D4as_v5" });
+  const image = await operations.recordBeforeImage(wanted.partnerId, wanted.id, "gatewayVm", "updated", {
+    size: "Standard_D4as_v5",
+  });
   await expect(operations.readBeforeImage({ ...image, hash: "0".repeat(64) })).rejects.toMatchObject({
     code: "BeforeImageDamaged",
   });

@@ -202,7 +202,7 @@ const environmentBehind = (url: (name: Door) => string, dnsServer: string): Clou
   instanceDiscovery: false,
   resourceManager: { endpoint: url("arm"), audience: "https://management.azure.com" },
   graph: { endpoint: url("graph"), audience: "https://graph.microsoft.com" },
-  exchange: { endpoint: url("exchange"), audience: "https://outlook.office365.com" },
+  exchange: { endpoint: url("exchange"), audience: "https://outlook.office365.com", spfHost: "spf.protection.outlook.com" },
   vault: { url: `${url("vault")}/vaults/{name}`, audience: "https://vault.azure.net", verifyChallenge: false },
   tokenExchangeAudience: "api://AzureADTokenExchange",
   publicDnsSuffix: "cloudapp.azure.example",

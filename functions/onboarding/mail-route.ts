@@ -1,0 +1,21 @@
+/** Where the gateway sends mail on to, and for whom: read where Microsoft 365 says it, for plan and onboarding alike. */
+import { spfRanges } from "../../shared/dns/spf.ts";
+import { ControlPlaneError } from "../../shared/errors.ts";
+import type { OnboardingWorld } from "./world.ts";
+
+export interface MailRoute {
+  smartHost: string;
+  /** Exchange Online's own addresses: without them a pilot's mail to the rest of the world would end at the gateway. */
+  relayFrom: string[];
+}
+
+export async function mailRouteOf(
+  { organizations, resolver, environment }: OnboardingWorld,
+  organization: string,
+  domain: string,
+): Promise<MailRoute> {
+  const exchanger = await organizations.mailExchangerOf(organization, domain);
+  if (exchanger) return { smartHost: exchanger.host, relayFrom: await spfRanges(resolver, environment.exchange.spfHost) };
+  const message = `Microsoft 365 takes no mail for ${domain}, so the gateway would have no smart host`;
+  throw new ControlPlaneError("MailExchangerMissing", message, 409);
+}
