@@ -24,7 +24,7 @@ const environment = z.string().transform((text, context): CloudEnvironment => {
   } catch (error) {
     context.addIssue({
       code: "custom",
-      message: `must be ${Object.keys(cloudEnvironments).join(", ")} or a cloud environment as JSON (${error instanceof Error ? error.message : error})`,
+      message: `must be ${Object.keys(cloudEnvironments).join(", ")} or a cloud environment as JSON (${error instanceof Error ? error.message : "unreadable"})`,
     });
     return z.NEVER;
   }

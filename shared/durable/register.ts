@@ -4,7 +4,7 @@ import type { Orchestrator } from "./routine.ts";
 import { asActivity } from "./steps.ts";
 
 export const registerOrchestrator = <Input, Output>(orchestrator: Orchestrator<Input, Output>): void =>
-  void durable.app.orchestration(orchestrator.name, (context) => orchestrator(context, context.df.getInput<Input>() as Input));
+  void durable.app.orchestration(orchestrator.name, (context) => orchestrator(context, context.df.getInput<Input>()));
 
 export const registerActivities = (
   activities: Record<string, (input: never) => Promise<unknown>>,

@@ -13,16 +13,12 @@ const mailAddress = z
   .max(254)
   .transform((address) => address.toLowerCase());
 
-/** An IPv4 address or CIDR range that is not the whole internet. */
-const ipv4Range = z
-  .string()
-  .regex(
-    /^(25[0-5]|2[0-4]\d|1?\d?\d)(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}(\/(3[0-2]|[12]?\d))?$/,
-    "must be an IPv4 address or range such as 203.0.113.0/24",
-  );
-const nobodyButAnywhere = (source: string): boolean => !/\/0$/.test(source);
-const closedSource = ipv4Range.refine(nobodyButAnywhere, {
-  message: "admits the whole internet; name the static addresses of your own company, such as 203.0.113.0/24",
+const ipv4Range = z.union([z.ipv4(), z.cidrv4()], { error: "must be an IPv4 address or range such as 203.0.113.0/24" });
+/** `0.0.0.0/0` has relatives: two halves of the internet are the internet. */
+const WIDEST_PREFIX = 8;
+const somewhereInParticular = (source: string): boolean => Number(source.split("/")[1] ?? 32) >= WIDEST_PREFIX;
+const closedSource = ipv4Range.refine(somewhereInParticular, {
+  error: "admits the whole internet or much of it; name the static addresses of your own company, such as 203.0.113.0/24",
 });
 
 /** Sources that may reach a service; without any, everybody may. */

@@ -301,8 +301,7 @@ function consume(instance: Instance, history: HistoryEvent[], messages: StoredMe
 /** The extension's rules for instance ids (DurableOrchestrationClient.cs). */
 function refuseBadId(instanceId: string): void {
   if (instanceId.startsWith("@")) throw new DurableRefusal(400, "Orchestration instance ids must not start with @.");
-  // eslint-disable-next-line no-control-regex
-  if (/[/\\#?\u0000-\u001f\u007f-\u009f]/u.test(instanceId)) {
+  if (/[/\\#?\p{Cc}]/u.test(instanceId)) {
     throw new DurableRefusal(400, "Orchestration instance ids must not contain /, \\, #, ?, or control characters.");
   }
   if (instanceId.length > 100) throw new DurableRefusal(400, "Instance ID lengths must not exceed 100 characters.");
