@@ -24,12 +24,14 @@ const closedSource = ipv4Range.refine(somewhereInParticular, {
 /** Sources that may reach a service; without any, everybody may. */
 const openService = z.strictObject({ sources: z.array(closedSource).min(1).max(100).optional() });
 
+const RDP_NEEDS_SOURCES = "name at least one source for RDP, such as 203.0.113.0/24";
+
 /** Mission A2: a service that is named is opened, with the manual's rule name, priority and port; one that is not named stays closed. */
 export const servicesSchema = z.strictObject({
   smtp: openService.default({}),
   /** RDP's source is the own static company address (manual, chapter 2.1); from anywhere, or from nowhere in particular, is refused. */
   rdp: z
-    .strictObject({ sources: z.array(closedSource).min(1, "name at least one source for RDP, such as 203.0.113.0/24").max(100) })
+    .strictObject({ sources: z.array(closedSource, { error: RDP_NEEDS_SOURCES }).min(1, RDP_NEEDS_SOURCES).max(100) })
     .optional(),
   webClient: openService.optional(),
   keyManager: openService.optional(),
