@@ -14,8 +14,8 @@ export interface AzuritePorts {
 const ACCOUNT = "devstoreaccount1";
 const KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/** Arguments for Node. State is kept in `location`, or in memory. Stop it by SIGINT: its table service ignores SIGTERM. */
-export const azuriteCommand = ({ blob, queue, table }: AzuritePorts, location: string | "memory"): string[] => [
+/** Arguments for Node. State is kept in the folder `location`, which may be "memory". Stop it by SIGINT: its table service ignores SIGTERM. */
+export const azuriteCommand = ({ blob, queue, table }: AzuritePorts, location: string): string[] => [
   createRequire(import.meta.url).resolve("azurite/dist/src/azurite.js"),
   `--blobPort=${blob}`,
   `--queuePort=${queue}`,
@@ -37,8 +37,9 @@ export const azuriteConnectionString = ({ blob, queue, table }: AzuritePorts): s
     "",
   ].join(";");
 
-export const untilAzuriteAnswers = async ({ blob, table }: AzuritePorts): Promise<void> => {
-  await Promise.all([blob, table].map(untilListening));
+/** Rejects when `ended` says that nobody will answer any more. */
+export const untilAzuriteAnswers = async ({ blob, table }: AzuritePorts, ended?: AbortSignal): Promise<void> => {
+  await Promise.all([blob, table].map((port) => untilListening(port, ended)));
 };
 
 export async function freeAzuritePorts(): Promise<AzuritePorts> {
@@ -58,7 +59,15 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-async function untilListening(port: number): Promise<void> {
+/** Whether nobody listens on this port of 127.0.0.1. */
+export const portIsFree = (port: number): Promise<boolean> =>
+  new Promise((answer) => {
+    const server = createServer();
+    server.once("error", () => answer(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => answer(true)));
+  });
+
+async function untilListening(port: number, ended?: AbortSignal): Promise<void> {
   for (;;) {
     const socket = connect(port, "127.0.0.1");
     const opened = await once(socket, "connect").then(
@@ -67,6 +76,6 @@ async function untilListening(port: number): Promise<void> {
     );
     socket.destroy();
     if (opened) return;
-    await pause(50);
+    await pause(50, undefined, ended ? { signal: ended } : {});
   }
 }

@@ -1,10 +1,12 @@
 /** One tenant file from nothing to proven mail flow: its customer is made in the simulated clouds, then everything goes through the API. */
+import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ApiClient } from "../../shared/api/client.ts";
+import { type ApiClient, ApiError } from "../../shared/api/client.ts";
 import type { Operation } from "../../shared/api/operation.ts";
-import { tenantSpecSchema, type TenantSpec } from "../../shared/tenants/spec.ts";
+import { type TenantSpec, tenantSpecSchema } from "../../shared/tenants/spec.ts";
 import { grantConsent } from "./administrator.ts";
-import { createProgress } from "./progress.ts";
+import type { Screen } from "./progress.ts";
+import { connectionLost, untilAnswered } from "./through-restarts.ts";
 
 export interface TenantFile {
   path: string;
@@ -19,34 +21,61 @@ export interface CustomerOptions {
   file: TenantFile;
   /** Leave the consent page to the person at the terminal. */
   ask: boolean;
-  output: NodeJS.WriteStream;
+  screen: Screen;
 }
 
 const LOOK_EVERY_MILLISECONDS = 400;
 
-export async function onboardFromFile({ partner, control, file, ask, output }: CustomerOptions): Promise<Operation> {
+/** Answers the operation as it ended. An onboarding that an earlier run left unfinished is followed to its end instead of a new one. */
+export async function onboardFromFile({ partner, control, file, ask, screen }: CustomerOptions): Promise<Operation> {
   const { tenantId, spec } = file;
   const { body: tenant } = await partner.putTenant({ tenantId, body: spec as unknown as TenantSpec });
   await makeCustomer(control, tenantSpecSchema.parse(tenant.spec));
-  output.write(`Onboarding ${tenant.spec.displayName} (${tenant.spec.microsoft365.domains.join(", ")})\n`);
+  const started = await startOnboarding(partner, tenantId);
+  const verb = started.resumed ? "Going on with onboarding" : "Onboarding";
+  screen.say(`${verb} ${tenant.spec.displayName} (${tenant.spec.microsoft365.domains.join(", ")})`);
 
-  const progress = createProgress(output);
-  let { body: operation } = await partner.startOnboarding({ tenantId });
+  let operation = started.operation;
   let asked = false;
   while (operation.status === "NotStarted" || operation.status === "Running") {
-    progress.show(operation);
-    if (operation.waitingFor?.kind === "consent" && !asked) {
-      asked = true;
-      const { url } = (await partner.getConsent({ tenantId })).body;
-      if (ask) output.write(`Open this as the customer's administrator, and accept:\n  ${url}\n`);
-      else await grantConsent(url);
-    }
+    screen.show(operation);
+    if (operation.waitingFor?.kind === "consent" && !asked) asked = await askForConsent(partner, tenantId, ask, screen);
     await sleep(LOOK_EVERY_MILLISECONDS);
     operation = (await partner.getOperation({ operationId: operation.id })).body;
   }
-  progress.show(operation);
-  progress.end();
+  screen.finish(operation);
   return operation;
+}
+
+async function startOnboarding(partner: ApiClient, tenantId: string): Promise<{ operation: Operation; resumed: boolean }> {
+  try {
+    const { body } = await partner.startOnboarding({ tenantId }, { headers: { "operation-id": randomUUID() } });
+    return { operation: body, resumed: false };
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.code !== "OperationInProgress") throw error;
+    const { value } = (await partner.listOperations({ tenantId, status: "Running" })).body;
+    const [running] = value;
+    if (!running) throw error;
+    return { operation: (await partner.getOperation({ operationId: running.id })).body, resumed: true };
+  }
+}
+
+/** False when it has to be asked again, with a new link. */
+async function askForConsent(partner: ApiClient, tenantId: string, ask: boolean, screen: Screen): Promise<boolean> {
+  const { url } = (await partner.getConsent({ tenantId })).body;
+  if (ask) {
+    screen.say(`  Open this link as the customer's administrator, and accept (the browser doesn't know the simulated`);
+    screen.say(`  clouds' certificate: let it go on to 127.0.0.1):\n\n  ${url}\n`);
+    return true;
+  }
+  try {
+    await grantConsent(url);
+  } catch (error) {
+    if (connectionLost(error)) return false;
+    throw error;
+  }
+  screen.say("  … playing the customer's administrator: opened the consent link and accepted");
+  return true;
 }
 
 /**
@@ -61,7 +90,12 @@ export async function makeCustomer(control: string, { microsoft365, pilot, azure
   const shared = azure.tenantId === microsoft365.tenantId;
   const subscription = { subscriptionId: azure.subscriptionId, offer: "EnterpriseAgreement" };
   const { tenantId, domains } = microsoft365;
-  await postOrganization(control, { tenantId, domains: domainsOf(tenantId, domains), mailboxes, ...(shared ? subscription : {}) });
+  await postOrganization(control, {
+    tenantId,
+    domains: domainsOf(tenantId, domains),
+    mailboxes,
+    ...(shared ? subscription : {}),
+  });
   if (!shared) await postOrganization(control, { tenantId: azure.tenantId, domains: [], mailboxes: [], ...subscription });
 }
 
@@ -73,7 +107,7 @@ const postOrganization = (control: string, organization: object): Promise<unknow
   });
 
 async function controlled<Answer>(url: string, init: RequestInit = {}): Promise<Answer> {
-  const response = await fetch(url, init);
+  const response = await untilAnswered(() => fetch(url, init));
   if (!response.ok) throw new Error(`making the simulated customer: ${response.status} ${await response.text()}`);
   return (await response.json()) as Answer;
 }

@@ -1,4 +1,5 @@
 /** The command line of `npm start`. */
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 export interface Flags {
@@ -11,9 +12,14 @@ export interface Flags {
   tenants: string[];
 }
 
+const ofProject = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+
+/** The project's own folder, wherever the command is run. */
+export const defaultData = ofProject(".local");
+
 export const usage = `Gatehouse on this machine: the app, simulated Azure and Microsoft 365, storage and mail. Nothing leaves this machine.
 
-  npm start                          start all of it and onboard the example tenant
+  npm start                          start all of it and onboard the example tenant; it stays until Ctrl+C
   npm start -- --once                end after the onboarding: exit code 0 when it succeeded, 1 when not
 
 Flags, after \`--\`:
@@ -28,31 +34,35 @@ Flags, after \`--\`:
 
 /** Throws an error whose message is for the person at the terminal. */
 export function parseFlags(argv: string[]): Flags | "help" {
-  const { values } = parseArgs({
-    args: argv,
-    options: {
-      once: { type: "boolean", default: false },
-      idle: { type: "boolean", default: false },
-      fresh: { type: "boolean", default: false },
-      ask: { type: "boolean", default: false },
-      port: { type: "string", default: "7071" },
-      data: { type: "string", default: ".local" },
-      tenant: { type: "string", multiple: true, default: [] },
-      help: { type: "boolean", short: "h", default: false },
-    },
-  });
+  const { values } = readArguments(argv);
   if (values.help) return "help";
+  const { once, idle, fresh, ask, data, tenant } = values;
   if (!/^\d{1,5}$/.test(values.port) || Number(values.port) > 65_535)
     throw new Error(`--port ${values.port}: must be a number from 0 to 65535`);
-  if (values.idle && values.tenant.length > 0) throw new Error("--idle onboards none, --tenant names one: give only one of them");
-  if (values.idle && values.once) throw new Error("--idle stays, --once ends: give only one of them");
-  return {
-    once: values.once,
-    idle: values.idle,
-    fresh: values.fresh,
-    ask: values.ask,
-    port: Number(values.port),
-    data: values.data,
-    tenants: values.idle ? [] : values.tenant.length > 0 ? values.tenant : ["examples/contoso.json"],
-  };
+  if (idle && tenant.length > 0) throw new Error("--idle onboards none, --tenant names one: give only one of them");
+  const tenants = idle ? [] : tenant.length > 0 ? tenant : [ofProject("examples/contoso.json")];
+  return { once, idle, fresh, ask, port: Number(values.port), data, tenants };
+}
+
+function readArguments(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      options: {
+        once: { type: "boolean", default: false },
+        idle: { type: "boolean", default: false },
+        fresh: { type: "boolean", default: false },
+        ask: { type: "boolean", default: false },
+        port: { type: "string", default: "7071" },
+        data: { type: "string", default: defaultData },
+        tenant: { type: "string", multiple: true, default: [] },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    });
+  } catch (error) {
+    // Node's own advice about "--" is of no use to somebody who mistyped a flag.
+    const message =
+      error instanceof Error ? error.message.replace(/\. To specify a positional argument.*$/su, "") : String(error);
+    throw new Error(message, { cause: error });
+  }
 }

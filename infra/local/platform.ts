@@ -1,13 +1,21 @@
 /** The platform's processes, each with what it needs of the others: clouds, then Azurite, then the app in its host. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { setDefaultCACertificates, getCACertificates } from "node:tls";
+import { setTimeout as pause } from "node:timers/promises";
+import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { fileURLToPath } from "node:url";
 import type { CloudEnvironment } from "../../shared/environment.ts";
-import { azuriteCommand, azuriteConnectionString, type AzuritePorts, freeAzuritePorts, freePorts, untilAzuriteAnswers } from "./azurite.ts";
-import { readyLine, type RunningProcess, startProcess } from "./processes.ts";
+import {
+  azuriteCommand,
+  azuriteConnectionString,
+  type AzuritePorts,
+  freeAzuritePorts,
+  freePorts,
+  portIsFree,
+  untilAzuriteAnswers,
+} from "./azurite.ts";
+import { type ProcessOptions, readyLine, type RunningProcess, startProcess } from "./processes.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const local = JSON.parse(readFileSync(new URL("./settings.json", import.meta.url), "utf8")) as {
@@ -52,77 +60,121 @@ export interface LocalPlatform {
   api: string;
   control: string;
   clients: ApiCredentials[];
-  stop(): Promise<void>;
 }
 
-export async function startPlatform({ data, fresh, port, say }: PlatformOptions): Promise<LocalPlatform> {
+export interface Platform {
+  /** Nothing is left running when it fails. */
+  start(): Promise<LocalPlatform>;
+  /** Writes endpoints.json, now and after each restart of a process: whoever waits for that file finds everything ready. */
+  publish(): void;
+  /** At any time, and more than once. */
+  stop(): Promise<void>;
+  /** Resolves when a process has crashed too often to go on. */
+  readonly broken: Promise<Error>;
+}
+
+export function createPlatform({ data, fresh, port, say }: PlatformOptions): Platform {
   const directory = resolve(data);
-  const lock = lockDirectory(directory);
-  if (fresh)
-    for (const part of ["clouds", "azurite", "durable.sqlite", "durable.sqlite-wal", "durable.sqlite-shm", "ports.json", "logs"])
-      rmSync(join(directory, part), { recursive: true, force: true });
-  const logDirectory = join(directory, "logs");
-  mkdirSync(logDirectory, { recursive: true });
+  const endpointsFile = join(directory, "endpoints.json");
   const running: RunningProcess<unknown>[] = [];
-  const stop = async (): Promise<void> => {
-    for (const one of running.reverse()) await one.stop();
-    lock.close();
+  const broken = Promise.withResolvers<Error>();
+  let lock: DatabaseSync | undefined;
+  let stopped: Promise<void> | undefined;
+  let endpoints: (() => object) | undefined;
+  let published = false;
+
+  const publish = (): void => {
+    if (!endpoints) return;
+    published = true;
+    // In one step, because others may be reading it.
+    writeFileSync(`${endpointsFile}.new`, `${JSON.stringify(endpoints(), null, 2)}\n`, { mode: 0o600 });
+    renameSync(`${endpointsFile}.new`, endpointsFile);
   };
-  try {
-    const common = { directory: root, logDirectory };
-    const clouds = await startProcess<CloudsReady>({
-      ...common,
+
+  const stop = (): Promise<void> => {
+    // The app first, for it uses the others.
+    stopped ??= (async () => {
+      for (const one of running.toReversed()) await one.stop();
+      lock?.close();
+    })();
+    return stopped;
+  };
+
+  const start = async (): Promise<LocalPlatform> => {
+    lock = lockDirectory(directory);
+    if (fresh) for (const part of STATE) rmSync(join(directory, part), { recursive: true, force: true });
+    rmSync(endpointsFile, { force: true });
+    const apiPort = port === 0 ? ((await freePorts(1))[0] ?? 0) : port;
+    if (!(await portIsFree(apiPort)))
+      throw new Error(`port ${apiPort} is in use; choose another with --port N, or --port 0 for any free one`);
+    const ports = await keptPorts(directory);
+    const logDirectory = join(directory, "logs");
+    mkdirSync(logDirectory, { recursive: true });
+
+    const launch = <Ready>(
+      options: Pick<ProcessOptions<Ready>, "name" | "command" | "ready" | "environment" | "stopSignal">,
+    ): RunningProcess<Ready> => {
+      if (stopped) throw new Error("stopped while starting");
+      const one = startProcess<Ready>({
+        ...options,
+        directory: root,
+        logDirectory,
+        onCrash: (why) => say(`${options.name} ended by itself (${why}); starting it again …`),
+        onRestart: () => {
+          say(`${options.name} is running again`);
+          if (published) publish();
+        },
+        onGivenUp: broken.resolve,
+      });
+      running.push(one);
+      return one;
+    };
+
+    const clouds = launch({
       name: "clouds",
       command: ["infra/local/clouds/main.ts", "--data", join(directory, "clouds"), "--tempo", String(local.tempo)],
-      ready: readyLine(),
+      ready: readyLine<CloudsReady>(),
     });
-    running.push(clouds);
-    trust(clouds.ready.ca);
-
-    const ports = await stablePorts(directory);
-    const azurite = await startProcess({
-      ...common,
+    const azurite = launch({
       name: "azurite",
       command: azuriteCommand(ports, join(directory, "azurite")),
-      ready: () => untilAzuriteAnswers(ports),
+      ready: ({ ended }) => untilAzuriteAnswers(ports, ended),
       stopSignal: "SIGINT",
     });
-    running.push(azurite);
+    const [ready] = await Promise.all([clouds.ready, azurite.ready]);
+    trust(ready.ca);
 
-    const storage = azuriteConnectionString(ports);
-    const apiPort = port === 0 ? ((await freePorts(1))[0] ?? 0) : port;
-    await requireFree(apiPort);
     const api = `http://127.0.0.1:${apiPort}`;
-    const endpoints = () =>
-      writeFileSync(
-        join(directory, "endpoints.json"),
-        `${JSON.stringify(endpointsOf(api, ports, clouds, azurite, host), null, 2)}\n`,
-      );
-    const host: RunningProcess<unknown> = await startProcess({
-      ...common,
+    const host = launch({
       name: "host",
       command: [
         "infra/local/functions-host/main.ts",
-        "--app",
-        root,
-        "--port",
-        String(apiPort),
-        "--state",
-        join(directory, "durable.sqlite"),
+        `--app=${root}`,
+        `--port=${apiPort}`,
+        `--state=${join(directory, "durable.sqlite")}`,
       ],
-      environment: { ...settingsOf(clouds.ready, storage, api), NODE_EXTRA_CA_CERTS: clouds.ready.ca },
+      environment: { ...settingsOf(ready, azuriteConnectionString(ports), api), NODE_EXTRA_CA_CERTS: ready.ca },
       ready: readyLine(),
-      restart: (why) => say(`the app's host ended (${why}); starting it again, as Azure would`),
-      restarted: () => endpoints(),
     });
-    running.push(host);
-    endpoints();
-    return { api, control: clouds.ready.control, clients: clouds.ready.clients, stop };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+    await host.ready;
+    endpoints = () => endpointsOf(api, ports, ready, { host: host.pid, clouds: clouds.pid, azurite: azurite.pid });
+    return { api, control: ready.control, clients: ready.clients };
+  };
+
+  return {
+    start: () =>
+      start().catch(async (error: unknown) => {
+        await stop();
+        throw error;
+      }),
+    publish,
+    stop,
+    broken: broken.promise,
+  };
 }
+
+/** What a platform leaves in its folder, and `--fresh` forgets. */
+const STATE = ["clouds", "azurite", "durable.sqlite", "durable.sqlite-wal", "durable.sqlite-shm", "ports.json", "logs"];
 
 /** The app's settings here; in production the same names come from the deployed app's configuration. */
 const settingsOf = (
@@ -145,11 +197,9 @@ const settingsOf = (
 function endpointsOf(
   api: string,
   ports: AzuritePorts,
-  clouds: RunningProcess<CloudsReady>,
-  azurite: RunningProcess<unknown>,
-  host: RunningProcess<unknown>,
+  { entra, arm, graph, exchange, dns, control, ca, clients }: CloudsReady,
+  pids: { host: number; clouds: number; azurite: number },
 ): object {
-  const { entra, arm, graph, exchange, dns, control, ca, clients } = clouds.ready;
   return {
     api,
     openapi: `${api}/api/openapi.json`,
@@ -161,7 +211,7 @@ function endpointsOf(
     tables: `http://127.0.0.1:${ports.table}/devstoreaccount1`,
     control,
     ca,
-    pids: { host: host.pid, clouds: clouds.pid, azurite: azurite.pid },
+    pids,
     clients: clients.map(({ role, partnerId, tokenEndpoint, clientId, clientSecret, scope }) => ({
       role,
       ...(partnerId ? { partnerId } : {}),
@@ -177,42 +227,47 @@ function endpointsOf(
 const trust = (certificateFile: string): void =>
   setDefaultCACertificates([...getCACertificates("default"), readFileSync(certificateFile, "utf8")]);
 
-interface Ports {
-  blob: number;
-  queue: number;
-  table: number;
-}
+const PORTS_FREE_WITHIN_MILLISECONDS = 5000;
 
-/** Kept, so that a restart finds its state at the same addresses. */
-async function stablePorts(directory: string): Promise<AzuritePorts> {
+/** Storage's ports are kept, so that a restart finds its state at the same addresses. */
+async function keptPorts(directory: string): Promise<AzuritePorts> {
   const file = join(directory, "ports.json");
-  try {
-    return JSON.parse(readFileSync(file, "utf8")) as AzuritePorts;
-  } catch {
+  if (!existsSync(file)) {
     const ports = await freeAzuritePorts();
     writeFileSync(file, JSON.stringify(ports));
     return ports;
   }
+  const { blob, queue, table } = JSON.parse(readFileSync(file, "utf8")) as AzuritePorts;
+  for (const port of [blob, queue, table]) {
+    // After a kill -9 the earlier run's storage is still saving its tables.
+    for (const until = Date.now() + PORTS_FREE_WITHIN_MILLISECONDS; !(await portIsFree(port)); await pause(100))
+      if (Date.now() > until)
+        throw new Error(
+          `port ${port}, where storage was in earlier runs on ${directory}, is taken by another program; end it, forget the earlier state with --fresh, or use another folder with --data DIR`,
+        );
+  }
+  return { blob, queue, table };
 }
-
-const requireFree = (port: number): Promise<void> =>
-  new Promise((free, reject) => {
-    const server = createServer();
-    server.once("error", () =>
-      reject(new Error(`port ${port} is in use; choose another with --port N, or --port 0 for any free one`)),
-    );
-    server.listen(port, "127.0.0.1", () => server.close(() => free()));
-  });
 
 /** A lock that ends with its process, however that ends. */
 function lockDirectory(directory: string): DatabaseSync {
-  mkdirSync(directory, { recursive: true });
-  const lock = new DatabaseSync(join(directory, "lock.sqlite"));
+  let lock: DatabaseSync | undefined;
   try {
+    mkdirSync(directory, { recursive: true });
+    lock = new DatabaseSync(join(directory, "lock.sqlite"));
     lock.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT;");
     return lock;
-  } catch {
-    lock.close();
-    throw new Error(`another Gatehouse works in ${directory}; stop it first, or give this one its own folder with --data DIR`);
+  } catch (error) {
+    lock?.close();
+    if (lock && error instanceof Error && "errcode" in error && error.errcode === SQLITE_BUSY)
+      throw new Error(`another Gatehouse works in ${directory}; stop it first, or give this one its own folder with --data DIR`, {
+        cause: error,
+      });
+    throw new Error(
+      `keeping state in ${directory}: ${error instanceof Error ? error.message : String(error)}; choose another folder with --data DIR`,
+      { cause: error },
+    );
   }
 }
+
+const SQLITE_BUSY = 5;

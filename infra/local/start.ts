@@ -1,125 +1,153 @@
 /** `npm start`: the whole platform on this machine, and the example tenant onboarded from nothing to proven mail flow. */
 import { readFileSync } from "node:fs";
+import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ApiError, type ApiClient, createClient } from "../../shared/api/client.ts";
+import { type ApiClient, ApiError, createClient } from "../../shared/api/client.ts";
 import { tenantSpecSchema } from "../../shared/tenants/spec.ts";
 import { makeCustomer, onboardFromFile, type TenantFile } from "./customer.ts";
-import { parseFlags, usage } from "./flags.ts";
-import { type ApiCredentials, type LocalPlatform, startPlatform } from "./platform.ts";
+import { defaultData, type Flags, parseFlags, usage } from "./flags.ts";
+import { type ApiCredentials, createPlatform, type LocalPlatform, type Platform } from "./platform.ts";
+import { createScreen } from "./progress.ts";
 import { describeRefusal, summaryOf } from "./summary.ts";
+import { throughRestarts } from "./through-restarts.ts";
 import { tokenSource } from "./tokens.ts";
 
 /** Customers that the simulated world has from the start. */
 const examples = ["contoso", "fabrikam"].map((name) => fileURLToPath(new URL(`../../examples/${name}.json`, import.meta.url)));
 
-const say = (line = ""): void => void process.stdout.write(`${line}\n`);
-
-process.exitCode = await main().catch((error: unknown) => {
-  process.stderr.write(`${describeRefusal(error)}\n`);
-  return 1;
-});
+const screen = createScreen(process.stdout);
+/** All that was asked for is done, and the platform stays: to end it is no failure. */
+let staying = false;
 
 async function main(): Promise<number> {
   const flags = readFlags();
   if (flags === "help") {
-    say(usage);
+    screen.say(usage);
     return 0;
   }
   const files = flags.tenants.map(readTenantFile);
-  say("Starting simulated clouds, storage and the app …");
-  const platform = await startPlatform({ data: flags.data, fresh: flags.fresh, port: flags.port, say });
-  const stopped = stopOnSignal(platform);
+  const { data, fresh, port } = flags;
+  const platform = createPlatform({ data, fresh, port, say: screen.say });
+  const broken = platform.broken.then((error) => Promise.reject(error));
   try {
-    await registerPartners(platform);
-    for (const example of examples) await makeCustomer(platform.control, tenantSpecSchema.parse(readTenantFile(example).spec));
-    say(`API ready at ${platform.api}, its reference at ${platform.api}/api/openapi.json\n`);
-    const partner = apiOf(
-      platform,
-      platform.clients.find(({ role }) => role === "partner"),
-    );
-    let failed = false;
-    for (const file of files) failed = !(await onboardOne(platform, partner, file, flags.ask)) || failed;
-    if (flags.once) return failed ? 1 : 0;
-    say(`Running. Ctrl+C stops it; state is kept in ${flags.data}.`);
-    await stopped;
-    return 0;
+    return await Promise.race([run(flags, files, platform), interrupted(), broken]);
   } finally {
     await platform.stop();
   }
 }
 
+/** Everything in turn; with the flags as given it may never end by itself. */
+async function run({ data, ask, once, idle, port }: Flags, files: TenantFile[], platform: Platform): Promise<number> {
+  screen.say("Starting simulated clouds, storage and the app …");
+  const local = await platform.start();
+  await registerPartners(local);
+  for (const example of examples) await makeCustomer(local.control, tenantSpecSchema.parse(readTenantFile(example).spec));
+  platform.publish();
+  screen.say(`API ready at ${local.api}, its reference at ${local.api}/api/openapi.json\n`);
+
+  const partner = apiOf(local, "partner");
+  const dataFlag = data === defaultData ? "" : `--data ${/^[\w./-]+$/.test(data) ? data : `'${data}'`}`;
+  let failed = false;
+  for (const file of files) {
+    try {
+      const operation = await onboardFromFile({ partner, control: local.control, file, ask, screen });
+      screen.say(summaryOf(operation, { ...local, dataFlag, stays: !once }));
+      failed ||= operation.status !== "Succeeded";
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      screen.say(`${file.path} was refused, and nothing was created:\n${describeRefusal(error)}\n`);
+      failed = true;
+    }
+  }
+  const folder = relative(process.cwd(), data) || data;
+  if (!once) {
+    staying = true;
+    screen.say(`${idle ? "Nobody is onboarded. " : ""}Running until Ctrl+C; state is kept in ${folder}.`);
+    return new Promise(() => undefined);
+  }
+  const again = [
+    "npm start",
+    ...(dataFlag || port !== 7071 ? [`-- ${[dataFlag, portFlag(port)].filter(Boolean).join(" ")}`] : []),
+  ];
+  screen.say(`Stopping; state is kept in ${folder}. To look around, keep it running: ${again.join(" ")}`);
+  return failed ? 1 : 0;
+}
+
+const portFlag = (port: number): string => (port === 7071 ? "" : `--port ${port}`);
+
+/** Ctrl+C, and what service managers send. The exit code of what wasn't finished says which, as shells do. */
+const interrupted = (): Promise<number> =>
+  new Promise((resolve) => {
+    let first = true;
+    for (const [signal, code] of [
+      ["SIGINT", 130],
+      ["SIGTERM", 143],
+      ["SIGHUP", 129],
+    ] as const)
+      process.on(signal, () => {
+        if (!first) process.exit(code); // a second Ctrl+C doesn't wait; the children end with us
+        first = false;
+        screen.say("\nStopping …");
+        resolve(staying ? 0 : code);
+      });
+  });
+
 function readFlags(): ReturnType<typeof parseFlags> {
   try {
     return parseFlags(process.argv.slice(2));
   } catch (error) {
-    throw new Error(`${error instanceof Error ? error.message : error}\n\n${usage}`, { cause: error });
+    throw new Error(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`, { cause: error });
   }
 }
 
 /** Only that it is a JSON object is looked at here: what is wrong in it, the API says. */
 function readTenantFile(path: string): TenantFile {
   const fail = (why: string, cause?: unknown): never => {
-    throw new Error(`reading tenant file ${path}: ${why}`, { cause });
+    throw new Error(`reading tenant file ${path}: ${why}. Nothing was started.`, { cause });
   };
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
+    return fail(
+      missing ? "there is no such file; give the path of a file such as examples/contoso.json" : messageOf(error),
+      error,
+    );
+  }
   let value: unknown;
   try {
-    value = JSON.parse(readFileSync(path, "utf8"));
+    value = JSON.parse(text);
   } catch (error) {
-    return fail(error instanceof Error ? error.message : String(error), error);
+    return fail(`it is not JSON (${messageOf(error)}); examples/contoso.json shows how it has to look`, error);
   }
   if (typeof value !== "object" || value === null || Array.isArray(value))
-    return fail("must be a JSON object; examples/contoso.json shows one");
+    return fail("it must be a JSON object; examples/contoso.json shows one");
   const { tenantId, ...spec } = value as Record<string, unknown>;
   if (typeof tenantId !== "string") return fail("`tenantId` must be a string such as contoso");
   return { path, tenantId, spec };
 }
 
 /** The operator's part: who may use this platform. */
-async function registerPartners(platform: LocalPlatform): Promise<void> {
-  const operator = apiOf(
-    platform,
-    platform.clients.find(({ role }) => role === "operator"),
-  );
-  for (const { role, partnerId, tenantId, clientId } of platform.clients) {
+async function registerPartners(local: LocalPlatform): Promise<void> {
+  const operator = apiOf(local, "operator");
+  for (const { role, partnerId, tenantId, clientId } of local.clients) {
     if (role !== "partner" || !partnerId) continue;
     await operator.putPartner({ partnerId, body: { displayName: partnerId, entraTenantId: tenantId, clientId } });
   }
 }
 
-function apiOf({ api }: LocalPlatform, credentials: ApiCredentials | undefined): ApiClient {
-  if (!credentials) throw new Error("the platform has no client of that role");
-  return createClient({ baseUrl: api, token: tokenSource(credentials) });
+function apiOf({ api, clients }: LocalPlatform, role: ApiCredentials["role"]): ApiClient {
+  const credentials = clients.find((one) => one.role === role);
+  if (!credentials) throw new Error(`the platform has no ${role}`);
+  return throughRestarts(createClient({ baseUrl: api, token: tokenSource(credentials) }));
 }
 
-/** False when it failed; the reason has been said. */
-async function onboardOne(platform: LocalPlatform, partner: ApiClient, file: TenantFile, ask: boolean): Promise<boolean> {
-  try {
-    const operation = await onboardFromFile({ partner, control: platform.control, file, ask, output: process.stdout });
-    say(summaryOf(operation, platform));
-    return operation.status === "Succeeded";
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    process.stderr.write(`${file.path} was refused, and nothing was created:\n${describeRefusal(error)}\n`);
-    return false;
-  }
-}
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-function stopOnSignal(platform: LocalPlatform): Promise<void> {
-  return new Promise((resolve) => {
-    let stopping = false;
-    const stop = (): void => {
-      if (stopping) process.exit(1); // a second Ctrl+C doesn't wait
-      stopping = true;
-      say("\nStopping …");
-      platform.stop().then(
-        () => {
-          resolve();
-          process.exit(0);
-        },
-        () => process.exit(1),
-      );
-    };
-    process.on("SIGINT", stop);
-    process.on("SIGTERM", stop);
-  });
+try {
+  process.exit(await main());
+} catch (error) {
+  process.stderr.write(`${describeRefusal(error)}\n`);
+  process.exit(1);
 }

@@ -1,5 +1,6 @@
 /** What a person at the terminal is told at the end: what was made, the proof, where to look next; or what went wrong and what to do. */
 import { ApiError } from "../../shared/api/client.ts";
+import { errorCodes } from "../../shared/api/error-codes.ts";
 import type { Operation } from "../../shared/api/operation.ts";
 import { apiVersion } from "../../shared/api/routes.ts";
 
@@ -11,42 +12,78 @@ interface Result {
   proof: { hops: string[]; at: string; subject: string; mailbox: string; header: string };
 }
 
-export function summaryOf(operation: Operation, { api, control }: { api: string; control: string }): string {
-  const { tenantId, status, error, steps } = operation;
-  if (status !== "Succeeded") {
-    const failed = steps.find((step) => step.status === "Failed");
-    return [
-      "",
-      `${tenantId} was not onboarded: ${error?.code}: ${error?.message}`,
-      ...(failed ? [`It stopped at: ${failed.title}`] : []),
-      `Steps that were done stay done; nobody's mail was moved. Operation ${operation.id} has the details.`,
-    ].join("\n");
-  }
-  const result = operation.result as unknown as Result;
-  const made = steps.filter(({ change }) => change === "created").length;
-  const unchanged = steps.filter(({ change }) => change === "unchanged").length;
+export interface SummaryOptions {
+  api: string;
+  control: string;
+  /** For the command that gets a token; nothing for the default folder. */
+  dataFlag: string;
+  /** Whether the platform goes on running, so that there is something to look at. */
+  stays: boolean;
+}
+
+export const summaryOf = (operation: Operation, options: SummaryOptions): string =>
+  operation.status === "Succeeded" ? success(operation, options) : failure(operation);
+
+function success({ id, tenantId, steps, result: given }: Operation, { api, control, dataFlag, stays }: SummaryOptions): string {
+  const { stage, gateway, egressIps, pilots, proof } = given as unknown as Result;
+  const count = (change: string): number => steps.filter((step) => step.change === change).length;
+  const counts = ["created", "updated", "unchanged"].filter((change) => count(change) > 0);
   return [
     "",
-    `${tenantId} is in ${result.stage}: ${made} things made, ${unchanged} found as they should be.`,
-    `  Gateway    ${result.gateway} (${result.egressIps.join(", ")})`,
-    `  Pilot      ${result.pilots.join(", ")}`,
-    `  Proof      a mail of ${result.proof.mailbox} came back with this tenant's ${result.proof.header}:`,
-    ...result.proof.hops.map((hop, index) => `    ${index + 1}. ${hop}`),
+    `${tenantId} is in ${stage}: ${counts.map((change) => `${count(change)} ${change}`).join(", ")}.`,
+    `  Gateway    ${gateway} (${egressIps.join(", ")})`,
+    `  Pilot      ${pilots.join(", ")}`,
+    `  Proof      a mail of ${proof.mailbox} came back with this tenant's ${proof.header}:`,
+    ...proof.hops.map((hop, index) => `    ${index + 1}. ${hop.replace(/;[^;]*$/, "")}`),
     "",
-    "Look next:",
-    `  TOKEN=$(npm run --silent token)`,
-    `  curl -s -H "Authorization: Bearer $TOKEN" "${api}/api/tenants/${tenantId}?api-version=${apiVersion}"`,
-    `  curl -s -H "Authorization: Bearer $TOKEN" "${api}/api/operations/${operation.id}?api-version=${apiVersion}"`,
-    `  curl -s "${control}/requests?cloud=exchange&since=0"`,
+    ...(stays
+      ? [
+          "Look next:",
+          `  TOKEN=$(npm run --silent token${dataFlag === "" ? "" : ` -- ${dataFlag}`})`,
+          `  curl -s -H "Authorization: Bearer $TOKEN" "${api}/api/tenants/${tenantId}?api-version=${apiVersion}"`,
+          `  curl -s -H "Authorization: Bearer $TOKEN" "${api}/api/operations/${id}?api-version=${apiVersion}"`,
+          `  curl -s "${control}/requests?cloud=exchange&since=0"`,
+          "",
+        ]
+      : []),
+  ].join("\n");
+}
+
+function failure({ id, tenantId, error, steps }: Operation): string {
+  const failed = steps.find(({ status }) => status === "Failed");
+  const touched = steps.some(({ change }) => change === "created" || change === "updated");
+  const code = error?.code ?? "Unknown";
+  return [
+    "",
+    `${tenantId} was not onboarded.`,
+    `  Error      ${code}: ${error?.message ?? "the operation ended without saying why"}`,
+    ...(error?.details ?? [])
+      .map(({ message }) => message)
+      .filter((message) => message !== error?.message)
+      .map((message) => `             ${message}`),
+    ...(failed ? [`  Stopped at ${failed.title}`] : []),
+    `  What to do ${remedyOf(code) ?? "put right what the error says"}, then run this again${touched ? ": what was made is found as it is" : ""}.`,
+    touched
+      ? "  Nobody's mail moves before the proof; what was made so far stays."
+      : "  Nothing was created or changed at the customer's.",
+    `  Operation  ${id}`,
     "",
   ].join("\n");
 }
 
+/** As the catalogue says it, without the stop at its end. */
+function remedyOf(code: string): string | undefined {
+  const entry = (errorCodes as Partial<Record<string, { remedy: string }>>)[code];
+  return entry && entry.remedy.replace(/\.$/, "");
+}
+
 export function describeRefusal(error: unknown): string {
-  if (error instanceof ApiError)
-    return [
-      `  ${error.code}: ${error.message}`,
-      ...error.details.map(({ target, message }) => `    ${target ?? ""}: ${message}`),
-    ].join("\n");
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof ApiError)) return error instanceof Error ? error.message : String(error);
+  const { code, message, details } = error;
+  const remedy = remedyOf(code);
+  return [
+    `  ${code}: ${message}`,
+    ...details.map(({ target, message: why }) => `    ${target ? `${target}: ` : ""}${why}`),
+    ...(remedy ? [`  ${remedy}.`] : []),
+  ].join("\n");
 }
