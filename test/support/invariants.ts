@@ -1,10 +1,10 @@
 /**
  * The safety invariants of onboarding, checked over what the simulated clouds recorded: from the outside, knowing nothing of our code.
- * Numbers are those of the design's chapter on onboarding.
+ * Numbers are those of the design's chapter on onboarding. What counts is what took effect, whether or not its answer arrived.
  */
 import type { Exchange } from "../../infra/local/clouds/record.ts";
 
-/** The customer whose mail must not be harmed. */
+/** The customer whose mail must not be harmed. A record may be of several; the Azure side is told apart by its paths. */
 export interface Watched {
   /** Entra tenant id of the Microsoft 365 organisation. */
   organization: string;
@@ -27,102 +27,153 @@ export const violations = (record: Exchange[], watched: Watched): Violation[] =>
   ...effectsTwice(record),
 ];
 
-/** A request that was carried out, as far as its answer tells; one whose connection was cut may have been, and counts where that is worse. */
-const done = ({ status }: Exchange): boolean => status >= 200 && status < 300;
+const tookEffect = ({ effect }: Exchange): boolean => effect === "write";
+/** Answered, and the answer arrived: what the other side can know. */
+const answered = ({ status, fault }: Exchange): boolean => status >= 200 && status < 300 && fault !== "cut-after-effect";
 
 interface Cmdlet {
   seq: number;
   exchange: Exchange;
   name: string;
   parameters: Record<string, unknown>;
+  /** The objects of the answer. */
+  value: Record<string, unknown>[];
 }
 
 const cmdletsOf = (record: Exchange[], organization: string): Cmdlet[] =>
   record.flatMap((exchange) => {
-    if (exchange.cloud !== "exchange" || !exchange.url.toLowerCase().includes(organization.toLowerCase())) return [];
-    const input = (
-      exchange.requestBody as { CmdletInput?: { CmdletName?: string; Parameters?: Record<string, unknown> } } | undefined
-    )?.CmdletInput;
+    if (exchange.cloud !== "exchange" || !pathOf(exchange.url).includes(organization.toLowerCase())) return [];
+    const { CmdletInput: input } = (exchange.requestBody ?? {}) as {
+      CmdletInput?: { CmdletName?: string; Parameters?: Record<string, unknown> };
+    };
     if (!input?.CmdletName) return [];
-    return [{ seq: exchange.seq, exchange, name: input.CmdletName, parameters: input.Parameters ?? {} }];
+    const { value = [] } = (exchange.responseBody ?? {}) as { value?: Record<string, unknown>[] };
+    return [{ seq: exchange.seq, exchange, name: input.CmdletName, parameters: input.Parameters ?? {}, value }];
   });
 
-const words = (value: unknown): string[] =>
-  (Array.isArray(value) ? value : value === undefined || value === null ? [] : [value]).map((word) => String(word));
+const words = (given: unknown): string[] =>
+  (Array.isArray(given) ? given : given === undefined || given === null ? [] : [given]).map((word) => String(word).toLowerCase());
+
+/** A transport rule as the record shows it: what it does, and whom it concerns. */
+interface Rule {
+  names: Set<string>;
+  forwards: boolean;
+  approves: boolean;
+  /** Conditions of a rule all have to hold, so senders alone say how far it reaches; nobody named means everybody. */
+  senders: string[];
+}
 
 /** 1: nobody's mail beside the probe mailbox's is forwarded before STARTTLS, the loop, approval rule and inbound connector are proven. */
 function scopeBeforeProof(record: Exchange[], { organization, probeMailbox }: Watched): Violation[] {
   const cmdlets = cmdletsOf(record, organization);
-  const forwarding = new Set(
-    cmdlets
-      .filter(({ parameters }) => "RouteMessageOutboundConnector" in parameters)
-      .map(({ parameters }) => ruleName(parameters)),
-  );
-  const approval = cmdlets.find(({ name, parameters }) => name === "New-TransportRule" && "SetSCL" in parameters);
-  const widening = cmdlets.filter(
-    ({ name, parameters, exchange }) =>
-      /^(New|Set)-TransportRule$/.test(name) &&
-      forwarding.has(ruleName(parameters)) &&
-      !refused(exchange) &&
-      widens(name, parameters, probeMailbox),
-  );
-  return widening.flatMap(({ seq }) => {
-    const before = cmdlets.filter((one) => one.seq < seq && done(one.exchange));
-    const lastWrite = (noun: string) => before.findLast(({ name }) => new RegExp(`^(New|Set)-${noun}$`).test(name))?.seq ?? 0;
-    const proofs: [boolean, string][] = [
-      [
-        before.some(({ name, exchange }) => name === "Validate-OutboundConnector" && validated(exchange)),
-        "STARTTLS to the gateway",
-      ],
-      [record.some((exchange) => exchange.seq < seq && returnedProbe(exchange, probeMailbox)), "a probe mail that came back"],
-      [
-        before.some(({ name, seq: at }) => name === "Get-InboundConnector" && at > lastWrite("InboundConnector")),
-        "the inbound connector read back",
-      ],
-      [
-        approval !== undefined && before.some(({ name, seq: at }) => name === "Get-TransportRule" && at > approval.seq),
-        "the approval rule read back",
-      ],
-    ];
-    return proofs
-      .filter(([proven]) => !proven)
-      .map(([, what]): Violation => ({ invariant: 1, seq, what: `the forwarding rule was widened before ${what}` }));
-  });
+  const rules: Rule[] = [];
+  const found: Violation[] = [];
+  for (const cmdlet of cmdlets) {
+    if (cmdlet.name === "Get-TransportRule" && answered(cmdlet.exchange)) cmdlet.value.forEach((shown) => know(rules, shown));
+    if (!/^(New|Set)-TransportRule$/.test(cmdlet.name) || !tookEffect(cmdlet.exchange)) continue;
+    const before = rules.map((rule) => ({ rule, wide: wide(rule, probeMailbox) }));
+    const rule = written(rules, cmdlet);
+    if (!rule || !wide(rule, probeMailbox) || before.some((one) => one.rule === rule && one.wide)) continue;
+    for (const what of unproven(record, cmdlets, cmdlet.seq, { rules, organization, probeMailbox }))
+      found.push({ invariant: 1, seq: cmdlet.seq, what: `the forwarding rule was widened before ${what}` });
+  }
+  return found;
 }
 
-const ruleName = (parameters: Record<string, unknown>): string => String(parameters["Name"] ?? parameters["Identity"]);
-const refused = ({ status }: Exchange): boolean => status >= 400;
+const wide = ({ forwards, senders }: Rule, probeMailbox: string): boolean =>
+  forwards && (senders.length === 0 || senders.some((sender) => sender !== probeMailbox.toLowerCase()));
 
-/** A new rule without `From` concerns everybody; a changed one without it keeps its scope. */
-function widens(name: string, parameters: Record<string, unknown>, probeMailbox: string): boolean {
-  const from = words(parameters["From"]);
-  if (from.length === 0) return name === "New-TransportRule" || ("From" in parameters && !("Enabled" in parameters));
-  return from.some((address) => address.toLowerCase() !== probeMailbox.toLowerCase());
+const ruleNamed = (rules: Rule[], name: unknown): Rule | undefined =>
+  rules.find(({ names }) => typeof name === "string" && names.has(name.toLowerCase()));
+
+const namesOf = (shown: Record<string, unknown>): string[] =>
+  words([shown["Name"], shown["Guid"], shown["Identity"]].filter(Boolean));
+
+/** A rule as Exchange shows it, which also tells the name that a GUID belongs to. */
+function know(rules: Rule[], shown: Record<string, unknown>): void {
+  const names = namesOf(shown);
+  const known = rules.find((rule) => names.some((name) => rule.names.has(name)));
+  const rule = {
+    names: new Set(names),
+    forwards: words(shown["RouteMessageOutboundConnector"]).length > 0,
+    approves: words(shown["SetSCL"]).includes("-1"),
+    senders: words(shown["From"]),
+  };
+  if (known) Object.assign(known, rule);
+  else rules.push(rule);
 }
 
-function validated({ responseBody }: Exchange): boolean {
-  const { value = [] } = (responseBody ?? {}) as { value?: Record<string, unknown>[] };
-  return (
-    value.length > 0 && value.every((result) => !/fail/i.test(JSON.stringify(result["Status"] ?? result["Result"] ?? result)))
+/** A new rule has what it was given; a changed one keeps what wasn't named. */
+function written(rules: Rule[], { name, parameters, value }: Cmdlet): Rule | undefined {
+  const made: Rule = { names: new Set(), forwards: false, approves: false, senders: [] };
+  const rule = name === "New-TransportRule" ? made : ruleNamed(rules, parameters["Identity"]);
+  if (!rule) return undefined;
+  if (rule === made) rules.push(rule);
+  for (const one of words([parameters["Name"], ...value.flatMap(namesOf)].filter(Boolean))) rule.names.add(one);
+  if ("RouteMessageOutboundConnector" in parameters)
+    rule.forwards = words(parameters["RouteMessageOutboundConnector"]).length > 0;
+  if ("SetSCL" in parameters) rule.approves = words(parameters["SetSCL"]).includes("-1");
+  if ("From" in parameters) rule.senders = words(parameters["From"]);
+  return rule;
+}
+
+/** What wasn't proven when request `seq` was made. A proof older than the last change of what it proves is none. */
+function unproven(
+  record: Exchange[],
+  cmdlets: Cmdlet[],
+  seq: number,
+  { rules, organization, probeMailbox }: { rules: Rule[] } & Omit<Watched, "domains">,
+): string[] {
+  const before = cmdlets.filter((one) => one.seq < seq);
+  const lastWrite = (concerns: (cmdlet: Cmdlet) => boolean): number =>
+    before.findLast((one) => tookEffect(one.exchange) && concerns(one))?.seq ?? Number.POSITIVE_INFINITY;
+  const shownAfter = (at: number, cmdlet: string, shows: (value: Record<string, unknown>[]) => boolean): boolean =>
+    before.some((one) => one.seq > at && one.name === cmdlet && answered(one.exchange) && shows(one.value));
+  const writes = (noun: string) => (cmdlet: Cmdlet) => new RegExp(`^(New|Set)-${noun}$`).test(cmdlet.name);
+  const approval = (cmdlet: Cmdlet): boolean =>
+    writes("TransportRule")(cmdlet) &&
+    (ruleNamed(rules, cmdlet.parameters["Identity"] ?? cmdlet.parameters["Name"])?.approves ?? false);
+  const proofs: [boolean, string][] = [
+    [shownAfter(lastWrite(writes("OutboundConnector")), "Validate-OutboundConnector", validated), "STARTTLS to the gateway"],
+    [
+      record.some((one) => one.seq < seq && one.tenant === organization && returnedProbe(one, probeMailbox)),
+      "a probe mail that came back",
+    ],
+    [
+      shownAfter(lastWrite(writes("InboundConnector")), "Get-InboundConnector", (value) => value.length > 0),
+      "the inbound connector read back",
+    ],
+    [
+      shownAfter(lastWrite(approval), "Get-TransportRule", (value) => value.some(({ SetSCL }) => words(SetSCL).includes("-1"))),
+      "the approval rule read back",
+    ],
+  ];
+  return proofs.filter(([proven]) => !proven).map(([, what]) => what);
+}
+
+const validated = (value: Record<string, unknown>[]): boolean =>
+  value.length > 0 && value.every(({ IsTaskSuccessful, TlsUsed }) => IsTaskSuccessful === true && TlsUsed === true);
+
+/** A mail in the probe mailbox with our header, whose value is a secret that the clouds know: the record shows it as redacted. */
+function returnedProbe({ cloud, method, url, responseBody, ...exchange }: Exchange, probeMailbox: string): boolean {
+  if (cloud !== "graph" || method !== "GET" || exchange.status !== 200 || exchange.fault !== undefined) return false;
+  if (!decodeURIComponent(pathOf(url)).includes(`/users/${probeMailbox.toLowerCase()}/`)) return false;
+  const { value = [] } = (responseBody ?? {}) as { value?: { internetMessageHeaders?: { name: string; value: string }[] }[] };
+  return value.some(({ internetMessageHeaders = [] }) =>
+    internetMessageHeaders.some((header) => header.name.toLowerCase() === "x-iqsuite-process" && header.value === "[redacted]"),
   );
-}
-
-function returnedProbe({ cloud, method, status, url, responseBody }: Exchange, probeMailbox: string): boolean {
-  if (cloud !== "graph" || method !== "GET" || status !== 200) return false;
-  if (!decodeURIComponent(url).toLowerCase().includes(`/users/${probeMailbox.toLowerCase()}/`)) return false;
-  return /"name":"x-iqsuite-process"/i.test(JSON.stringify(responseBody ?? null).replaceAll('": "', '":"'));
 }
 
 /** 2: one loop GUID, made once, kept in the vault, and no other value in a rule. The record shows vault secrets as redacted. */
 function moreThanOneGuid(record: Exchange[], { organization }: Watched): Violation[] {
-  const made = new Map<string, number>();
+  const made = new Set<string>();
   const twice = record.flatMap((exchange): Violation[] => {
-    const path = new URL(exchange.url, "https://vault.invalid").pathname;
-    if (exchange.cloud !== "vault" || exchange.method !== "PUT" || !/\/secrets\/loop-guid\/?$/.test(path) || !done(exchange))
+    const path = pathOf(exchange.url);
+    if (exchange.cloud !== "vault" || exchange.method !== "PUT" || !path.endsWith("/secrets/loop-guid") || !tookEffect(exchange))
       return [];
-    const count = (made.get(path) ?? 0) + 1;
-    made.set(path, count);
-    return count === 1 ? [] : [{ invariant: 2, seq: exchange.seq, what: `a second loop GUID was made in ${path}` }];
+    if (made.has(path)) return [{ invariant: 2, seq: exchange.seq, what: `a second loop GUID was made in ${path}` }];
+    made.add(path);
+    return [];
   });
   const foreign = cmdletsOf(record, organization).flatMap(({ seq, parameters }): Violation[] => {
     const marks = [...words(parameters["ExceptIfHeaderContainsWords"]), ...words(parameters["HeaderContainsWords"])];
@@ -135,7 +186,7 @@ function moreThanOneGuid(record: Exchange[], { organization }: Watched): Violati
 /** 3: the outbound connector concerns only mail that a rule sends to it, from birth. */
 const unscopedConnector = (record: Exchange[], { organization }: Watched): Violation[] =>
   cmdletsOf(record, organization).flatMap(({ seq, name, parameters, exchange }): Violation[] => {
-    if (refused(exchange)) return [];
+    if (!tookEffect(exchange)) return [];
     const scoped = parameters["IsTransportRuleScoped"];
     const wrong = name === "New-OutboundConnector" ? scoped !== true : name === "Set-OutboundConnector" && scoped === false;
     return wrong ? [{ invariant: 3, seq, what: "the outbound connector was not scoped to rules" }] : [];
@@ -145,14 +196,12 @@ const unscopedConnector = (record: Exchange[], { organization }: Watched): Viola
 function unguardedNetwork(record: Exchange[]): Violation[] {
   const placements = new Map<string, string>();
   return record.flatMap((exchange): Violation[] => {
-    if (exchange.cloud !== "arm" || exchange.method !== "PUT" || refused(exchange)) return [];
+    if (exchange.cloud !== "arm" || exchange.method !== "PUT" || !tookEffect(exchange)) return [];
     const { seq, url, requestBody } = exchange;
-    const path = new URL(url, "https://arm.invalid").pathname.toLowerCase();
+    const path = pathOf(url);
     const body = (requestBody ?? {}) as { location?: string; zones?: string[]; properties?: Record<string, unknown> };
-    if (
-      /\/networkinterfaces\/[^/]+$/.test(path) &&
-      !(body.properties?.["networkSecurityGroup"] as { id?: string } | undefined)?.id
-    )
+    const { id: guard } = (body.properties?.["networkSecurityGroup"] ?? {}) as { id?: string };
+    if (/\/networkinterfaces\/[^/]+$/.test(path) && !guard)
       return [{ invariant: 4, seq, what: "a network interface was written without a network security group" }];
     if (!/\/virtualmachines\/[^/]+$/.test(path)) return [];
     const placement = JSON.stringify([body.location, body.zones ?? [], body.properties?.["availabilitySet"] ?? null]);
@@ -165,41 +214,45 @@ function unguardedNetwork(record: Exchange[]): Violation[] {
   });
 }
 
-/** 7: nothing is written to Graph or Exchange before tokens of that tenant were had and the declared domains were seen verified there. */
+/** 7: nothing is written to Graph or Exchange before a token of that tenant was had and the declared domains were seen verified there. */
 function writesBeforeConsent(record: Exchange[], { organization, domains }: Watched): Violation[] {
   const token = record.find(
-    ({ cloud, method, url, status }) =>
-      cloud === "entra" && method === "POST" && url.includes(`/${organization}/oauth2/v2.0/token`) && status === 200,
+    (exchange) =>
+      exchange.cloud === "entra" &&
+      exchange.method === "POST" &&
+      pathOf(exchange.url).includes(`/${organization.toLowerCase()}/oauth2/v2.0/token`) &&
+      answered(exchange),
   );
   const verified = record.find(
-    ({ cloud, method, url, status, responseBody }) =>
-      cloud === "graph" &&
-      method === "GET" &&
-      /\/v1\.0\/domains/.test(url) &&
-      status === 200 &&
-      showsVerified(responseBody, domains),
+    (exchange) =>
+      exchange.cloud === "graph" &&
+      exchange.method === "GET" &&
+      exchange.tenant === organization &&
+      pathOf(exchange.url).endsWith("/v1.0/domains") &&
+      answered(exchange) &&
+      showsVerified(exchange.responseBody, domains),
   );
   const proven = token && verified ? Math.max(token.seq, verified.seq) : Number.POSITIVE_INFINITY;
+  const there = ({ cloud, tenant, url }: Exchange): boolean =>
+    (cloud === "graph" || (cloud === "exchange" && url.startsWith("https:"))) && tenant === organization;
   return record
-    .filter(({ cloud, effect, seq }) => (cloud === "graph" || cloud === "exchange") && effect === "write" && seq < proven)
-    .map(
-      ({ seq, cloud, method, url }): Violation => ({
-        invariant: 7,
-        seq,
-        what: `${cloud} was written before consent was proven: ${method} ${url}`,
-      }),
-    );
+    .filter((exchange) => there(exchange) && tookEffect(exchange) && exchange.seq < proven)
+    .map(({ seq, cloud, method, url }) => ({
+      invariant: 7,
+      seq,
+      what: `${cloud} was written before consent was proven: ${method} ${pathOf(url)}`,
+    }));
 }
 
 function showsVerified(body: unknown, domains: string[]): boolean {
   const { value = [] } = (body ?? {}) as { value?: { id?: string; isVerified?: boolean }[] };
-  return domains.every((domain) => value.some(({ id, isVerified }) => id === domain && isVerified));
+  return domains.every((domain) => value.some(({ id, isVerified }) => id?.toLowerCase() === domain && isVerified));
 }
 
 /** 8: nothing is made twice: no second birth of an object that was not removed in between, no second mail of one subject. */
 function effectsTwice(record: Exchange[]): Violation[] {
   const alive = new Map<string, number>();
-  return record.flatMap((exchange): Violation[] => {
+  return record.filter(tookEffect).flatMap((exchange): Violation[] => {
     const gone = removalOf(exchange);
     if (gone) for (const key of [...alive.keys()].filter((one) => one === gone || one.startsWith(`${gone}/`))) alive.delete(key);
     const born = birthOf(exchange);
@@ -213,39 +266,34 @@ function effectsTwice(record: Exchange[]): Violation[] {
 }
 
 /** What a write brought into being, or undefined. */
-function birthOf(exchange: Exchange): string | undefined {
-  const { cloud, method, status, url, requestBody, effect } = exchange;
-  if (effect !== "write") return undefined;
+function birthOf({ cloud, method, status, url, tenant, requestBody }: Exchange): string | undefined {
   const path = pathOf(url);
   const body = (requestBody ?? {}) as Record<string, unknown>;
   if (cloud === "arm") return method === "PUT" && status === 201 ? `arm ${path}` : undefined;
-  if (cloud === "vault") return method === "PUT" && done(exchange) ? `vault ${path}` : undefined;
+  if (cloud === "vault") return method === "PUT" ? `vault ${path}` : undefined;
   if (cloud === "exchange") {
     const input = body["CmdletInput"] as { CmdletName: string; Parameters: Record<string, unknown> } | undefined;
-    return input?.CmdletName.startsWith("New-") && done(exchange)
-      ? `exchange ${path.split("/")[3]} ${input.CmdletName.slice(4)} ${input.Parameters["Name"]}`
+    return input?.CmdletName.startsWith("New-")
+      ? `exchange ${tenant} ${input.CmdletName.slice(4)} ${input.Parameters["Name"]}`.toLowerCase()
       : undefined;
   }
-  if (cloud !== "graph" || !done(exchange)) return undefined;
-  if (path.endsWith("/sendmail")) return `mail ${(body["message"] as { subject?: string } | undefined)?.subject}`;
+  if (cloud !== "graph") return undefined;
+  if (path.endsWith("/sendmail")) return `mail ${tenant} ${(body["message"] as { subject?: string } | undefined)?.subject}`;
   if (status !== 201) return undefined;
-  return `graph ${tenantOf(exchange)} ${path} ${JSON.stringify(body["appId"] ?? body["appRoleId"] ?? body["clientId"] ?? "")}`;
+  return `graph ${tenant} ${path} ${[body["appId"], body["principalId"], body["appRoleId"], body["clientId"]].join(" ")}`;
 }
 
-function removalOf({ cloud, method, status, url, requestBody }: Exchange): string | undefined {
-  if (status >= 300) return undefined;
+function removalOf({ cloud, method, url, tenant, requestBody }: Exchange): string | undefined {
   const path = pathOf(url);
   if (cloud === "arm" && method === "DELETE") return `arm ${path}`;
   if (cloud !== "exchange") return undefined;
-  const input = (requestBody as { CmdletInput?: { CmdletName: string; Parameters: Record<string, unknown> } } | undefined)
-    ?.CmdletInput;
+  const { CmdletInput: input } = (requestBody ?? {}) as {
+    CmdletInput?: { CmdletName: string; Parameters: Record<string, unknown> };
+  };
   return input?.CmdletName.startsWith("Remove-")
-    ? `exchange ${path.split("/")[3]} ${input.CmdletName.slice(7)} ${input.Parameters["Identity"]}`
+    ? `exchange ${tenant} ${input.CmdletName.slice(7)} ${input.Parameters["Identity"]}`.toLowerCase()
     : undefined;
 }
 
-const pathOf = (url: string): string => new URL(url, "https://cloud.invalid").pathname.toLowerCase().replace(/\/$/, "");
-
-/** Graph's URLs don't name the tenant; the redacted token doesn't either, so all tenants of a record are told apart by what they write. */
-const tenantOf = ({ requestBody }: Exchange): string =>
-  String((requestBody as { principalId?: string; displayName?: string } | undefined)?.principalId ?? "");
+const pathOf = (url: string): string =>
+  new URL(url, "https://cloud.invalid").pathname.toLowerCase().replaceAll("//", "/").replace(/\/$/, "");

@@ -10,6 +10,8 @@ export interface Exchange {
   cloud: CloudName;
   method: string;
   url: string;
+  /** Entra tenant that the bearer token names, for addresses that don't: Graph's. */
+  tenant?: string;
   requestBody?: unknown;
   /** HTTP status; 0 when the connection was cut before an answer was made. */
   status: number;

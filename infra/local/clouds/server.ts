@@ -127,11 +127,13 @@ export const recorded =
       cmdlet: cmdletOf(request),
     });
     const outcome = await respond(simulator, request, fault);
+    const tenant = tenantOf(request);
     record.add({
       at,
       cloud: simulator.name,
       method: request.method,
       url: request.url.href,
+      ...(tenant === undefined ? {} : { tenant }),
       requestBody: request.body ?? (request.text === "" ? undefined : request.text),
       status: outcome?.status ?? 0,
       responseBody: outcome?.body,
@@ -164,6 +166,19 @@ async function respond(
       status: 500,
       body: { error: { code: "InternalServerError", message: "An unexpected error occurred in the simulated cloud." } },
     };
+  }
+}
+
+/** What the token says of itself, believed or not by the simulator: the record tells who asked. */
+function tenantOf({ headers }: SimulatedRequest): string | undefined {
+  const payload = /^Bearer [\w-]+\.([\w-]+)\./i.exec(headers["authorization"] ?? "")?.[1];
+  if (payload === undefined) return undefined;
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(payload, "base64url").toString("utf8"));
+    const tid: unknown = typeof claims === "object" && claims !== null ? Reflect.get(claims, "tid") : undefined;
+    return typeof tid === "string" ? tid : undefined;
+  } catch {
+    return undefined; // no token at all; the simulator refuses it
   }
 }
 

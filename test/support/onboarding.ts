@@ -1,0 +1,239 @@
+/** Onboardings from nothing to an answer: the simulated clouds, the test run's Azurite, and the real app in the local host, in one process. */
+import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { inject, vi } from "vitest";
+import { freePorts } from "../../infra/local/azurite.ts";
+import { grantConsent } from "../../infra/local/administrator.ts";
+import { makeCustomer } from "../../infra/local/customer.ts";
+import { createHost, type Host } from "../../infra/local/functions-host/host.ts";
+import { tokenSource } from "../../infra/local/tokens.ts";
+import type { Exchange } from "../../infra/local/clouds/record.ts";
+import { type ApiClient, createClient } from "../../shared/api/client.ts";
+import type { Operation } from "../../shared/api/operation.ts";
+import { type TenantSpec, tenantSpecSchema } from "../../shared/tenants/spec.ts";
+import { startClouds, type TestClouds } from "./clouds.ts";
+import { type Estate, estateOf } from "./estate.ts";
+import type { Watched } from "./invariants.ts";
+import { unique } from "./stores.ts";
+
+/** Production's settings with durations short enough for a test: nothing here depends on how long something takes. */
+const settings = {
+  CONSENT_CHECK_INTERVAL: "PT0.2S",
+  CONSENT_EXPIRY: "PT30M",
+  PROBE_INTERVAL: "PT0.25S",
+  PROBE_DEADLINE: "PT2M",
+  RETRY_FIRST_WAIT: "PT0.05S",
+  RETRY_LONGEST_WAIT: "PT0.5S",
+  RETRY_TRIES: "40",
+  OPERATION_DEADLINE: "PT5M",
+  LOG_LEVEL: "debug",
+};
+
+export type AppSettings = Partial<Record<keyof typeof settings, string>>;
+
+/** A customer that nobody else in this test run has: its organisation, domains and subscription in the clouds, its tenant in the API. */
+export interface Customer {
+  tenantId: string;
+  /** As a partner would send it. */
+  body: SpecInput;
+  /** As the API reads it. */
+  spec: TenantSpec;
+  watched: Watched;
+}
+
+export type SpecInput = Parameters<ApiClient["putTenant"]>[0]["body"];
+
+export interface OnboardingApp {
+  url: string;
+  host: Host;
+  /** Two partners and the operator, each with a token of its own application. */
+  northwind: ApiClient;
+  tailspin: ApiClient;
+  operator: ApiClient;
+  /** Asks for the operation until it has ended; gives an administrator's consent when it waits for that. */
+  untilEnded(operation: Operation, options?: OnboardOptions): Promise<Operation>;
+  /** Until it waits for that; it fails when the operation ends instead. */
+  untilWaitingFor(
+    operation: Operation,
+    kind: "consent" | "azureAccess" | "propagation" | "cloud",
+    by?: ApiClient,
+  ): Promise<Operation>;
+  register(customer: Customer, by?: ApiClient): Promise<void>;
+  start(customer: Customer, by?: ApiClient): Promise<Operation>;
+  /** Makes the customer in the clouds, registers and onboards it, with its administrator's consent. */
+  onboard(customer: Customer, options?: OnboardOptions): Promise<Operation>;
+  stop(): Promise<void>;
+}
+
+export interface OnboardOptions {
+  by?: ApiClient;
+  /** What the administrator does with the consent link; `never` leaves it unopened. */
+  consent?: "accept" | "never";
+}
+
+export interface OnboardingPlatform extends OnboardingApp {
+  clouds: TestClouds;
+  /** Everything that was logged: by the host, and by the app on the console. */
+  logged: string[];
+  /** The customer as it was before anybody spoke of gateways. */
+  organize(customer: Customer): Promise<void>;
+  /** Everything asked of the clouds since number `since`. */
+  record(since?: number): Promise<Exchange[]>;
+  /** The number of the last thing that was asked. */
+  now(): Promise<number>;
+  /** What the clouds hold of a customer. */
+  estate(customer: Customer): Promise<Estate>;
+  /** The same app once more, over the same clouds and stores, with settings of its own. */
+  app(settings: AppSettings): Promise<OnboardingApp>;
+  stop(): Promise<void>;
+}
+
+export interface PlatformOptions {
+  settings?: AppSettings;
+  /** Path of the host's durable state; in memory by default. */
+  stateFile?: string;
+  tempo?: number;
+}
+
+/** One platform a test file: MSAL keeps the managed identity's tokens for as long as the process lives. */
+export async function startOnboarding(options: PlatformOptions = {}): Promise<OnboardingPlatform> {
+  const clouds = await startClouds(options.tempo === undefined ? {} : { tempo: options.tempo });
+  const logged: string[] = [];
+  for (const level of ["debug", "info", "warn", "error"] as const)
+    vi.spyOn(console, level).mockImplementation((...words: unknown[]) => void logged.push(words.map(String).join(" ")));
+  const apps: OnboardingApp[] = [];
+  const app = async (own: AppSettings, stateFile = ":memory:"): Promise<OnboardingApp> => {
+    const started = await startApp(clouds, { ...settings, ...own }, stateFile, logged);
+    apps.push(started);
+    return started;
+  };
+  const first = await app(options.settings ?? {}, options.stateFile);
+  for (const { partnerId, tenantId, clientId } of clouds.clients) {
+    if (!partnerId) continue;
+    const body = { displayName: partnerId, entraTenantId: tenantId, clientId };
+    await first.operator.putPartner({ partnerId, body });
+  }
+  const record = (since = 0): Promise<Exchange[]> => clouds.requests(undefined, since);
+  return {
+    ...first,
+    clouds,
+    logged,
+    organize: ({ spec }) => makeCustomer(clouds.control, spec),
+    record,
+    now: async () => (await record()).at(-1)?.seq ?? 0,
+    estate: (customer) => estateOf(clouds, customer),
+    app,
+    stop: async () => {
+      for (const one of apps) await one.stop();
+      await clouds.stop();
+      vi.restoreAllMocks();
+    },
+  };
+}
+
+async function startApp(
+  clouds: TestClouds,
+  chosen: typeof settings,
+  stateFile: string,
+  logged: string[],
+): Promise<OnboardingApp> {
+  const { environment, application, platformVault } = clouds;
+  const [port = 0] = await freePorts(1);
+  const url = `http://127.0.0.1:${port}`;
+  Object.assign(process.env, chosen, {
+    CLOUD_ENVIRONMENT: JSON.stringify(environment),
+    APPLICATION_ID: application.applicationId,
+    HOME_TENANT_ID: application.homeTenantId,
+    MANAGED_IDENTITY_CLIENT_ID: application.managedIdentityClientId,
+    STATE_STORAGE: inject("azurite"),
+    PLATFORM_VAULT_URL: platformVault,
+    PUBLIC_URL: url,
+  });
+  const host = await createHost({ stateFile, port, log: (entry) => void logged.push(JSON.stringify(entry)) });
+  const apiOf = (who: (client: TestClouds["clients"][number]) => boolean): ApiClient => {
+    const client = clouds.clients.find(who);
+    if (!client) throw new Error("the platform has no such client");
+    return createClient({ baseUrl: url, token: tokenSource(client) });
+  };
+  const northwind = apiOf(({ partnerId }) => partnerId === "northwind");
+  const read = async ({ id }: Operation, by: ApiClient) => (await by.getOperation({ operationId: id })).body;
+
+  const untilEnded: OnboardingApp["untilEnded"] = async (operation, { by = northwind, consent = "accept" } = {}) => {
+    let asked = consent === "never";
+    for (let seen = operation; ; seen = await read(operation, by)) {
+      if (ended(seen)) return seen;
+      if (seen.waitingFor?.kind === "consent" && !asked) {
+        asked = true;
+        await grantConsent((await by.getConsent({ tenantId: seen.tenantId })).body.url);
+      }
+      await pause(LOOK_EVERY_MILLISECONDS);
+    }
+  };
+  const register: OnboardingApp["register"] = async ({ tenantId, body }, by = northwind) =>
+    void (await by.putTenant({ tenantId, body }));
+  const start: OnboardingApp["start"] = async ({ tenantId }, by = northwind) => (await by.startOnboarding({ tenantId })).body;
+
+  return {
+    url,
+    host,
+    northwind,
+    tailspin: apiOf(({ partnerId }) => partnerId === "tailspin"),
+    operator: apiOf(({ role }) => role === "operator"),
+    untilEnded,
+    untilWaitingFor: async (operation, kind, by = northwind) => {
+      for (let seen = operation; ; seen = await read(operation, by)) {
+        if (seen.waitingFor?.kind === kind) return seen;
+        if (ended(seen))
+          throw new Error(`it ended without having waited for ${kind}: ${JSON.stringify(seen.error ?? seen.status)}`);
+        await pause(LOOK_EVERY_MILLISECONDS);
+      }
+    },
+    register,
+    start,
+    onboard: async (customer, options = {}) => {
+      await makeCustomer(clouds.control, customer.spec);
+      await register(customer, options.by);
+      return untilEnded(await start(customer, options.by), options);
+    },
+    stop: () => host.stop(),
+  };
+}
+
+const LOOK_EVERY_MILLISECONDS = 20;
+
+const ended = ({ status }: Operation): boolean => status !== "NotStarted" && status !== "Running";
+
+/**
+ * The customer of `examples/{example}.json` under another name, with ids of its own; under its own name, with the ids of the example.
+ * The name becomes the domains' first label: `adatum` has `adatum.example`.
+ */
+export function customer(example: "contoso" | "fabrikam", name: string = example): Customer {
+  const text = readFileSync(new URL(`../../examples/${example}.json`, import.meta.url), "utf8");
+  const ids = new Map<string, string>();
+  const own = (id: string): string => {
+    const made = ids.get(id) ?? randomUUID();
+    ids.set(id, made);
+    return made;
+  };
+  const renamed =
+    name === example ? text : text.replaceAll(example, name).replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, own);
+  const { tenantId: _, ...body } = JSON.parse(renamed) as { tenantId: string } & SpecInput;
+  return customerOf(unique(name), body);
+}
+
+/** The same customer with other wishes. */
+export const wishing = ({ tenantId, body }: Customer, wishes: Partial<SpecInput>): Customer =>
+  customerOf(tenantId, { ...body, ...wishes });
+
+function customerOf(tenantId: string, body: SpecInput): Customer {
+  const spec = tenantSpecSchema.parse(body);
+  const { tenantId: organization, domains, probeMailbox } = spec.microsoft365;
+  return { tenantId, body, spec, watched: { organization, domains, probeMailbox } };
+}
+
+/** What would have changed a cloud. */
+export const writes = (record: Exchange[]): string[] =>
+  record
+    .filter(({ effect }) => effect === "write")
+    .map(({ cloud, method, url }) => `${cloud} ${method} ${new URL(url, "mail://x").pathname}`);
