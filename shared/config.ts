@@ -14,6 +14,20 @@ const seconds = z.iso.duration().transform((text, context) => {
   return ((days * 24 + hours) * 60 + minutes) * 60 + rest;
 });
 
+/** Five or six fields; the Functions host reads them and refuses what it can't read. */
+const schedule = z.string().regex(/^\S+(?: \S+){4,5}$/, "must have the fields [second] minute hour day month day-of-week");
+
+/** The zones' own fields are read where they are used. */
+const parseZones = (text: string, context: z.RefinementCtx): unknown => {
+  if (text === "default") return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    context.addIssue({ code: "custom", message: "must be `default` or a JSON array of zones" });
+    return z.NEVER;
+  }
+};
+
 const whole = z.string().regex(/^\d+$/, "must be a whole number").transform(Number);
 
 const environment = z.string().transform((text, context): CloudEnvironment => {
@@ -95,6 +109,32 @@ export const settings = {
   RETRY_LONGEST_WAIT: setting("The longest wait between two tries of a step.", seconds, "PT2M"),
   RETRY_TRIES: setting("Tries of a step in all, the first one included.", whole, "12"),
   OPERATION_DEADLINE: setting("How long one piece of the cloud's own long-running work may take.", seconds, "PT1H"),
+  SERVICE_BUS: setting(
+    "Where our messages are sent: a Service Bus namespace's host (reached with the managed identity) or a connection string.",
+    z.string().min(3),
+    "gatehouse.servicebus.windows.net",
+  ),
+  GATEWAYS_SCHEDULE: setting(
+    "When the fleet's virtual machines are looked at (NCRONTAB with seconds, UTC).",
+    schedule,
+    "0 */5 * * * *",
+  ),
+  BLOCKLISTS_SCHEDULE: setting("When gateways' addresses are looked up in DNS blocklists (NCRONTAB).", schedule, "0 * * * * *"),
+  ROTATION_SCHEDULE: setting("When credentials near their expiry are looked for (NCRONTAB).", schedule, "0 0 3 * * *"),
+  DNS_BLOCKLISTS: setting(
+    "The DNS blocklists that are asked: `default`, or a JSON array of zones.",
+    z
+      .string()
+      .transform(parseZones)
+      .pipe(z.union([z.literal("default"), z.array(z.unknown())])),
+    "default",
+  ),
+  LISTING_CONFIRM_AFTER: setting("How long an address must have been seen listed before it counts as listed.", seconds, "PT1M"),
+  DELISTING_FIRST_WAIT: setting("Wait before a delisting is first verified; it doubles with each try.", seconds, "PT15M"),
+  DELISTING_DEADLINE: setting("How long a delisting may take before a person is asked to step in.", seconds, "P2D"),
+  ROTATION_LEAD: setting("How long before its expiry a credential is replaced.", seconds, "P30D"),
+  ROTATION_OVERLAP: setting("How long the replaced credential stays valid after the new one is in use.", seconds, "PT24H"),
+  CLIENT_SECRET_LIFETIME: setting("How long a new client secret of the web client application is valid.", seconds, "P180D"),
   LOG_LEVEL: setting(
     "Least level that is logged: debug, information, warning or error.",
     z.enum(["debug", "information", "warning", "error"]),

@@ -1,0 +1,69 @@
+/** Puts timers and queues into the host. The names live in the host's schedule status and in dashboards, so they never change. */
+import { app, type InvocationContext } from "@azure/functions";
+import * as durable from "durable-functions";
+import { ControlPlaneError } from "./errors.ts";
+import type { DeadLetters } from "./messages/dead-letters.ts";
+import type { QueueName } from "./messages/service-bus.ts";
+
+export interface TimerCall {
+  /** The time for it had passed before the app ran. */
+  pastDue: boolean;
+}
+
+/** @param schedule a setting's name between percent signs, such as `%GATEWAYS_SCHEDULE%` */
+export const registerTimer = (name: string, schedule: string, handler: (timer: TimerCall) => Promise<void>): void =>
+  app.timer(name, { schedule, handler: ({ isPastDue }) => handler({ pastDue: isPastDue }) });
+
+/** What the broker says about one delivery of a message. */
+export interface Delivery {
+  messageId: string;
+  /** From 1; above it the message was given back, or its receiver died. */
+  deliveryCount: number;
+  enqueuedAt: Date;
+}
+
+/** @returns when the message is dealt with. What it throws gives the message back at once, five times in all. */
+export type MessageHandler = (message: unknown, delivery: Delivery) => Promise<void>;
+
+/**
+ * @param deadLetters where a message goes at once when the handler throws a ControlPlaneError that trying again can't help; without them
+ * it gets there after its last delivery, and the reason is in the log only
+ */
+export const registerQueue = (
+  name: string,
+  queue: QueueName,
+  handlerWith: (client: durable.DurableClient) => MessageHandler,
+  deadLetters?: Pick<DeadLetters, "add">,
+): void =>
+  durable.app.client.serviceBusQueue(name, {
+    connection: "ServiceBusConnection",
+    queueName: queue,
+    handler: async (message, client, context) => {
+      const { lockToken, ...delivery } = deliveryIn(context);
+      try {
+        await handlerWith(client)(message, delivery);
+      } catch (error) {
+        if (error instanceof ControlPlaneError && !error.transient) {
+          const { code, message: description } = error;
+          context.error(`message ${delivery.messageId} of ${queue} can't be handled: ${code}: ${description}`);
+          await deadLetters
+            ?.add({ queue, messageId: delivery.messageId, lockToken }, code, description)
+            // Then its deliveries are used up, and it gets there all the same.
+            .catch((cause: unknown) => context.warn(`not dead-lettered with its reason: ${String(cause)}`));
+        }
+        // The invocation has failed, and is to be seen as failed; a message that is settled isn't given back.
+        throw error;
+      }
+    },
+  });
+
+/** The names are the Service Bus extension's (ServiceBusTriggerBindingStrategy.cs), in camel case. */
+function deliveryIn({ triggerMetadata = {} }: InvocationContext): Delivery & { lockToken: string } {
+  const { messageId, deliveryCount, enqueuedTimeUtc, lockToken } = triggerMetadata;
+  return {
+    messageId: String(messageId),
+    deliveryCount: Number(deliveryCount),
+    enqueuedAt: new Date(String(enqueuedTimeUtc)),
+    lockToken: String(lockToken),
+  };
+}
