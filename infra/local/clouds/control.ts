@@ -1,5 +1,6 @@
 /** The simulators' own door for tests and for `npm start`, plain HTTP on loopback; the application never knocks here. */
 import * as z from "zod";
+import { blocklistSchema } from "./dns/blocklists.ts";
 import { type Faults, faultSchema, matchSchema } from "./faults.ts";
 import { organizationSchema, registerOrganization, SubscriptionTaken } from "./organizations.ts";
 import type { RequestRecord } from "./record.ts";
@@ -88,12 +89,19 @@ async function route(
       if (!simulator) return problem(404, `no such cloud; there are ${simulators.map(({ name }) => name).join(", ")}`);
       return { status: 200, body: redaction.redact(simulator.state() ?? {}) };
     }
+    case "POST /blocklists": {
+      if (!platform.peers.blocklists) throw new Error("DNS is not there to have blocklists");
+      return { status: 200, body: platform.peers.blocklists.change(blocklistSchema.parse(body)) };
+    }
+    case "GET /portal":
+    case "POST /portal":
+      return platform.peers.blocklists?.portal(request) ?? problem(404, "DNS is not there to have blocklists");
     case "POST /mail":
       return { status: 202, body: await sendMail(platform, mailSchema.parse(body)) };
     default:
       return problem(
         404,
-        "GET /requests?cloud=&since=, POST /organizations, GET /organizations, POST /faults, GET /faults, DELETE /faults, GET /state/<cloud>, POST /mail",
+        "GET /requests?cloud=&since=, POST /organizations, GET /organizations, POST /faults, GET /faults, DELETE /faults, GET /state/<cloud>, POST /mail, POST /blocklists, GET and POST /portal/<zone>",
       );
   }
 }

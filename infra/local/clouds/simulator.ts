@@ -1,5 +1,6 @@
 /** The contract of a simulated cloud: it answers requests as the real one would, from state that survives a restart. */
 import type { CloudEnvironment } from "../../../shared/environment.ts";
+import type { BlocklistChange } from "./dns/blocklists.ts";
 
 export type CloudName = "entra" | "arm" | "vault" | "graph" | "exchange" | "dns" | "mail" | "identity";
 
@@ -152,6 +153,11 @@ export interface Peers {
   }): Promise<MailDelivery>;
   /** DNS: MX hosts of a domain in order of preference, addresses of a name. */
   lookup?(name: string, type: "A" | "MX" | "TXT" | "PTR"): string[];
+  /** DNS: its blocklist zones, for the control door and for the page on which a person asks for a removal. */
+  blocklists?: {
+    change(change: BlocklistChange): unknown;
+    portal(request: SimulatedRequest): SimulatedResponse;
+  };
 }
 
 /** Somebody on the mail internet: who dials, with which modelled public address. */

@@ -2,22 +2,33 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { type Answer, decode, encode, type Packet, type Question, RECURSION_AVAILABLE } from "dns-packet";
 import type { Platform, Simulator } from "../simulator.ts";
+import { type BlocklistAnswer, createBlocklistZones } from "./blocklists.ts";
+import { answerPortal } from "./portal.ts";
 import { find, type RecordType } from "./zones.ts";
 
 const TTL_IN_SECONDS = 300;
+/** As Spamhaus answers. */
+const LISTING_TTL_IN_SECONDS = 60;
 const NXDOMAIN = 3;
 const NOT_IMPLEMENTED = 4;
 
 /** Listens, when started, at the first of `environment.dnsServers`. */
 export function createDns(platform: Platform): Simulator {
   platform.peers.lookup = (name, type) => find(platform, name, type).values;
+  const blocklists = createBlocklistZones(platform);
+  platform.peers.blocklists = {
+    change: (change) => blocklists.change(change),
+    portal: (request) => answerPortal(blocklists, request),
+  };
   let socket: Socket | undefined;
 
   function answer(query: Buffer, { address, port }: RemoteInfo): void {
     const packet = decoded(query);
     const [question] = packet?.questions ?? [];
     if (!packet || !question) return;
-    const { code, answers } = answersTo(question);
+    const listed = blocklists.answer(question.name);
+    if (listed === "silent") return;
+    const { code, answers } = listed ? answersOf(question, listed) : answersTo(question);
     // The low four bits of the flags are the response code (RFC 1035, chapter 4.1.1).
     const flags = RECURSION_AVAILABLE | (packet.flags ?? 0) | code;
     socket?.send(encode({ type: "response", id: packet.id ?? 0, flags, questions: [question], answers }), port, address);
@@ -48,6 +59,7 @@ export function createDns(platform: Platform): Simulator {
     state: () => ({
       server: platform.environment.dnsServers[0],
       domains: platform.organizations.values().flatMap(({ domains }) => domains.map(({ name }) => name)),
+      blocklists: blocklists.state(),
       publicAddresses: platform.peers.publicAddresses?.() ?? [],
     }),
     start: async () => {
@@ -76,6 +88,17 @@ function decoded(query: Buffer): Packet | undefined {
   } catch {
     return undefined;
   }
+}
+
+function answersOf(
+  { name, type }: Question,
+  { code, addresses, texts }: Exclude<BlocklistAnswer, "silent">,
+): { code: number; answers: Answer[] } {
+  const values = type === "A" ? addresses : type === "TXT" ? texts : [];
+  return {
+    code,
+    answers: values.map((data) => ({ name, type: type === "TXT" ? "TXT" : "A", ttl: LISTING_TTL_IN_SECONDS, data })),
+  };
 }
 
 function toAnswer(name: string, type: RecordType, value: string, index: number): Answer {
