@@ -37,7 +37,7 @@ async function main(): Promise<number> {
 }
 
 /** Everything in turn; with the flags as given it may never end by itself. */
-async function run({ data, ask, once, idle, port }: Flags, files: TenantFile[], platform: Platform): Promise<number> {
+async function run({ data, ask, once, idle }: Flags, files: TenantFile[], platform: Platform): Promise<number> {
   screen.say("Starting simulated clouds, storage and the app …");
   const local = await platform.start();
   await registerPartners(local);
@@ -46,8 +46,9 @@ async function run({ data, ask, once, idle, port }: Flags, files: TenantFile[], 
   screen.say(`API ready at ${local.api}, its reference at ${local.api}/api/openapi.json\n`);
 
   const partner = apiOf(local, "partner");
-  const dataFlag = data === defaultData ? "" : `--data ${/^[\w./-]+$/.test(data) ? data : `'${data}'`}`;
+  const dataFlag = data === defaultData ? "" : `--data ${quoted(data)}`;
   let failed = false;
+  let refused = 0;
   for (const file of files) {
     try {
       const operation = await onboardFromFile({ partner, control: local.control, file, ask, screen });
@@ -57,23 +58,29 @@ async function run({ data, ask, once, idle, port }: Flags, files: TenantFile[], 
       if (!(error instanceof ApiError)) throw error;
       screen.say(`${file.path} was refused, and nothing was created:\n${describeRefusal(error)}\n`);
       failed = true;
+      refused++;
     }
   }
-  const folder = relative(process.cwd(), data) || data;
+  if (refused > 0 && refused === files.length) return 1; // nothing has begun that one could look at
+  const inside = relative(process.cwd(), data);
+  const folder = inside.startsWith("..") ? data : inside;
   if (!once) {
     staying = true;
     screen.say(`${idle ? "Nobody is onboarded. " : ""}Running until Ctrl+C; state is kept in ${folder}.`);
     return new Promise(() => undefined);
   }
-  const again = [
-    "npm start",
-    ...(dataFlag || port !== 7071 ? [`-- ${[dataFlag, portFlag(port)].filter(Boolean).join(" ")}`] : []),
-  ];
-  screen.say(`Stopping; state is kept in ${folder}. To look around, keep it running: ${again.join(" ")}`);
+  screen.say(`Stopping; state is kept in ${folder}. To look around, start it again and let it run:\n  ${commandThatStays()}`);
   return failed ? 1 : 0;
 }
 
-const portFlag = (port: number): string => (port === 7071 ? "" : `--port ${port}`);
+/** The same command without what makes it end or forget. */
+function commandThatStays(): string {
+  const flags = process.argv.slice(2).filter((argument) => argument !== "--once" && argument !== "--fresh");
+  return ["npm start", ...(flags.length > 0 ? ["--", ...flags.map(quoted)] : [])].join(" ");
+}
+
+/** As a shell takes it. */
+const quoted = (word: string): string => (/^[\w./=:-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
 
 /** Ctrl+C, and what service managers send. The exit code of what wasn't finished says which, as shells do. */
 const interrupted = (): Promise<number> =>
