@@ -86,18 +86,28 @@ const quoted = (word: string): string => (/^[\w./=:-]+$/.test(word) ? word : `'$
 const interrupted = (): Promise<number> =>
   new Promise((resolve) => {
     let first = true;
-    for (const [signal, code] of [
-      ["SIGINT", 130],
-      ["SIGTERM", 143],
-      ["SIGHUP", 129],
-    ] as const)
-      process.on(signal, () => {
-        if (!first) process.exit(code); // a second Ctrl+C doesn't wait; the children end with us
-        first = false;
-        screen.say("\nStopping …");
-        resolve(staying ? 0 : code);
-      });
+    const stop = (code: number): void => {
+      if (!first) process.exit(code); // a second Ctrl+C doesn't wait; the children end with us
+      first = false;
+      screen.say("\nStopping …");
+      resolve(staying ? 0 : code);
+    };
+    process.on("SIGINT", () => stop(130));
+    process.on("SIGTERM", () => stop(143));
+    process.on("SIGHUP", () => stop(129));
+    whenNpmIsGone(() => stop(143));
   });
+
+/** npm hands SIGTERM to its shell only, which ends without telling us: we notice that we have another parent. */
+function whenNpmIsGone(then: () => void): void {
+  if (process.env["npm_lifecycle_event"] === undefined) return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    then();
+  }, 300);
+}
 
 function readFlags(): ReturnType<typeof parseFlags> {
   try {
