@@ -11,7 +11,8 @@ import { settings } from "../shared/config.ts";
 
 const blocks: Record<string, () => string> = { settings: settingsTable, start: startOutput, test: testOutput };
 const wanted = process.argv.slice(2);
-for (const name of wanted) if (!(name in blocks)) throw new Error(`there is no block ${name}; there are ${Object.keys(blocks).join(", ")}`);
+for (const name of wanted)
+  if (!(name in blocks)) throw new Error(`there is no block ${name}; there are ${Object.keys(blocks).join(", ")}`);
 
 const file = new URL("../README.md", import.meta.url);
 let text = readFileSync(file, "utf8");

@@ -35,7 +35,6 @@ function plainLines(output: NodeJS.WriteStream): Screen {
       shown.set(key, step.status);
       if (step.status === "Pending" || step.status === "Running") continue;
       output.write(`  ${marks[step.status]} ${branches[step.branch].padEnd(10)} ${lineOf(step)}\n`);
-      if (step.status === "Failed" && step.error) output.write(`${" ".repeat(15)}${errorLine(step.error)}\n`);
     }
     if (waitingFor && waitingFor.message !== waiting) output.write(`  … ${waitingFor.message}\n`);
     waiting = waitingFor?.message;
@@ -95,14 +94,7 @@ function fitting(steps: Step[], room: number): string[] {
   return groups.map(headOf).slice(-Math.max(room, 1));
 }
 
-const wholeTree = (steps: Step[]): string[] =>
-  grouped(steps).flatMap((group) => [
-    headOf(group),
-    ...group.flatMap((step) => [
-      stepLine(step),
-      ...(step.status === "Failed" && step.error ? [`        ${errorLine(step.error)}`] : []),
-    ]),
-  ]);
+const wholeTree = (steps: Step[]): string[] => grouped(steps).flatMap((group) => [headOf(group), ...group.map(stepLine)]);
 
 const grouped = (steps: Step[]): Step[][] => [...Map.groupBy(steps, ({ branch }) => branch).values()];
 
@@ -130,8 +122,6 @@ function lineOf({ title, status, change, tries, startedAt, endedAt }: Step): str
   ];
   return notes.length > 0 ? `${title} (${notes.join(", ")})` : title;
 }
-
-const errorLine = ({ code, message }: { code: string; message: string }): string => `${code}: ${message}`;
 
 /** Nothing for what took no time to speak of. */
 function durationOf(milliseconds: number): string[] {

@@ -37,7 +37,7 @@ async function main(): Promise<number> {
 }
 
 /** Everything in turn; with the flags as given it may never end by itself. */
-async function run({ data, ask, once, idle, port }: Flags, files: TenantFile[], platform: Platform): Promise<number> {
+async function run({ data, ask, once, idle }: Flags, files: TenantFile[], platform: Platform): Promise<number> {
   screen.say("Starting simulated clouds, storage and the app …");
   const local = await platform.start();
   await registerPartners(local);
@@ -46,8 +46,9 @@ async function run({ data, ask, once, idle, port }: Flags, files: TenantFile[], 
   screen.say(`API ready at ${local.api}, its reference at ${local.api}/api/openapi.json\n`);
 
   const partner = apiOf(local, "partner");
-  const dataFlag = data === defaultData ? "" : `--data ${/^[\w./-]+$/.test(data) ? data : `'${data}'`}`;
+  const dataFlag = data === defaultData ? "" : `--data ${quoted(data)}`;
   let failed = false;
+  let refused = 0;
   for (const file of files) {
     try {
       const operation = await onboardFromFile({ partner, control: local.control, file, ask, screen });
@@ -57,40 +58,56 @@ async function run({ data, ask, once, idle, port }: Flags, files: TenantFile[], 
       if (!(error instanceof ApiError)) throw error;
       screen.say(`${file.path} was refused, and nothing was created:\n${describeRefusal(error)}\n`);
       failed = true;
+      refused++;
     }
   }
-  const folder = relative(process.cwd(), data) || data;
+  if (refused > 0 && refused === files.length) return 1; // nothing has begun that one could look at
+  const inside = relative(process.cwd(), data);
+  const folder = inside.startsWith("..") ? data : inside;
   if (!once) {
     staying = true;
     screen.say(`${idle ? "Nobody is onboarded. " : ""}Running until Ctrl+C; state is kept in ${folder}.`);
     return new Promise(() => undefined);
   }
-  const again = [
-    "npm start",
-    ...(dataFlag || port !== 7071 ? [`-- ${[dataFlag, portFlag(port)].filter(Boolean).join(" ")}`] : []),
-  ];
-  screen.say(`Stopping; state is kept in ${folder}. To look around, keep it running: ${again.join(" ")}`);
+  screen.say(`Stopping; state is kept in ${folder}. To look around, start it again and let it run:\n  ${commandThatStays()}`);
   return failed ? 1 : 0;
 }
 
-const portFlag = (port: number): string => (port === 7071 ? "" : `--port ${port}`);
+/** The same command without what makes it end or forget. */
+function commandThatStays(): string {
+  const flags = process.argv.slice(2).filter((argument) => argument !== "--once" && argument !== "--fresh");
+  return ["npm start", ...(flags.length > 0 ? ["--", ...flags.map(quoted)] : [])].join(" ");
+}
+
+/** As a shell takes it. */
+const quoted = (word: string): string => (/^[\w./=:-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
 
 /** Ctrl+C, and what service managers send. The exit code of what wasn't finished says which, as shells do. */
 const interrupted = (): Promise<number> =>
   new Promise((resolve) => {
     let first = true;
-    for (const [signal, code] of [
-      ["SIGINT", 130],
-      ["SIGTERM", 143],
-      ["SIGHUP", 129],
-    ] as const)
-      process.on(signal, () => {
-        if (!first) process.exit(code); // a second Ctrl+C doesn't wait; the children end with us
-        first = false;
-        screen.say("\nStopping …");
-        resolve(staying ? 0 : code);
-      });
+    const stop = (code: number): void => {
+      if (!first) process.exit(code); // a second Ctrl+C doesn't wait; the children end with us
+      first = false;
+      screen.say("\nStopping …");
+      resolve(staying ? 0 : code);
+    };
+    process.on("SIGINT", () => stop(130));
+    process.on("SIGTERM", () => stop(143));
+    process.on("SIGHUP", () => stop(129));
+    whenNpmIsGone(() => stop(143));
   });
+
+/** npm hands SIGTERM to its shell only, which ends without telling us: we notice that we have another parent. */
+function whenNpmIsGone(then: () => void): void {
+  if (process.env["npm_lifecycle_event"] === undefined) return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    then();
+  }, 300);
+}
 
 function readFlags(): ReturnType<typeof parseFlags> {
   try {

@@ -50,22 +50,20 @@ function success({ id, tenantId, steps, result: given }: Operation, { api, contr
 }
 
 function failure({ id, tenantId, error, steps }: Operation): string {
-  const failed = steps.find(({ status }) => status === "Failed");
   const touched = steps.some(({ change }) => change === "created" || change === "updated");
-  const code = error?.code ?? "Unknown";
+  const { code, message, details = [] } = error ?? { code: "Unknown", message: "the operation ended without saying why" };
+  const others = steps.flatMap((step) => (step.error ? [`${step.title}: ${step.error.message}`] : []));
+  const more = [...details.map((detail) => detail.message), ...others].filter((line) => !line.endsWith(message));
   return [
     "",
     `${tenantId} was not onboarded.`,
-    `  Error      ${code}: ${error?.message ?? "the operation ended without saying why"}`,
-    ...(error?.details ?? [])
-      .map(({ message }) => message)
-      .filter((message) => message !== error?.message)
-      .map((message) => `             ${message}`),
-    ...(failed ? [`  Stopped at ${failed.title}`] : []),
-    `  What to do ${remedyOf(code) ?? "put right what the error says"}, then run this again${touched ? ": what was made is found as it is" : ""}.`,
+    `  Error      ${code}: ${message}`,
+    ...more.map((line) => `             ${line}`),
+    `  Stopped at ${steps.find(({ status }) => status === "Failed")?.title ?? "the beginning"}`,
+    `  What to do ${remedyOf(code) ?? "put right what the error says"}. Then run this again.`,
     touched
-      ? "  Nobody's mail moves before the proof; what was made so far stays."
-      : "  Nothing was created or changed at the customer's.",
+      ? "  Made       what has been made so far stays and will be found; nobody's mail moves before the proof"
+      : "  Made       nothing was created or changed at the customer's",
     `  Operation  ${id}`,
     "",
   ].join("\n");

@@ -6,7 +6,7 @@ import type { ManagedServiceIdentityClient } from "@azure/arm-msi";
 import type { NetworkManagementClient } from "@azure/arm-network";
 import type { ResourceManagementClient } from "@azure/arm-resources";
 import type { TokenCredential } from "@azure/identity";
-import type { Pipeline, PipelineResponse } from "@azure/core-rest-pipeline";
+import type { Pipeline, PipelinePolicy, PipelineResponse, RestError } from "@azure/core-rest-pipeline";
 import type { Credentials } from "../entra/credentials.ts";
 import type { CloudEnvironment } from "../environment.ts";
 import { ControlPlaneError } from "../errors.ts";
@@ -245,11 +245,28 @@ function createClients(credential: TokenCredential, subscriptionId: string, endp
  * once more.
  */
 async function patientOnce<Client extends { pipeline: Pipeline }>(client: Client): Promise<Client> {
-  const { systemErrorRetryPolicy } = await import("@azure/core-rest-pipeline");
+  const { RestError, systemErrorRetryPolicy } = await import("@azure/core-rest-pipeline");
   client.pipeline.removePolicy({ name: "defaultRetryPolicy" });
   client.pipeline.addPolicy(systemErrorRetryPolicy({ maxRetries: 1, retryDelayInMs: 250 }), { phase: "Retry" });
+  client.pipeline.addPolicy(answerPolicy(RestError), { phase: "Retry" });
   return client;
 }
+
+/** The SDKs take a proxy's page with status 200 for an object without properties, and for an empty list. ARM speaks nothing but JSON. */
+const answerPolicy = (Malformed: typeof RestError): PipelinePolicy => ({
+  name: "answerPolicy",
+  async sendRequest(request, next) {
+    const response = await next(request);
+    const contentType = response.headers.get("content-type") ?? "";
+    if (response.status >= 300 || (response.bodyAsText ?? "") === "" || contentType.includes("json")) return response;
+    throw new Malformed("the answer is not one of Azure Resource Manager's", {
+      code: "AnswerMalformed",
+      statusCode: 502,
+      request,
+      response,
+    });
+  },
+});
 
 async function createSender(credential: TokenCredential, scope: string): Promise<(url: string) => Promise<PipelineResponse>> {
   const {

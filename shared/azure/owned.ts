@@ -1,6 +1,15 @@
 /** What every owned Azure resource has in common: read with its owner checked, compared by owned properties, removed only when ours. */
 import { ControlPlaneError } from "../errors.ts";
-import { type Begun, type Done, done, type Observed, type PropertyChange, present, unknown } from "../resources/resource.ts";
+import {
+  type Begun,
+  type Done,
+  done,
+  type Observed,
+  type PropertyChange,
+  present,
+  type Unknown,
+  unknown,
+} from "../resources/resource.ts";
 import { type Azure, type AzureClients, type FirstReply, isTerminal } from "./client.ts";
 import { ownedBy, type Place, type Subscription } from "./place.ts";
 
@@ -41,19 +50,29 @@ export async function removeOwned(
   send: (clients: AzureClients, onResponse: (reply: FirstReply) => void) => Promise<unknown>,
 ): Promise<Done | Begun> {
   if (observed.state === "absent") return done;
-  if (observed.state === "unknown") throw unremovable(what, observed.reason, observed.accessMissing === true);
+  if (observed.state === "unknown") throw readFailure(`${what} before its removal`, observed);
   return azure.beginRemoval(`removing ${what}`, subscription, send);
 }
 
-function unremovable(
+/** For writes that replace an object whole: what is there now, so that others' parts of it go back as they were. */
+export async function readBeforeWriting<Found>(
+  azure: Azure,
   what: string,
-  { code, message }: { code: string; message: string },
-  accessMissing: boolean,
-): ControlPlaneError {
+  subscription: Subscription,
+  get: (clients: AzureClients) => Promise<Found>,
+): Promise<Found | undefined> {
+  const found = await azure.read(subscription, get);
+  if (found.state === "unknown") throw readFailure(`${what} before writing`, found);
+  return found.state === "present" ? found.actual : undefined;
+}
+
+/** A failed read on the way to a write: nothing is written. */
+export function readFailure(what: string, { reason: { code, message }, accessMissing }: Unknown): ControlPlaneError {
   if (code === "ForeignObject") return new ControlPlaneError(code, message, 409);
-  if (accessMissing)
-    return new ControlPlaneError("AzureAccessMissing", `reading ${what} before its removal: ${code}: ${message}`, 403);
-  return new ControlPlaneError("AzureBusy", `reading ${what} before its removal: ${code}: ${message}`, 503, true);
+  const phrase = `reading ${what}: ${code}: ${message}`;
+  return accessMissing === true
+    ? new ControlPlaneError("AzureAccessMissing", phrase, 403)
+    : new ControlPlaneError("AzureBusy", phrase, 503, true);
 }
 
 /** One change for each property that differs; both sides are canonical already. A failed last write is a change too, so that it is written again. */

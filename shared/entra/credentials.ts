@@ -2,7 +2,7 @@
  * Who we are: one multi-tenant application whose credential is a federated identity credential of the function app's user-assigned
  * managed identity. No secret of our own anywhere.
  */
-import { ClientAssertionCredential, ManagedIdentityCredential, type TokenCredential } from "@azure/identity";
+import type { TokenCredential } from "@azure/identity";
 import type { CloudEnvironment } from "../environment.ts";
 
 export interface Identity {
@@ -25,22 +25,38 @@ export function createCredentials(
   environment: CloudEnvironment,
   { applicationId, managedIdentityClientId }: Identity,
 ): Credentials {
-  const own = new ManagedIdentityCredential({ clientId: managedIdentityClientId, retryOptions: { maxRetries: 1 } });
-  const assertion = async (): Promise<string> => (await own.getToken(`${environment.tokenExchangeAudience}/.default`)).token;
+  const own = lazily(async () => {
+    const { ManagedIdentityCredential } = await import("@azure/identity");
+    return new ManagedIdentityCredential({ clientId: managedIdentityClientId, retryOptions: { maxRetries: 1 } });
+  });
+  const assertion = async (): Promise<string> => {
+    const token = await own.getToken(`${environment.tokenExchangeAudience}/.default`);
+    if (!token) throw new Error("the managed identity endpoint gave no token");
+    return token.token;
+  };
   const inTenants = new Map<string, TokenCredential>();
   return {
     own,
     inTenant: (entraTenantId) => {
       const known = inTenants.get(entraTenantId);
       if (known) return known;
-      const credential = new ClientAssertionCredential(entraTenantId, applicationId, assertion, {
-        authorityHost: environment.authorityHost,
-        disableInstanceDiscovery: !environment.instanceDiscovery,
-        retryOptions: { maxRetries: 1 },
+      const credential = lazily(async () => {
+        const { ClientAssertionCredential } = await import("@azure/identity");
+        return new ClientAssertionCredential(entraTenantId, applicationId, assertion, {
+          authorityHost: environment.authorityHost,
+          disableInstanceDiscovery: !environment.instanceDiscovery,
+          retryOptions: { maxRetries: 1 },
+        });
       });
       inTenants.set(entraTenantId, credential);
       return credential;
     },
     forget: (entraTenantId) => void inTenants.delete(entraTenantId),
   };
+}
+
+/** The identity library takes a sixth of a second to load: not before the first token. */
+function lazily(make: () => Promise<TokenCredential>): TokenCredential {
+  let made: Promise<TokenCredential> | undefined;
+  return { getToken: async (scopes, options) => (await (made ??= make())).getToken(scopes, options) };
 }

@@ -6,6 +6,7 @@ import {
   observeOwned,
   type Provisioned,
   provisioningStateOf,
+  readBeforeWriting,
   removeOwned,
   replacementNeeded,
 } from "../azure/owned.ts";
@@ -61,13 +62,18 @@ export const gatewayVm = ({ azure, vaults }: { azure: Azure; vaults: Vaults }): 
       actualOf,
     );
   /** `ifNoneMatch`: a machine that appeared since it was found absent is not written over. */
-  const write = async (action: string, desired: GatewayVm, options: { ifNoneMatch?: string }) => {
+  const write = async (
+    action: string,
+    desired: GatewayVm,
+    options: { ifNoneMatch?: string },
+    found: FoundMachine | undefined,
+  ) => {
     const adminPassword = await vaults.read(desired.adminPassword, desired.entraTenantId);
     return azure.begin(`${action} ${what(desired)}`, desired, async (clients, onResponse) =>
       (await clients.compute()).virtualMachines.beginCreateOrUpdate(
         desired.resourceGroup,
         desired.name,
-        machine(desired, adminPassword),
+        machine(desired, adminPassword, found),
         {
           ...options,
           onResponse,
@@ -99,12 +105,17 @@ export const gatewayVm = ({ azure, vaults }: { azure: Azure; vaults: Vaults }): 
         },
         actual,
       ),
-    create: (desired) => write("creating", desired, { ifNoneMatch: "*" }),
+    create: (desired) => write("creating", desired, { ifNoneMatch: "*" }, undefined),
     async update(desired, changes) {
       const fixed = changes.filter(({ path }) => !CHANGEABLE.has(path));
       if (fixed.length > 0) throw replacementNeeded(what(desired), fixed);
       // A creation that failed on Azure's side is repeated whole; a machine that runs gets only what differs.
-      if (changes.some(({ path }) => path === "provisioningState")) return write("creating again", desired, {});
+      if (changes.some(({ path }) => path === "provisioningState")) {
+        const found = await readBeforeWriting(azure, what(desired), desired, async (clients) =>
+          (await clients.compute()).virtualMachines.get(desired.resourceGroup, desired.name),
+        );
+        return write("creating again", desired, {}, found);
+      }
       if (changes.length === 0) return done;
       return azure.begin(`updating ${what(desired)}`, desired, async (clients, onResponse) =>
         (await clients.compute()).virtualMachines.beginUpdate(
@@ -157,10 +168,17 @@ const canonicalImage = ({ publisher = "", offer = "", sku = "", version = "" }: 
 const trustedLaunch = { securityType: "TrustedLaunch", uefiSettings: { secureBootEnabled: true, vTpmEnabled: true } };
 
 /** Generation 2 comes with the image; Trusted Launch is said, since the API's own default still is to leave it off. */
-const machine = (desired: GatewayVm, adminPassword: string): FoundMachine => ({
+const machine = (desired: GatewayVm, adminPassword: string, found: FoundMachine | undefined): FoundMachine => ({
   location: desired.region,
-  tags: ownershipTags(desired.owner),
-  identity: { type: "UserAssigned", userAssignedIdentities: { [desired.identityId]: {} } },
+  // What others added to a machine whose last write failed goes back as it was.
+  tags: { ...found?.tags, ...ownershipTags(desired.owner) },
+  identity: {
+    type: "UserAssigned",
+    userAssignedIdentities: {
+      ...Object.fromEntries(Object.keys(found?.identity?.userAssignedIdentities ?? {}).map((id) => [id, {}])),
+      [desired.identityId]: {},
+    },
+  },
   hardwareProfile: { vmSize: desired.size },
   securityProfile: trustedLaunch,
   storageProfile: {

@@ -10,6 +10,7 @@ import { createHash } from "node:crypto";
 import type { VirtualMachineRunCommand } from "@azure/arm-compute";
 import type { Azure, AzureClients } from "../azure/client.ts";
 import { isTerminal } from "../azure/client.ts";
+import { readFailure } from "../azure/owned.ts";
 import { ownedBy, ownershipTags, type Place } from "../azure/place.ts";
 import { ControlPlaneError } from "../errors.ts";
 import { encodeDocument, type GuestDocument, guestDocumentSchema } from "../guest/document.ts";
@@ -56,8 +57,8 @@ export const guest = ({ azure }: { azure: Azure }): GuestResource => {
       const runs: Run[] = [];
       const { virtualMachineRunCommands } = await clients.compute();
       for await (const found of virtualMachineRunCommands.listByVirtualMachine(desired.resourceGroup, desired.virtualMachine)) {
-        const run = runFrom(found);
-        if (run !== undefined && ownedBy(found.tags, desired.owner)) runs.push(run);
+        const run = runFrom(found, desired);
+        if (run !== undefined) runs.push(run);
       }
       return runs.sort((one, other) => other.sequence - one.sequence);
     });
@@ -78,17 +79,18 @@ export const guest = ({ azure }: { azure: Azure }): GuestResource => {
     const listed = await list(desired);
     if (listed.state !== "present") return listed;
     const hash = hashOf(desired);
-    const [newest] = listed.actual;
+    const [newest, ...others] = ours(listed.actual);
     if (newest === undefined || newest.hash !== hash) return { state: "absent" };
     const found = await outcomeOf(desired, newest.name);
     if (found.state !== "present") return found;
     const outcome = judge(newest.name, found.actual);
     if ("state" in outcome) return outcome;
     let failures = outcome.failure === null ? 0 : 1;
-    for (const earlier of failures === 0 ? [] : listed.actual.slice(1)) {
+    for (const earlier of failures === 0 ? [] : others) {
       if (earlier.hash !== hash || failures >= MOST_FAILURES) break;
       const before = await outcomeOf(desired, earlier.name);
-      if (before.state !== "present") break;
+      if (before.state === "unknown") return before;
+      if (before.state === "absent") break;
       const judged = judge(earlier.name, before.actual);
       if ("state" in judged || judged.failure === null) break;
       failures++;
@@ -99,7 +101,7 @@ export const guest = ({ azure }: { azure: Azure }): GuestResource => {
   /** Starts the next run and clears away all but the newest before it, which stays until this one has an outcome. */
   const run = async (desired: Guest, mode: GuestMode): Promise<Done | Begun> => {
     const listed = await list(desired);
-    if (listed.state === "unknown") throw unreadable(what(desired), listed);
+    if (listed.state === "unknown") throw readFailure(`the runs on the ${what(desired)}`, listed);
     const runs = listed.state === "present" ? listed.actual : [];
     const hash = hashOf(desired);
     const name = `gatehouse-${mode}-${(runs[0]?.sequence ?? 0) + 1}-${hash}`;
@@ -117,7 +119,9 @@ export const guest = ({ azure }: { azure: Azure }): GuestResource => {
     );
     await clear(
       desired,
-      runs.slice(1).filter((earlier) => earlier.hash !== hash),
+      ours(runs)
+        .slice(1)
+        .filter((earlier) => earlier.hash !== hash),
     );
     return begun;
   };
@@ -146,11 +150,12 @@ export const guest = ({ azure }: { azure: Azure }): GuestResource => {
     async update(desired, _, { failure, failures }) {
       if (failure === null || failures < MOST_FAILURES) return run(desired, "set");
       const listed = await list(desired);
+      if (listed.state === "unknown") throw readFailure(`the runs on the ${what(desired)}`, listed);
       const hash = hashOf(desired);
       if (listed.state === "present")
         await clear(
           desired,
-          listed.actual.filter((earlier) => earlier.hash === hash),
+          ours(listed.actual).filter((earlier) => earlier.hash === hash),
         );
       throw new ControlPlaneError(
         "GuestFailed",
@@ -165,9 +170,9 @@ export const guest = ({ azure }: { azure: Azure }): GuestResource => {
     async remove(desired) {
       const listed = await list(desired);
       if (listed.state === "absent") return done;
-      if (listed.state === "unknown") throw unreadable(what(desired), listed);
+      if (listed.state === "unknown") throw readFailure(`the runs on the ${what(desired)}`, listed);
       let last: Done | Begun = done;
-      for (const { name } of listed.actual)
+      for (const { name } of ours(listed.actual))
         last = await azure.beginRemoval(`removing the run ${name}`, desired, (clients, onResponse) =>
           removeRun(clients, desired, name, onResponse),
         );
@@ -180,12 +185,16 @@ interface Run {
   name: string;
   sequence: number;
   hash: string;
+  /** One that doesn't carry our tags only takes its number. */
+  ours: boolean;
 }
 
-function runFrom({ name = "", provisioningState }: VirtualMachineRunCommand): Run | undefined {
+const ours = (runs: Run[]): Run[] => runs.filter((run) => run.ours);
+
+function runFrom({ name = "", tags, provisioningState }: VirtualMachineRunCommand, { owner }: Guest): Run | undefined {
   const [, sequence, hash] = /^gatehouse-(?:set|test)-(\d+)-([0-9a-f]{12})$/.exec(name) ?? [];
   if (sequence === undefined || hash === undefined || provisioningState === "Deleting") return undefined;
-  return { name, sequence: Number(sequence), hash };
+  return { name, sequence: Number(sequence), hash, ours: ownedBy(tags, owner) };
 }
 
 /** The run's own state says whether Azure ran it, its instance view whether the script did well, its output what it found. */
@@ -243,11 +252,3 @@ const removeRun = async (
   name: string,
   onResponse: Parameters<Parameters<Azure["begin"]>[2]>[1],
 ) => (await clients.compute()).virtualMachineRunCommands.beginDelete(resourceGroup, virtualMachine, name, { onResponse });
-
-const unreadable = (
-  what: string,
-  { reason, accessMissing }: Extract<Observed<never>, { state: "unknown" }>,
-): ControlPlaneError =>
-  accessMissing === true
-    ? new ControlPlaneError("AzureAccessMissing", `reading the runs on the ${what}: ${reason.code}: ${reason.message}`, 403)
-    : new ControlPlaneError("AzureBusy", `reading the runs on the ${what}: ${reason.code}: ${reason.message}`, 503, true);

@@ -6,6 +6,7 @@ import {
   observeOwned,
   type Provisioned,
   provisioningStateOf,
+  readBeforeWriting,
   removeOwned,
   replacementNeeded,
 } from "../azure/owned.ts";
@@ -72,10 +73,10 @@ export const networkInterface = ({ azure }: { azure: Azure }): Resource<NetworkI
     async update(desired, changes) {
       const fixed = changes.filter(({ path }) => path === "region");
       if (fixed.length > 0) throw replacementNeeded(what(desired), fixed);
-      const found = await azure.read(desired, async (clients) =>
+      const found = await readBeforeWriting(azure, what(desired), desired, async (clients) =>
         (await clients.network()).networkInterfaces.get(desired.resourceGroup, desired.name),
       );
-      return write("updating", desired, found.state === "present" ? found.actual : {});
+      return write("updating", desired, found ?? {});
     },
     remove: async (desired) =>
       removeOwned(azure, what(desired), desired, await observe(desired), async (clients, onResponse) =>

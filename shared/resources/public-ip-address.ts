@@ -6,6 +6,8 @@ import {
   observeOwned,
   type Provisioned,
   provisioningStateOf,
+  readBeforeWriting,
+  readFailure,
   removeOwned,
   replacementNeeded,
 } from "../azure/owned.ts";
@@ -81,16 +83,11 @@ export const publicIpAddress = ({ azure }: { azure: Azure }): Resource<PublicIpA
     async update(desired, changes, actual) {
       const fixed = changes.filter(({ path }) => path === "region" || path === "sku");
       if (fixed.length > 0) throw replacementNeeded(what(desired), fixed);
-      const found = await azure.read(desired, async (clients) =>
+      const found = await readBeforeWriting(azure, what(desired), desired, async (clients) =>
         (await clients.network()).publicIPAddresses.get(desired.resourceGroup, desired.name),
       );
       const labelSettled = actual.dnsLabel === desired.dnsLabel && actual.fqdn !== "";
-      return write(
-        "updating",
-        desired,
-        found.state === "present" ? found.actual : {},
-        labelSettled ? `${actual.fqdn}.` : undefined,
-      );
+      return write("updating", desired, found ?? {}, labelSettled ? `${actual.fqdn}.` : undefined);
     },
     remove: async (desired) =>
       removeOwned(azure, what(desired), desired, await observe(desired), async (clients, onResponse) =>
@@ -104,6 +101,7 @@ async function requireFreeLabel(azure: Azure, desired: PublicIpAddress): Promise
   const answer = await azure.read(desired, async (clients) =>
     (await clients.network()).checkDnsNameAvailability(desired.region, desired.dnsLabel),
   );
+  if (answer.state === "unknown") throw readFailure(`whether the DNS label ${desired.dnsLabel} is free`, answer);
   if (answer.state === "present" && answer.actual.available === false)
     throw new ControlPlaneError("DnsLabelTaken", `the DNS label ${desired.dnsLabel} is taken in ${desired.region}`, 409, false, {
       target: "dnsLabel",

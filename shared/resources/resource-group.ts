@@ -5,6 +5,7 @@ import {
   observeOwned,
   type Provisioned,
   provisioningStateOf,
+  readBeforeWriting,
   removeOwned,
   replacementNeeded,
 } from "../azure/owned.ts";
@@ -32,11 +33,11 @@ export const resourceGroup = ({ azure }: { azure: Azure }): Resource<ResourceGro
         provisioningState: provisioningStateOf(properties?.provisioningState),
       }),
     );
-  const write = (action: string, desired: ResourceGroup) =>
+  const write = (action: string, desired: ResourceGroup, tags: Record<string, string> = {}) =>
     azure.begin(`${action} ${what(desired)}`, desired, async (clients, onResponse) =>
       (await clients.resources()).resourceGroups.createOrUpdate(
         desired.resourceGroup,
-        { location: desired.region, tags: ownershipTags(desired.owner) },
+        { location: desired.region, tags: { ...tags, ...ownershipTags(desired.owner) } },
         { onResponse },
       ),
     );
@@ -48,7 +49,11 @@ export const resourceGroup = ({ azure }: { azure: Azure }): Resource<ResourceGro
     create: (desired) => write("creating", desired),
     async update(desired, changes) {
       if (changes.some(({ path }) => path === "region")) throw replacementNeeded(what(desired), changes);
-      return changes.length === 0 ? done : write("updating", desired);
+      if (changes.length === 0) return done;
+      const found = await readBeforeWriting(azure, what(desired), desired, async (clients) =>
+        (await clients.resources()).resourceGroups.get(desired.resourceGroup),
+      );
+      return write("updating", desired, found?.tags);
     },
     remove: async (desired) =>
       removeOwned(azure, what(desired), desired, await observe(desired), async (clients, onResponse) =>

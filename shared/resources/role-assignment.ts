@@ -2,10 +2,10 @@
 import { createHash } from "node:crypto";
 import type { RoleAssignment as FoundAssignment } from "@azure/arm-authorization";
 import type { Azure, AzureClients } from "../azure/client.ts";
-import { changesBetween } from "../azure/owned.ts";
+import { changesBetween, removeOwned } from "../azure/owned.ts";
 import { sameId, type Subscription } from "../azure/place.ts";
 import { ControlPlaneError } from "../errors.ts";
-import { type Observed, type Owner, type Resource, present } from "./resource.ts";
+import { done, type Observed, type Owner, present, type Resource, unknown } from "./resource.ts";
 
 export interface RoleAssignment extends Subscription {
   owner: Owner;
@@ -38,7 +38,12 @@ export const roleAssignment = ({ azure }: { azure: Azure }): Resource<RoleAssign
     const named = await azure.read(desired, async (clients) =>
       (await clients.authorization()).roleAssignments.get(desired.scope, assignmentName(desired)),
     );
-    if (named.state === "present") return present(actualOf(named.actual));
+    if (named.state === "present") {
+      const actual = actualOf(named.actual);
+      return grants(desired, actual)
+        ? present(actual)
+        : unknown("ForeignObject", `the name of ${what(desired)} is held by another role assignment`);
+    }
     if (named.state === "unknown") return named;
     const listed = await azure.read(desired, (clients) => sameGrant(clients, desired));
     if (listed.state !== "present") return listed;
@@ -71,12 +76,19 @@ export const roleAssignment = ({ azure }: { azure: Azure }): Resource<RoleAssign
     async update(desired) {
       throw new ControlPlaneError("ForeignObject", `the name of ${what(desired)} is held by another role assignment`, 409);
     },
-    remove: (desired) =>
-      azure.beginRemoval(`taking away ${what(desired)}`, desired, async (clients, onResponse) =>
+    async remove(desired) {
+      const observed = await observe(desired);
+      // The same grant under another name was not given by us.
+      if (observed.state === "present" && !observed.actual.id.toLowerCase().endsWith(assignmentName(desired))) return done;
+      return removeOwned(azure, what(desired), desired, observed, async (clients, onResponse) =>
         (await clients.authorization()).roleAssignments.delete(desired.scope, assignmentName(desired), { onResponse }),
-      ),
+      );
+    },
   };
 };
+
+const grants = ({ scope, principalId, role }: RoleAssignment, actual: ActualRoleAssignment): boolean =>
+  sameId(scope, actual.scope) && sameId(principalId, actual.principalId) && role === actual.role;
 
 /** A GUID derived from scope, principal and role: the same grant has the same name. */
 export function assignmentName({ scope, principalId, role }: Pick<RoleAssignment, "scope" | "principalId" | "role">): string {

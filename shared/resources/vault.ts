@@ -6,6 +6,7 @@ import {
   observeOwned,
   type Provisioned,
   provisioningStateOf,
+  readFailure,
   removeOwned,
   replacementNeeded,
 } from "../azure/owned.ts";
@@ -71,7 +72,8 @@ export const vault = ({ azure }: { azure: Azure }): Resource<Vault, ActualVault>
       const removed = await azure.read(desired, async (clients) =>
         (await clients.keyVault()).vaults.getDeleted(desired.name, desired.region),
       );
-      if (removed.state !== "present") return write("creating", desired);
+      if (removed.state === "unknown") throw readFailure(`removed vaults of the name of ${what(desired)}`, removed);
+      if (removed.state === "absent") return write("creating", desired);
       if (!ownedBy(removed.actual.properties?.tags, desired.owner))
         throw new ControlPlaneError(
           "ForeignObject",
@@ -83,7 +85,15 @@ export const vault = ({ azure }: { azure: Azure }): Resource<Vault, ActualVault>
     async update(desired, changes) {
       const fixed = changes.filter(({ path }) => path === "region" || path === "entraTenantId");
       if (fixed.length > 0) throw replacementNeeded(what(desired), fixed);
-      return write("updating", desired);
+      // Only what is ours: a PUT would take others' network rules and tags away.
+      return azure.begin(`updating ${what(desired)}`, desired, async (clients, onResponse) =>
+        (await clients.keyVault()).vaults.update(
+          desired.resourceGroup,
+          desired.name,
+          { properties: { enableRbacAuthorization: true, enableSoftDelete: true } },
+          { onResponse },
+        ),
+      );
     },
     remove: async (desired) =>
       removeOwned(azure, what(desired), desired, await observe(desired), async (clients, onResponse) =>

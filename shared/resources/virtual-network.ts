@@ -6,6 +6,7 @@ import {
   observeOwned,
   type Provisioned,
   provisioningStateOf,
+  readBeforeWriting,
   removeOwned,
   replacementNeeded,
 } from "../azure/owned.ts";
@@ -32,8 +33,6 @@ export interface ActualVirtualNetwork extends Provisioned {
 
 export const virtualNetwork = ({ azure }: { azure: Azure }): Resource<VirtualNetwork, ActualVirtualNetwork> => {
   const what = ({ name }: VirtualNetwork): string => `virtual network ${name}`;
-  const read = (desired: VirtualNetwork) =>
-    azure.read(desired, async (clients) => (await clients.network()).virtualNetworks.get(desired.resourceGroup, desired.name));
   const observe = (desired: VirtualNetwork) =>
     observeOwned(
       azure,
@@ -82,8 +81,10 @@ export const virtualNetwork = ({ azure }: { azure: Azure }): Resource<VirtualNet
     async update(desired, changes) {
       const fixed = changes.filter(({ path }) => path === "region");
       if (fixed.length > 0) throw replacementNeeded(what(desired), fixed);
-      const found = await read(desired);
-      return write("updating", desired, found.state === "present" ? found.actual : {});
+      const found = await readBeforeWriting(azure, what(desired), desired, async (clients) =>
+        (await clients.network()).virtualNetworks.get(desired.resourceGroup, desired.name),
+      );
+      return write("updating", desired, found ?? {});
     },
     remove: async (desired) =>
       removeOwned(azure, what(desired), desired, await observe(desired), async (clients, onResponse) =>

@@ -43,7 +43,7 @@ describe("contoso, from nothing to the pilot", () => {
   });
 
   test("the probe mail's hops lead out of Exchange Online, through the gateway, and back", async () => {
-    const { fqdn, address } = (await platform.estate(contoso)).publicIpAddress ?? {};
+    const { fqdn = "", address = "" } = (await platform.estate(contoso)).publicIpAddress ?? {};
     const { proof } = operation.result as { proof: { mailbox: string; header: string; hops: string[] } };
     expect(proof).toMatchObject({ mailbox: "gatehouse-probe@contoso.example", header: "X-iqsuite-process" });
     expect(proof.hops).toEqual([

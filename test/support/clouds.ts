@@ -22,6 +22,8 @@ export interface TestClouds extends Clouds {
     match?: { method?: string; path?: string; cmdlet?: string },
     times?: number,
   ): Promise<void>;
+  /** `DELETE /faults`: what was planned and not used up. */
+  clearFaults(): Promise<void>;
   /** `GET /requests`. */
   requests(cloud?: CloudName, since?: number): Promise<Exchange[]>;
   /** `GET /state/<cloud>`. */
@@ -95,6 +97,9 @@ export async function startClouds(options: CloudsOptions = {}): Promise<TestClou
     },
     fault: async (cloud, fault, match = {}, times = 1) => {
       await post("/faults", { cloud, match, fault, times });
+    },
+    clearFaults: async () => {
+      await fetch(`${clouds.control}/faults`, { method: "DELETE" });
     },
     requests: async (cloud, since = 0) =>
       (await get<{ value: Exchange[] }>(`/requests?since=${since}${cloud === undefined ? "" : `&cloud=${cloud}`}`)).value,

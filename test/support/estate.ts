@@ -13,7 +13,7 @@ export interface Estate {
   directory: { applications: number; servicePrincipals: number };
   /** Versions of each secret in the customer's vault. */
   secrets: Record<string, number>;
-  publicIpAddress: { fqdn: unknown; address: unknown; region: string } | undefined;
+  publicIpAddress: { fqdn: string; address: string; region: string } | undefined;
   /** Inbound rules of the network security group: priority, name, port, protocol, sources. */
   admitted: string[];
   addresses: { inboundConnector: unknown; connectionFilter: string[]; smartHosts: unknown; forwarded: unknown };
@@ -76,7 +76,7 @@ export async function estateOf(clouds: TestClouds, { spec }: Customer): Promise<
     .entries()
     .find(([id]) => inSubscription(id))?.[1];
   const address = only("Microsoft.Network/publicIPAddresses");
-  const { fqdn } = (address?.properties["dnsSettings"] ?? {}) as { fqdn?: string };
+  const { dnsSettings, ipAddress } = (address?.properties ?? {}) as { dnsSettings?: { fqdn?: string }; ipAddress?: string };
   const { securityRules = [] } = (only("Microsoft.Network/networkSecurityGroups")?.properties ?? {}) as {
     securityRules?: SecurityRule[];
   };
@@ -99,9 +99,9 @@ export async function estateOf(clouds: TestClouds, { spec }: Customer): Promise<
       servicePrincipals: principals.filter(({ appOwnerOrganizationId }) => appOwnerOrganizationId === organization).length,
     },
     secrets: Object.fromEntries(secrets.map(({ name, versions }) => [name, versions.length])),
-    publicIpAddress: address && { fqdn, address: address.properties["ipAddress"], region: address.location },
+    publicIpAddress: address && { fqdn: dnsSettings?.fqdn ?? "", address: ipAddress ?? "", region: address.location },
     admitted: securityRules
-      .map(({ name, properties }) => ({ name, ...properties }) as Record<string, unknown>)
+      .map(({ name, properties }): Record<string, unknown> => ({ name, ...properties }))
       .filter(({ direction, access }) => direction === "Inbound" && access === "Allow")
       .toSorted((one, other) => Number(one["priority"]) - Number(other["priority"]))
       .map(

@@ -274,7 +274,7 @@ function birthOf({ cloud, method, status, url, tenant, requestBody }: Exchange):
   if (cloud === "exchange") {
     const input = body["CmdletInput"] as { CmdletName: string; Parameters: Record<string, unknown> } | undefined;
     return input?.CmdletName.startsWith("New-")
-      ? `exchange ${tenant} ${input.CmdletName.slice(4)} ${input.Parameters["Name"]}`.toLowerCase()
+      ? `exchange ${tenant} ${input.CmdletName.slice(4)} ${String(input.Parameters["Name"])}`.toLowerCase()
       : undefined;
   }
   if (cloud !== "graph") return undefined;
@@ -291,7 +291,7 @@ function removalOf({ cloud, method, url, tenant, requestBody }: Exchange): strin
     CmdletInput?: { CmdletName: string; Parameters: Record<string, unknown> };
   };
   return input?.CmdletName.startsWith("Remove-")
-    ? `exchange ${tenant} ${input.CmdletName.slice(7)} ${input.Parameters["Identity"]}`.toLowerCase()
+    ? `exchange ${tenant} ${input.CmdletName.slice(7)} ${String(input.Parameters["Identity"])}`.toLowerCase()
     : undefined;
 }
 

@@ -59,6 +59,8 @@ export interface OnboardingApp {
     kind: "consent" | "azureAccess" | "propagation" | "cloud",
     by?: ApiClient,
   ): Promise<Operation>;
+  /** Until a step has succeeded; it fails when the operation ends without it. */
+  untilDone(operation: Operation, step: string, by?: ApiClient): Promise<Operation>;
   register(customer: Customer, by?: ApiClient): Promise<void>;
   start(customer: Customer, by?: ApiClient): Promise<Operation>;
   /** Makes the customer in the clouds, registers and onboards it, with its administrator's consent. */
@@ -174,6 +176,14 @@ async function startApp(
     void (await by.putTenant({ tenantId, body }));
   const start: OnboardingApp["start"] = async ({ tenantId }, by = northwind) => (await by.startOnboarding({ tenantId })).body;
 
+  const until = async (operation: Operation, by: ApiClient, what: string, reached: (seen: Operation) => boolean) => {
+    for (let seen = operation; ; seen = await read(operation, by)) {
+      if (reached(seen)) return seen;
+      if (ended(seen)) throw new Error(`it ended without ${what}: ${JSON.stringify(seen.error ?? seen.status)}`);
+      await pause(LOOK_EVERY_MILLISECONDS);
+    }
+  };
+
   return {
     url,
     host,
@@ -181,14 +191,12 @@ async function startApp(
     tailspin: apiOf(({ partnerId }) => partnerId === "tailspin"),
     operator: apiOf(({ role }) => role === "operator"),
     untilEnded,
-    untilWaitingFor: async (operation, kind, by = northwind) => {
-      for (let seen = operation; ; seen = await read(operation, by)) {
-        if (seen.waitingFor?.kind === kind) return seen;
-        if (ended(seen))
-          throw new Error(`it ended without having waited for ${kind}: ${JSON.stringify(seen.error ?? seen.status)}`);
-        await pause(LOOK_EVERY_MILLISECONDS);
-      }
-    },
+    untilWaitingFor: (operation, kind, by = northwind) =>
+      until(operation, by, `having waited for ${kind}`, ({ waitingFor }) => waitingFor?.kind === kind),
+    untilDone: (operation, step, by = northwind) =>
+      until(operation, by, `the step ${step}`, ({ steps }) =>
+        steps.some(({ name, status }) => name === step && status === "Succeeded"),
+      ),
     register,
     start,
     onboard: async (customer, options = {}) => {
@@ -205,8 +213,8 @@ const LOOK_EVERY_MILLISECONDS = 20;
 const ended = ({ status }: Operation): boolean => status !== "NotStarted" && status !== "Running";
 
 /**
- * The customer of `examples/{example}.json` under another name, with ids of its own; under its own name, with the ids of the example.
- * The name becomes the domains' first label: `adatum` has `adatum.example`.
+ * The customer of `examples/{example}.json` with ids of its own: the stores are shared with other test files, and a partner holds its
+ * customer's ids. Under another name the domains follow: `adatum` has `adatum.example`.
  */
 export function customer(example: "contoso" | "fabrikam", name: string = example): Customer {
   const text = readFileSync(new URL(`../../examples/${example}.json`, import.meta.url), "utf8");
@@ -216,8 +224,7 @@ export function customer(example: "contoso" | "fabrikam", name: string = example
     ids.set(id, made);
     return made;
   };
-  const renamed =
-    name === example ? text : text.replaceAll(example, name).replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, own);
+  const renamed = text.replaceAll(example, name).replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, own);
   const { tenantId: _, ...body } = JSON.parse(renamed) as { tenantId: string } & SpecInput;
   return customerOf(unique(name), body);
 }
@@ -232,8 +239,14 @@ function customerOf(tenantId: string, body: SpecInput): Customer {
   return { tenantId, body, spec, watched: { organization, domains, probeMailbox } };
 }
 
-/** What would have changed a cloud. */
+/** What changed customers' clouds. What an administrator does on the consent page isn't ours, and our own vault isn't theirs. */
 export const writes = (record: Exchange[]): string[] =>
   record
-    .filter(({ effect }) => effect === "write")
-    .map(({ cloud, method, url }) => `${cloud} ${method} ${new URL(url, "mail://x").pathname}`);
+    .filter(({ effect, url }) => effect === "write" && !url.includes("/adminconsent") && !url.includes("/vaults/gatehouse/"))
+    .map(({ cloud, method, url }) => `${cloud} ${method} ${url}`);
+
+/** What was asked about one customer, while others are served too. */
+export const about = ({ spec }: Customer, record: Exchange[]): Exchange[] =>
+  record.filter(({ url, tenant }) =>
+    [spec.microsoft365.tenantId, spec.azure.tenantId, spec.azure.subscriptionId].some((id) => tenant === id || url.includes(id)),
+  );

@@ -1,0 +1,117 @@
+/** One operation at a time changes a tenant; who asks twice gets the same one; nobody sees another partner's. */
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { ApiError, type ApiClient } from "../../shared/api/client.ts";
+import type { Operation } from "../../shared/api/operation.ts";
+import { customer, type OnboardingPlatform, startOnboarding, writes } from "../support/onboarding.ts";
+
+let platform: OnboardingPlatform;
+const contoso = customer("contoso");
+/** Waits for consent all the while. */
+let operation: Operation;
+beforeAll(async () => {
+  platform = await startOnboarding();
+  await platform.organize(contoso);
+  await platform.register(contoso);
+  operation = await platform.untilWaitingFor(await platform.start(contoso), "consent");
+});
+afterAll(() => platform.stop());
+
+const outcomeOf = async (attempt: Promise<{ status: number }>): Promise<object> => {
+  const outcome = await attempt.catch((error: unknown) => error);
+  if (!(outcome instanceof ApiError)) return { status: (outcome as { status: number }).status };
+  const { status, code, message } = outcome;
+  return { status, code, message };
+};
+
+test("the same Operation-Id twice, and twice at once, is the same operation", async () => {
+  const adatum = customer("contoso", "adatum");
+  await platform.organize(adatum);
+  await platform.register(adatum);
+  const id = randomUUID();
+  const ask = async () =>
+    (await platform.northwind.startOnboarding({ tenantId: adatum.tenantId }, { headers: { "operation-id": id } })).body;
+  const answers = [...(await Promise.all([ask(), ask(), ask()])), await ask()];
+  expect(answers.map((answer) => answer.id)).toEqual([id, id, id, id]);
+  const { value } = (await platform.northwind.listOperations({ tenantId: adatum.tenantId })).body;
+  expect(value.map((one) => one.id)).toEqual([id]);
+  await platform.untilWaitingFor(answers[0] as Operation, "consent");
+});
+
+test("a second operation is refused while one runs, with its name", async () => {
+  expect(await outcomeOf(platform.northwind.startOnboarding({ tenantId: contoso.tenantId }))).toMatchObject({
+    status: 409,
+    code: "OperationInProgress",
+    message: expect.stringContaining(operation.id),
+  });
+});
+
+test("an Operation-Id of another tenant is refused", async () => {
+  const litware = customer("contoso", "litware");
+  await platform.register(litware);
+  const headers = { "operation-id": operation.id };
+  expect(await outcomeOf(platform.northwind.startOnboarding({ tenantId: litware.tenantId }, { headers }))).toMatchObject({
+    status: 400,
+    code: "OperationIdReused",
+  });
+});
+
+test("the spec of a tenant that is being onboarded stays as it is", async () => {
+  const { tenantId, body } = contoso;
+  const changed = { ...body, gateway: { ...body.gateway, services: {} } };
+  expect(await outcomeOf(platform.northwind.putTenant({ tenantId, body: changed }))).toMatchObject({
+    status: 409,
+    code: "TenantInUse",
+  });
+  expect(await outcomeOf(platform.northwind.putTenant({ tenantId, body }))).toEqual({ status: 200 });
+  expect(await outcomeOf(platform.northwind.deleteTenant({ tenantId }))).toMatchObject({ status: 409, code: "TenantInUse" });
+});
+
+test("another partner finds neither tenant nor operation, byte for byte as if there were none", async () => {
+  const { tenantId } = contoso;
+  const asks: [string, (api: ApiClient, tenant: string, id: string) => Promise<{ status: number }>][] = [
+    ["tenant", (api, tenant) => api.getTenant({ tenantId: tenant })],
+    ["plan", (api, tenant) => api.planOnboarding({ tenantId: tenant })],
+    ["onboard", (api, tenant) => api.startOnboarding({ tenantId: tenant })],
+    ["consent", (api, tenant) => api.getConsent({ tenantId: tenant })],
+    ["delete", (api, tenant) => api.deleteTenant({ tenantId: tenant })],
+    ["operation", (api, _, id) => api.getOperation({ operationId: id })],
+  ];
+  for (const [what, ask] of asks) {
+    const nobodys = { tenant: "contoso-0", id: randomUUID() };
+    const absent = JSON.stringify(await outcomeOf(ask(platform.tailspin, nobodys.tenant, nobodys.id)));
+    const foreign = JSON.stringify(await outcomeOf(ask(platform.tailspin, tenantId, operation.id)));
+    expect(foreign, what).toBe(absent.replaceAll(nobodys.tenant, tenantId).replaceAll(nobodys.id, operation.id));
+    expect(foreign, what).toContain("404");
+  }
+  const { value: tenants } = (await platform.tailspin.listTenants({})).body;
+  expect(tenants.map(({ id }) => id)).not.toContain(tenantId);
+  const { value: operations } = (await platform.tailspin.listOperations({})).body;
+  expect(operations.map(({ id }) => id)).not.toContain(operation.id);
+});
+
+test("another partner's tenant of the same name is another tenant", async () => {
+  const { tenantId } = contoso;
+  const own = { ...customer("fabrikam"), tenantId };
+  await platform.register(own, platform.tailspin);
+  expect((await platform.tailspin.getTenant({ tenantId })).body).toMatchObject({ stage: "registered", spec: own.spec });
+  expect((await platform.northwind.getTenant({ tenantId })).body).toMatchObject({ stage: "onboarding", spec: contoso.spec });
+});
+
+test("another partner can't onboard the same customer: its consent was given for one of them only", async () => {
+  const before = await platform.now();
+  const theirs = { ...contoso, tenantId: `${contoso.tenantId}-too` };
+  await platform.register(theirs, platform.tailspin);
+  expect(await outcomeOf(platform.tailspin.startOnboarding({ tenantId: theirs.tenantId }))).toMatchObject({
+    status: 409,
+    code: "CustomerTaken",
+    message: expect.not.stringContaining("northwind"),
+  });
+  expect(writes(await platform.record(before))).toEqual([]);
+});
+
+test("an operator reads both partners' tenants and changes none", async () => {
+  const { tenantId } = contoso;
+  expect((await platform.operator.getTenant({ tenantId, partnerId: "northwind" })).body).toMatchObject({ spec: contoso.spec });
+  expect(await outcomeOf(platform.operator.startOnboarding({ tenantId }))).toMatchObject({ status: 403, code: "RoleRequired" });
+});

@@ -1,0 +1,100 @@
+/** A plan says what onboarding would do, found out by reading only. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Connector } from "../../infra/local/clouds/exchange/store.ts";
+import { ApiError } from "../../shared/api/client.ts";
+import type { Plan } from "../../shared/api/plan.ts";
+import { customer, type OnboardingPlatform, startOnboarding, writes } from "../support/onboarding.ts";
+
+let platform: OnboardingPlatform;
+const contoso = customer("contoso");
+const { tenantId } = contoso;
+beforeAll(async () => {
+  platform = await startOnboarding();
+  await platform.organize(contoso);
+  await platform.register(contoso);
+});
+afterAll(() => platform.stop());
+
+/** A plan, and that it wrote nothing anywhere. */
+const planned = async (): Promise<Plan> => {
+  const before = await platform.now();
+  const { body } = await platform.northwind.planOnboarding({ tenantId });
+  expect(writes(await platform.record(before))).toEqual([]);
+  return body;
+};
+const actionsOf = ({ resources }: Plan): Record<string, string[]> =>
+  Object.fromEntries(
+    [...Map.groupBy(resources, ({ action }) => action)].map(([action, all]) => [action, all.map(({ kind }) => kind)]),
+  );
+
+const inAzure = [
+  "resourceGroup",
+  "vmIdentity",
+  "vault",
+  "roleAssignment",
+  "roleAssignment",
+  "publicIpAddress",
+  "networkSecurityGroup",
+  "virtualNetwork",
+  "networkInterface",
+  "gatewayVm",
+  "guest",
+];
+const inMicrosoft365 = [
+  "webClientApplication",
+  "inboundConnector",
+  "outboundConnector",
+  "connectionFilter",
+  "guardRule",
+  "approvalRule",
+  "forwardingRule",
+];
+
+test("before consent the Microsoft 365 part can't be known, and the plan says what is missing", async () => {
+  const plan = await planned();
+  expect(actionsOf(plan)).toEqual({ create: inAzure, unknown: inMicrosoft365 });
+  expect(plan.findings).toEqual([
+    expect.objectContaining({ code: "ConsentRequired", severity: "warning", remedy: expect.stringContaining("/consent") }),
+  ]);
+});
+
+test("after consent everything is to be created, and the same plan has the same hash", async () => {
+  const stale = await planned();
+  await platform.clouds.consent(contoso.watched.organization);
+  const plan = await planned();
+  expect(actionsOf(plan)).toEqual({ create: [...inAzure, ...inMicrosoft365] });
+  expect(plan.findings).toEqual([]);
+  expect(await planned()).toEqual(plan);
+
+  const refused = platform.northwind.startOnboarding({ tenantId, body: { planHash: stale.hash } });
+  await expect(refused).rejects.toBeInstanceOf(ApiError);
+  await expect(refused).rejects.toMatchObject({ status: 409, code: "PlanChanged" });
+  expect((await platform.northwind.getTenant({ tenantId })).body.stage).toBe("registered");
+});
+
+test("onboarded by that plan, nothing is left to do", async () => {
+  const { hash } = await planned();
+  const { body } = await platform.northwind.startOnboarding({ tenantId, body: { planHash: hash } });
+  expect((await platform.untilEnded(body)).error).toBeUndefined();
+  expect(actionsOf(await planned())).toEqual({ none: [...inAzure, ...inMicrosoft365] });
+});
+
+test("what somebody changed by hand is shown property by property; a stranger's object blocks", async () => {
+  const connectors = platform.clouds.platform.collection<Connector>("exchange.inbound-connectors");
+  const [key = "", connector] = connectors.entries()[0] ?? [];
+  if (!connector) throw new Error("there is no inbound connector");
+  const ours = connector.settings["SenderIPAddresses"];
+  connectors.set(key, { ...connector, settings: { ...connector.settings, SenderIPAddresses: ["198.51.100.7"] } });
+  expect((await planned()).resources.filter(({ action }) => action !== "none")).toEqual([
+    expect.objectContaining({
+      kind: "inboundConnector",
+      action: "update",
+      changes: [{ path: expect.stringMatching(/addresses|ips/i), from: ["198.51.100.7"], to: ours }],
+    }),
+  ]);
+
+  connectors.set(key, { ...connector, settings: { ...connector.settings, Comment: "somebody else's" } });
+  expect((await planned()).resources.filter(({ action }) => action !== "none")).toEqual([
+    expect.objectContaining({ kind: "inboundConnector", action: "blocked", reason: expect.stringContaining("ForeignObject") }),
+  ]);
+});

@@ -1,0 +1,149 @@
+/** Secrets live in Key Vault and nowhere else: not in what is stored, logged, recorded or shown, in whatever encoding. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { gunzipSync } from "node:zlib";
+import { TableClient, TableServiceClient } from "@azure/data-tables";
+import { BlobServiceClient } from "@azure/storage-blob";
+import { afterAll, beforeAll, describe, expect, inject, test, vi } from "vitest";
+import type { Operation } from "../../shared/api/operation.ts";
+import { customer, type OnboardingPlatform, startOnboarding } from "../support/onboarding.ts";
+
+const directory = mkdtempSync(path.join(tmpdir(), "gatehouse-secrets-"));
+const contoso = customer("contoso");
+const { tenantId } = contoso;
+let platform: OnboardingPlatform;
+let operation: Operation;
+/** Name → value of everything that must not be seen. */
+const secrets = new Map<string, string>();
+
+beforeAll(async () => {
+  platform = await startOnboarding({ stateFile: path.join(directory, "durable.sqlite") });
+  const { clouds } = platform;
+  const issued: string[] = [];
+  const { issue } = clouds.tokens;
+  vi.spyOn(clouds.tokens, "issue").mockImplementation(async (wanted) => {
+    const made = await issue(wanted);
+    issued.push(made.token);
+    return made;
+  });
+  // What goes wrong is logged, and errors like to quote the request that they are about.
+  await clouds.fault("arm", "500", { method: "PUT", path: "/virtualMachines/gateway-1?" });
+  await clouds.fault("exchange", "cut-before-effect", { cmdlet: "New-TransportRule" }, 2);
+  await clouds.fault("vault", "503", { method: "PUT", path: "/secrets/loop-guid" });
+  await clouds.fault("graph", "html", { method: "POST", path: "/sendMail" });
+  operation = await platform.onboard(contoso);
+
+  for (const [name, { versions }] of clouds.platform.collection<{ versions: { value: string }[] }>("vault.secrets").entries())
+    for (const [index, { value }] of versions.entries()) secrets.set(`${name} ${index}`, value);
+  for (const { clientId, clientSecret } of clouds.clients) secrets.set(`client secret of ${clientId}`, clientSecret);
+  for (const [index, token] of issued.entries()) secrets.set(`token ${index}`, token);
+  secrets.set("managed identity's header", clouds.identity.header);
+});
+afterAll(async () => {
+  await platform.stop();
+  rmSync(directory, { recursive: true });
+});
+
+/** A text in the encodings in which texts travel; the last three at each of the three offsets that base64 can begin at. */
+function formsOf(text: string): string[] {
+  const utf8 = Buffer.from(text);
+  const inner = [0, 1, 2].map((offset) => utf8.subarray(offset, utf8.length - ((utf8.length - offset) % 3)).toString("base64"));
+  const utf16 = Buffer.from(text, "utf16le").toString("latin1");
+  const forms = [text, JSON.stringify(text).slice(1, -1), encodeURIComponent(text), utf8.toString("hex"), utf16, ...inner];
+  return [...new Set([...forms, ...inner.map((form) => form.replaceAll("+", "-").replaceAll("/", "_"))])];
+}
+
+/** Names of the secrets that a text has, also in what is compressed in it. */
+function seenIn(text: string): string[] {
+  const compressed = [...text.matchAll(/H4sI[\w+/-]{20,}/g)].map(([packed]) =>
+    gunzipSync(Buffer.from(packed, "base64")).toString(),
+  );
+  const all = [text, ...compressed].join("\n");
+  const words = [...secrets].filter(([, value]) => formsOf(value).some((form) => all.includes(form))).map(([name]) => name);
+  const tokens = /eyJ[\w-]{8,}\.[\w-]+\.[\w-]+/.test(all) ? ["something that looks like a token"] : [];
+  return [...words, ...tokens];
+}
+
+test("the onboarding went well although things went wrong, and there were secrets to lose", () => {
+  expect(operation).toMatchObject({ status: "Succeeded" });
+  const names = [...secrets.keys()];
+  expect(names.filter((name) => /loop-guid|gateway-admin-password|signing-key|client secret/.test(name)).length).toBeGreaterThan(
+    5,
+  );
+  expect(names.filter((name) => name.startsWith("token")).length).toBeGreaterThan(5);
+  expect([...secrets.values()].every((value) => value.length >= 16)).toBe(true);
+});
+
+describe("no secret is seen", () => {
+  const places: [string, () => string | Promise<string>][] = [
+    [
+      "in the host's durable state",
+      () =>
+        readdirSync(directory)
+          .map((file) => readFileSync(path.join(directory, file), "latin1"))
+          .join("\n"),
+    ],
+    ["in the tables", tables],
+    ["in the blobs", blobs],
+    ["in the record of requests, addresses included", async () => JSON.stringify(await platform.record())],
+    ["in what the clouds show", cloudStates],
+    ["in what the API shows", shown],
+  ];
+  test.each(places)("%s", async (_, read) => {
+    const text = await read();
+    expect(text).toContain(tenantId);
+    expect(seenIn(text)).toEqual([]);
+  });
+
+  test("in the logs, which do tell what went wrong", () => {
+    const text = platform.logged.join("\n");
+    expect(text).toContain("an activity failed");
+    expect(seenIn(text)).toEqual([]);
+  });
+
+  test("and whoever looks would find one in any encoding, packed or not", () => {
+    const [name = "", value = ""] = [...secrets].find(([one]) => one.includes("loop-guid")) ?? [];
+    for (const form of formsOf(value)) expect(seenIn(`{"text":"${form}"}`)).toContain(name);
+    expect(seenIn(Buffer.from(`X-iqsuite-process: ${value}`).toString("base64"))).toContain(name);
+  });
+});
+
+async function tables(): Promise<string> {
+  const connection = inject("azurite");
+  const service = TableServiceClient.fromConnectionString(connection, { allowInsecureConnection: true });
+  const entities: unknown[] = [];
+  for await (const { name = "" } of service.listTables())
+    for await (const entity of TableClient.fromConnectionString(connection, name, {
+      allowInsecureConnection: true,
+    }).listEntities())
+      entities.push(entity);
+  return JSON.stringify(entities);
+}
+
+async function blobs(): Promise<string> {
+  const service = BlobServiceClient.fromConnectionString(inject("azurite"));
+  const texts: string[] = [];
+  for await (const { name } of service.listContainers()) {
+    const container = service.getContainerClient(name);
+    for await (const blob of container.listBlobsFlat())
+      texts.push(`${blob.name} ${(await container.getBlobClient(blob.name).downloadToBuffer()).toString("latin1")}`);
+  }
+  return texts.join("\n");
+}
+
+async function cloudStates(): Promise<string> {
+  const names = ["entra", "arm", "vault", "graph", "exchange", "dns", "mail"] as const;
+  return JSON.stringify(await Promise.all(names.map((name) => platform.clouds.state(name))));
+}
+
+async function shown(): Promise<string> {
+  const { northwind } = platform;
+  const answers = [
+    await northwind.getTenant({ tenantId }),
+    await northwind.getOperation({ operationId: operation.id }),
+    await northwind.listOperations({ tenantId }),
+    await northwind.planOnboarding({ tenantId }),
+  ];
+  return JSON.stringify(answers.map(({ body, headers }) => ({ body, headers: [...headers] })));
+}

@@ -1,0 +1,14 @@
+/** The conformance suite over the resources of Microsoft 365; the two clouds have a file each, so that they run at the same time. */
+import { afterAll, beforeAll } from "vitest";
+import { conformance, type Row } from "./conformance.ts";
+import { startWorld, type World } from "./ground.ts";
+
+import { microsoft365Rows } from "./rows-microsoft365.ts";
+
+let world: World;
+beforeAll(async () => {
+  world = await startWorld();
+});
+afterAll(() => world?.clouds.stop());
+
+for (const [kind, row] of Object.entries(microsoft365Rows)) conformance(kind, row as unknown as Row<object, object>, () => world);

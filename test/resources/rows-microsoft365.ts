@@ -1,0 +1,371 @@
+/** What the conformance suite needs to know about the resources of a customer's Entra directory and Exchange Online. */
+import * as z from "zod";
+import type { ActualOf, DesiredOf } from "../../shared/durable/resources.ts";
+import { literal, nothing } from "../../shared/graph/client.ts";
+import type { Resources } from "../../shared/resources/index.ts";
+import { OUTBOUND_CONNECTOR_NAME } from "../../shared/resources/outbound-connector.ts";
+import type { Drift, Foreign, Stranger } from "./conformance.ts";
+import { egressIps, type Json, loopHeader, names, owner, place, type World } from "./ground.ts";
+import type { RowOf } from "./rows.ts";
+
+const applicationPath = ({ uniqueName }: { uniqueName: string }): string => `/applications(uniqueName=${literal(uniqueName)})`;
+const anything = z.looseObject({ id: z.string() });
+type WebClient = Drift<DesiredOf<Resources["webClientApplication"]>, ActualOf<Resources["webClientApplication"]>>;
+
+/** A change by hand of the registration. */
+const registration = (paths: string[], ...changes: ((application: Json) => object)[]): WebClient => ({
+  paths,
+  async change({ graph }, desired) {
+    for (const changed of changes) {
+      const application = await graph.get(desired.organization, applicationPath(desired), anything);
+      await graph.patch(desired.organization, applicationPath(desired), changed(application), nothing);
+    }
+  },
+});
+
+const scopesOf = (application: Json): Json[] => (application["api"] as Json)["oauth2PermissionScopes"] as Json[];
+const ofPrincipal = ({ servicePrincipalId }: { servicePrincipalId: string | null }): string =>
+  `/servicePrincipals/${servicePrincipalId}`;
+const grantsPath = ({ servicePrincipalId }: { servicePrincipalId: string | null }): string =>
+  `/oauth2PermissionGrants?$filter=clientId%20eq%20${literal(servicePrincipalId ?? "")}`;
+const sharePoint = {
+  resourceAppId: "00000003-0000-0ff1-ce00-000000000000",
+  resourceAccess: [{ id: "678536fe-1083-478a-9c59-b99265e6b0d3", type: "Role" }],
+};
+
+const webClientApplication: RowOf<"webClientApplication"> = {
+  prepare: async (one) => ({
+    owner,
+    organization: await one.organization(),
+    uniqueName: names.webClientUniqueName,
+    displayName: "iQ.Suite WebClient",
+    redirectUris: ["https://contoso-gw.westeurope.cloudapp.azure.com/webclient/"],
+  }),
+  drifts: [
+    registration(["displayName"], () => ({ displayName: "Renamed" })),
+    registration(["redirectUris"], () => ({ web: { redirectUris: ["https://attacker.example/"] } })),
+    registration(["signInAudience"], () => ({ signInAudience: "AzureADMultipleOrgs" })),
+    registration(["accessTokenIssuance", "idTokenIssuance"], () => ({
+      web: { implicitGrantSettings: { enableIdTokenIssuance: false, enableAccessTokenIssuance: true } },
+    })),
+    registration(["requiredPermissions"], () => ({ requiredResourceAccess: [sharePoint] })),
+    registration(["userImpersonation"], (application) => ({
+      api: { oauth2PermissionScopes: scopesOf(application).map((scope) => ({ ...scope, isEnabled: false })) },
+    })),
+    registration(["identifierUri"], () => ({ identifierUris: [] })),
+    registration(["locked"], () => ({ servicePrincipalLockConfiguration: { isEnabled: false, allProperties: false } })),
+    {
+      paths: ["applicationPermissions"],
+      async change({ graph }, { organization }, actual) {
+        for (const { id } of await graph.list(organization, `${ofPrincipal(actual)}/appRoleAssignments`, anything))
+          await graph.delete(organization, `${ofPrincipal(actual)}/appRoleAssignments/${id}`);
+      },
+    },
+    {
+      paths: ["delegatedPermissions"],
+      async change({ graph }, { organization }, actual) {
+        for (const { id } of await graph.list(organization, grantsPath(actual), anything))
+          await graph.patch(organization, `/oauth2PermissionGrants/${id}`, { scope: "User.Read Group.Read.All" }, nothing);
+      },
+    },
+    {
+      paths: ["servicePrincipal", "applicationPermissions", "delegatedPermissions"],
+      change: ({ graph }, { organization }, actual) => graph.delete(organization, ofPrincipal(actual)),
+    },
+  ],
+  fixed: {},
+  unowned: {
+    what: "a note, a scope",
+    set: ({ graph }, desired) =>
+      graph.patch(desired.organization, applicationPath(desired), { notes: "asked for by Jane", tags: ["theirs"] }, nothing),
+    async read({ graph }, desired) {
+      const { notes, tags } = await graph.get(desired.organization, applicationPath(desired), anything);
+      return { notes, tags };
+    },
+  },
+  stranger: {
+    what: "an application of the same display name",
+    meets: { beside: "the unique name, which is ours alone, is what it is found by" },
+    set: ({ graph }, { organization, displayName }) => graph.post(organization, "/applications", { displayName }, anything),
+    read: async ({ graph }, { organization, uniqueName }) =>
+      (await graph.list(organization, "/applications", anything)).filter((one) => one["uniqueName"] !== uniqueName),
+    async unset({ graph }, { organization }) {
+      for (const { id } of await graph.list(organization, "/applications", anything))
+        await graph.delete(organization, `/applications/${id}`);
+    },
+  },
+  count: async ({ graph }, { organization, uniqueName }) =>
+    (await graph.list(organization, "/applications", anything)).filter((one) => one["uniqueName"] === uniqueName).length,
+};
+
+interface InOrganization {
+  organization: string;
+}
+
+/** What an Exchange administrator runs. */
+const cmdlet =
+  (name: string, parameters: Json) =>
+  async (one: World, { organization }: InOrganization): Promise<unknown> =>
+    (await one.exchange(organization)).run(name, parameters);
+
+const object = async (one: World, { organization }: InOrganization, noun: string, name: string): Promise<Json | undefined> =>
+  (
+    await (
+      await one.exchange(organization)
+    )
+      .list(`Get-${noun}`, noun === "TransportRule" ? {} : { Identity: name })
+      .catch(() => [])
+  ).find((found) => found["Name"] === name);
+
+/** Drifts, a stranger and the count of an object of Exchange Online that has a name and a comment. */
+function exchangeObject<Desired extends InOrganization>(noun: string, name: string, making: (desired: Desired) => Json) {
+  const comment = noun === "TransportRule" ? "Comments" : "Comment";
+  const setting = (parameters: Json) => cmdlet(`Set-${noun}`, { Identity: name, ...parameters });
+  const drift = (paths: string[], parameters: Json): Drift<Desired, unknown> => ({ paths, change: setting(parameters) });
+  return {
+    drift,
+    stranger: {
+      what: "made by hand",
+      meets: "conflict",
+      set: async (one, desired) =>
+        cmdlet(`New-${noun}`, { Name: name, ...making(desired), [comment]: "made by hand" })(one, desired),
+      read: (one, desired) => object(one, desired, noun, name),
+      unset: cmdlet(`Remove-${noun}`, { Identity: name, Confirm: false }),
+    } satisfies Stranger<Desired> as Stranger<Desired>,
+    unowned: (what: string, parameters: Json): Foreign<Desired> => ({
+      what: `a remark after our mark, ${what}`,
+      async set(one, desired) {
+        const { [comment]: mark } = (await object(one, desired, noun, name)) ?? {};
+        await setting({ [comment]: `${String(mark)}\nasked for by Jane`, ...parameters })(one, desired);
+      },
+      async read(one, desired) {
+        const found = (await object(one, desired, noun, name)) ?? {};
+        return Object.fromEntries([comment, ...Object.keys(parameters)].map((property) => [property, found[property]]));
+      },
+    }),
+    count: async (one: World, desired: Desired): Promise<number> =>
+      (await object(one, desired, noun, name)) === undefined ? 0 : 1,
+  };
+}
+
+const inbound = exchangeObject<DesiredOf<Resources["inboundConnector"]>>("InboundConnector", "FROM Azure VM to M365", () => ({
+  SenderDomains: ["*"],
+}));
+const inboundConnector: RowOf<"inboundConnector"> = {
+  prepare: async (one) => ({ owner, organization: await one.organization(), egressIps }),
+  drifts: [
+    inbound.drift(["enabled"], { Enabled: false }),
+    inbound.drift(["senderIpAddresses"], { SenderIPAddresses: ["198.51.100.1"] }),
+    inbound.drift(["senderDomains"], { SenderDomains: ["fabrikam.example"] }),
+    inbound.drift(["connectorType"], { ConnectorType: "Partner" }),
+    inbound.drift(["cloudServicesMailEnabled"], { CloudServicesMailEnabled: true }),
+    inbound.drift(["treatMessagesAsInternal"], { TreatMessagesAsInternal: true }),
+    inbound.drift(["efSkipLastIp"], { EFSkipLastIP: false }),
+    inbound.drift(["name"], { Name: "Renamed" }),
+  ],
+  fixed: {},
+  unowned: inbound.unowned("required TLS", { RequireTls: true }),
+  stranger: inbound.stranger,
+  count: inbound.count,
+};
+
+const outbound = exchangeObject<DesiredOf<Resources["outboundConnector"]>>("OutboundConnector", OUTBOUND_CONNECTOR_NAME, () => ({
+  SmartHosts: ["elsewhere.example"],
+  UseMXRecord: false,
+}));
+const smartHosts = ["contoso-gw.westeurope.cloudapp.azure.com"];
+const outboundConnector: RowOf<"outboundConnector"> = {
+  prepare: async (one) => ({ owner, organization: await one.organization(), smartHosts }),
+  drifts: [
+    outbound.drift(["enabled"], { Enabled: false }),
+    outbound.drift(["smartHosts"], { SmartHosts: ["elsewhere.example"] }),
+    outbound.drift(["smartHosts", "useMxRecord"], { SmartHosts: [], UseMXRecord: true }),
+    outbound.drift(["connectorType"], { ConnectorType: "Partner" }),
+    outbound.drift(["transportRuleScoped"], { IsTransportRuleScoped: false }),
+    outbound.drift(["tlsSettings"], { TlsSettings: "CertificateValidation" }),
+    outbound.drift(["allAcceptedDomains"], { AllAcceptedDomains: true }),
+    outbound.drift(["routeAllMessagesViaOnPremises"], { RouteAllMessagesViaOnPremises: true }),
+    outbound.drift(["cloudServicesMailEnabled"], { CloudServicesMailEnabled: true }),
+    outbound.drift(["testMode"], { TestMode: true }),
+    outbound.drift(["name"], { Name: "Renamed" }),
+  ],
+  fixed: {},
+  unowned: outbound.unowned("MTA-STS", { MtaStsMode: "None" }),
+  stranger: outbound.stranger,
+  count: outbound.count,
+};
+
+const theirAddresses = ["192.0.2.10", "192.0.2.11"];
+const policy = (allowed: Json) => cmdlet("Set-HostedConnectionFilterPolicy", { Identity: "Default", IPAllowList: allowed });
+const hashtable = (verb: "Add" | "Remove", values: string[]): Json => ({
+  "@odata.type": "#Exchange.GenericHashTable",
+  [verb]: values,
+});
+const listed = async (one: World, { organization }: InOrganization): Promise<string[]> => {
+  const caller = await one.exchange(organization);
+  const [found] = await caller.list("Get-HostedConnectionFilterPolicy", { Identity: "Default" });
+  return (found?.["IPAllowList"] as string[] | undefined) ?? [];
+};
+const theirs: Foreign<DesiredOf<Resources["connectionFilter"]>> = {
+  what: "the customer's own entries",
+  set: policy(hashtable("Add", theirAddresses)),
+  read: async (one, desired) => (await listed(one, desired)).filter((address) => theirAddresses.includes(address)),
+};
+
+const connectionFilter: RowOf<"connectionFilter"> = {
+  prepare: async (one) => ({ owner, organization: await one.organization(), egressIps }),
+  drifts: [{ paths: ["allowed"], change: policy(hashtable("Remove", [egressIps[0] ?? ""])) }],
+  fixed: {},
+  unowned: theirs,
+  stranger: {
+    ...theirs,
+    meets: { beside: "the one list is everybody's, and only our addresses on it are ours" },
+    unset: policy(hashtable("Remove", theirAddresses)),
+  },
+  count: async (one, desired) => {
+    const allowed = await listed(one, desired);
+    return desired.egressIps.some((address) => allowed.includes(address)) ? 1 : 0;
+  },
+};
+
+const guarding = exchangeObject<DesiredOf<Resources["guardRule"]>>("TransportRule", "Guard loop header of own Azure VM", () => ({
+  RemoveHeader: loopHeader,
+}));
+/** Another of our rules, so that there is an order to keep. */
+const rankedDrift = <Desired extends InOrganization>(name: string, priority: number): Drift<Desired, unknown> => ({
+  paths: ["order"],
+  change: cmdlet("Set-TransportRule", { Identity: name, Priority: priority }),
+});
+
+const approvalName = "Approve all Mails from own SMTP Server on Azure VM";
+const forwardingName = "Route all Mails to own Azure VM";
+const guardRule: RowOf<"guardRule"> = {
+  async prepare(one) {
+    const organization = await one.organization();
+    const { loopGuid } = await one.ground();
+    await one.ensure("approvalRule", {
+      owner,
+      organization,
+      loopHeader,
+      loopGuid,
+      vaultTenantId: place.entraTenantId,
+      egressIps,
+    });
+    return { owner, organization, loopHeader, egressIps };
+  },
+  drifts: [
+    guarding.drift(["exceptIfSenderIpRanges"], { ExceptIfSenderIpRanges: ["198.51.100.1"] }),
+    guarding.drift(["removeHeader"], { RemoveHeader: "X-Another" }),
+    guarding.drift(["stopRuleProcessing"], { StopRuleProcessing: true }),
+    guarding.drift(["ruleErrorAction"], { RuleErrorAction: "Ignore" }),
+    guarding.drift(["mode"], { Mode: "Audit" }),
+    guarding.drift(["name"], { Name: "Renamed" }),
+    { paths: ["enabled"], change: cmdlet("Disable-TransportRule", { Identity: "Guard loop header of own Azure VM" }) },
+    rankedDrift("Guard loop header of own Azure VM", 1),
+  ],
+  fixed: {},
+  unowned: guarding.unowned("where the sender is looked for", { SenderAddressLocation: "Envelope" }),
+  stranger: guarding.stranger,
+  count: guarding.count,
+};
+
+const approving = exchangeObject<DesiredOf<Resources["approvalRule"]>>("TransportRule", approvalName, () => ({ SetSCL: "-1" }));
+const approvalRule: RowOf<"approvalRule"> = {
+  async prepare(one) {
+    const organization = await one.organization();
+    const { loopGuid } = await one.ground();
+    await one.ensure("guardRule", { owner, organization, loopHeader, egressIps });
+    return { owner, organization, loopHeader, loopGuid, vaultTenantId: place.entraTenantId, egressIps };
+  },
+  drifts: [
+    approving.drift(["loopGuid"], { HeaderContainsWords: ["yesterdays-guid"] }),
+    approving.drift(["loopHeader"], { HeaderContainsMessageHeader: "X-Another" }),
+    approving.drift(["fromScope"], { FromScope: null }),
+    approving.drift(["senderIpRanges"], { SenderIpRanges: ["198.51.100.1"] }),
+    approving.drift(["setScl"], { SetSCL: "0" }),
+    approving.drift(["stopRuleProcessing"], { StopRuleProcessing: true }),
+    approving.drift(["ruleErrorAction"], { RuleErrorAction: "Defer" }),
+    approving.drift(["mode"], { Mode: "Audit" }),
+    approving.drift(["name"], { Name: "Renamed" }),
+    { paths: ["enabled"], change: cmdlet("Disable-TransportRule", { Identity: approvalName }) },
+    rankedDrift(approvalName, 0),
+  ],
+  fixed: {},
+  unowned: approving.unowned("where the sender is looked for", { SenderAddressLocation: "Envelope" }),
+  stranger: approving.stranger,
+  count: approving.count,
+};
+
+const forwarding = exchangeObject<DesiredOf<Resources["forwardingRule"]>>("TransportRule", forwardingName, () => ({
+  RouteMessageOutboundConnector: OUTBOUND_CONNECTOR_NAME,
+}));
+const forwardingRule: RowOf<"forwardingRule"> = {
+  async prepare(one) {
+    const organization = await one.organization();
+    const { loopGuid } = await one.ground();
+    await one.ensure("outboundConnector", { owner, organization, smartHosts });
+    await one.ensure("guardRule", { owner, organization, loopHeader, egressIps });
+    const caller = await one.exchange(organization);
+    await caller.run("New-OutboundConnector", {
+      Name: "Elsewhere",
+      ConnectorType: "OnPremises",
+      SmartHosts: ["elsewhere.example"],
+      UseMXRecord: false,
+      IsTransportRuleScoped: true,
+    });
+    const [probe = ""] = one.clouds.platform.organizations.get(organization)?.mailboxes ?? [];
+    return {
+      owner,
+      organization,
+      loopHeader,
+      loopGuid,
+      vaultTenantId: place.entraTenantId,
+      outboundConnector: OUTBOUND_CONNECTOR_NAME,
+      scope: { mailboxes: [probe] },
+    };
+  },
+  drifts: [
+    {
+      paths: ["from"],
+      change: (one, desired) => {
+        const sales = one.clouds.platform.organizations.get(desired.organization)?.mailboxes.at(1);
+        return cmdlet("Set-TransportRule", { Identity: forwardingName, From: [sales] })(one, desired);
+      },
+    },
+    forwarding.drift(["fromScope"], { FromScope: "InOrganization" }),
+    forwarding.drift(["sentToScope"], { SentToScope: "NotInOrganization" }),
+    forwarding.drift(["senderIpRanges"], { SenderIpRanges: ["198.51.100.1"] }),
+    {
+      paths: ["sentTo"],
+      change: (one, desired) =>
+        cmdlet("Set-TransportRule", { Identity: forwardingName, SentTo: desired.scope.mailboxes })(one, desired),
+    },
+    forwarding.drift(["outboundConnector"], { RouteMessageOutboundConnector: "Elsewhere" }),
+    forwarding.drift(["loopGuid"], { ExceptIfHeaderContainsWords: ["yesterdays-guid"] }),
+    forwarding.drift(["exceptLoopHeader"], { ExceptIfHeaderContainsMessageHeader: "X-Another" }),
+    forwarding.drift(["exceptMessageType"], { ExceptIfMessageTypeMatches: null }),
+    forwarding.drift(["stopRuleProcessing"], { StopRuleProcessing: false }),
+    forwarding.drift(["ruleErrorAction"], { RuleErrorAction: "Ignore" }),
+    forwarding.drift(["mode"], { Mode: "Audit" }),
+    forwarding.drift(["name"], { Name: "Renamed" }),
+    { paths: ["enabled"], change: cmdlet("Disable-TransportRule", { Identity: forwardingName }) },
+    rankedDrift(forwardingName, 0),
+  ],
+  fixed: {
+    fromMemberOf: "the simulated Exchange Online has no groups",
+    sentToMemberOf: "the simulated Exchange Online has no groups",
+  },
+  unowned: forwarding.unowned("where the sender is looked for", { SenderAddressLocation: "Envelope" }),
+  stranger: forwarding.stranger,
+  count: forwarding.count,
+};
+
+export const microsoft365Rows = {
+  webClientApplication,
+  inboundConnector,
+  outboundConnector,
+  connectionFilter,
+  guardRule,
+  approvalRule,
+  forwardingRule,
+};

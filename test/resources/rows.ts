@@ -1,0 +1,11 @@
+/** The conformance suite's table: one row a kind. The compiler asks for each of them, and for no other. */
+import type { ActualOf, DesiredOf } from "../../shared/durable/resources.ts";
+import type { Resources } from "../../shared/resources/index.ts";
+import type { Row } from "./conformance.ts";
+import { azureRows } from "./rows-azure.ts";
+import { microsoft365Rows } from "./rows-microsoft365.ts";
+
+export type Kind = keyof Resources;
+export type RowOf<One extends Kind> = Row<DesiredOf<Resources[One]>, ActualOf<Resources[One]>>;
+
+export const rows: { [One in Kind]: RowOf<One> } = { ...azureRows, ...microsoft365Rows };
