@@ -2,6 +2,8 @@
 import type { TokenCredential } from "@azure/identity";
 import { type Clock, systemClock } from "../clock.ts";
 import { type ClaimStore, createClaimStore } from "./claims.ts";
+import { createEventStore, type EventStore } from "./events.ts";
+import { createGatewayStore, type GatewayStore } from "./gateways.ts";
 import { createOperationStore, type OperationStore } from "./operations.ts";
 import { createPartnerStore, type PartnerStore } from "./partners.ts";
 import { createStorage, type StorageSettings } from "./storage.ts";
@@ -15,6 +17,8 @@ export interface Stores {
   operations: OperationStore;
   usedStates: UsedStateStore;
   claims: ClaimStore;
+  gateways: GatewayStore;
+  events: EventStore;
   /** Throws when tables or blobs don't answer. */
   check(): Promise<void>;
 }
@@ -35,6 +39,8 @@ export function createStores({ storage: settings, credential, clock = systemCloc
     operations: createOperationStore(storage, clock),
     usedStates: createUsedStateStore(storage),
     claims: createClaimStore(storage),
+    gateways: createGatewayStore(storage, clock),
+    events: createEventStore(storage),
     check: async () => {
       const blobs = await storage.container("before-images");
       await Promise.all([probe.get({ partitionKey: "partners", rowKey: "check" }), blobs.getProperties()]);
