@@ -1,0 +1,28 @@
+/** A message in a queue. */
+import type { Content } from "./amqp/content.ts";
+
+export interface Message {
+  /** Its place in the queue; a scheduled message gets another when it becomes active. */
+  sequence: number;
+  /** The first sequence number that it had. */
+  enqueuedSequence: number;
+  content: Content;
+  state: "active" | "scheduled" | "deferred";
+  /** How often it was given out and came back. */
+  deliveryCount: number;
+  /** Milliseconds since 1970, as all times here. */
+  enqueuedAt: number;
+  /** `undefined`: never. */
+  expiresAt: number | undefined;
+  /** When it becomes active, or became so. */
+  scheduledAt: number | undefined;
+  /** The queue that it was dead-lettered from. */
+  deadLetterSource: string | undefined;
+  /** Not kept: after a restart nobody holds a message. */
+  lock: Lock | undefined;
+}
+
+export interface Lock {
+  token: string;
+  until: number;
+}
