@@ -7,8 +7,9 @@ import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 import { checkAccess } from "./access.ts";
-import { type MailRoute, mailRouteOf } from "./mail-route.ts";
-import type { AccessWait, Loop, LoopEvidence } from "./orchestrator.ts";
+import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts";
+import type { Loop } from "../../shared/desired/state.ts";
+import type { AccessWait, LoopEvidence } from "./orchestrator.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 export type OnboardingActivities = ReturnType<typeof createOnboardingActivities>;

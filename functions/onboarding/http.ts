@@ -13,7 +13,7 @@ import { claimCustomer, refuseOthersCustomer } from "./claims.ts";
 import { CONSENT_ANSWERED, onboardTenant } from "./orchestrator.ts";
 import { planOf } from "./plan.ts";
 import { onboardingSteps } from "./steps.ts";
-import { piloted, targetOf } from "./target.ts";
+import { piloted, targetOf } from "../../shared/desired/target.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 const CONSENT_PURPOSE = "consent";

@@ -13,7 +13,8 @@ import type { OrchestrationContext, Routine } from "../../shared/durable/routine
 import { type Failure, errorOf, failureFrom, stepsOf } from "../../shared/durable/steps.ts";
 import { secondsNow, wait, waitForEventOr } from "../../shared/durable/wait.ts";
 import type { OnboardingActivities } from "./activities.ts";
-import * as desired from "./desired.ts";
+import type { Ground, Loop } from "../../shared/desired/state.ts";
+import * as desired from "../../shared/desired/state.ts";
 
 /** What an onboarding is started with; nothing of it changes while it runs, whatever settings and specs do meanwhile. */
 export interface Onboarding {
@@ -31,19 +32,6 @@ export interface OnboardingPace extends ResourcePace {
   consentExpiryInSeconds: number;
   probeIntervalInSeconds: number;
   probeDeadlineInSeconds: number;
-}
-
-/** What stands before the branches begin: everything they need of each other, so that none waits for another. */
-export interface Ground {
-  loopGuid: SecretReference;
-  adminPassword: SecretReference;
-  identityId: string;
-  identityClientId: string;
-  /** Where Exchange Online delivers to; with a load balancer these are not the addresses that mail leaves from. */
-  smartHosts: string[];
-  egressIps: string[];
-  publicIpAddressId: string;
-  fqdn: string;
 }
 
 export function* onboardTenant(context: OrchestrationContext, tenant: Onboarding): Routine<void> {
@@ -220,19 +208,6 @@ function* proveAndPilot(context: OrchestrationContext, tenant: Onboarding, groun
     { work, pace, loop, step: "pilotProbeMail", round: 1, deadline: pilotDeadline },
     "pilot-probe",
   );
-}
-
-/** What a probe mail proves: that this mailbox's mail leaves by the connector, meets the gateway, and comes back with the header. */
-export interface Loop {
-  organization: string;
-  probeMailbox: string;
-  outboundConnector: string;
-  loopHeader: string;
-  loopGuid: SecretReference;
-  vaultTenantId: string;
-  fqdn: string;
-  egressIps: string[];
-  pilots: string[];
 }
 
 /** How a probe mail came back. */

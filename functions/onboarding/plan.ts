@@ -6,10 +6,10 @@ import type { Resource } from "../../shared/resources/resource.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { checkAccess } from "./access.ts";
-import * as desired from "./desired.ts";
-import { mailRouteOf } from "./mail-route.ts";
+import * as desired from "../../shared/desired/state.ts";
+import { mailRouteOf } from "../../shared/desired/mail-route.ts";
 import { onboardingSteps } from "./steps.ts";
-import { targetOf } from "./target.ts";
+import { targetOf } from "../../shared/desired/target.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Promise<Plan> {

@@ -1,7 +1,7 @@
 /** What desired state is made from: a tenant's spec and the names that were derived for it once. */
-import { type Names, namesOf } from "../../shared/azure/names.ts";
-import type { TenantRecord } from "../../shared/stores/tenants.ts";
-import type { TenantSpec } from "../../shared/tenants/spec.ts";
+import { type Names, namesOf } from "../azure/names.ts";
+import type { TenantRecord } from "../stores/tenants.ts";
+import type { TenantSpec } from "../tenants/spec.ts";
 
 export interface Target {
   work: { partnerId: string; tenantId: string };

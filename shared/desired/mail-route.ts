@@ -1,7 +1,15 @@
 /** Where the gateway sends mail on to, and for whom: read where Microsoft 365 says it, for plan and onboarding alike. */
-import { spfRanges } from "../../shared/dns/spf.ts";
-import { ControlPlaneError } from "../../shared/errors.ts";
-import type { OnboardingWorld } from "./world.ts";
+import { spfRanges } from "../dns/spf.ts";
+import { ControlPlaneError } from "../errors.ts";
+import type { CloudEnvironment } from "../environment.ts";
+import type { DnsResolver } from "../dns/resolver.ts";
+import type { Organizations } from "../graph/organization.ts";
+
+export interface MailRouteClients {
+  organizations: Organizations;
+  resolver: DnsResolver;
+  environment: CloudEnvironment;
+}
 
 export interface MailRoute {
   smartHost: string;
@@ -10,7 +18,7 @@ export interface MailRoute {
 }
 
 export async function mailRouteOf(
-  { organizations, resolver, environment }: OnboardingWorld,
+  { organizations, resolver, environment }: MailRouteClients,
   organization: string,
   domain: string,
 ): Promise<MailRoute> {

@@ -1,10 +1,36 @@
 /** From a tenant's spec to the desired state of each resource: pure, so that plan, onboarding and later drift mean the same thing. */
-import type { DesiredOf } from "../../shared/durable/resources.ts";
-import { gatewayDocument } from "../../shared/guest/document.ts";
-import type { Resources } from "../../shared/resources/index.ts";
-import type { Ground, Loop } from "./orchestrator.ts";
+import type { DesiredOf } from "../durable/resources.ts";
+import { gatewayDocument } from "../guest/document.ts";
+import type { Resources } from "../resources/index.ts";
+import type { SecretReference } from "../vault/reference.ts";
 import type { MailRoute } from "./mail-route.ts";
 import type { Target } from "./target.ts";
+
+/** What stands before the branches begin: everything they need of each other, so that none waits for another. */
+export interface Ground {
+  loopGuid: SecretReference;
+  adminPassword: SecretReference;
+  identityId: string;
+  identityClientId: string;
+  /** Where Exchange Online delivers to; with a load balancer these are not the addresses that mail leaves from. */
+  smartHosts: string[];
+  egressIps: string[];
+  publicIpAddressId: string;
+  fqdn: string;
+}
+
+/** What a probe mail proves: that this mailbox's mail leaves by the connector, meets the gateway, and comes back with the header. */
+export interface Loop {
+  organization: string;
+  probeMailbox: string;
+  outboundConnector: string;
+  loopHeader: string;
+  loopGuid: SecretReference;
+  vaultTenantId: string;
+  fqdn: string;
+  egressIps: string[];
+  pilots: string[];
+}
 
 type Desired<Kind extends keyof Resources> = DesiredOf<Resources[Kind]>;
 
