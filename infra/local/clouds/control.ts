@@ -18,6 +18,19 @@ const faultRequestSchema = z.strictObject({
   times: z.number().int().min(1).default(1),
 });
 
+const machineSchema = z
+  .strictObject({
+    /** Azure's resource id; or else whose gateway it is, by its ownership tags. */
+    virtualMachineId: z.string().min(1).optional(),
+    partnerId: z.string().min(1).optional(),
+    tenantId: z.string().min(1).optional(),
+    /** `fail` and `recover`: an outage of the platform under a machine that runs. */
+    action: z.enum(["start", "stop", "fail", "recover"]),
+  })
+  .refine(({ virtualMachineId, tenantId }) => (virtualMachineId === undefined) !== (tenantId === undefined), {
+    error: "give either virtualMachineId or tenantId",
+  });
+
 const addresses = z.union([z.email().transform((one) => [one]), z.array(z.email()).min(1)]);
 const mailSchema = z.strictObject({
   from: z.email(),
@@ -96,14 +109,31 @@ async function route(
     case "GET /portal":
     case "POST /portal":
       return platform.peers.blocklists?.portal(request) ?? problem(404, "DNS is not there to have blocklists");
+    case "POST /machines":
+      return actOnMachines(platform, machineSchema.parse(body));
     case "POST /mail":
       return { status: 202, body: await sendMail(platform, mailSchema.parse(body)) };
     default:
       return problem(
         404,
-        "GET /requests?cloud=&since=, POST /organizations, GET /organizations, POST /faults, GET /faults, DELETE /faults, GET /state/<cloud>, POST /mail, POST /blocklists, GET and POST /portal/<zone>",
+        "GET /requests?cloud=&since=, POST /organizations, GET /organizations, POST /faults, GET /faults, DELETE /faults, GET /state/<cloud>, POST /machines, POST /mail, POST /blocklists, GET and POST /portal/<zone>",
       );
   }
+}
+
+/** Starts, stops or breaks machines; the answer names them. */
+function actOnMachines(
+  { peers }: Platform,
+  { virtualMachineId, partnerId, tenantId, action }: z.output<typeof machineSchema>,
+): SimulatedResponse {
+  const meant = (peers.machines?.() ?? []).filter(({ virtualMachineId: id, tags }) =>
+    virtualMachineId === undefined
+      ? tags["gatehouse-tenant"] === tenantId && (partnerId === undefined || tags["gatehouse-partner"] === partnerId)
+      : id.toLowerCase() === virtualMachineId.toLowerCase(),
+  );
+  if (meant.length === 0) return problem(404, "there is no such machine");
+  for (const { virtualMachineId: id } of meant) peers.actOnMachine?.(id, action);
+  return { status: 200, body: { value: meant.map(({ virtualMachineId: id }) => ({ virtualMachineId: id, action })) } };
 }
 
 /** From a mailbox of an organisation through its Exchange Online; from anybody else by SMTP to the recipients' MX. */

@@ -130,6 +130,10 @@ export interface Peers {
   holdsRole?(principalId: string, roleDefinitionId: string, scope: string): boolean;
   /** ARM: the vault of that name, if it exists. */
   vaultNamed?(name: string): { id: string; tenantId: string } | undefined;
+  /** ARM: every virtual machine, with its tags. */
+  machines?(): { virtualMachineId: string; tags: Record<string, string> }[];
+  /** ARM: does to a machine at once what a person or the platform would; false when there is none. */
+  actOnMachine?(virtualMachineId: string, action: "start" | "stop" | "fail" | "recover"): boolean;
   /** ARM: the user-assigned identities that exist, with the tenant that issues their tokens. */
   identities?(): { resourceId: string; clientId: string; principalId: string; tenantId: string }[];
   /** Entra: access token for a managed identity of a VM, as its own metadata endpoint (169.254.169.254) would give it. */

@@ -95,6 +95,8 @@ const versionsOf: Record<string, string[]> = {
   "microsoft.keyvault": ["2023-07-01", "2024-11-01", "2025-05-01", "2026-02-01"],
   "microsoft.managedidentity": ["2023-01-31", "2024-11-30"],
   "microsoft.authorization": ["2020-10-01", "2022-04-01"],
+  "microsoft.resourcegraph": ["2021-03-01", "2022-10-01", "2024-04-01"],
+  "microsoft.resourcehealth": ["2022-10-01", "2025-05-01"],
   "microsoft.resources": [
     "2020-01-01",
     "2021-01-01",

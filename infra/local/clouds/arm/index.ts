@@ -35,13 +35,14 @@ import {
   listRoleDefinitions,
   putRoleAssignment,
 } from "./role-assignments.ts";
+import { availabilityStatus, createResourceGraph, type GraphCall } from "./resource-graph.ts";
 import { runCommandEffect, runCommands, type Fetch } from "./run-commands.ts";
 import { skus } from "./skus.ts";
 import { getSubscription, listLocations, listSubscriptions, provider } from "./subscriptions.ts";
 import { createThrottle } from "./throttle.ts";
 import { userAssignedIdentities } from "./user-assigned-identities.ts";
 import { checkVaultName, findVault, getDeletedVault, listDeletedVaults, purgeVault, vaults } from "./vaults.ts";
-import { instanceView, powerAction, virtualMachines } from "./virtual-machines.ts";
+import { actOnMachine, instanceView, powerAction, virtualMachines } from "./virtual-machines.ts";
 import { virtualNetworks } from "./virtual-networks.ts";
 
 /** How long a poll of a run command waits for the machine before it answers "in progress". */
@@ -62,6 +63,7 @@ interface Arm {
   estate: Estate;
   access: Access;
   types: Map<string, ResourceType>;
+  queryResources(call: GraphCall): SimulatedResponse;
 }
 
 /** `fetch` is how simulated machines reach Key Vault. */
@@ -81,7 +83,7 @@ export function createArm(platform: Platform, { fetch = globalThis.fetch }: { fe
     userAssignedIdentities,
   ];
   const types = new Map(makers.map((make) => make(estate)).map((type) => [type.type.toLowerCase(), type]));
-  const arm: Arm = { estate, access, types };
+  const arm: Arm = { estate, access, types, queryResources: createResourceGraph(estate, access, types) };
   operations.effects(effects(arm, fetch));
   const throttle = createThrottle(platform);
   const settle = (): void => void operations.settle();
@@ -101,6 +103,14 @@ export function createArm(platform: Platform, { fetch = globalThis.fetch }: { fe
       return vault === undefined ? undefined : { id: vault.id, tenantId: String(vault.body.properties["tenantId"]) };
     },
     identities: () => identities(estate),
+    machines: () => {
+      settle();
+      return estate.ofType("Microsoft.Compute/virtualMachines").map(({ id, body }) => ({
+        virtualMachineId: id,
+        tags: (body["tags"] ?? {}) as Record<string, string>,
+      }));
+    },
+    actOnMachine: (virtualMachineId, action) => actOnMachine(estate, virtualMachineId, action),
   } satisfies Platform["peers"]);
 
   return {
@@ -157,6 +167,9 @@ async function answer(
       "InvalidRequestContent",
       "The request content was invalid and could not be deserialized: 'a JSON object is expected'.",
     );
+  // Resource Graph counts its own quota.
+  if (method === "POST" && /^\/providers\/Microsoft\.ResourceGraph\/resources$/i.test(path))
+    return arm.queryResources({ claims, query: call.query, body });
   const subscriptionId = /^\/subscriptions\/([^/]+)/i.exec(path)?.[1] ?? "";
   const remaining = throttle(method, subscriptionId, claims.oid);
   const response = route(arm, call, subscriptionId);
@@ -185,6 +198,8 @@ function route(arm: Arm, call: Call, subscriptionId: string): SimulatedResponse 
     requireApiVersion(call.query, "Microsoft.Resources");
     return listSubscriptions(arm.estate, arm.access, call);
   }
+  const health = /^(.+)\/providers\/Microsoft\.ResourceHealth\/availabilityStatuses\/current$/i.exec(call.path);
+  if (health?.[1] !== undefined && call.method === "GET") return routeHealth(arm, call, health[1]);
   const inGroup = /^\/subscriptions\/[^/]+\/resourceGroups\/([^/]+)(?:\/(.+))?$/i.exec(call.path);
   if (inGroup !== null) return routeGroup(arm, call, subscriptionId, inGroup);
   const inSubscription = /^\/subscriptions\/[^/]+(?:\/(.+))?$/i.exec(call.path);
@@ -220,6 +235,16 @@ function routeAuthorization(
   if (method === "GET") return getRoleAssignment(estate, name, scoped);
   if (method === "DELETE") return deleteRoleAssignment(estate, name, scoped);
   throw methodNotAllowed(method);
+}
+
+function routeHealth({ estate, access }: Arm, call: Call, id: string): SimulatedResponse {
+  requireApiVersion(call.query, "Microsoft.ResourceHealth");
+  access.authorize(call.claims, "Microsoft.ResourceHealth/availabilityStatuses/read", id);
+  requireScope(estate, id);
+  const machine = estate.resource(id);
+  if (machine?.type !== "Microsoft.Compute/virtualMachines")
+    throw new ArmError(400, "UnsupportedResourceType", "The simulator knows the health of virtual machines only.");
+  return { status: 200, body: availabilityStatus(estate, machine) };
 }
 
 /** A role can be assigned only on what exists. */

@@ -23,7 +23,7 @@ export function gatewayAt(estate: Estate, address: string, port: number, source:
     if (groups.length === 0 || !groups.every((group) => admits(group, port, source))) return undefined;
     const machine = machineUsing(estate, networkInterface.id);
     const guest = machine === undefined ? undefined : estate.guests.get(keyOf(machine.id));
-    if (guest === undefined || machine?.facts["power"] !== "running") return undefined;
+    if (guest === undefined || machine?.facts["power"] !== "running" || machine.facts["outage"] === true) return undefined;
     const open = guest.firewall.some(
       (rule) =>
         rule.enabled &&

@@ -424,7 +424,28 @@ function tearDown(estate: Estate, resource: Stored): void {
   estate.guests.delete(keyOf(resource.id));
 }
 
-const powerNames: Record<string, string> = {
+/** What Resource Health says of a machine: stopped on request is unavailable too; an outage is whatever `POST /machines` made of it. */
+export const availabilityOf = ({ facts }: Stored): "Available" | "Unavailable" =>
+  facts["power"] === "running" && facts["outage"] !== true ? "Available" : "Unavailable";
+
+/** What somebody does to a machine from outside ARM, at once: `POST /machines`. */
+export const machineActions = ["start", "stop", "fail", "recover"] as const;
+export type MachineAction = (typeof machineActions)[number];
+
+export function actOnMachine(estate: Estate, virtualMachineId: string, action: MachineAction): boolean {
+  const machine = estate.resource(virtualMachineId);
+  if (machine?.type !== type) return false;
+  const change = {
+    start: { power: "running" },
+    stop: { power: "deallocated" },
+    fail: { outage: true },
+    recover: { outage: false },
+  }[action];
+  estate.save({ ...machine, facts: { ...machine.facts, ...change } });
+  return true;
+}
+
+export const powerNames: Record<string, string> = {
   running: "VM running",
   starting: "VM starting",
   stopped: "VM stopped",
