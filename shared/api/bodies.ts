@@ -1,9 +1,11 @@
 /** What the API shows of what the stores keep: inner properties stay inside, ETags are strong, links are absolute. */
+import type { CaseRecord } from "../stores/cases.ts";
 import type { OperationHeader, OperationRecord } from "../stores/operations.ts";
 import type { PartnerRecord } from "../stores/partners.ts";
 import type { Versioned } from "../stores/table.ts";
 import type { TenantRecord } from "../stores/tenants.ts";
 import { strongETag } from "./etag.ts";
+import type { Delisting } from "./delisting.ts";
 import type { Operation, OperationSummary } from "./operation.ts";
 import type { Partner } from "./partner.ts";
 import { apiVersion } from "./routes.ts";
@@ -43,3 +45,6 @@ export function operationBody({ steps, ...header }: OperationRecord): Operation 
     ...(result === undefined ? {} : { result }),
   };
 }
+
+export const delistingBody = ({ partnerId: _partnerId, etag: _etag, ...delisting }: Versioned<CaseRecord>): Delisting =>
+  delisting;

@@ -75,6 +75,11 @@ export const errorCodes = {
     meaning: "There is no such gateway among those of the caller.",
     remedy: "Check the id; GET /api/gateways lists those that exist.",
   },
+  DelistingNotFound: {
+    status: 404,
+    meaning: "There is no such delisting case among those of the caller.",
+    remedy: "Check the id; GET /api/delistings lists those that exist.",
+  },
   ChangedMeanwhile: {
     status: 409,
     meaning: "Somebody else changed the same thing at the same time, several times over.",

@@ -2,6 +2,8 @@
 import * as z from "zod";
 import { tenantIdSchema, tenantSpecSchema } from "../tenants/spec.ts";
 import { meSchema } from "./caller.ts";
+import { acknowledgementSchema, caseIdSchema, caseStates, delistingSchema } from "./delisting.ts";
+import { blocklistsSchema, listingSchema } from "./listing.ts";
 import { operationIdSchema, operationSchema, operationStatuses, operationSummarySchema } from "./operation.ts";
 import { pageOf, pageQuery } from "./page.ts";
 import { partnerIdSchema, partnerInputSchema, partnerSchema } from "./partner.ts";
@@ -174,6 +176,60 @@ export const routes = {
     query: z.strictObject(ofPartner),
     answers: { 200: operationSchema },
     etag: true,
+  }),
+  listListings: defineRoute({
+    method: "GET",
+    path: "/api/listings",
+    tag: "Blocklists",
+    summary: "List the addresses that a blocklist has",
+    roles: ["Partner", "Operator"],
+    query: z.strictObject({ ...ofPartner, ...pageQuery }),
+    answers: { 200: pageOf(listingSchema) },
+  }),
+  listBlocklists: defineRoute({
+    method: "GET",
+    path: "/api/blocklists",
+    tag: "Blocklists",
+    summary: "The blocklists that are asked, and whether they can be believed at the moment",
+    roles: ["Partner", "Operator"],
+    answers: { 200: blocklistsSchema },
+  }),
+  listDelistings: defineRoute({
+    method: "GET",
+    path: "/api/delistings",
+    tag: "Delisting",
+    summary: "List delisting cases",
+    roles: ["Partner", "Operator"],
+    query: z.strictObject({
+      ...ofPartner,
+      tenantId: tenantIdSchema.optional(),
+      state: z.enum(caseStates).optional(),
+      ...pageQuery,
+    }),
+    answers: { 200: pageOf(delistingSchema) },
+  }),
+  getDelisting: defineRoute({
+    method: "GET",
+    path: "/api/delistings/{caseId}",
+    tag: "Delisting",
+    summary: "Read a delisting case with its evidence and task",
+    roles: ["Partner", "Operator"],
+    params: z.object({ caseId: caseIdSchema }),
+    query: z.strictObject(ofPartner),
+    answers: { 200: delistingSchema },
+    etag: true,
+  }),
+  acknowledgeDelisting: defineRoute({
+    method: "POST",
+    path: "/api/delistings/{caseId}/acknowledge",
+    tag: "Delisting",
+    summary: "Say that the removal was asked for; saying it twice is saying it once",
+    roles: ["Partner", "Operator"],
+    params: z.object({ caseId: caseIdSchema }),
+    query: z.strictObject(ofPartner),
+    body: acknowledgementSchema,
+    bodyOptional: true,
+    answers: { 200: delistingSchema },
   }),
   getHealth: defineRoute({
     method: "GET",

@@ -47,15 +47,12 @@ export const blocklistZonesSchema = z
 export type BlocklistZone = z.output<typeof zoneSchema>;
 export type Removal = z.output<typeof removalSchema>;
 
-/** Reads the setting DNS_BLOCKLISTS: `default`, or zones as JSON. Throws SettingsInvalid. */
-export function parseBlocklistZones(setting: string): BlocklistZone[] {
-  if (setting.trim() === "default") return defaultZones;
-  try {
-    return blocklistZonesSchema.parse(JSON.parse(setting));
-  } catch (error) {
-    const why = error instanceof z.ZodError ? z.prettifyError(error) : "it is not JSON";
-    throw new ControlPlaneError("SettingsInvalid", `the setting DNS_BLOCKLISTS is wrong: ${why}`);
-  }
+/** Reads the setting DNS_BLOCKLISTS: `default`, or an array of zones. Throws SettingsInvalid. */
+export function parseBlocklistZones(setting: unknown): BlocklistZone[] {
+  if (setting === "default") return defaultZones;
+  const parsed = blocklistZonesSchema.safeParse(setting);
+  if (parsed.success) return parsed.data;
+  throw new ControlPlaneError("SettingsInvalid", `the setting DNS_BLOCKLISTS is wrong: ${z.prettifyError(parsed.error)}`);
 }
 
 /** How an address gets off a list that gave these codes: what nobody can ask for outweighs a form, a form outweighs waiting. */

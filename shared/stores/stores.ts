@@ -1,9 +1,11 @@
 /** All stores on one storage account. */
 import type { TokenCredential } from "@azure/identity";
 import { type Clock, systemClock } from "../clock.ts";
+import { type CaseStore, createCaseStore } from "./cases.ts";
 import { type ClaimStore, createClaimStore } from "./claims.ts";
 import { createEventStore, type EventStore } from "./events.ts";
 import { createGatewayStore, type GatewayStore } from "./gateways.ts";
+import { createListingStore, type ListingStore } from "./listings.ts";
 import { createOperationStore, type OperationStore } from "./operations.ts";
 import { createPartnerStore, type PartnerStore } from "./partners.ts";
 import { createStorage, type StorageSettings } from "./storage.ts";
@@ -17,6 +19,8 @@ export interface Stores {
   operations: OperationStore;
   usedStates: UsedStateStore;
   claims: ClaimStore;
+  listings: ListingStore;
+  cases: CaseStore;
   gateways: GatewayStore;
   events: EventStore;
   /** Throws when tables or blobs don't answer. */
@@ -39,6 +43,8 @@ export function createStores({ storage: settings, credential, clock = systemCloc
     operations: createOperationStore(storage, clock),
     usedStates: createUsedStateStore(storage),
     claims: createClaimStore(storage),
+    listings: createListingStore(storage),
+    cases: createCaseStore(storage, clock),
     gateways: createGatewayStore(storage, clock),
     events: createEventStore(storage),
     check: async () => {

@@ -193,12 +193,12 @@ describe("codes", () => {
 describe("zones as data", () => {
   test("the built-in ones are read; wrong ones are refused with the reason", () => {
     expect(parseBlocklistZones("default").map(({ id }) => id)).toContain("spamcop");
-    expect(parseBlocklistZones(JSON.stringify([zoneNamed("mine")]))).toEqual([zoneNamed("mine")]);
-    const refused = (zones: unknown) => expect(() => parseBlocklistZones(JSON.stringify(zones)));
+    expect(parseBlocklistZones([zoneNamed("mine")])).toEqual([zoneNamed("mine")]);
+    const refused = (zones: unknown) => expect(() => parseBlocklistZones(zones));
     refused([zoneNamed("mine", { codes: { "127.255.255.254": { meaning: "no" } } })]).toThrow("holds errors");
     refused([zoneNamed("mine"), zoneNamed("mine")]).toThrow("same id");
     refused([zoneNamed("mine", { zone: "{key}.lists.example" })]).toThrow("names the vault");
-    expect(() => parseBlocklistZones("none")).toThrow("it is not JSON");
+    expect(() => parseBlocklistZones("none")).toThrow("DNS_BLOCKLISTS is wrong");
   });
 
   test("what nobody can ask for outweighs a form, and a form outweighs waiting", () => {
