@@ -41,6 +41,7 @@ export const delistingSchema = z.object({
   address: z.ipv4(),
   list: z.string(),
   listTitle: z.string(),
+  codes: z.array(z.string()).describe("The list's codes when the listing was confirmed."),
   listedSince: z.iso.datetime(),
   state: z.enum(caseStates),
   outcome: z.enum(["delisted", "released"]).optional().describe("released: the address is no longer the tenant's."),

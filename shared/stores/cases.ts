@@ -23,7 +23,7 @@ export type CaseRecord = Delisting & { partnerId: string };
 
 export type NewCase = Pick<
   CaseRecord,
-  "id" | "partnerId" | "tenantId" | "address" | "list" | "listTitle" | "listedSince" | "deadline"
+  "id" | "partnerId" | "tenantId" | "address" | "list" | "listTitle" | "codes" | "listedSince" | "deadline"
 >;
 
 /** What may change in a case; `state` with a `message` goes into its history. */
