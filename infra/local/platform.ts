@@ -1,4 +1,4 @@
-/** The platform's processes, each with what it needs of the others: clouds, then Azurite, then the app in its host. */
+/** The platform's processes, each with what it needs of the others: clouds, Azurite and the message broker, then the app in its host. */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -54,6 +54,11 @@ interface CloudsReady {
   ca: string;
   application: { homeTenantId: string; applicationId: string; managedIdentityClientId: string };
   clients: ApiCredentials[];
+}
+
+interface ServiceBusReady {
+  connectionString: string;
+  control: string;
 }
 
 export interface LocalPlatform {
@@ -141,7 +146,12 @@ export function createPlatform({ data, fresh, port, say }: PlatformOptions): Pla
       ready: ({ ended }) => untilAzuriteAnswers(ports, ended),
       stopSignal: "SIGINT",
     });
-    const [ready] = await Promise.all([clouds.ready, azurite.ready]);
+    const serviceBus = launch({
+      name: "service-bus",
+      command: ["infra/local/service-bus/main.ts", "--data", join(directory, "service-bus")],
+      ready: readyLine<ServiceBusReady>(),
+    });
+    const [ready, bus] = await Promise.all([clouds.ready, serviceBus.ready, azurite.ready]);
     trust(ready.ca);
 
     const api = `http://127.0.0.1:${apiPort}`;
@@ -153,11 +163,17 @@ export function createPlatform({ data, fresh, port, say }: PlatformOptions): Pla
         `--port=${apiPort}`,
         `--state=${join(directory, "durable.sqlite")}`,
       ],
-      environment: { ...settingsOf(ready, azuriteConnectionString(ports), api), NODE_EXTRA_CA_CERTS: ready.ca },
+      environment: { ...settingsOf(ready, bus, azuriteConnectionString(ports), api), NODE_EXTRA_CA_CERTS: ready.ca },
       ready: readyLine(),
     });
     await host.ready;
-    endpoints = () => endpointsOf(api, ports, ready, { host: host.pid, clouds: clouds.pid, azurite: azurite.pid });
+    endpoints = () =>
+      endpointsOf(api, ports, ready, bus, {
+        host: host.pid,
+        clouds: clouds.pid,
+        azurite: azurite.pid,
+        serviceBus: serviceBus.pid,
+      });
     return { api, control: ready.control, clients: ready.clients };
   };
 
@@ -174,11 +190,21 @@ export function createPlatform({ data, fresh, port, say }: PlatformOptions): Pla
 }
 
 /** What a platform leaves in its folder, and `--fresh` forgets. */
-const STATE = ["clouds", "azurite", "durable.sqlite", "durable.sqlite-wal", "durable.sqlite-shm", "ports.json", "logs"];
+const STATE = [
+  "clouds",
+  "azurite",
+  "service-bus",
+  "durable.sqlite",
+  "durable.sqlite-wal",
+  "durable.sqlite-shm",
+  "ports.json",
+  "logs",
+];
 
 /** The app's settings here; in production the same names come from the deployed app's configuration. */
 const settingsOf = (
   { environment, application, platformVault, identity }: CloudsReady,
+  { connectionString }: ServiceBusReady,
   storage: string,
   api: string,
 ): Record<string, string> => ({
@@ -188,6 +214,9 @@ const settingsOf = (
   HOME_TENANT_ID: application.homeTenantId,
   MANAGED_IDENTITY_CLIENT_ID: application.managedIdentityClientId,
   STATE_STORAGE: storage,
+  SERVICE_BUS: connectionString,
+  /** The name that triggers use. */
+  ServiceBusConnection: connectionString,
   PLATFORM_VAULT_URL: platformVault,
   PUBLIC_URL: api,
   IDENTITY_ENDPOINT: identity.endpoint,
@@ -198,7 +227,8 @@ function endpointsOf(
   api: string,
   ports: AzuritePorts,
   { entra, arm, graph, exchange, dns, control, ca, clients }: CloudsReady,
-  pids: { host: number; clouds: number; azurite: number },
+  serviceBus: ServiceBusReady,
+  pids: { host: number; clouds: number; azurite: number; serviceBus: number },
 ): object {
   return {
     api,
@@ -209,6 +239,7 @@ function endpointsOf(
     exchange,
     dns,
     tables: `http://127.0.0.1:${ports.table}/devstoreaccount1`,
+    serviceBus: { connectionString: serviceBus.connectionString, control: serviceBus.control },
     control,
     ca,
     pids,

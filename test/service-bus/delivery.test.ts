@@ -93,7 +93,7 @@ test("a deferred message is only received by its number, and settled from there"
   const deferred = await receiver.receiveDeferredMessages([first!.sequenceNumber!, second!.sequenceNumber!]);
   expect(deferred).toMatchObject([{ body: 1, state: "deferred", applicationProperties: { later: true } }, { body: 2 }]);
   await receiver.completeMessage(deferred[0]!);
-  await receiver.deadLetterMessage(deferred[1]!, { deadLetterReason: "Late" });
+  await receiver.deadLetterMessage(deferred[1]!, { deadLetterReason: "Late", deadLetterErrorDescription: "tomorrow" });
   expect(bus.state().queues[0]).toMatchObject({ deferred: 0, deadLetters: [{ reason: "Late" }] });
   await expect(receiver.receiveDeferredMessages(first!.sequenceNumber!)).rejects.toMatchObject({ code: "MessageNotFound" });
 });
