@@ -1,6 +1,8 @@
 /** The host: loads an app, provides its triggers, and keeps its durable state in one file. */
 
 import path from "node:path";
+import { createAdministration } from "./administration.ts";
+import type { Administration } from "./administration.ts";
 import { loadApp } from "./app-loader.ts";
 import { createSystemClock, waitReally } from "./clock.ts";
 import type { HostClock } from "./clock.ts";
@@ -17,7 +19,9 @@ import { createHttpTrigger } from "./http-trigger.ts";
 import { runHooks } from "./invocation.ts";
 import { filterLog, logToStandardError } from "./log.ts";
 import type { Log } from "./log.ts";
+import { createServiceBusTrigger } from "./service-bus-trigger.ts";
 import { openStore } from "./store.ts";
+import { createTimers } from "./timer-trigger.ts";
 
 export interface HostOptions {
   /** Holds package.json and host.json. By default the working directory. */
@@ -35,15 +39,15 @@ export interface HostOptions {
 export interface Host {
   /** Base of the HTTP functions, without a slash at the end. */
   url: string;
-  /** Base of the durable API, on loopback only, with a slash at the end. */
+  /** Base of the durable API and of `admin/functions/{name}`, on loopback only, with a slash at the end. */
   managementUrl: string;
   engine: Engine;
-  /** Takes no more requests, lets what runs end for up to 10 seconds, and closes the state file. */
+  /** Takes no more requests and messages, lets what runs end for up to 10 seconds, and closes the state file. */
   stop(): Promise<void>;
 }
 
-/** The triggers this host has; timers and Service Bus get their line here when they come. */
-const TRIGGERS = new Set(["httptrigger", "orchestrationtrigger", "activitytrigger"]);
+/** The triggers this host has. */
+const TRIGGERS = new Set(["httptrigger", "timertrigger", "servicebustrigger", "orchestrationtrigger", "activitytrigger"]);
 const INPUTS = new Set(["durableclient", "orchestrationclient"]);
 const OUTPUTS = new Set(["http"]);
 
@@ -76,11 +80,11 @@ export async function createHost(options: HostOptions): Promise<Host> {
     const hostname = options.hostname ?? LOOPBACK;
     const app = createApp({ directory, log });
     // Requests that come before everything is there wait for it.
-    const { promise: handlers, resolve: open } = Promise.withResolvers<{ http: Respond; durable: Respond }>();
+    const { promise: handlers, resolve: open } = Promise.withResolvers<{ http: Respond; management: Respond }>();
     handlers.catch(() => undefined);
     const http = await listen(options.port, hostname, async (request, response) => (await handlers).http(request, response));
     servers.push(http);
-    const management = await listen(0, LOOPBACK, async (request, response) => (await handlers).durable(request, response));
+    const management = await listen(0, LOOPBACK, async (request, response) => (await handlers).management(request, response));
     servers.push(management);
     const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${http.port}`;
     const managementUrl = `http://${LOOPBACK}:${management.port}/`;
@@ -97,9 +101,23 @@ export async function createHost(options: HostOptions): Promise<Host> {
     const input = ({ type }: Binding): TypedData | undefined => (INPUTS.has(type.toLowerCase()) ? clientData : undefined);
     const functions = functionsWith(app, "httptrigger");
     const durableApi = createDurableApi(engine, client.managementUrls);
+    const timers = createTimers({ app, functions: functionsWith(app, "timertrigger"), store, clock, log, input });
+    const serviceBus = createServiceBusTrigger({
+      app,
+      functions: functionsWith(app, "servicebustrigger"),
+      settings: settings.serviceBus,
+      clock,
+      log,
+      input,
+    });
+    const failed = (name: string, error: unknown): void =>
+      log({ level: "error", category: `Function.${name}`, functionName: name, message: String(error) });
+    const administration = createAdministration({ functions: app.functions, timers, serviceBus, failed });
     const respond = createHttpTrigger({ app, functions, routePrefix: settings.routePrefix, input });
     engine.begin();
-    open({ http: holding(clock, respond), durable: durableServer(durableApi) });
+    open({ http: holding(clock, respond), management: managementServer(durableApi, administration) });
+    timers.begin();
+    await serviceBus.begin();
     log({
       level: "information",
       category: "Host.Startup",
@@ -109,11 +127,14 @@ export async function createHost(options: HostOptions): Promise<Host> {
     let stopping: Promise<void> | undefined;
     const stop = async (): Promise<void> => {
       // The durable API stays until the last request is answered, for it may still start an orchestration.
-      const ended = http.stop().then(() => engine.stop());
+      const calls = [http.stop(), timers.stop(), serviceBus.stop(), administration.stop()];
+      const ended = Promise.all(calls).then(() => engine.stop());
       await Promise.race([ended, waitReally(GRACE_IN_MILLISECONDS)]);
       await runHooks(app.hooks.appTerminate, { hookData: {}, appHookData: app.hookData });
       void management.stop();
       for (const server of servers) server.close();
+      serviceBus.close();
+      timers.close();
       engine.close();
     };
     return { url, managementUrl, engine, stop: () => (stopping ??= stop()) };
@@ -150,15 +171,20 @@ const holding =
   };
 
 /** The client of durable-functions calls `durabletask/`; the links that the extension gives out lead to `runtime/webhooks/durabletask/`. */
-const durableServer =
-  (api: (request: DurableRequest) => DurableReply): Respond =>
+const managementServer =
+  (api: (request: DurableRequest) => DurableReply, administration: Administration): Respond =>
   async (request, response) => {
     const url = new URL(request.url ?? "/", "http://localhost");
-    const path = /^\/(?:runtime\/webhooks\/)?durabletask\/(.*)$/u.exec(url.pathname)?.[1];
+    const method = request.method ?? "GET";
     const body = (await readBody(request)).toString();
-    const token = request.headers["x-ms-continuation-token"];
-    const continuationToken = typeof token === "string" ? token : undefined;
-    const asked = { method: request.method ?? "GET", path: path ?? "", query: url.searchParams, continuationToken, body };
-    const answer = path === undefined ? { status: 404 } : api(asked);
-    jsonReply(response, answer.status, answer.body, answer.headers);
+    const answer = (): DurableReply => {
+      const path = /^\/(?:runtime\/webhooks\/)?durabletask\/(.*)$/u.exec(url.pathname)?.[1];
+      const token = request.headers["x-ms-continuation-token"];
+      const continuationToken = typeof token === "string" ? token : undefined;
+      if (path !== undefined) return api({ method, path, query: url.searchParams, continuationToken, body });
+      const name = /^\/admin\/functions\/([^/]+)$/u.exec(url.pathname)?.[1];
+      return name !== undefined && method === "POST" ? administration.invoke(name, body) : { status: 404 };
+    };
+    const { status, body: value, headers } = answer();
+    jsonReply(response, status, value, headers);
   };

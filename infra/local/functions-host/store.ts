@@ -1,4 +1,4 @@
-/** The durable state in one SQLite file: instances, their histories, messages on their way to them, activities to run. */
+/** The host's state in one SQLite file: instances, their histories, messages on their way to them, activities to run; when timers ran. */
 
 import { mkdirSync } from "node:fs";
 import path from "node:path";
@@ -53,6 +53,15 @@ export interface ActivityTask {
   input: string;
 }
 
+/** When a timer ran and runs; milliseconds since 1970. */
+export interface TimerStatus {
+  /** Undefined if it hasn't run yet by this schedule. */
+  last: number | undefined;
+  next: number;
+  /** `next` is the schedule's first occurrence after this. */
+  updatedAt: number;
+}
+
 export interface InstanceFilter {
   statuses?: readonly string[] | undefined;
   createdFrom?: number | undefined;
@@ -64,7 +73,10 @@ export interface InstanceFilter {
 
 export type DurableStore = ReturnType<typeof openStore>;
 
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
+
+/** What version 1 didn't have. */
+const TIMERS = "CREATE TABLE timers (name TEXT PRIMARY KEY, status TEXT NOT NULL) WITHOUT ROWID;";
 
 const SCHEMA = `
   CREATE TABLE instances (id TEXT PRIMARY KEY, status TEXT NOT NULL, createdAt INTEGER NOT NULL, document TEXT NOT NULL) WITHOUT ROWID;
@@ -74,6 +86,7 @@ const SCHEMA = `
   CREATE INDEX messagesByTime ON messages (visibleAt);
   CREATE TABLE activities (instanceId TEXT NOT NULL, executionId TEXT NOT NULL, taskId INTEGER NOT NULL, name TEXT NOT NULL, input TEXT NOT NULL,
     PRIMARY KEY (instanceId, executionId, taskId)) WITHOUT ROWID;
+  ${TIMERS}
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
@@ -82,6 +95,7 @@ export function openStore(file: string) {
   const database = openDatabase(file);
   const { user_version: version } = database.prepare("PRAGMA user_version").get() as { user_version: number };
   if (version === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT;`);
+  else if (version === 1) database.exec(`BEGIN; ${TIMERS} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT;`);
   else if (version !== SCHEMA_VERSION)
     throw new FunctionsSystemError(`${file} has the state of another version of this host (${version}, not ${SCHEMA_VERSION})`);
 
@@ -109,6 +123,8 @@ export function openStore(file: string) {
     addActivity: database.prepare("INSERT INTO activities (instanceId, executionId, taskId, name, input) VALUES (?, ?, ?, ?, ?)"),
     deleteActivity: database.prepare("DELETE FROM activities WHERE instanceId = ? AND executionId = ? AND taskId = ?"),
     deleteActivities: database.prepare("DELETE FROM activities WHERE instanceId = ?"),
+    timer: database.prepare("SELECT status FROM timers WHERE name = ?"),
+    saveTimer: database.prepare("INSERT OR REPLACE INTO timers (name, status) VALUES (?, ?)"),
   };
 
   return {
@@ -180,6 +196,13 @@ export function openStore(file: string) {
     deleteActivity: ({ instanceId, executionId, taskId }: ActivityTask): boolean =>
       sql.deleteActivity.run(instanceId, executionId, taskId).changes > 0,
     deleteActivities: (instanceId: string): void => void sql.deleteActivities.run(instanceId),
+
+    /** @param name the function's, whose case doesn't matter */
+    getTimer(name: string): TimerStatus | undefined {
+      const row = sql.timer.get(name.toLowerCase());
+      return row && (JSON.parse(row["status"] as string) as TimerStatus);
+    },
+    saveTimer: (name: string, status: TimerStatus): void => void sql.saveTimer.run(name.toLowerCase(), JSON.stringify(status)),
 
     close: (): void => database.close(),
   };
