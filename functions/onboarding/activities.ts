@@ -8,8 +8,8 @@ import { recordingSteps } from "../../shared/resources/activities.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 import { checkAccess } from "./access.ts";
 import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts";
-import type { Loop } from "../../shared/desired/state.ts";
-import type { AccessWait, LoopEvidence } from "./orchestrator.ts";
+import type { Ground, Loop } from "../../shared/desired/state.ts";
+import type { AccessWait, Application, LoopEvidence } from "./orchestrator.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 export type OnboardingActivities = ReturnType<typeof createOnboardingActivities>;
@@ -23,7 +23,7 @@ interface ProbeStep {
 
 export const createOnboardingActivities = (world: OnboardingWorld) => {
   const { azureAccess, probes, validateOutboundConnector, vaults, clock } = world;
-  const { operations, tenants } = world.stores;
+  const { operations, tenants, credentials } = world.stores;
   const recorded = recordingSteps(operations);
   const recordStep = ({ partnerId, operationId }: Work, step: string, change: Parameters<typeof operations.recordStep>[3]) =>
     operations.recordStep(partnerId, operationId, step, change);
@@ -189,6 +189,23 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
     },
 
     /** The tenant's stage moves here and nowhere else, after the proof. */
+    /** What rotation and later repairs start from: references and ids, and a credential that its first sweep finds due. */
+    keepForDayTwo: async ({
+      work,
+      ground,
+      application,
+    }: {
+      work: Work;
+      ground: Ground;
+      application: Application;
+    }): Promise<void> => {
+      const { partnerId, tenantId } = work;
+      const { appId: clientId, objectId } = application;
+      await tenants.change(partnerId, tenantId, ({ facts }) => ({ facts: { ...facts, ground } }));
+      const vaultUrl = ground.loopGuid.vaultUrl;
+      await credentials.add({ partnerId, tenantId, name: "clientSecret", vaultUrl, objectId, clientId });
+    },
+
     finishOnboarding: async ({ work, loop, evidence }: { work: Work; loop: Loop; evidence: LoopEvidence }): Promise<void> => {
       const { fqdn, egressIps, loopHeader, probeMailbox, pilots } = loop;
       const moved = await tenants.change(work.partnerId, work.tenantId, ({ stage, facts }) => ({

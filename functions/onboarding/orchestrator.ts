@@ -13,7 +13,7 @@ import type { OrchestrationContext, Routine } from "../../shared/durable/routine
 import { type Failure, errorOf, failureFrom, stepsOf } from "../../shared/durable/steps.ts";
 import { secondsNow, wait, waitForEventOr } from "../../shared/durable/wait.ts";
 import type { OnboardingActivities } from "./activities.ts";
-import type { Ground, Loop } from "../../shared/desired/state.ts";
+import type { Ground, GuestGeneration, Loop } from "../../shared/desired/state.ts";
 import * as desired from "../../shared/desired/state.ts";
 
 /** What an onboarding is started with; nothing of it changes while it runs, whatever settings and specs do meanwhile. */
@@ -21,6 +21,8 @@ export interface Onboarding {
   work: Work;
   spec: TenantSpec;
   names: Names;
+  /** What the guest holds beside what onboarding gives it: a credential that was rotated since is not taken away again. */
+  guest: GuestGeneration;
   /** `live` and `pilot` tenants are onboarded again without narrowing whose mail runs through the gateway. */
   piloted: boolean;
   pace: OnboardingPace;
@@ -35,19 +37,23 @@ export interface OnboardingPace extends ResourcePace {
 }
 
 export function* onboardTenant(context: OrchestrationContext, tenant: Onboarding): Routine<void> {
-  const { beginOnboarding, finishOnboarding, failOnboarding } = stepsOf<OnboardingActivities>(context, tenant.pace.patience);
+  const { beginOnboarding, keepForDayTwo, finishOnboarding, failOnboarding } = stepsOf<OnboardingActivities>(
+    context,
+    tenant.pace.patience,
+  );
   const { work } = tenant;
   try {
     yield* beginOnboarding({ work });
     yield* proveAccess(context, tenant);
     const ground = yield* prepareGround(context, tenant);
-    yield* together<[void, void, void]>(
+    const [, application] = yield* together<[void, Application, void]>(
       context,
       start(buildGateway, { tenant, ground }, "gateway"),
       start(registerApplications, { tenant, ground }, "directory"),
       start(connectMailFlow, { tenant, ground }, "mail-flow"),
     );
     const evidence = yield* proveAndPilot(context, tenant, ground);
+    yield* keepForDayTwo({ work, ground, application });
     yield* finishOnboarding({ work, loop: desired.loop(tenant, ground), evidence });
   } catch (error) {
     yield* failOnboarding({ work, failure: failureFrom(error) });
@@ -154,15 +160,23 @@ export const buildGateway = branch("buildGateway", function* (context, { tenant,
   );
   yield* ensure("gatewayVm", "gatewayVm", desired.gatewayVm(tenant, networkInterface.id, ground));
   const route = yield* readMailRoute({ organization: desired.organization(tenant), domain: desired.mainDomain(tenant) });
-  yield* ensure("guest", "guest", desired.guest(tenant, ground, route));
+  yield* ensure("guest", "guest", desired.guest(tenant, ground, route, tenant.guest));
 });
+
+/** Client id and object id of the WebClient's application. */
+export interface Application {
+  appId: string;
+  objectId: string;
+}
 
 /** Manual, chapter 5: the WebClient's application, whose redirect URI is the gateway's name. */
 export const registerApplications = branch(
   "registerApplications",
-  function* (context, { tenant, ground }: BranchInput): Routine<void> {
+  function* (context, { tenant, ground }: BranchInput): Routine<Application> {
     const { ensure } = resourceSteps<Resources>(context, tenant.work, tenant.pace);
-    yield* ensure("webClientApplication", "webClientApplication", desired.webClientApplication(tenant, ground));
+    const wanted = desired.webClientApplication(tenant, ground);
+    const { appId, objectId } = yield* ensure("webClientApplication", "webClientApplication", wanted);
+    return { appId, objectId };
   },
 );
 

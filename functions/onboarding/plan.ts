@@ -8,6 +8,7 @@ import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { checkAccess } from "./access.ts";
 import * as desired from "../../shared/desired/state.ts";
 import { mailRouteOf } from "../../shared/desired/mail-route.ts";
+import { guestOf } from "./guest.ts";
 import { onboardingSteps } from "./steps.ts";
 import { targetOf } from "../../shared/desired/target.ts";
 import type { OnboardingWorld } from "./world.ts";
@@ -59,7 +60,12 @@ export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Prom
     "guest",
     "guest",
     vm && identity && address && loopGuid && route
-      ? desired.guest(target, { fqdn: address.fqdn, loopGuid, identityClientId: identity.clientId }, route)
+      ? desired.guest(
+          target,
+          { fqdn: address.fqdn, loopGuid, identityClientId: identity.clientId },
+          route,
+          await guestOf(world, tenant),
+        )
       : undefined,
   );
 

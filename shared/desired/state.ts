@@ -116,17 +116,27 @@ export const gatewayVm = (
   adminPassword,
 });
 
+/** Grows with each change of what the guest is to hold; the machine refuses a lower one, so that a late worker undoes nothing. */
+export interface GuestGeneration {
+  generation: number;
+  clientSecret?: SecretReference | undefined;
+}
+
+export const FIRST_GENERATION: GuestGeneration = { generation: 1 };
+
 /** Mission B2, B3, B5: firewall, SMTP server and loop header, in one document. */
 export const guest = (
   target: Target,
   { fqdn, loopGuid, identityClientId }: Pick<Ground, "fqdn" | "loopGuid" | "identityClientId">,
   { smartHost, relayFrom }: MailRoute,
+  { generation, clientSecret }: GuestGeneration = FIRST_GENERATION,
 ): Desired<"guest"> => ({
   ...place(target),
   virtualMachine: target.names.virtualMachine,
   identityClientId,
   document: gatewayDocument({
-    generation: 1,
+    generation,
+    clientSecret,
     fqdn,
     smartHost,
     relayFrom,

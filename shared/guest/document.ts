@@ -69,6 +69,8 @@ export interface GatewaySettings {
   /** Secret that follows the header: mission B5, the same on every machine of the tenant. */
   loopGuid: SecretReference;
   services: Services;
+  /** Client secret that the product signs in with at Entra; none before the first one was made. */
+  clientSecret?: SecretReference | undefined;
   /** Whose mail is relayed to every domain, for example Exchange Online's published ranges. */
   relayFrom?: string[] | undefined;
 }
@@ -83,6 +85,7 @@ export const gatewayDocument = ({
   loopGuid,
   services,
   relayFrom,
+  clientSecret,
 }: GatewaySettings): GuestDocument =>
   guestDocumentSchema.parse({
     schema: 1,
@@ -104,6 +107,17 @@ export const gatewayDocument = ({
         secret: loopGuid,
         prefix: `${loopHeader}:`,
       },
+      // Mission B13 (manual, chapter 6): the value's name is verbatim the product's.
+      ...(clientSecret === undefined
+        ? []
+        : [
+            {
+              path: "HKLM\\SOFTWARE\\GBS\\iQ.Suite\\EWSScan",
+              name: "OAuthClientSecret",
+              type: "String" as const,
+              secret: clientSecret,
+            },
+          ]),
     ],
     // Windows' firewall knows no port without a protocol: KeyManager's "any" is TCP here.
     firewall: openServices(services).map(({ name, port, sources }) => ({

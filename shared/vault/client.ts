@@ -15,6 +15,13 @@ export interface Fingerprint {
 
 export type Sealed = SecretReference | Fingerprint;
 
+export interface SecretVersion {
+  reference: SecretReference;
+  tags: Record<string, string>;
+  createdOn: Date | undefined;
+  expiresOn: Date | undefined;
+}
+
 export interface Vaults {
   /** Base URL of a vault by its name. */
   urlOf(vaultName: string): string;
@@ -27,7 +34,11 @@ export interface Vaults {
     value: string;
     entraTenantId?: string | undefined;
     tags?: Record<string, string> | undefined;
+    /** From it on the vault tells of the coming expiry (SecretNearExpiry, 30 days before). */
+    expiresOn?: Date | undefined;
   }): Promise<SecretReference>;
+  /** All versions with their tags; those without a value any more are left out. */
+  versions(vaultUrl: string, name: string, entraTenantId?: string): Promise<SecretVersion[]>;
   latest(vaultUrl: string, name: string, entraTenantId?: string): Promise<SecretReference | undefined>;
   /** The reference whose value an observed secret has, else its fingerprint: what may leave an observation. */
   seal(value: string, references: readonly SecretReference[], entraTenantId?: string): Promise<Sealed>;
@@ -71,12 +82,22 @@ export function createVaults({ environment, credentials }: { environment: CloudE
   return {
     urlOf: (vaultName) => environment.vault.url.replace("{name}", vaultName),
     read,
-    async write({ vaultUrl, name, value, entraTenantId, tags }) {
+    async write({ vaultUrl, name, value, entraTenantId, tags, expiresOn }) {
       const { properties } = await call(`writing the secret ${name}`, vaultUrl, entraTenantId, (client) =>
-        client.setSecret(name, value, tags === undefined ? {} : { tags }),
+        client.setSecret(name, value, {
+          ...(tags === undefined ? {} : { tags }),
+          ...(expiresOn === undefined ? {} : { expiresOn }),
+        }),
       );
       return referenceOf(vaultUrl, name, properties.version);
     },
+    versions: (vaultUrl, name, entraTenantId) =>
+      call(`listing the versions of the secret ${name}`, vaultUrl, entraTenantId, async (client) => {
+        const found: SecretVersion[] = [];
+        for await (const { version, enabled, tags = {}, createdOn, expiresOn } of client.listPropertiesOfSecretVersions(name))
+          if (enabled !== false) found.push({ reference: referenceOf(vaultUrl, name, version), tags, createdOn, expiresOn });
+        return found;
+      }),
     async latest(vaultUrl, name, entraTenantId) {
       try {
         const { properties } = await call(`looking for the secret ${name}`, vaultUrl, entraTenantId, (client) =>

@@ -1,0 +1,175 @@
+/** What a rotation does beside the guest: each activity may run again, and a late one that woke up after its time harms nothing. */
+import type { Failure } from "../../shared/durable/steps.ts";
+import type { Work } from "../../shared/durable/resources.ts";
+import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts";
+import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
+import { recordingSteps } from "../../shared/resources/activities.ts";
+import { type CredentialKey, type CredentialVersion, secretNames } from "../../shared/stores/credentials.ts";
+import type { TenantSpec } from "../../shared/tenants/spec.ts";
+import type { RotationWorld } from "./world.ts";
+
+export type RotationActivities = ReturnType<typeof createRotationActivities>;
+
+/** Begins the display name of every client secret that we make, so that others' are told from ours. */
+const OURS = "gatehouse-";
+const nameOf = (operationId: string): string => `${OURS}${operationId}`;
+
+interface Step {
+  work: Work;
+  key: CredentialKey;
+}
+
+export const createRotationActivities = (world: RotationWorld) => {
+  const { vaults, passwords, checkClientSecret, clock, stores } = world;
+  const { operations, credentials, tenants } = stores;
+  const recorded = recordingSteps(operations);
+  const progress = ({ partnerId, operationId }: Work, change: Parameters<typeof operations.recordProgress>[2]) =>
+    operations.recordProgress(partnerId, operationId, change);
+
+  async function credentialOf(key: CredentialKey) {
+    const found = await credentials.find(key);
+    if (!found) throw new ControlPlaneError("CredentialNotFound", `there is no credential ${key.name} of ${key.tenantId}`, 404);
+    return found;
+  }
+
+  return {
+    /** One rotation a credential: whoever writes the row first goes on, everybody else is told that there is nothing to do. */
+    claimRotation: async ({ work, key, generation }: Step & { generation: number }): Promise<{ claimed: boolean }> => {
+      const { operationId } = work;
+      const { rotation } = await credentials.change(key, (credential) =>
+        credential.rotation === undefined && credential.generation < generation
+          ? { rotation: { operationId, generation } }
+          : undefined,
+      );
+      const claimed = rotation?.operationId === operationId;
+      await progress(work, { status: claimed ? "Running" : "Canceled" });
+      return { claimed };
+    },
+
+    /**
+     * Makes a secret and stores it at once: its text is shown this one time. A version that this generation stored before is used again,
+     * however the last try ended. A secret whose text was lost between the two is nobody's; it goes with the old one, never here.
+     */
+    createClientSecret: ({
+      work,
+      key,
+      generation,
+      spec,
+      lifetimeInSeconds,
+    }: Step & { generation: number; spec: TenantSpec; lifetimeInSeconds: number }): Promise<CredentialVersion> =>
+      recorded(work, "createSecret", async () => {
+        const { vaultUrl, objectId } = await credentialOf(key);
+        const organization = spec.microsoft365.tenantId;
+        const entraTenantId = spec.azure.tenantId;
+        const name = secretNames[key.name];
+        const stored = (await vaults.versions(vaultUrl, name, entraTenantId)).find(
+          ({ tags }) => tags["gatehouse-generation"] === String(generation),
+        );
+        const live = await passwords.list(organization, objectId);
+        if (stored && live.some(({ keyId }) => keyId === stored.tags["gatehouse-key"])) {
+          const { reference, tags, expiresOn } = stored;
+          return {
+            result: {
+              reference,
+              keyId: tags["gatehouse-key"] ?? "",
+              expiresAt: (expiresOn ?? new Date(clock.now())).toISOString(),
+            },
+            change: "unchanged",
+          };
+        }
+        const expiresOn = new Date(Math.floor(clock.now() / 1000 + lifetimeInSeconds) * 1000);
+        const made = await passwords.add(organization, objectId, {
+          displayName: nameOf(work.operationId),
+          endDateTime: expiresOn.toISOString(),
+        });
+        const tags = {
+          "gatehouse-generation": String(generation),
+          "gatehouse-key": made.keyId,
+          "gatehouse-partner": key.partnerId,
+          "gatehouse-tenant": key.tenantId,
+        };
+        const reference = await vaults.write({ vaultUrl, name, value: made.secretText, entraTenantId, tags, expiresOn });
+        return { result: { reference, keyId: made.keyId, expiresAt: expiresOn.toISOString() }, change: "created" };
+      }),
+
+    /** A new secret takes seconds to minutes until every part of Entra knows it: refused is worth another try. */
+    testClientSecret: ({
+      work,
+      step,
+      key,
+      spec,
+      version,
+    }: Step & { step: string; spec: TenantSpec; version: CredentialVersion }): Promise<void> =>
+      recorded(work, step, async () => {
+        if (!(await accepted(key, spec, version)))
+          throw new ControlPlaneError("SecretSettling", "Entra does not take the new client secret yet", 503, true);
+        return { result: undefined };
+      }),
+
+    readMailRoute: ({ organization, domain }: { organization: string; domain: string }): Promise<MailRoute> =>
+      mailRouteOf(world, organization, domain),
+
+    /** From here on the new one is what everybody is given; the old one is still valid. */
+    flipClientSecret: ({ work, key, generation, made }: Step & { generation: number; made: CredentialVersion }): Promise<void> =>
+      recorded(work, "flip", async () => {
+        await credentials.change(key, (credential) =>
+          credential.generation >= generation ? undefined : { generation, current: made, previous: credential.current ?? null },
+        );
+        return { result: undefined, change: "updated" };
+      }),
+
+    beginOverlap: async ({ work }: { work: Work }): Promise<void> => {
+      await progress(work, { waitingFor: { kind: "cloud", message: "both client secrets are valid until the overlap is over" } });
+    },
+
+    /** Every secret of ours but the current one goes, those whose text was lost included; then the old one is seen to be dead. */
+    revokeClientSecrets: ({
+      work,
+      key,
+      spec,
+      current,
+    }: Step & { generation: number; spec: TenantSpec; current: CredentialVersion }): Promise<void> =>
+      recorded(work, "revoke", async () => {
+        const { objectId, previous, current: now } = await credentialOf(key);
+        if (now?.keyId !== current.keyId) return { result: undefined, change: "unchanged" }; // a newer rotation answers for the rest
+        const organization = spec.microsoft365.tenantId;
+        const surplus = (await passwords.list(organization, objectId)).filter(
+          ({ keyId, displayName }) => keyId !== current.keyId && displayName?.startsWith(OURS),
+        );
+        for (const { keyId } of surplus) await passwords.remove(organization, objectId, keyId);
+        if (previous && (await accepted(key, spec, previous)))
+          throw new ControlPlaneError("SecretStillAccepted", "Entra still takes the client secret that was revoked", 503, true);
+        return { result: undefined, change: surplus.length > 0 ? "updated" : "unchanged" };
+      }),
+
+    finishRotation: async ({ work, key, generation }: Step & { generation: number }): Promise<void> => {
+      const { current } = await credentials.change(key, ({ rotation }) =>
+        rotation?.generation === generation ? { rotation: null, previous: null } : undefined,
+      );
+      await tenants.setConditions(key.partnerId, key.tenantId, [
+        {
+          type: "CredentialsFresh",
+          status: "True",
+          reason: "Rotated",
+          message: `the client secret is good until ${current?.expiresAt}`,
+        },
+      ]);
+      await progress(work, { status: "Succeeded", waitingFor: null, result: { generation, expiresAt: current?.expiresAt } });
+    },
+
+    /** The old one stays in use and valid; the next sweep tries again and finds what this one stored. */
+    failRotation: async ({ work, key, generation, failure }: Step & { generation: number; failure: Failure }): Promise<void> => {
+      await credentials.change(key, ({ rotation }) => (rotation?.generation === generation ? { rotation: null } : undefined));
+      await tenants.setConditions(key.partnerId, key.tenantId, [
+        { type: "CredentialsFresh", status: "False", reason: failure.code, message: failure.message },
+      ]);
+      await progress(work, { status: "Failed", waitingFor: null, error: detailOf(failure) });
+    },
+  };
+
+  async function accepted(key: CredentialKey, spec: TenantSpec, { reference }: CredentialVersion): Promise<boolean> {
+    const { clientId } = await credentialOf(key);
+    const clientSecret = await vaults.read(reference, spec.azure.tenantId);
+    return checkClientSecret({ entraTenantId: spec.microsoft365.tenantId, clientId, clientSecret });
+  }
+};

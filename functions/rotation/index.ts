@@ -1,0 +1,20 @@
+/** Rotation: a timer that looks, a queue that hears, an orchestration that changes a credential without a moment without a valid one. */
+import { endpoint } from "../../shared/api/endpoint.ts";
+import { registerHttp } from "../../shared/api/register.ts";
+import { registerActivities, registerOrchestrator } from "../../shared/durable/register.ts";
+import { registerQueue, registerTimer } from "../../shared/triggers.ts";
+import { createRotationActivities } from "./activities.ts";
+import { listCredentials } from "./http.ts";
+import { rotateClientSecret } from "./orchestrator.ts";
+import { acceptNearExpiry } from "./queue.ts";
+import { sweepCredentials } from "./timer.ts";
+import type { RotationWorld } from "./world.ts";
+
+export function registerRotation(world: RotationWorld): void {
+  registerTimer("sweepCredentials", "%ROTATION_SCHEDULE%", sweepCredentials(world));
+  registerQueue("acceptNearExpiry", "rotation", (client) => acceptNearExpiry(world, client), world.deadLetters);
+  registerHttp("listCredentials", endpoint("listCredentials", world, listCredentials(world)));
+  registerOrchestrator(rotateClientSecret);
+  const { readMailRoute: _shared, ...activities } = createRotationActivities(world);
+  registerActivities(activities, (activity, error) => world.reportFailure(activity, error));
+}

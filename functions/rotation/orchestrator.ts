@@ -1,0 +1,63 @@
+/**
+ * Rotates a tenant's client secret with two valid ones in between: create and store, test, apply to the machine, verify, flip, and only
+ * after the overlap revoke the old one. The order makes every crash harmless: nothing is used before it is stored, nothing is revoked before
+ * it is out of use, and nothing is cleaned up while something is being made.
+ */
+import type { Names } from "../../shared/azure/names.ts";
+import type { Patience } from "../../shared/durable/patience.ts";
+import type { Resources } from "../../shared/resources/index.ts";
+import type { CredentialKey, CredentialVersion } from "../../shared/stores/credentials.ts";
+import type { TenantSpec } from "../../shared/tenants/spec.ts";
+import type { Ground } from "../../shared/desired/state.ts";
+import { guest, mainDomain, organization } from "../../shared/desired/state.ts";
+import { type ResourcePace, resourceSteps, type Work } from "../../shared/durable/resources.ts";
+import type { OrchestrationContext, Routine } from "../../shared/durable/routine.ts";
+import { failureFrom, stepsOf } from "../../shared/durable/steps.ts";
+import { wait } from "../../shared/durable/wait.ts";
+import type { RotationActivities } from "./activities.ts";
+
+export interface Rotation {
+  work: Work;
+  key: CredentialKey;
+  /** The one that this rotation makes. */
+  generation: number;
+  spec: TenantSpec;
+  names: Names;
+  ground: Pick<Ground, "fqdn" | "loopGuid" | "identityClientId">;
+  pace: RotationPace;
+}
+
+export interface RotationPace extends ResourcePace {
+  patience: Patience;
+  overlapInSeconds: number;
+  lifetimeInSeconds: number;
+}
+
+export function* rotateClientSecret(context: OrchestrationContext, rotation: Rotation): Routine<void> {
+  const { work, key, generation, spec, names, ground, pace } = rotation;
+  const steps = stepsOf<RotationActivities>(context, pace.patience);
+  const { ensure, confirm } = resourceSteps<Resources>(context, work, pace);
+  try {
+    const { claimed } = yield* steps.claimRotation({ work, key, generation });
+    if (!claimed) return;
+    const made = yield* steps.createClientSecret({ work, key, generation, spec, lifetimeInSeconds: pace.lifetimeInSeconds });
+    yield* steps.testClientSecret({ work, step: "testSecret", key, spec, version: made });
+
+    const target = { work, spec, names };
+    const route = yield* steps.readMailRoute({ organization: organization(target), domain: mainDomain(target) });
+    const desired = guest(target, ground, route, { generation, clientSecret: made.reference });
+    yield* ensure("guest", "applyToGateway", desired);
+    yield* confirm("guest", "verifyGateway", desired);
+    yield* steps.testClientSecret({ work, step: "verifySecret", key, spec, version: made });
+    yield* steps.flipClientSecret({ work, key, generation, made });
+
+    yield* steps.beginOverlap({ work });
+    yield* wait(context, pace.overlapInSeconds);
+    yield* steps.revokeClientSecrets({ work, key, generation, spec, current: made });
+    yield* steps.finishRotation({ work, key, generation });
+  } catch (error) {
+    yield* steps.failRotation({ work, key, generation, failure: failureFrom(error) });
+  }
+}
+
+export type { CredentialVersion };

@@ -1,0 +1,66 @@
+/** The door of queue `rotation`: a repeated message finds its rotation under way, or done, and changes nothing. */
+import type { DurableClient } from "durable-functions";
+import { startOnce } from "../../shared/durable/start-once.ts";
+import { targetOf } from "../../shared/desired/target.ts";
+import type { Ground } from "../../shared/desired/state.ts";
+import { type Due, parseDue } from "../../shared/messages/near-expiry.ts";
+import type { CredentialRecord } from "../../shared/stores/credentials.ts";
+import type { MessageHandler } from "../../shared/triggers.ts";
+import { rotateClientSecret } from "./orchestrator.ts";
+import { rotationSteps } from "./steps.ts";
+import type { RotationWorld } from "./world.ts";
+
+export const acceptNearExpiry =
+  (world: RotationWorld, client: DurableClient): MessageHandler =>
+  async (message) => {
+    for (const due of parseDue(message)) {
+      const credential = await dueCredential(world, due);
+      if (credential) await startRotation(world, client, credential);
+    }
+  };
+
+/** Acts only on what is still current: an event may be late, repeated or out of order. */
+async function dueCredential({ stores: { credentials } }: RotationWorld, due: Due): Promise<CredentialRecord | undefined> {
+  if (due.kind === "credential") {
+    const { partnerId, tenantId, name, generation } = due;
+    const known = await credentials.find({ partnerId, tenantId, name });
+    return known?.generation === generation ? known : undefined;
+  }
+  const known = await credentials.findBySecret(due.vaultUrl, due.secretName);
+  return known?.current?.reference.version === due.version ? known : undefined;
+}
+
+/** The operation's id follows from credential and generation: a second start finds the first. */
+async function startRotation(world: RotationWorld, client: DurableClient, credential: CredentialRecord): Promise<void> {
+  const { partnerId, tenantId, name } = credential;
+  if (credential.rotation) return;
+  const { tenants, operations } = world.stores;
+  const tenant = await tenants.get(partnerId, tenantId);
+  const ground = tenant.facts["ground"] as Pick<Ground, "fqdn" | "loopGuid" | "identityClientId"> | undefined;
+  if (!ground) return; // nothing was built yet
+  const generation = credential.generation + 1;
+  const attempts = await failedAttempts(world, partnerId, tenantId, generation);
+  const operationId = operationIdOf(tenantId, generation, attempts);
+  const request = { partnerId, tenantId, id: operationId, kind: "rotation" as const, requestHash: `${name} ${generation}` };
+  await operations.create({ ...request, steps: rotationSteps });
+  const { work, spec, names } = targetOf(tenant);
+  const key = { partnerId, tenantId, name };
+  const input = { work: { ...work, operationId }, key, generation, spec, names, ground, pace: world.rotation.pace };
+  await startOnce(client, rotateClientSecret, `${partnerId}_${operationId}_1`, input);
+}
+
+/** A generation that failed is tried again under the next number; its vault version is found and used. */
+async function failedAttempts(
+  { stores: { operations } }: RotationWorld,
+  partnerId: string,
+  tenantId: string,
+  generation: number,
+): Promise<number> {
+  for (let attempt = 0; ; attempt++) {
+    const known = await operations.find(partnerId, operationIdOf(tenantId, generation, attempt));
+    if (known?.status !== "Failed") return attempt;
+  }
+}
+
+const operationIdOf = (tenantId: string, generation: number, attempt: number): string =>
+  `rotation-${tenantId}-${generation}-${attempt}`;

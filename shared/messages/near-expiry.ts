@@ -1,0 +1,60 @@
+/**
+ * The messages on queue `rotation`: our own sweep's "this credential is due", and Key Vault's near-expiry events as Event Grid delivers them,
+ * in its own schema or as CloudEvents, one or several in a body. Source: "Azure Key Vault as Event Grid source".
+ */
+import * as z from "zod";
+import { ControlPlaneError } from "../errors.ts";
+
+export type Due =
+  | { kind: "credential"; partnerId: string; tenantId: string; name: "clientSecret"; generation: number }
+  | { kind: "secret"; vaultUrl: string; secretName: string; version: string };
+
+/** What the sweep sends. */
+export interface CredentialDue {
+  kind: "credentialDue";
+  partnerId: string;
+  tenantId: string;
+  name: "clientSecret";
+  /** Of the credential as it was seen due; a later one has been dealt with. */
+  generation: number;
+}
+
+const credentialDueSchema = z.strictObject({
+  kind: z.literal("credentialDue"),
+  partnerId: z.string().min(1).max(64),
+  tenantId: z.string().min(1).max(64),
+  name: z.literal("clientSecret"),
+  generation: z.int().min(1),
+}) satisfies z.ZodType<CredentialDue>;
+
+const eventSchema = z.looseObject({
+  /** CloudEvents says `type`, Event Grid's own schema `eventType`. */
+  type: z.string().optional(),
+  eventType: z.string().optional(),
+  data: z.record(z.string(), z.unknown()),
+});
+
+/** An event of another kind is somebody else's business and gives nothing. Throws MessageMalformed. */
+export function parseDue(message: unknown): Due[] {
+  const own = credentialDueSchema.safeParse(message);
+  if (own.success) {
+    const { partnerId, tenantId, name, generation } = own.data;
+    return [{ kind: "credential", partnerId, tenantId, name, generation }];
+  }
+  const events = z.union([eventSchema.transform((event) => [event]), z.array(eventSchema).min(1)]).safeParse(message);
+  if (!events.success)
+    throw new ControlPlaneError("MessageMalformed", "the message is neither a due credential nor an event of Key Vault", 400);
+  return events.data.flatMap((event) =>
+    /^Microsoft\.KeyVault\.Secret(NearExpiry|Expired)$/.test(event.type ?? event.eventType ?? "") ? [secretOf(event.data)] : [],
+  );
+}
+
+/** The documentation's own sample has property names with blanks at their end: names are read trimmed, and the id says it all. */
+function secretOf(data: Record<string, unknown>): Due {
+  const id = Object.entries(data).find(([name]) => name.trim().toLowerCase() === "id")?.[1];
+  const match = /^(https:\/\/[^\s]+?)\/secrets\/([0-9A-Za-z-]+)\/([0-9A-Za-z]+)$/.exec(typeof id === "string" ? id.trim() : "");
+  const [, vaultUrl, secretName, version] = match ?? [];
+  if (!vaultUrl || !secretName || !version)
+    throw new ControlPlaneError("MessageMalformed", "the event's data.Id names no version of a secret", 400);
+  return { kind: "secret", vaultUrl, secretName, version };
+}

@@ -1,0 +1,180 @@
+/**
+ * Table `credentials`: partition `b00` to `b15` by the tenant, row `<partnerId>_<tenantId>_<name>`, so that a sweep reads sixteen partitions
+ * side by side; and for each a second row, partition `v_<vault>_<secret>`, by which an event of that vault finds its credential. Rows hold
+ * references and dates, never a secret.
+ */
+import { createHash } from "node:crypto";
+import type { Clock } from "../clock.ts";
+import { refusal } from "../api/error-codes.ts";
+import type { SecretReference } from "../vault/reference.ts";
+import { rowsBeginning } from "./filter.ts";
+import type { Storage } from "./storage.ts";
+import { createTable, type Page, packed, type StoredRow, unpacked, untilUncontested } from "./table.ts";
+
+export interface CredentialKey {
+  partnerId: string;
+  tenantId: string;
+  name: "clientSecret";
+}
+
+/** One version that is or was in use. */
+export interface CredentialVersion {
+  reference: SecretReference;
+  /** Entra's id of it. */
+  keyId: string;
+  /** ISO 8601. */
+  expiresAt: string;
+}
+
+export interface CredentialRecord extends CredentialKey {
+  vaultUrl: string;
+  /** Object id and client id of the application that it belongs to. */
+  objectId: string;
+  clientId: string;
+  /** Counts rotations; the generation of the guest document that holds `current`. */
+  generation: number;
+  current?: CredentialVersion;
+  /** Valid until the overlap is over. */
+  previous?: CredentialVersion;
+  /** The rotation under way: its operation and the generation that it makes. */
+  rotation?: { operationId: string; generation: number };
+  updatedAt: string;
+}
+
+export type NewCredential = CredentialKey & Pick<CredentialRecord, "vaultUrl" | "objectId" | "clientId">;
+export type CredentialChange = Partial<Pick<CredentialRecord, "generation" | "current">> & {
+  previous?: CredentialVersion | null;
+  rotation?: CredentialRecord["rotation"] | null;
+};
+
+export interface CredentialStore {
+  /** What is there stays. */
+  add(credential: NewCredential): Promise<void>;
+  find(key: CredentialKey): Promise<CredentialRecord | undefined>;
+  /** By the vault's URL and the secret's name, as an event of the vault tells them. */
+  findBySecret(vaultUrl: string, secretName: string): Promise<CredentialRecord | undefined>;
+  /** If-Match loop; `decide` gives what to change or `undefined`, and may run several times. Throws CredentialNotFound. */
+  change(key: CredentialKey, decide: (credential: CredentialRecord) => CredentialChange | undefined): Promise<CredentialRecord>;
+  /** Those that are due before `at`, or were never made; all of the fleet. */
+  due(at: Date): Promise<CredentialRecord[]>;
+  list(partnerId: string, tenantId: string): Promise<CredentialRecord[]>;
+}
+
+/** Name of the secret in the tenant's vault, by the credential's name. */
+export const secretNames: Record<CredentialKey["name"], string> = { clientSecret: "webclient-client-secret" };
+
+const BUCKETS = 16;
+
+export function createCredentialStore(storage: Storage, clock: Clock): CredentialStore {
+  const table = createTable(storage, "credentials");
+  const now = () => new Date(clock.now()).toISOString();
+
+  async function find(key: CredentialKey): Promise<(CredentialRecord & { etag: string }) | undefined> {
+    const row = await table.get(keyOf(key));
+    return row && { ...recordOf(row), etag: row.etag };
+  }
+
+  return {
+    add: async (credential) => {
+      const { partnerId, tenantId, name, vaultUrl } = credential;
+      await table.create(rowOf({ ...credential, generation: 1, updatedAt: now() }));
+      const pointer = pointerKey(vaultUrl, secretNames[name]);
+      await table.create({ ...pointer, partnerId, tenantId, name });
+    },
+    find: async (key) => without(await find(key)),
+    findBySecret: async (vaultUrl, secretName) => {
+      const pointer = await table.get(pointerKey(vaultUrl, secretName));
+      if (!pointer) return undefined;
+      const [partnerId, tenantId] = [String(pointer["partnerId"]), String(pointer["tenantId"])];
+      return without(await find({ partnerId, tenantId, name: pointer["name"] as CredentialKey["name"] }));
+    },
+    change: async (key, decide) =>
+      untilUncontested(`credential ${key.name} of ${key.tenantId}`, async () => {
+        const known = await find(key);
+        if (!known) throw refusal("CredentialNotFound", `there is no credential ${key.name} of tenant ${key.tenantId}`);
+        const { etag, ...record } = known;
+        const changed = decide(record);
+        if (changed === undefined) return record;
+        const next = applied(record, changed, now());
+        const written = await table.replace(rowOf(next), etag);
+        return written.outcome === "done" ? next : undefined;
+      }),
+    due: async (at) => {
+      const buckets = Array.from({ length: BUCKETS }, (_, index) => bucket(index));
+      const rows = await Promise.all(buckets.map((partition) => table.all(rowsBeginning(partition, ""))));
+      return rows
+        .flat()
+        .map(recordOf)
+        .filter(({ current }) => current === undefined || Date.parse(current.expiresAt) <= at.getTime());
+    },
+    list: async (partnerId, tenantId) => {
+      const { items }: Page<StoredRow> = await table.page(
+        rowsBeginning(partitionOf(partnerId, tenantId), `${partnerId}_${tenantId}_`),
+        100,
+      );
+      return items.map(recordOf);
+    },
+  };
+}
+
+const bucket = (index: number): string => `b${String(index).padStart(2, "0")}`;
+const partitionOf = (partnerId: string, tenantId: string): string =>
+  bucket((createHash("sha1").update(`${partnerId}_${tenantId}`).digest()[0] ?? 0) % BUCKETS);
+const keyOf = ({ partnerId, tenantId, name }: CredentialKey) => ({
+  partitionKey: partitionOf(partnerId, tenantId),
+  rowKey: `${partnerId}_${tenantId}_${name}`,
+});
+
+/** Vault URLs have characters that keys must not have; a vault's name alone would not tell clouds apart. */
+function pointerKey(vaultUrl: string, secretName: string): { partitionKey: string; rowKey: string } {
+  const key = `v_${createHash("sha256").update(vaultUrl.toLowerCase()).digest("hex").slice(0, 32)}_${secretName.toLowerCase()}`;
+  return { partitionKey: key, rowKey: key };
+}
+
+function applied(
+  record: CredentialRecord,
+  { previous, rotation, ...rest }: CredentialChange,
+  updatedAt: string,
+): CredentialRecord {
+  const { previous: knownPrevious, rotation: knownRotation, ...kept } = record;
+  const nextPrevious = previous === undefined ? knownPrevious : previous;
+  const nextRotation = rotation === undefined ? knownRotation : rotation;
+  return {
+    ...kept,
+    ...rest,
+    ...(nextPrevious ? { previous: nextPrevious } : {}),
+    ...(nextRotation ? { rotation: nextRotation } : {}),
+    updatedAt,
+  };
+}
+
+const rowOf = ({ current, previous, rotation, ...record }: CredentialRecord) => ({
+  ...keyOf(record),
+  ...record,
+  ...packed("current", current),
+  ...packed("previous", previous),
+  ...packed("rotation", rotation),
+});
+
+const optional = <Name extends string, Value>(name: Name, value: Value | undefined) =>
+  (value === undefined ? {} : { [name]: value }) as { [Key in Name]?: Value };
+
+const recordOf = (row: StoredRow): CredentialRecord => ({
+  partnerId: String(row["partnerId"]),
+  tenantId: String(row["tenantId"]),
+  name: row["name"] as CredentialKey["name"],
+  vaultUrl: String(row["vaultUrl"]),
+  objectId: String(row["objectId"]),
+  clientId: String(row["clientId"]),
+  generation: Number(row["generation"]),
+  ...optional("current", unpacked(row, "current") as CredentialVersion | undefined),
+  ...optional("previous", unpacked(row, "previous") as CredentialVersion | undefined),
+  ...optional("rotation", unpacked(row, "rotation") as NonNullable<CredentialRecord["rotation"]> | undefined),
+  updatedAt: String(row["updatedAt"]),
+});
+
+function without(record: (CredentialRecord & { etag: string }) | undefined): CredentialRecord | undefined {
+  if (!record) return undefined;
+  const { etag: _etag, ...rest } = record;
+  return rest;
+}
