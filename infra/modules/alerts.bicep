@@ -103,11 +103,11 @@ resource undelivered 'Microsoft.Insights/metricAlerts@2018-03-01' = {
 var queries = [
   {
     name: 'failed-operations'
-    description: 'An operation failed: an activity ran whose work is to put a failure on record. GET /api/operations says which and why.'
+    description: 'An operation failed, or a delisting needs a person: an activity ran whose work is to put that on record. GET /api/operations and GET /api/delistings say which and why.'
     severity: 2
     frequency: 'PT5M'
     window: 'PT15M'
-    query: 'AppRequests | where Name matches regex "^fail[A-Z]"'
+    query: 'AppRequests | where Name matches regex "^(fail|escalate)[A-Z]"'
     operator: 'GreaterThan'
     threshold: 0
   }
@@ -130,6 +130,16 @@ var queries = [
     query: 'AppTraces | where Message matches regex "^message .+ can\'t be handled: "'
     operator: 'GreaterThan'
     threshold: 0
+  }
+  {
+    name: 'silent-timers'
+    description: 'The fleet or the blocklists were not looked at for an hour: the app does not start, or its timers are stopped.'
+    severity: 1
+    frequency: 'PT15M'
+    window: 'PT1H'
+    query: 'AppRequests | where Name in ("pollGateways", "pollBlocklists") | distinct Name'
+    operator: 'LessThan'
+    threshold: 2
   }
 ]
 

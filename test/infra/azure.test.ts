@@ -240,17 +240,12 @@ describe("queues", () => {
     expect(triggers.filter((name) => !queueNames.includes(name))).toEqual([]);
   });
 
-  test("hold what a handler gave up, and drop what was sent twice", () => {
-    expect(created("Microsoft.ServiceBus/namespaces/queues").map(({ body }) => body["properties"])).toEqual([
-      expect.objectContaining({
-        lockDuration: "PT1M",
-        maxDeliveryCount: 5,
-        requiresDuplicateDetection: true,
-        duplicateDetectionHistoryTimeWindow: "PT10M",
-        deadLetteringOnMessageExpiration: true,
-        requiresSession: false,
-      }),
-    ]);
+  test("behave as those on one machine do: dead letters after five tries or too long a wait, nothing twice", () => {
+    const onOneMachine: Record<string, Value>[] = JSON.parse(read("infra/local/service-bus/queues.json"));
+    expect(onOneMachine.map(({ name }) => name)).toEqual(queueNames);
+    const [properties] = created("Microsoft.ServiceBus/namespaces/queues").map(({ body }) => body["properties"]);
+    for (const { name: _, ...options } of onOneMachine) expect(properties).toMatchObject(options);
+    expect(properties).toMatchObject({ maxDeliveryCount: 5, deadLetteringOnMessageExpiration: true, requiresSession: false });
   });
 
   test("near expiries of the vault arrive in one of them, by the topic's own identity, and what can't is kept", () => {
@@ -268,12 +263,20 @@ describe("queues", () => {
 
 describe("alerts", () => {
   const alerts = moduleNamed("alerts");
-  const queries = alerts.variables["queries"] as { name: string; query: string }[];
+  const queries = alerts.variables["queries"] as { name: string; query: string; threshold: number }[];
   const queryOf = (rule: string): string => queries.find(({ name }) => name === rule)?.query ?? "";
-  const functionNames = read("test/presubmit/function-names.txt")
-    .trim()
-    .split("\n")
-    .map((line) => line.split(" ")[1] ?? "");
+  const sources = filesIn("functions")
+    .filter((file) => file.endsWith(".ts"))
+    .map(read);
+  const activities = sources.flatMap((code) =>
+    [...code.matchAll(/^ {4}(?:async )?(\w+):? (?:async )?\(/gm)].map(([, name = ""]) => name),
+  );
+  const timers = sources.flatMap((code) =>
+    [...code.matchAll(/registerTimer\("(\w+)", "%(\w+)%"/g)].map(([, name = "", setting = ""]) => ({
+      name,
+      setting: setting as keyof typeof settings,
+    })),
+  );
 
   test("a dead letter in any queue is one, and leads to a page that says what to do", () => {
     const [deadLetters] = alerts.resources.filter(({ symbol }) => symbol === "deadLetters");
@@ -283,9 +286,17 @@ describe("alerts", () => {
       expect(read(`functions/${queue}/README.md`)).toContain("## When it fails");
   });
 
-  test("a failed operation is one: the activities that put failures on record are found by their names", () => {
+  test("a failed operation is one: activities that put failures on record are found by their names", () => {
     const pattern = /^AppRequests \| where Name matches regex "(.+)"$/.exec(queryOf("failed-operations"))?.[1] ?? "";
-    expect(functionNames.filter((name) => new RegExp(pattern).test(name))).toContain("failOnboarding");
+    const found = activities.filter((name) => new RegExp(pattern).test(name));
+    expect(found).toEqual(expect.arrayContaining(["failOnboarding", "failRotation", "escalateCase"]));
+  });
+
+  test("a timer that stands still is one, if it runs several times an hour", () => {
+    const watched = [...queryOf("silent-timers").matchAll(/"(\w+)"/g)].map(([, name = ""]) => name);
+    const often = timers.filter(({ setting }) => !/^\d+ \d+ \d+ /.test(settings[setting]?.sample ?? ""));
+    expect(watched.toSorted()).toEqual(often.map(({ name }) => name).toSorted());
+    expect(queries.find(({ name }) => name === "silent-timers")?.threshold).toBe(watched.length);
   });
 
   test("a message that can never be handled is one: the log line is found by its words", () => {

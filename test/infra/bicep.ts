@@ -46,9 +46,10 @@ export interface BicepFile {
   outputs: { name: string; text: string }[];
 }
 
+/** Of a file that can't be read only the tree: `syntaxErrors` says where. */
 export function readBicep(file: string): BicepFile {
   const tree = parse(read(file));
-  const declarations = tree.rootNode.namedChildren;
+  const declarations = tree.rootNode.hasError ? [] : tree.rootNode.namedChildren;
   const described = declarations.find(
     ({ type, text }) => type === "metadata_declaration" && /^metadata description\b/.test(text),
   );
