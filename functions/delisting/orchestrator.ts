@@ -68,10 +68,11 @@ export function* delistAddress(context: OrchestrationContext, input: DelistingIn
   if (outcome && (yield* close(context, one, pace, outcome))) return "closed";
 
   const now = secondsNow(context);
-  const reminders = yield* remind(context, one, pace, { ...next, acknowledged }, now);
-  const overdue = now >= next.began + pace.deadlineInSeconds;
   // What looks gone is not worth a person's time, unless it comes back.
-  const escalated = next.escalated || (overdue && answers === 0 && (yield* escalate(context, one, pace)));
+  const stays = answers === 0;
+  const reminders = stays ? yield* remind(context, one, pace, { ...next, acknowledged }, now) : next.reminders;
+  const overdue = now >= next.began + pace.deadlineInSeconds;
+  const escalated = next.escalated || (overdue && stays && (yield* escalate(context, one, pace)));
 
   context.df.continueAsNew({
     ...input,
@@ -108,7 +109,8 @@ function waitOf(progress: Progress, pace: DelistingPace, now: number): number {
   const ends = [now + progress.waitInSeconds];
   if (!progress.escalated) ends.push(progress.began + pace.deadlineInSeconds);
   const factor = REMINDER_FACTORS[progress.reminders];
-  if (factor !== undefined && !progress.acknowledged) ends.push(progress.began + factor * pace.firstWaitInSeconds);
+  if (factor !== undefined && !progress.acknowledged && !progress.escalated)
+    ends.push(progress.began + factor * pace.firstWaitInSeconds);
   return Math.max(1, Math.min(...ends) - now);
 }
 

@@ -110,7 +110,7 @@ export function createBlocklists({
  */
 export function queryName(address: string, zone: string): string {
   if (isIPv4(address)) return `${address.split(".").reverse().join(".")}.${zone}`;
-  if (isIPv6(address)) return `${[...nibbles(address)].reverse().join(".")}.${zone}`;
+  if (isIPv6(address)) return `${nibbles(address).split("").reverse().join(".")}.${zone}`;
   throw new TypeError(`${address} is no address`);
 }
 

@@ -12,11 +12,16 @@ export function answerPortal(zones: BlocklistZones, { method, url, body }: Simul
   const given = removalRequestSchema.safeParse(body);
   if (!given.success) {
     const why = `<pre>${escaped(z.prettifyError(given.error))}</pre>`;
-    return page(400, "Something is missing", why + form(String((body as { address?: unknown } | undefined)?.address ?? "")));
+    return page(400, "Something is missing", why + form(addressIn(body)));
   }
   const { address } = given.data;
   if (!zones.requestRemoval(zone, address)) return page(404, "Not listed", `<p>${escaped(address)} is not on this list.</p>`);
   return { ...page(202, "Thank you", `<p>${escaped(address)} leaves this list in about 30 minutes.</p>`), effect: "write" };
+}
+
+function addressIn(body: unknown): string {
+  const { address } = (body ?? {}) as { address?: unknown };
+  return typeof address === "string" ? address : "";
 }
 
 const form = (address: string): string => `
