@@ -3,6 +3,8 @@ import * as z from "zod";
 import { errorDetailSchema, errorResponseSchema } from "./error.ts";
 import { consentSchema, tenantSchema } from "./tenant.ts";
 import { meSchema } from "./caller.ts";
+import { eventSchema } from "./event.ts";
+import { gatewaySchema } from "./gateway.ts";
 import { operationSchema, operationSummarySchema } from "./operation.ts";
 import { partnerInputSchema, partnerSchema } from "./partner.ts";
 import { onboardInputSchema, planSchema } from "./plan.ts";
@@ -16,6 +18,8 @@ const named: Record<string, z.ZodType> = {
   Consent: consentSchema,
   ErrorDetail: errorDetailSchema,
   ErrorResponse: errorResponseSchema,
+  Event: eventSchema,
+  Gateway: gatewaySchema,
   Me: meSchema,
   OnboardInput: onboardInputSchema,
   Operation: operationSchema,

@@ -4,7 +4,10 @@ import { tenantIdSchema, tenantSpecSchema } from "../tenants/spec.ts";
 import { meSchema } from "./caller.ts";
 import { acknowledgementSchema, caseIdSchema, caseStates, delistingSchema } from "./delisting.ts";
 import { blocklistsSchema, listingSchema } from "./listing.ts";
+import { credentialListSchema } from "./credential.ts";
 import { operationIdSchema, operationSchema, operationStatuses, operationSummarySchema } from "./operation.ts";
+import { eventSchema, eventTypeSchema } from "./event.ts";
+import { gatewayIdSchema, gatewaySchema } from "./gateway.ts";
 import { pageOf, pageQuery } from "./page.ts";
 import { partnerIdSchema, partnerInputSchema, partnerSchema } from "./partner.ts";
 import { onboardInputSchema, planSchema } from "./plan.ts";
@@ -152,6 +155,15 @@ export const routes = {
     }),
     answers: { 200: "html", 400: "html" },
   }),
+  listCredentials: defineRoute({
+    method: "GET",
+    path: "/api/tenants/{tenantId}/credentials",
+    tag: "Rotation",
+    summary: "List a tenant's credentials: until when they are good",
+    roles: ["Partner"],
+    params: tenantParams,
+    answers: { 200: credentialListSchema },
+  }),
   listOperations: defineRoute({
     method: "GET",
     path: "/api/operations",
@@ -230,6 +242,34 @@ export const routes = {
     body: acknowledgementSchema,
     bodyOptional: true,
     answers: { 200: delistingSchema },
+  }),
+  listGateways: defineRoute({
+    method: "GET",
+    path: "/api/gateways",
+    tag: "Gateways",
+    summary: "List gateways and how they are",
+    roles: ["Partner", "Operator"],
+    query: z.strictObject({ ...ofPartner, ...pageQuery }),
+    answers: { 200: pageOf(gatewaySchema) },
+  }),
+  getGateway: defineRoute({
+    method: "GET",
+    path: "/api/gateways/{gatewayId}",
+    tag: "Gateways",
+    summary: "Read a gateway",
+    roles: ["Partner", "Operator"],
+    params: z.object({ gatewayId: gatewayIdSchema }),
+    query: z.strictObject(ofPartner),
+    answers: { 200: gatewaySchema },
+  }),
+  listEvents: defineRoute({
+    method: "GET",
+    path: "/api/events",
+    tag: "Events",
+    summary: "List what changed, newest first",
+    roles: ["Partner", "Operator"],
+    query: z.strictObject({ ...ofPartner, tenantId: tenantIdSchema.optional(), type: eventTypeSchema.optional(), ...pageQuery }),
+    answers: { 200: pageOf(eventSchema) },
   }),
   getHealth: defineRoute({
     method: "GET",

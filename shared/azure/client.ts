@@ -244,7 +244,7 @@ function createClients(credential: TokenCredential, subscriptionId: string, endp
  * The SDKs would sleep on a Retry-After inside the call. Waiting belongs to durable timers, so only a broken connection is tried
  * once more.
  */
-async function patientOnce<Client extends { pipeline: Pipeline }>(client: Client): Promise<Client> {
+export async function patientOnce<Client extends { pipeline: Pipeline }>(client: Client): Promise<Client> {
   const { RestError, systemErrorRetryPolicy } = await import("@azure/core-rest-pipeline");
   client.pipeline.removePolicy({ name: "defaultRetryPolicy" });
   client.pipeline.addPolicy(systemErrorRetryPolicy({ maxRetries: 1, retryDelayInMs: 250 }), { phase: "Retry" });

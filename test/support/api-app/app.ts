@@ -1,6 +1,11 @@
 /** The app's API with everything behind it that needs no cloud: the capabilities as they are, onboarding's doors without its clouds. */
 import { registerDurableHttp, registerHttp } from "../../../shared/api/register.ts";
 import { endpoint } from "../../../shared/api/endpoint.ts";
+import { createBlocklists } from "../../../shared/dns/blocklists.ts";
+import { parseBlocklistZones } from "../../../shared/dns/blocklist-zones.ts";
+import { listBlocklists, listListings } from "../../../functions/blocklists/http.ts";
+import { acknowledgeDelisting, getDelisting, listDelistings } from "../../../functions/delisting/http.ts";
+import { getGateway, listEvents, listGateways } from "../../../functions/gateways/http.ts";
 import { getOperation, listOperations } from "../../../functions/operations/http.ts";
 import { acceptConsent, getConsent, planOnboarding, startOnboarding } from "../../../functions/onboarding/http.ts";
 import { registerPartners } from "../../../functions/partners/index.ts";
@@ -15,6 +20,20 @@ registerPartners(world);
 registerTenants(world);
 registerHttp("getOperation", endpoint("getOperation", world, getOperation(world)));
 registerHttp("listOperations", endpoint("listOperations", world, listOperations(world)));
+registerHttp("listGateways", endpoint("listGateways", world, listGateways(world)));
+registerHttp("getGateway", endpoint("getGateway", world, getGateway(world)));
+registerHttp("listEvents", endpoint("listEvents", world, listEvents(world)));
+const blocklists = createBlocklists({
+  servers: [],
+  zones: parseBlocklistZones("default"),
+  readKey: () => Promise.reject(new Error("the API reads no keys")),
+});
+const { stores, signer } = world;
+registerHttp("listListings", endpoint("listListings", world, listListings({ stores, signer, blocklists })));
+registerHttp("listBlocklists", endpoint("listBlocklists", world, listBlocklists({ stores, signer, blocklists })));
+registerHttp("listDelistings", endpoint("listDelistings", world, listDelistings(world)));
+registerHttp("getDelisting", endpoint("getDelisting", world, getDelisting(world)));
+registerDurableHttp("acknowledgeDelisting", (client) => acknowledgeDelisting(world, client));
 registerHttp("planOnboarding", planOnboarding(world));
 registerHttp("getConsent", getConsent(world));
 registerDurableHttp("startOnboarding", (client) => startOnboarding(world, client));
