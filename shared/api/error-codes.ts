@@ -80,6 +80,11 @@ export const errorCodes = {
     meaning: "There is no such delisting case among those of the caller.",
     remedy: "Check the id; GET /api/delistings lists those that exist.",
   },
+  CredentialNotFound: {
+    status: 404,
+    meaning: "There is no such credential among those of the caller.",
+    remedy: "Check the names; GET /api/credentials lists those that exist.",
+  },
   ChangedMeanwhile: {
     status: 409,
     meaning: "Somebody else changed the same thing at the same time, several times over.",

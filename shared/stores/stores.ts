@@ -6,6 +6,7 @@ import { type ClaimStore, createClaimStore } from "./claims.ts";
 import { createEventStore, type EventStore } from "./events.ts";
 import { createGatewayStore, type GatewayStore } from "./gateways.ts";
 import { createListingStore, type ListingStore } from "./listings.ts";
+import { type CredentialStore, createCredentialStore } from "./credentials.ts";
 import { createOperationStore, type OperationStore } from "./operations.ts";
 import { createPartnerStore, type PartnerStore } from "./partners.ts";
 import { createStorage, type StorageSettings } from "./storage.ts";
@@ -19,6 +20,7 @@ export interface Stores {
   operations: OperationStore;
   usedStates: UsedStateStore;
   claims: ClaimStore;
+  credentials: CredentialStore;
   listings: ListingStore;
   cases: CaseStore;
   gateways: GatewayStore;
@@ -43,6 +45,7 @@ export function createStores({ storage: settings, credential, clock = systemCloc
     operations: createOperationStore(storage, clock),
     usedStates: createUsedStateStore(storage),
     claims: createClaimStore(storage),
+    credentials: createCredentialStore(storage, clock),
     listings: createListingStore(storage),
     cases: createCaseStore(storage, clock),
     gateways: createGatewayStore(storage, clock),
