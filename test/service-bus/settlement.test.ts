@@ -11,6 +11,7 @@ const outcomes: Record<string, { settle: Settle; left: object }> = {
   defer: { settle: (receiver, message) => receiver.deferMessage(message), left: { deferred: 1 } },
   deadLetter: { settle: (receiver, message) => receiver.deadLetterMessage(message), left: { deadLetters: 1 } },
 };
+const nothing = { active: 0, locked: 0, deferred: 0, deadLetters: 0 };
 const pairs = Object.keys(outcomes).flatMap((first) =>
   Object.keys(outcomes)
     .filter((second) => second !== first)
@@ -27,7 +28,7 @@ test.each(pairs)("%s one message and %s its neighbour: both happen", async (firs
   await outcomes[second]!.settle(receiver, messages[1]!);
   const { active, locked, deferred, deadLetters } = bus.state().queues[0]!;
   expect({ active, locked, deferred, deadLetters: deadLetters.length }).toEqual({
-    ...{ active: 0, locked: 0, deferred: 0, deadLetters: 0 },
+    ...nothing,
     ...outcomes[first]!.left,
     ...outcomes[second]!.left,
   });
@@ -41,7 +42,7 @@ test.each(pairs)("%s one message and %s another one at the same moment, by two r
   await Promise.all([outcomes[first]!.settle(receivers[0], messages[0]), outcomes[second]!.settle(receivers[1], messages[1])]);
   const { active, locked, deferred, deadLetters } = bus.state().queues[0]!;
   expect({ active, locked, deferred, deadLetters: deadLetters.length }).toEqual({
-    ...{ active: 0, locked: 0, deferred: 0, deadLetters: 0 },
+    ...nothing,
     ...outcomes[first]!.left,
     ...outcomes[second]!.left,
   });

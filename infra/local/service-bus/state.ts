@@ -9,8 +9,9 @@ export interface NamespaceState {
 
 export interface QueueState {
   name: string;
-  /** Ready, or held by somebody. */
+  /** Ready to be received. */
   active: number;
+  /** Received and not settled yet. */
   locked: number;
   scheduled: number;
   deferred: number;

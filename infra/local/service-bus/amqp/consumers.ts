@@ -75,6 +75,7 @@ export function createReceiving(
     else queue.abandon(token, outcome.message_annotations);
   };
 
+  queue.attach(consumer);
   return {
     flow() {
       draining = false;
@@ -97,13 +98,7 @@ export function createReceiving(
       void store.flush().then(() => outcomes.settle(delivery, refusal));
     },
     detach: () => queue.detach(consumer),
-    ...attached(),
   };
-
-  function attached(): object {
-    queue.attach(consumer);
-    return {};
-  }
 }
 
 /** With everything that Azure adds to a message on its way out. */

@@ -1,5 +1,5 @@
 /** The parts of rhea 3.0.5 that its own typings leave out or leave open. */
-import rhea, { type Typed } from "rhea";
+import rhea from "rhea";
 
 export interface Link {
   readonly name: string;
@@ -113,5 +113,3 @@ export function handOverUndecoded(session: Session): void {
     transfer(frame, link);
   };
 }
-
-export type { Typed };
