@@ -1,5 +1,9 @@
 /** Everything this app runs, one line a capability. Read on in the folder of the same name. */
 import { readConfig } from "../shared/config.ts";
+import { registerBlocklists } from "./blocklists/index.ts";
+import { registerDelisting } from "./delisting/index.ts";
+import { registerGateways } from "./gateways/index.ts";
+import { registerRotation } from "./rotation/index.ts";
 import { registerOnboarding } from "./onboarding/index.ts";
 import { registerOperations } from "./operations/index.ts";
 import { registerPartners } from "./partners/index.ts";
@@ -14,3 +18,7 @@ registerPartners(world);
 registerTenants(world);
 registerOnboarding(world);
 registerOperations(world);
+registerGateways(world);
+registerBlocklists(world);
+registerDelisting(world);
+registerRotation(world);

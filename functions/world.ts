@@ -7,6 +7,17 @@ import { createAzure } from "../shared/azure/client.ts";
 import { systemClock } from "../shared/clock.ts";
 import type { Config } from "../shared/config.ts";
 import { createResolver } from "../shared/dns/resolver.ts";
+import { createFleet } from "../shared/azure/fleet.ts";
+import { parseBlocklistZones } from "../shared/dns/blocklist-zones.ts";
+import { createBlocklists } from "../shared/dns/blocklists.ts";
+import { checkClientSecret } from "../shared/entra/client-secret.ts";
+import { createApplicationPasswords } from "../shared/graph/passwords.ts";
+import { createDeadLetters, type DeadLetters } from "../shared/messages/dead-letters.ts";
+import { createSender } from "../shared/messages/sender.ts";
+import type { BlocklistsWorld } from "./blocklists/index.ts";
+import type { DelistingWorld } from "./delisting/index.ts";
+import type { GatewaysWorld } from "./gateways/index.ts";
+import type { RotationWorld } from "./rotation/world.ts";
 import { createCredentials } from "../shared/entra/credentials.ts";
 import { createExchange } from "../shared/exchange/client.ts";
 import { validateOutboundConnector } from "../shared/exchange/probe.ts";
@@ -22,7 +33,15 @@ import { createVaults, type Vaults } from "../shared/vault/client.ts";
 import type { OnboardingWorld } from "./onboarding/world.ts";
 import type { OperationsWorld } from "./operations/index.ts";
 
-export type World = OnboardingWorld & OperationsWorld;
+export type World = OnboardingWorld &
+  OperationsWorld &
+  GatewaysWorld &
+  BlocklistsWorld &
+  DelistingWorld &
+  RotationWorld & { deadLetters: DeadLetters };
+
+/** A clean address is asked about once an hour: a keyed list's daily budget for ten thousand addresses (Spamhaus, data query service). */
+const HOUR_IN_SECONDS = 3600;
 
 export function createWorld(config: Config): World {
   const environment = config.CLOUD_ENVIRONMENT;
@@ -37,6 +56,13 @@ export function createWorld(config: Config): World {
   const graph = createGraph({ environment, credentials });
   const applicationId = config.APPLICATION_ID;
   const homeTenantId = config.HOME_TENANT_ID;
+  const bus = { connection: config.SERVICE_BUS, credential: credentials.own };
+  const patience = {
+    tries: config.RETRY_TRIES,
+    firstWaitInSeconds: config.RETRY_FIRST_WAIT,
+    longestWaitInSeconds: config.RETRY_LONGEST_WAIT,
+  };
+  const operationDeadlineInSeconds = config.OPERATION_DEADLINE;
 
   return {
     clock,
@@ -51,12 +77,8 @@ export function createWorld(config: Config): World {
     settings: { applicationId, homeTenantId, publicUrl: config.PUBLIC_URL, authorityHost: environment.authorityHost },
     azureAccess: createAzureAccess({ azure, credentials }),
     pace: {
-      patience: {
-        tries: config.RETRY_TRIES,
-        firstWaitInSeconds: config.RETRY_FIRST_WAIT,
-        longestWaitInSeconds: config.RETRY_LONGEST_WAIT,
-      },
-      operationDeadlineInSeconds: config.OPERATION_DEADLINE,
+      patience,
+      operationDeadlineInSeconds,
       consentCheckIntervalInSeconds: config.CONSENT_CHECK_INTERVAL,
       consentExpiryInSeconds: config.CONSENT_EXPIRY,
       probeIntervalInSeconds: config.PROBE_INTERVAL,
@@ -68,6 +90,34 @@ export function createWorld(config: Config): World {
     probes: createProbeMails(graph),
     validateOutboundConnector: validateOutboundConnector(exchange),
     consentUrl: (request) => adminConsentUrl({ environment, applicationId, ...request }),
+    sender: createSender(bus),
+    deadLetters: createDeadLetters(bus),
+    fleet: createFleet({ environment, credentials, azure }),
+    blocklists: createBlocklists({
+      servers: environment.dnsServers,
+      zones: parseBlocklistZones(config.DNS_BLOCKLISTS),
+      readKey: (reference) => vaults.read(reference),
+    }),
+    addresses: async () =>
+      (await stores.gateways.all()).map(({ partnerId, tenantId, address }) => ({ partnerId, tenantId, address })),
+    listingPace: { confirmAfterInSeconds: config.LISTING_CONFIRM_AFTER, pollEveryInSeconds: HOUR_IN_SECONDS },
+    delistingPace: {
+      patience,
+      firstWaitInSeconds: config.DELISTING_FIRST_WAIT,
+      deadlineInSeconds: config.DELISTING_DEADLINE,
+      confirmAfterInSeconds: config.LISTING_CONFIRM_AFTER,
+    },
+    passwords: createApplicationPasswords(graph),
+    checkClientSecret: checkClientSecret(environment),
+    rotation: {
+      leadInSeconds: config.ROTATION_LEAD,
+      pace: {
+        patience,
+        operationDeadlineInSeconds,
+        overlapInSeconds: config.ROTATION_OVERLAP,
+        lifetimeInSeconds: config.CLIENT_SECRET_LIFETIME,
+      },
+    },
     reportFailure: (activity, error) => log.warning("an activity failed", { activity, error }),
   };
 }
