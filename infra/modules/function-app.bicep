@@ -40,10 +40,6 @@ resource namespace 'Microsoft.ServiceBus/namespaces@2024-01-01' existing = {
   name: serviceBusName
 }
 
-resource vault 'Microsoft.KeyVault/vaults@2023-07-01' existing = {
-  name: vaultName
-}
-
 resource applicationInsights 'Microsoft.Insights/components@2020-02-02' existing = {
   name: applicationInsightsName
 }
@@ -141,7 +137,8 @@ var appSettings = {
   MANAGED_IDENTITY_CLIENT_ID: identity.properties.clientId
   STATE_STORAGE: storage.name
   SERVICE_BUS: serviceBusHost
-  PLATFORM_VAULT_URL: vault.properties.vaultUri
+  // Without the slash that the vault's own vaultUri ends with: references to secrets begin with it.
+  PLATFORM_VAULT_URL: 'https://${vaultName}${environment().suffixes.keyvaultDns}'
   PUBLIC_URL: empty(publicUrl) ? 'https://${app.properties.defaultHostName}' : publicUrl
   CONSENT_CHECK_INTERVAL: 'PT5M'
   CONSENT_EXPIRY: 'P14D'

@@ -16,6 +16,10 @@ const names = (value: Value | undefined): string[] => Object.keys(value ?? {}).t
 /** The Functions host reads the parts of an identity-based connection from settings `CONNECTION__PART`. */
 const connectionOf = (setting: string): string => setting.split("__")[0] ?? "";
 
+const sources = filesIn("functions")
+  .filter((file) => file.endsWith(".ts"))
+  .map(read);
+
 const functionApp = moduleNamed("function-app");
 const serviceBus = moduleNamed("service-bus");
 
@@ -231,13 +235,17 @@ describe("the application, which infra/README.md says how to make", () => {
 describe("queues", () => {
   const queueNames = readBicep("infra/main.bicep").variables["queueNames"] as string[];
 
-  test("are those that the app sends to, and it is triggered by no other", () => {
+  test("are those that the app sends to and is triggered by", () => {
     const sent = /export type QueueName = ([^;]+);/.exec(read("shared/messages/service-bus.ts"))?.[1] ?? "";
     expect(queueNames.map((name) => JSON.stringify(name)).join(" | ")).toBe(sent);
+    const handled = sources.flatMap((code) =>
+      [...code.matchAll(/registerQueue\(\s*"\w+",\s*"(\w+)"/g)].map(([, name = ""]) => name),
+    );
+    expect(handled.toSorted()).toEqual(queueNames);
     const triggers = registered
       .filter(({ trigger }) => trigger.type === "serviceBusTrigger")
-      .map(({ trigger }) => trigger["queueName"] as string);
-    expect(triggers.filter((name) => !queueNames.includes(name))).toEqual([]);
+      .map(({ trigger }) => trigger["queueName"]);
+    expect(triggers.filter((name) => !handled.includes(name as string))).toEqual([]);
   });
 
   test("behave as those on one machine do: dead letters after five tries or too long a wait, nothing twice", () => {
@@ -265,9 +273,6 @@ describe("alerts", () => {
   const alerts = moduleNamed("alerts");
   const queries = alerts.variables["queries"] as { name: string; query: string; threshold: number }[];
   const queryOf = (rule: string): string => queries.find(({ name }) => name === rule)?.query ?? "";
-  const sources = filesIn("functions")
-    .filter((file) => file.endsWith(".ts"))
-    .map(read);
   const activities = sources.flatMap((code) =>
     [...code.matchAll(/^ {4}(?:async )?(\w+):? (?:async )?\(/gm)].map(([, name = ""]) => name),
   );
