@@ -5,6 +5,10 @@ import { type Failure, failureFrom } from "../../shared/durable/steps.ts";
 import type { Work } from "../../shared/durable/resources.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
+import { virtualMachineId } from "../../shared/azure/place.ts";
+import { place } from "../../shared/desired/state.ts";
+import { targetOf } from "../../shared/desired/target.ts";
+import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 import { checkAccess } from "./access.ts";
 import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts";
@@ -212,7 +216,19 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
         stage: stage === "live" ? "live" : "pilot",
         facts: { ...facts, proof: { fingerprint: fingerprintOf(loop), evidence } },
       }));
+      const created = await registerGateway(world, moved, loop);
       await setConditions(work, [
+        // One that is known already is what the sweep over the fleet found last.
+        ...(created
+          ? [
+              {
+                type: "GatewayHealthy",
+                status: "True" as const,
+                reason: "LoopProven",
+                message: "a probe mail came back through it",
+              },
+            ]
+          : []),
         {
           type: "MailFlowConnected",
           status: "True",
@@ -240,6 +256,23 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
     },
   };
 };
+
+/** From now on the sweep over the fleet watches it. True when it was not known yet. */
+async function registerGateway({ stores }: OnboardingWorld, tenant: TenantRecord, { fqdn, egressIps }: Loop): Promise<boolean> {
+  const target = targetOf(tenant);
+  const { entraTenantId, subscriptionId, resourceGroup, region } = place(target);
+  const { created } = await stores.gateways.put({
+    ...target.work,
+    virtualMachineId: virtualMachineId({ subscriptionId, resourceGroup, name: target.names.virtualMachine }),
+    entraTenantId,
+    subscriptionId,
+    address: egressIps[0] ?? "",
+    fqdn,
+    region,
+    state: { health: "healthy", reason: "LoopProven" },
+  });
+  return created;
+}
 
 interface SecretStep {
   work: Work;

@@ -34,3 +34,11 @@ export const ownershipTags = ({ partnerId, tenantId }: Owner): Record<string, st
 /** A stranger's object with our name is a conflict for a person, never something to write over. */
 export const ownedBy = (tags: Record<string, string> | undefined, { partnerId, tenantId }: Owner): boolean =>
   tags?.[PARTNER_TAG] === partnerId && tags[TENANT_TAG] === tenantId;
+
+/** Azure's resource id of a virtual machine. */
+export const virtualMachineId = ({
+  subscriptionId,
+  resourceGroup,
+  name,
+}: Pick<Named, "subscriptionId" | "resourceGroup" | "name">): string =>
+  `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}/providers/Microsoft.Compute/virtualMachines/${name}`;

@@ -8,6 +8,8 @@ import { startApi, type TestApi, type TestPartner } from "../support/api.ts";
 
 const { tenantId: _, ...spec } = JSON.parse(readFileSync("examples/contoso.json", "utf8"));
 const operationId = randomUUID();
+const gatewayId = "contoso-gateway-1";
+const caseId = "delisting-spamcop-203.0.113.7-20300101t000000z";
 let api: TestApi;
 let owner: TestPartner;
 let stranger: TestPartner;
@@ -24,13 +26,36 @@ beforeAll(async () => {
     requestHash: "hash",
     steps: [{ name: "consent", title: "Admin consent", branch: "access" }],
   });
+  await api.world.stores.gateways.put({
+    partnerId: owner.partnerId,
+    tenantId: "contoso",
+    virtualMachineId: "/subscriptions/s/resourceGroups/contoso/providers/Microsoft.Compute/virtualMachines/gateway-1",
+    entraTenantId: randomUUID(),
+    subscriptionId: randomUUID(),
+    address: "203.0.113.7",
+    fqdn: "contoso.westeurope.cloudapp.azure.example",
+    region: "westeurope",
+    state: { health: "healthy", reason: "LoopProven" },
+  });
+  await api.world.stores.cases.open({
+    partnerId: owner.partnerId,
+    tenantId: "contoso",
+    id: caseId,
+    list: "spamcop",
+    listTitle: "SpamCop",
+    address: "203.0.113.7",
+    codes: ["127.0.0.2"],
+    listedSince: "2030-01-01T00:00:00.000Z",
+    deadline: "2030-01-03T00:00:00.000Z",
+  });
 });
 afterAll(() => api.stop());
 
 const entries = Object.entries<Route>(routes);
 const guarded = entries.filter(([, { roles }]) => roles !== "anyone");
 const ofOneThing = guarded.filter(
-  ([, { path, roles, method }]) => /\{(tenantId|operationId)\}/.test(path) && roles.includes("Partner") && method !== "PUT",
+  ([, { path, roles, method }]) =>
+    /\{(tenantId|operationId|gatewayId|caseId)\}/.test(path) && roles.includes("Partner") && method !== "PUT",
 );
 
 const pathOf = ({ path }: Route, ids: Record<string, string>): string =>
@@ -49,16 +74,36 @@ async function seen(response: Response, sent: string[]) {
 }
 
 test("there are routes of one thing, and this file looks at them all", () => {
-  const expected: RouteName[] = ["deleteTenant", "getConsent", "getOperation", "getTenant", "planOnboarding", "startOnboarding"];
+  const expected: RouteName[] = [
+    "acknowledgeDelisting",
+    "deleteTenant",
+    "getConsent",
+    "getDelisting",
+    "getGateway",
+    "getOperation",
+    "getTenant",
+    "planOnboarding",
+    "startOnboarding",
+  ];
   expect(ofOneThing.map(([name]) => name).toSorted()).toEqual(expected);
 });
 
 describe.each(ofOneThing)("%s", (_name, route) => {
   test("answers for another's thing as for one that doesn't exist, byte for byte", async () => {
-    const absent = { tenantId: "nowhere", operationId: randomUUID() };
+    const absent = {
+      tenantId: "nowhere",
+      operationId: randomUUID(),
+      gatewayId: "nowhere-gateway-1",
+      caseId: caseId.replace("203", "198"),
+    };
     // As long as the other's ids, so that not even a length tells.
-    const theirs = await seen(await send(route, stranger.token, { tenantId: "contoso", operationId }), ["contoso", operationId]);
-    const nobodys = await seen(await send(route, stranger.token, absent), Object.values(absent));
+    const theirs = await seen(await send(route, stranger.token, { tenantId: "contoso", operationId, gatewayId, caseId }), [
+      gatewayId,
+      "contoso",
+      operationId,
+      caseId,
+    ]);
+    const nobodys = await seen(await send(route, stranger.token, absent), Object.values(absent).toReversed());
     expect(theirs).toEqual(nobodys);
     expect(theirs.status).toBe(404);
   });
@@ -102,7 +147,7 @@ test("an operator sees the things of the partner that it names", async () => {
 });
 
 describe.each(guarded)("%s", (_name, route) => {
-  const ids = () => ({ tenantId: "contoso", operationId, partnerId: owner.partnerId });
+  const ids = () => ({ tenantId: "contoso", operationId, caseId, partnerId: owner.partnerId });
 
   test("is closed to who has no token, an expired one, or one for another audience", async () => {
     const claims = { tid: owner.entraTenantId, azp: owner.clientId };

@@ -61,6 +61,7 @@ describe("contoso, from nothing to the pilot", () => {
       ConsentGranted: "True: Proven",
       AzureAccessGranted: "True: Proven",
       MailFlowConnected: "True: LoopProven",
+      GatewayHealthy: "True: LoopProven",
     });
   });
 
