@@ -257,7 +257,7 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await wait(10);
 }
 
-test("a host killed in the middle of a run that was past due runs it again, once", () =>
+test("a host killed in the middle of a run that was past due runs it again, once", { timeout: 120_000 }, () =>
   withDirectory(async (directory) => {
     const state = path.join(directory, "state.sqlite");
     const record = path.join(directory, "record");
@@ -284,9 +284,10 @@ test("a host killed in the middle of a run that was past due runs it again, once
       { name: "daily", event: "begin", isPastDue: true },
       { name: "daily", event: "end", isPastDue: true },
     ]);
-  }));
+  }),
+);
 
-test("a host asked to stop lets a timer end, and notes that it ran", () =>
+test("a host asked to stop lets a timer that runs end", { timeout: 120_000 }, () =>
   withDirectory(async (directory) => {
     const record = path.join(directory, "record");
     const state = path.join(directory, "state.sqlite");
@@ -298,7 +299,8 @@ test("a host asked to stop lets a timer end, and notes that it ran", () =>
     const after = openStore(state);
     expect(after.getTimer("daily")?.next).toBeGreaterThan(Date.now());
     after.close();
-  }));
+  }),
+);
 
 test("a timer is run by hand through the admin API, and nothing else is", async () => {
   const host = await startFixture({ appDirectory: timerApp, clock: createVirtualClock(START) });
