@@ -267,7 +267,7 @@ test("a host killed between receiving and completing loses nothing: what it held
   await until(() => new Set(lines().flatMap(({ id }) => id ?? [])).size === ids.length);
   await untilEmpty("delisting");
   expect((await queue("delisting")).deadLetters).toEqual([]);
-  const noted = lines().flatMap(({ event, id }) => (event === "noted" ? [id] : []));
+  const noted = lines().flatMap(({ event, id }) => (event === "noted" && id !== undefined ? [id] : []));
   // An activity may run again if the host is killed while it runs; an orchestration isn't started twice.
   expect([...new Set(noted)].toSorted()).toEqual(ids.map((id) => `case-${id}`));
   expect(Math.max(...lines().map(({ deliveryCount }) => deliveryCount ?? 0))).toBeGreaterThan(1);
