@@ -1,5 +1,5 @@
 /** A listing is found on the second sighting and told once; a list that can't be believed finds nothing and is reported blind. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { due } from "../../functions/blocklists/due.ts";
 import { pollBlocklists } from "../../functions/blocklists/poll.ts";

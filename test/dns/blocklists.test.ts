@@ -1,5 +1,5 @@
 /** Blocklists over real UDP: listings are told from errors, and a list that fails its own test is blind. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type BlocklistZone, parseBlocklistZones, removalOf, spamhausZenCodes } from "../../shared/dns/blocklist-zones.ts";
 import { createBlocklists, judge, queryName } from "../../shared/dns/blocklists.ts";
