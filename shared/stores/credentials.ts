@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { refusal } from "../api/error-codes.ts";
 import type { SecretReference } from "../vault/reference.ts";
-import { rowsBeginning } from "./filter.ts";
+import { rowsBeginning, where } from "./filter.ts";
 import type { Storage } from "./storage.ts";
 import { createTable, type Page, packed, type StoredRow, unpacked, untilUncontested } from "./table.ts";
 
@@ -101,7 +101,7 @@ export function createCredentialStore(storage: Storage, clock: Clock): Credentia
       }),
     due: async (at) => {
       const buckets = Array.from({ length: BUCKETS }, (_, index) => bucket(index));
-      const rows = await Promise.all(buckets.map((partition) => table.all(rowsBeginning(partition, ""))));
+      const rows = await Promise.all(buckets.map((partition) => table.all(where("PartitionKey", "eq", partition))));
       return rows
         .flat()
         .map(recordOf)

@@ -91,13 +91,18 @@ export function createVaults({ environment, credentials }: { environment: CloudE
       );
       return referenceOf(vaultUrl, name, properties.version);
     },
-    versions: (vaultUrl, name, entraTenantId) =>
-      call(`listing the versions of the secret ${name}`, vaultUrl, entraTenantId, async (client) => {
-        const found: SecretVersion[] = [];
-        for await (const { version, enabled, tags = {}, createdOn, expiresOn } of client.listPropertiesOfSecretVersions(name))
-          if (enabled !== false) found.push({ reference: referenceOf(vaultUrl, name, version), tags, createdOn, expiresOn });
-        return found;
-      }),
+    async versions(vaultUrl, name, entraTenantId) {
+      try {
+        return await call(`listing the versions of the secret ${name}`, vaultUrl, entraTenantId, async (client) => {
+          const found: SecretVersion[] = [];
+          for await (const { version, enabled, tags = {}, createdOn, expiresOn } of client.listPropertiesOfSecretVersions(name))
+            if (enabled !== false) found.push({ reference: referenceOf(vaultUrl, name, version), tags, createdOn, expiresOn });
+          return found;
+        });
+      } catch (error) {
+        return unlessMissing(error, []);
+      }
+    },
     async latest(vaultUrl, name, entraTenantId) {
       try {
         const { properties } = await call(`looking for the secret ${name}`, vaultUrl, entraTenantId, (client) =>
@@ -105,8 +110,7 @@ export function createVaults({ environment, credentials }: { environment: CloudE
         );
         return referenceOf(vaultUrl, name, properties.version);
       } catch (error) {
-        if (error instanceof ControlPlaneError && error.code === "SecretMissing") return undefined;
-        throw error;
+        return unlessMissing(error, undefined);
       }
     },
     async seal(value, references, entraTenantId) {
@@ -114,6 +118,11 @@ export function createVaults({ environment, credentials }: { environment: CloudE
       return fingerprint(value, references[0]?.name ?? "");
     },
   };
+}
+
+function unlessMissing<None>(error: unknown, none: None): None {
+  if (error instanceof ControlPlaneError && error.code === "SecretMissing") return none;
+  throw error;
 }
 
 /** Eight hex digits tell two values apart and tell nobody a value: 32 bits of a salted hash fit countless secrets. */
