@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { BlocklistsWorld } from "../../functions/blocklists/world.ts";
 import type { DelistingWorld } from "../../functions/delisting/world.ts";
+import type { DeadLetters } from "../../shared/messages/dead-letters.ts";
 import type { OutgoingMessage } from "../../shared/messages/sender.ts";
 import type { ApiWorld } from "../../shared/api/world.ts";
 import type { Clock } from "../../shared/clock.ts";
@@ -106,3 +107,19 @@ function alone(listings: BlocklistsWorld["stores"]["listings"], partnerId: strin
     },
   };
 }
+
+interface Playing {
+  world: ListingTest["world"];
+  deadLetters: Pick<DeadLetters, "add">;
+}
+let current: Playing | undefined;
+
+/** For test/support/listing-app, which the host loads without arguments. */
+export function worldOfListings(): Playing {
+  if (!current) throw new Error("no test has set a world yet");
+  return current;
+}
+
+export const playListings = (playing: Playing): void => {
+  current = playing;
+};
