@@ -93,6 +93,11 @@ test.each([
   expect([...(batch?.verdicts.values() ?? [])].map(({ state }) => state)).toEqual(["unknown", "unknown"]);
 });
 
+test("the built-in lists are all there, and can be believed", async () => {
+  const batches = await asking(...parseBlocklistZones("default")).check(() => ["203.0.113.7"]);
+  expect(new Set(batches.map(({ health }) => health))).toEqual(new Set(["ok"]));
+});
+
 test("a silent list does not keep another from answering", async () => {
   await change("quiet", { behaviour: "silent" });
   await change("talking", { list: ["203.0.113.7"] });

@@ -73,6 +73,14 @@ export interface BlocklistZones {
   state(): unknown;
 }
 
+/** Public lists that are there from the start, honest and empty. */
+const PUBLIC_ZONES = [
+  "bl.spamcop.net",
+  "psbl.surriel.com",
+  "bl.mailspike.net",
+  "dnsbl-1.uceprotect.net",
+  "dnsbl-3.uceprotect.net",
+];
 const NXDOMAIN = 3;
 /** The manual says of Microsoft's portal that a removal takes about 30 minutes; other lists are as quick. */
 const REMOVAL_IN_MILLISECONDS = 30 * 60 * 1000;
@@ -80,6 +88,7 @@ const PARKED = "198.51.100.80";
 
 export function createBlocklistZones({ collection, now, tempo }: Platform): BlocklistZones {
   const zones: Collection<Zone> = collection("dns.blocklists");
+  for (const name of PUBLIC_ZONES) if (!zones.get(name)) zones.set(name, { behaviour: "honest", entries: {} });
 
   const listedIn = (zone: Zone, address: string): Entry | undefined => {
     const entry = Object.hasOwn(zone.entries, address) ? zone.entries[address] : undefined;
