@@ -497,6 +497,7 @@ const guest: RowOf<"guest"> = {
   count: async ({ arm }, desired) =>
     // Each run of a document is one more; together they are the guest.
     (await arm.namesIn(runsOf(desired))).some((name) => /^gatehouse-set-/.test(name)) ? 1 : 0,
+  clearsUp: true,
   // The engine inside fetches the loop GUID.
   askedByOthers: ({ cloud, url }) => cloud === "vault" && url.includes("api-version=7.4"),
 };
