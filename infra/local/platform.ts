@@ -82,6 +82,8 @@ export function createPlatform({ data, fresh, port, say }: PlatformOptions): Pla
   let stopped: Promise<void> | undefined;
   let endpoints: (() => object) | undefined;
   let published = false;
+  /** Something goes wrong with what an earlier run left behind, perhaps. */
+  let keptState = false;
 
   const publish = (): void => {
     if (!endpoints) return;
@@ -108,6 +110,7 @@ export function createPlatform({ data, fresh, port, say }: PlatformOptions): Pla
     if (!(await portIsFree(apiPort)))
       throw new Error(`port ${apiPort} is in use; choose another with --port N, or --port 0 for any free one`);
     const ports = await keptPorts(directory);
+    keptState = existsSync(join(directory, "clouds"));
     const logDirectory = join(directory, "logs");
     mkdirSync(logDirectory, { recursive: true });
 
@@ -162,11 +165,17 @@ export function createPlatform({ data, fresh, port, say }: PlatformOptions): Pla
   };
 
   return {
-    start: () =>
-      start().catch(async (error: unknown) => {
+    start: async () => {
+      try {
+        return await start();
+      } catch (error) {
         await stop();
-        throw error;
-      }),
+        if (!keptState || !(error instanceof Error)) throw error;
+        throw new Error(`${error.message}\nIf it is because of what an earlier run left behind: --fresh forgets that.`, {
+          cause: error,
+        });
+      }
+    },
     publish,
     stop,
     broken: broken.promise,
