@@ -96,18 +96,6 @@ export function conformance<Desired extends object, Actual extends object>(
   const thrown = new Map<string, ControlPlaneError>();
   let began = 0;
 
-  beforeAll(async () => {
-    world = startedWorld();
-    resource = (world.resources as unknown as Record<string, Resource<Desired, Actual>>)[kind] as Resource<Desired, Actual>;
-    began = await now();
-    desired = await row.prepare(world);
-    seen.push(desired);
-  });
-  afterAll(async () => {
-    await world.clouds.clearFaults();
-    await absent();
-  });
-
   /** What comes out of durable state: nothing but JSON. */
   const travelled = (one: Desired): Desired => JSON.parse(JSON.stringify(one)) as Desired;
   let last = 0;
@@ -222,6 +210,18 @@ export function conformance<Desired extends object, Actual extends object>(
   };
 
   describe(kind, () => {
+    beforeAll(async () => {
+      world = startedWorld();
+      resource = (world.resources as unknown as Record<string, Resource<Desired, Actual>>)[kind] as Resource<Desired, Actual>;
+      began = await now();
+      desired = await row.prepare(world);
+      seen.push(desired);
+    });
+    afterAll(async () => {
+      await world.clouds.clearFaults();
+      await absent();
+    });
+
     test("is made from nothing, and a second run writes nothing", async () => {
       await absent();
       expect(await observe()).toEqual({ state: "absent" });
@@ -472,9 +472,9 @@ const pathOf = ({ url }: Exchange): string => {
 function twice(record: Exchange[]): string[] {
   const births = record.flatMap((exchange) => {
     const { effect, status, requestBody } = exchange;
-    const body = (requestBody ?? {}) as Record<string, unknown>;
+    const { appId, appRoleId } = (requestBody ?? {}) as { appId?: string; appRoleId?: string };
     const made = status === 201 || cmdletOf(exchange)?.startsWith("New-");
-    return effect === "write" && made && status < 300 ? [`${labelOf(exchange)} ${body["appId"] ?? body["appRoleId"] ?? ""}`] : [];
+    return effect === "write" && made && status < 300 ? [`${labelOf(exchange)} ${appId ?? appRoleId ?? ""}`] : [];
   });
   return births.filter((birth, index) => births.indexOf(birth) !== index);
 }
