@@ -208,7 +208,8 @@ async function startApp(
   };
 }
 
-const LOOK_EVERY_MILLISECONDS = 20;
+/** Each look is a request through the whole API, on the same two cores. */
+const LOOK_EVERY_MILLISECONDS = 100;
 
 const ended = ({ status }: Operation): boolean => status !== "NotStarted" && status !== "Running";
 
