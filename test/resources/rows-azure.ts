@@ -506,15 +506,7 @@ const guest: RowOf<"guest"> = {
   askedByOthers: ({ cloud, url }) => cloud === "vault" && url.includes("api-version=7.4"),
 };
 
-export const azureRows = {
-  resourceGroup,
-  vmIdentity,
-  vault,
-  roleAssignment,
-  publicIpAddress,
-  networkSecurityGroup,
-  virtualNetwork,
-  networkInterface,
-  gatewayVm,
-  guest,
-};
+/** What is there before the gateway, and may outlive it. */
+export const groundRows = { resourceGroup, vmIdentity, vault, roleAssignment };
+
+export const gatewayRows = { publicIpAddress, networkSecurityGroup, virtualNetwork, networkInterface, gatewayVm, guest };
