@@ -79,7 +79,7 @@ beforeAll(async () => {
       await platform.clouds.fault(cloud, kinds[kind]?.(place), match, times);
   await Promise.all(customers.map(async ({ kind, customer }) => operations.set(kind, await platform.onboard(customer))));
   record = await platform.record();
-}, 120_000);
+});
 afterAll(() => platform.stop());
 
 test("every fault that was planned has happened, and every kind of write has had one", async () => {
