@@ -6,15 +6,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { fileURLToPath } from "node:url";
 import type { CloudEnvironment } from "../../shared/environment.ts";
-import {
-  azuriteCommand,
-  azuriteConnectionString,
-  type AzuritePorts,
-  freeAzuritePorts,
-  freePorts,
-  portIsFree,
-  untilAzuriteAnswers,
-} from "./azurite.ts";
+import { azuriteCommand, azuriteConnectionString, type AzuritePorts, freePorts, untilAzuriteAnswers } from "./azurite.ts";
+import { keepablePort, portIsFree } from "./ports.ts";
 import { type ProcessOptions, readyLine, type RunningProcess, startProcess } from "./processes.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -242,7 +235,7 @@ const PORTS_FREE_WITHIN_MILLISECONDS = 5000;
 async function keptPorts(directory: string): Promise<AzuritePorts> {
   const file = join(directory, "ports.json");
   if (!existsSync(file)) {
-    const ports = await freeAzuritePorts();
+    const ports = { blob: await keepablePort(), queue: await keepablePort(), table: await keepablePort() };
     writeFileSync(file, JSON.stringify(ports));
     return ports;
   }
