@@ -33,14 +33,14 @@ test.each([
   { flags: ["contoso"], says: "Unexpected argument 'contoso'" },
   { flags: ["--port", "http"], says: "--port http: must be a number from 0 to 65535" },
   { flags: ["--idle", "--tenant", "a.json"], says: "give only one of them" },
-])("$flags is refused with the usage", async ({ flags, says }) => {
+])("$flags is refused with the usage", { timeout: 120_000 }, async ({ flags, says }) => {
   const { code, output } = await runCommand(...flags);
   expect(code).toBe(1);
   expect(output).toContain(says);
   expect(output).toContain("--tenant FILE");
 });
 
-test("a tenant file that can't be read is named before anything starts, with what to do", () =>
+test("a tenant file that can't be read is named before anything starts, with what to do", { timeout: 120_000 }, () =>
   withFolder(async (folder) => {
     const refused = async (name: string, text?: string): Promise<string> => {
       const file = join(folder, name);
@@ -55,4 +55,5 @@ test("a tenant file that can't be read is named before anything starts, with wha
     expect(await refused("broken.json", '{ "tenantId": "contoso", }')).toContain("it is not JSON");
     expect(await refused("list.json", "[]")).toContain("it must be a JSON object");
     expect(await refused("nameless.json", "{}")).toContain("`tenantId` must be a string");
-  }));
+  }),
+);

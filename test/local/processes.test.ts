@@ -5,9 +5,11 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { readyLine, startProcess } from "../../infra/local/processes.ts";
 import { alive, withFolder } from "../support/command.ts";
+
+vi.setConfig({ testTimeout: 120_000 });
 
 /** Ready at once while the file "fine" is there; without it, it says what is wrong and ends. */
 const program = `
