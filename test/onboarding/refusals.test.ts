@@ -81,6 +81,13 @@ describe("an onboarding that may not begin", () => {
       reason: "DomainNotVerified",
     });
     expect(writes(await platform.record(before))).toEqual([]);
+
+    expect(tenant.stage).toBe("registered");
+    const domains = litware.spec.microsoft365.domains.filter((domain) => domain !== "mail.litware.example");
+    const pilot = { addresses: ["first@litware.example"] };
+    const corrected = { ...litware.spec, pilot, microsoft365: { ...litware.spec.microsoft365, domains } };
+    await platform.northwind.putTenant({ tenantId: litware.tenantId, body: corrected });
+    expect(await platform.untilEnded(await platform.start(litware))).toMatchObject({ status: "Succeeded" });
   });
 
   test("fails when nobody has consented in time", async () => {
