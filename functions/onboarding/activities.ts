@@ -36,6 +36,10 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
   const setConditions = ({ partnerId, tenantId }: Work, conditions: Parameters<typeof tenants.setConditions>[2]) =>
     tenants.setConditions(partnerId, tenantId, conditions);
 
+  /** The last proof before the first thing is made: until here a spec with a mistake in it can still be put right. */
+  const leaveRegistered = ({ partnerId, tenantId }: Work) =>
+    tenants.change(partnerId, tenantId, ({ stage }) => (stage === "registered" ? { stage: "onboarding" } : undefined));
+
   async function findProbe({ organization, probeMailbox }: Loop, subject: string) {
     const found = await probes.findProbe(organization, probeMailbox, subject);
     if (found.state === "unknown")
@@ -46,9 +50,6 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
   return {
     beginOnboarding: async ({ work }: { work: Work }): Promise<void> => {
       await recordProgress(work, { status: "Running" });
-      await tenants.change(work.partnerId, work.tenantId, ({ stage }) =>
-        stage === "registered" ? { stage: "onboarding" } : undefined,
-      );
     },
 
     /** Consent by the token's tenant and roles and the verified domains; Azure by what our principal may do in the subscription. */
@@ -63,6 +64,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       const type = conditionOf[wanted];
       if (found.state === "refused") return found;
       if (found.state === "granted") {
+        if (wanted === "azureAccess") await leaveRegistered(work);
         await recordStep(work, wanted, { status: "Succeeded" });
         await recordProgress(work, { waitingFor: null });
         await setConditions(work, [{ type, status: "True", reason: "Proven", message: found.message }]);

@@ -242,8 +242,14 @@ export interface LoopProof {
   deadline: number;
 }
 
-/** Looks for a mail this often before the next one is sent; rules propagate, so an early mail may go round the gateway. */
-const LOOKS_PER_MAIL = 4;
+/**
+ * How often a mail is looked for before the next one is sent: rules propagate, so an early mail may go round the gateway. Each mail is
+ * given twice the time of the one before, so that a slow loop is proven too: a mail that comes back after the next one was sent isn't
+ * looked for any more.
+ */
+const looksFor = (round: number): number => FEWEST_LOOKS * 2 ** Math.min(round - 1, MOST_DOUBLINGS);
+const FEWEST_LOOKS = 4;
+const MOST_DOUBLINGS = 4;
 
 /** Propagation is observed, never slept: mail after mail until one comes back through the gateway. One mail an execution. */
 export const proveLoop = branch("proveLoop", function* (context, proof: LoopProof): Routine<LoopEvidence> {
@@ -251,7 +257,7 @@ export const proveLoop = branch("proveLoop", function* (context, proof: LoopProo
   const { work, pace, loop, step, round, deadline } = proof;
   const subject = `Gatehouse probe ${work.operationId} ${step} ${round}`;
   yield* sendProbe({ work, step, loop, subject });
-  for (let look = 1; look <= LOOKS_PER_MAIL; look++) {
+  for (let look = 1; look <= looksFor(round) && secondsNow(context) <= deadline; look++) {
     yield* wait(context, pace.probeIntervalInSeconds);
     const probe = yield* checkProbe({ work, step, loop, subject });
     if (probe.found === "looped") return probe.evidence;

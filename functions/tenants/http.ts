@@ -7,12 +7,13 @@ import { pageBody, parsePage } from "../../shared/api/pages.ts";
 import { audienceOf, partnerInScope } from "../../shared/api/scope.ts";
 import type { ApiWorld } from "../../shared/api/world.ts";
 import { untilUncontested } from "../../shared/stores/table.ts";
+import type { OperationStore } from "../../shared/stores/operations.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 
 /** PUT /api/tenants/{tenantId}: the same spec twice changes nothing; another spec only while nothing was built from the first. */
 export const putTenant =
-  ({ stores: { tenants }, settings }: ApiWorld): Handler<"putTenant"> =>
+  ({ stores: { tenants, operations, claims }, settings }: ApiWorld): Handler<"putTenant"> =>
   async ({ caller: { partnerId }, params: { tenantId }, body: spec, checkConditions }) =>
     untilUncontested(`tenant ${tenantId}`, async () => {
       const known = await tenants.find(partnerId, tenantId);
@@ -21,12 +22,16 @@ export const putTenant =
         const added = await tenants.add(partnerId, tenantId, spec);
         return added && { status: 201, body: tenantBody(added, settings.publicUrl), etag: added.etag };
       }
+      const running = await isUnderWay(operations, known);
       const tenant = await tenants.change(partnerId, tenantId, (current) => {
         checkConditions(current.etag);
         if (same(current.spec, spec)) return undefined;
-        refuseInUse(current, "its spec can't be changed");
-        return { spec };
+        refuseInUse(current, running || current.operationId !== known.operationId, "its spec can't be changed");
+        return { spec, facts: {} }; // names derive from the spec, and nothing has them yet
       });
+      const { tenantId: organization } = known.spec.microsoft365;
+      if (organization !== spec.microsoft365.tenantId)
+        await claims.release("organization", organization, { partnerId, tenantId });
       return { status: 200, body: tenantBody(tenant, settings.publicUrl), etag: tenant.etag };
     });
 
@@ -40,12 +45,12 @@ export const getTenant =
 
 /** DELETE /api/tenants/{tenantId}: only what was never built can just go; the rest is offboarded. */
 export const deleteTenant =
-  ({ stores: { tenants, claims } }: ApiWorld): Handler<"deleteTenant"> =>
+  ({ stores: { tenants, operations, claims } }: ApiWorld): Handler<"deleteTenant"> =>
   async ({ caller: { partnerId }, params: { tenantId }, checkConditions }) =>
     untilUncontested(`tenant ${tenantId}`, async () => {
       const known = await tenants.get(partnerId, tenantId);
       checkConditions(known.etag);
-      refuseInUse(known, "it can't be deleted");
+      refuseInUse(known, await isUnderWay(operations, known), "it can't be deleted");
       if (!(await tenants.delete(known))) return undefined;
       await claims.release("organization", known.spec.microsoft365.tenantId, { partnerId, tenantId });
       return { status: 204 };
@@ -64,8 +69,14 @@ export const listTenants =
 /** A stored spec has been through JSON, so the new one goes through it too before they are compared. */
 const same = (stored: TenantSpec, wanted: TenantSpec): boolean => isDeepStrictEqual(stored, JSON.parse(JSON.stringify(wanted)));
 
-function refuseInUse({ id, stage, operationId }: TenantRecord, consequence: string): void {
-  if (stage === "registered" && operationId === undefined) return;
+/** An onboarding that ended before it made anything leaves the tenant registered: its spec may be put right. */
+async function isUnderWay(operations: OperationStore, { partnerId, operationId }: TenantRecord): Promise<boolean> {
+  const operation = operationId === undefined ? undefined : await operations.find(partnerId, operationId);
+  return operation?.status === "NotStarted" || operation?.status === "Running";
+}
+
+function refuseInUse({ id, stage, operationId }: TenantRecord, underWay: boolean, consequence: string): void {
+  if (stage === "registered" && !underWay) return;
   const why = operationId === undefined ? `is in stage ${stage}` : `is in stage ${stage} (operation ${operationId})`;
   throw refusal("TenantInUse", `tenant ${id} ${why}, so ${consequence}`);
 }

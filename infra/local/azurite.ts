@@ -59,14 +59,6 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-/** Whether nobody listens on this port of 127.0.0.1. */
-export const portIsFree = (port: number): Promise<boolean> =>
-  new Promise((answer) => {
-    const server = createServer();
-    server.once("error", () => answer(false));
-    server.listen(port, "127.0.0.1", () => server.close(() => answer(true)));
-  });
-
 async function untilListening(port: number, ended?: AbortSignal): Promise<void> {
   for (;;) {
     const socket = connect(port, "127.0.0.1");

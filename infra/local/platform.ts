@@ -6,15 +6,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { fileURLToPath } from "node:url";
 import type { CloudEnvironment } from "../../shared/environment.ts";
-import {
-  azuriteCommand,
-  azuriteConnectionString,
-  type AzuritePorts,
-  freeAzuritePorts,
-  freePorts,
-  portIsFree,
-  untilAzuriteAnswers,
-} from "./azurite.ts";
+import { azuriteCommand, azuriteConnectionString, type AzuritePorts, freePorts, untilAzuriteAnswers } from "./azurite.ts";
+import { keepablePort, portIsFree } from "./ports.ts";
 import { type ProcessOptions, readyLine, type RunningProcess, startProcess } from "./processes.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -87,6 +80,8 @@ export function createPlatform({ data, fresh, port, say }: PlatformOptions): Pla
   let stopped: Promise<void> | undefined;
   let endpoints: (() => object) | undefined;
   let published = false;
+  /** Something goes wrong with what an earlier run left behind, perhaps. */
+  let keptState = false;
 
   const publish = (): void => {
     if (!endpoints) return;
@@ -113,6 +108,7 @@ export function createPlatform({ data, fresh, port, say }: PlatformOptions): Pla
     if (!(await portIsFree(apiPort)))
       throw new Error(`port ${apiPort} is in use; choose another with --port N, or --port 0 for any free one`);
     const ports = await keptPorts(directory);
+    keptState = existsSync(join(directory, "clouds"));
     const logDirectory = join(directory, "logs");
     mkdirSync(logDirectory, { recursive: true });
 
@@ -178,11 +174,17 @@ export function createPlatform({ data, fresh, port, say }: PlatformOptions): Pla
   };
 
   return {
-    start: () =>
-      start().catch(async (error: unknown) => {
+    start: async () => {
+      try {
+        return await start();
+      } catch (error) {
         await stop();
-        throw error;
-      }),
+        if (!keptState || !(error instanceof Error)) throw error;
+        throw new Error(`${error.message}\nIf it is because of what an earlier run left behind: --fresh forgets that.`, {
+          cause: error,
+        });
+      }
+    },
     publish,
     stop,
     broken: broken.promise,
@@ -264,7 +266,7 @@ const PORTS_FREE_WITHIN_MILLISECONDS = 5000;
 async function keptPorts(directory: string): Promise<AzuritePorts> {
   const file = join(directory, "ports.json");
   if (!existsSync(file)) {
-    const ports = await freeAzuritePorts();
+    const ports = { blob: await keepablePort(), queue: await keepablePort(), table: await keepablePort() };
     writeFileSync(file, JSON.stringify(ports));
     return ports;
   }

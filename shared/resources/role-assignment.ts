@@ -1,4 +1,4 @@
-/** Chapter 7 of the design: who may read or write a tenant's vault. Named by what it grants, so a second run finds the first one's. */
+/** Missions B5, B6: who may read or write a tenant's vault. Named by what it grants, so a second run finds the first one's. */
 import { createHash } from "node:crypto";
 import type { RoleAssignment as FoundAssignment } from "@azure/arm-authorization";
 import type { Azure, AzureClients } from "../azure/client.ts";

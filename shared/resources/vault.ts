@@ -1,4 +1,4 @@
-/** Chapter 7 of the design: a tenant's secrets live in a vault of its own, opened by role assignments, beside its gateway. */
+/** Missions B5, B6: a tenant's secrets live in a vault of its own, opened by role assignments, beside its gateway. */
 import type { VaultProperties } from "@azure/arm-keyvault";
 import type { Azure } from "../azure/client.ts";
 import {

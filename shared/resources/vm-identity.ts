@@ -1,4 +1,4 @@
-/** Chapter 7 of the design: who the gateway's machines are when they fetch their secrets; it outlives any one machine. */
+/** Mission B5: who the gateway's machines are when they fetch their secrets; it outlives any one machine. */
 import type { Azure } from "../azure/client.ts";
 import { changesBetween, observeOwned, type Provisioned, removeOwned, replacementNeeded } from "../azure/owned.ts";
 import { type Named, ownershipTags, regionName } from "../azure/place.ts";

@@ -38,6 +38,28 @@ test("the same Operation-Id twice, and twice at once, is the same operation", as
   await platform.untilWaitingFor(answers[0] as Operation, "consent");
 });
 
+test("of several asked for at the same moment exactly one runs, and the others are refused with its name", async () => {
+  const wingtip = customer("contoso", "wingtip");
+  await platform.organize(wingtip);
+  await platform.register(wingtip);
+  const { tenantId } = wingtip;
+  const asked = await Promise.allSettled(
+    [1, 2, 3, 4].map(async () => (await platform.northwind.startOnboarding({ tenantId })).body),
+  );
+  const begun = asked.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+  expect(begun).toHaveLength(1);
+  for (const one of asked)
+    if (one.status === "rejected")
+      expect(one.reason).toMatchObject({
+        status: 409,
+        code: "OperationInProgress",
+        message: expect.stringContaining(begun[0]?.id ?? ""),
+      });
+  await platform.untilWaitingFor(begun[0] as Operation, "consent");
+  const { value } = (await platform.northwind.listOperations({ tenantId, status: "Running" })).body;
+  expect(value.map(({ id }) => id)).toEqual([begun[0]?.id]);
+});
+
 test("a second operation is refused while one runs, with its name", async () => {
   expect(await outcomeOf(platform.northwind.startOnboarding({ tenantId: contoso.tenantId }))).toMatchObject({
     status: 409,
@@ -95,7 +117,7 @@ test("another partner's tenant of the same name is another tenant", async () => 
   const own = { ...customer("fabrikam"), tenantId };
   await platform.register(own, platform.tailspin);
   expect((await platform.tailspin.getTenant({ tenantId })).body).toMatchObject({ stage: "registered", spec: own.spec });
-  expect((await platform.northwind.getTenant({ tenantId })).body).toMatchObject({ stage: "onboarding", spec: contoso.spec });
+  expect((await platform.northwind.getTenant({ tenantId })).body).toMatchObject({ stage: "registered", spec: contoso.spec });
 });
 
 test("another partner can't onboard the same customer: its consent was given for one of them only", async () => {

@@ -1,7 +1,10 @@
 /** What must not be onboarded is refused with its reason, and nothing has been created anywhere. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ApiError } from "../../shared/api/client.ts";
-import { customer, type OnboardingPlatform, type SpecInput, startOnboarding, writes } from "../support/onboarding.ts";
+import { oneOfEach } from "../support/estate.ts";
+import { exchangeOf } from "../support/exchange.ts";
+import { violations } from "../support/invariants.ts";
+import { about, customer, type OnboardingPlatform, type SpecInput, startOnboarding, writes } from "../support/onboarding.ts";
 
 let platform: OnboardingPlatform;
 beforeAll(async () => {
@@ -78,6 +81,13 @@ describe("an onboarding that may not begin", () => {
       reason: "DomainNotVerified",
     });
     expect(writes(await platform.record(before))).toEqual([]);
+
+    expect(tenant.stage).toBe("registered");
+    const domains = litware.spec.microsoft365.domains.filter((domain) => domain !== "mail.litware.example");
+    const pilot = { addresses: ["first@litware.example"] };
+    const corrected = { ...litware.spec, pilot, microsoft365: { ...litware.spec.microsoft365, domains } };
+    await platform.northwind.putTenant({ tenantId: litware.tenantId, body: corrected });
+    expect(await platform.untilEnded(await platform.start(litware))).toMatchObject({ status: "Succeeded" });
   });
 
   test("fails when nobody has consented in time", async () => {
@@ -118,4 +128,30 @@ describe("an onboarding that may not begin", () => {
     await platform.clouds.organize({ ...organization, azureAccess: true });
     await platform.untilDone(waiting, "resourceGroup");
   });
+});
+
+test("a stranger's object with our name is left alone; once it is gone, a new operation goes on from what is there", async () => {
+  const adatum = customer("contoso", "adatum");
+  const { organization } = adatum.watched;
+  await platform.organize(adatum);
+  await platform.clouds.consent(organization);
+  const admin = await exchangeOf(platform.clouds, organization);
+  const theirs = { Name: "M365 to Azure VM", ConnectorType: "Partner", RecipientDomains: ["partner.example"], UseMXRecord: true };
+  await admin.run("New-OutboundConnector", { ...theirs, Comment: "made by hand" });
+  const began = await platform.now();
+  await platform.register(adatum);
+  const failed = await platform.untilEnded(await platform.start(adatum));
+  expect(failed).toMatchObject({ status: "Failed", error: { code: "ForeignObject" } });
+  expect(failed.steps.find(({ name }) => name === "outboundConnector")).toMatchObject({ status: "Failed" });
+  expect(await admin.list("Get-OutboundConnector")).toMatchObject([{ ...theirs, Comment: "made by hand" }]);
+  expect((await platform.estate(adatum)).exchange.transportRules).toEqual([]);
+
+  await admin.run("Remove-OutboundConnector", { Identity: "M365 to Azure VM", Confirm: false });
+  const before = await platform.now();
+  const operation = await platform.untilEnded(await platform.start(adatum));
+  expect(operation.error).toBeUndefined();
+  expect(operation.steps.find(({ name }) => name === "gatewayVm")).toMatchObject({ status: "Succeeded", change: "unchanged" });
+  expect(writes(about(adatum, await platform.record(before))).filter((write) => write.startsWith("arm"))).toEqual([]);
+  expect(await platform.estate(adatum)).toMatchObject(oneOfEach);
+  expect(violations(about(adatum, await platform.record(began)), adatum.watched)).toEqual([]);
 });

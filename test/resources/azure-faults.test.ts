@@ -79,15 +79,6 @@ test("a throttled read is unknown, a throttled write says when to come back, and
   expect(await resource.observe(named("two"))).toEqual({ state: "absent" });
 });
 
-test("a write whose answer was lost is found by the next look, and not made twice", async () => {
-  const resource = networkSecurityGroup({ azure });
-  await clouds.fault("arm", "cut-after-effect", { method: "PUT", path: "networkSecurityGroups/three" }, 2);
-  await expect(resource.create(named("three"))).rejects.toMatchObject({ transient: true });
-  pass(60);
-  const observed = await resource.observe(named("three"));
-  expect(observed.state === "present" && resource.diff(named("three"), observed.actual)).toEqual([]);
-});
-
 test("a broken connection is tried once more at once, a cloud that is down is for later", async () => {
   const resource = networkSecurityGroup({ azure });
   await clouds.fault("arm", "cut-before-effect", { method: "PUT", path: "networkSecurityGroups/four" });

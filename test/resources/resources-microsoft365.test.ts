@@ -1,4 +1,4 @@
-/** The conformance suite over the resources of Microsoft 365; the two clouds have a file each, so that they run at the same time. */
+/** The conformance suite over the resources of a customer's Microsoft 365. */
 import { afterAll, beforeAll } from "vitest";
 import { conformance, type Row } from "./conformance.ts";
 import { startWorld, type World } from "./ground.ts";

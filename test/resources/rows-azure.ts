@@ -20,8 +20,8 @@ const inGroup =
 type PathOf<Desired> = (desired: Desired) => string;
 
 const countedBy =
-  <Desired extends Place & { name: string }>(type: string) =>
-  async ({ arm }: World, desired: Desired): Promise<number> =>
+  (type: string) =>
+  async ({ arm }: World, desired: Place & { name: string }): Promise<number> =>
     (await arm.namesIn(`${groupPath(desired)}/providers/${type}`)).filter((name) => name === desired.name).length;
 
 /** Somebody's tag on our object. */
@@ -298,7 +298,10 @@ const virtualNetwork: RowOf<"virtualNetwork"> = {
       paths: ["defaultOutboundAccess"],
       change: subnetChange((properties) => ({ ...properties, defaultOutboundAccess: true })),
     },
-    { paths: ["networkSecurityGroupId"], change: subnetChange(({ networkSecurityGroup: _, ...properties }) => properties) },
+    {
+      paths: ["networkSecurityGroupId"],
+      change: subnetChange((properties) => ({ ...properties, networkSecurityGroup: undefined })),
+    },
     { paths: ["subnetAddressPrefix"], change: subnetChange((properties) => ({ ...properties, addressPrefix: "10.30.0.0/27" })) },
     failedWrite("Microsoft.Network/virtualNetworks"),
   ],
@@ -354,11 +357,12 @@ const networkInterface: RowOf<"networkInterface"> = {
   },
   drifts: [
     { paths: ["networkSecurityGroupId"], change: changing(interfacePath, () => ({ networkSecurityGroup: undefined })) },
-    { paths: ["publicIpAddressId"], change: addressChange(({ publicIPAddress: _, ...properties }) => properties) },
+    { paths: ["publicIpAddressId"], change: addressChange((properties) => ({ ...properties, publicIPAddress: undefined })) },
     {
       paths: ["subnetId"],
-      change: addressChange(({ privateIPAddress: _, ...properties }) => ({
+      change: addressChange((properties) => ({
         ...properties,
+        privateIPAddress: undefined,
         subnet: { id: ((properties["subnet"] as Json)["id"] as string).replace(/[^/]+$/, "others") },
       })),
     },
@@ -496,20 +500,13 @@ const guest: RowOf<"guest"> = {
   },
   count: async ({ arm }, desired) =>
     // Each run of a document is one more; together they are the guest.
-    (await arm.namesIn(runsOf(desired))).some((name) => /^gatehouse-set-/.test(name)) ? 1 : 0,
+    (await arm.namesIn(runsOf(desired))).some((name) => name.startsWith("gatehouse-set-")) ? 1 : 0,
+  clearsUp: true,
   // The engine inside fetches the loop GUID.
   askedByOthers: ({ cloud, url }) => cloud === "vault" && url.includes("api-version=7.4"),
 };
 
-export const azureRows = {
-  resourceGroup,
-  vmIdentity,
-  vault,
-  roleAssignment,
-  publicIpAddress,
-  networkSecurityGroup,
-  virtualNetwork,
-  networkInterface,
-  gatewayVm,
-  guest,
-};
+/** What is there before the gateway, and may outlive it. */
+export const groundRows = { resourceGroup, vmIdentity, vault, roleAssignment };
+
+export const gatewayRows = { publicIpAddress, networkSecurityGroup, virtualNetwork, networkInterface, gatewayVm, guest };

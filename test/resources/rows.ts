@@ -2,10 +2,10 @@
 import type { ActualOf, DesiredOf } from "../../shared/durable/resources.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { Row } from "./conformance.ts";
-import { azureRows } from "./rows-azure.ts";
+import { gatewayRows, groundRows } from "./rows-azure.ts";
 import { microsoft365Rows } from "./rows-microsoft365.ts";
 
 export type Kind = keyof Resources;
 export type RowOf<One extends Kind> = Row<DesiredOf<Resources[One]>, ActualOf<Resources[One]>>;
 
-export const rows: { [One in Kind]: RowOf<One> } = { ...azureRows, ...microsoft365Rows };
+export const rows: { [One in Kind]: RowOf<One> } = { ...groundRows, ...gatewayRows, ...microsoft365Rows };

@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { setTimeout as pause } from "node:timers/promises";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import type { Exchange } from "../../infra/local/clouds/record.ts";
@@ -98,6 +99,17 @@ export const controlled = async <Answer>({ control }: Endpoints, path: string): 
 
 export const recordOf = async (endpoints: Endpoints, since = 0): Promise<Exchange[]> =>
   (await controlled<{ value: Exchange[] }>(endpoints, `/requests?since=${since}`)).value;
+
+/** What the clouds recorded, as a stopped platform left it. */
+export function recordLeftIn(folder: string): Exchange[] {
+  const database = new DatabaseSync(join(folder, "clouds", "clouds.sqlite"), { readOnly: true });
+  try {
+    const rows = database.prepare("SELECT seq, json FROM requests ORDER BY seq").all();
+    return rows.map(({ seq, json }) => ({ ...(JSON.parse(String(json)) as Exchange), seq: Number(seq) }));
+  } finally {
+    database.close();
+  }
+}
 
 /** What the simulated clouds hold of one customer. */
 export async function holdingsOf(endpoints: Endpoints, { microsoft365, azure }: TenantSpec) {

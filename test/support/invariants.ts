@@ -249,8 +249,15 @@ function showsVerified(body: unknown, domains: string[]): boolean {
   return domains.every((domain) => value.some(({ id, isVerified }) => id?.toLowerCase() === domain && isVerified));
 }
 
-/** 8: nothing is made twice: no second birth of an object that was not removed in between, no second mail of one subject. */
+/**
+ * 8: nothing is made twice: no second birth of an object that was not removed in between. A mail under way can't be seen by anybody, so
+ * one whose sender doesn't know whether it was sent may be sent once more, but not when it has arrived.
+ */
 function effectsTwice(record: Exchange[]): Violation[] {
+  return [...bornTwice(record), ...sentTwice(record)];
+}
+
+function bornTwice(record: Exchange[]): Violation[] {
   const alive = new Map<string, number>();
   return record.filter(tookEffect).flatMap((exchange): Violation[] => {
     const gone = removalOf(exchange);
@@ -278,9 +285,26 @@ function birthOf({ cloud, method, status, url, tenant, requestBody }: Exchange):
       : undefined;
   }
   if (cloud !== "graph") return undefined;
-  if (path.endsWith("/sendmail")) return `mail ${tenant} ${(body["message"] as { subject?: string } | undefined)?.subject}`;
   if (status !== 201) return undefined;
   return `graph ${tenant} ${path} ${[body["appId"], body["principalId"], body["appRoleId"], body["clientId"]].join(" ")}`;
+}
+
+function sentTwice(record: Exchange[]): Violation[] {
+  const mails = new Map<string, { sent: number; arrived: boolean }>();
+  return record.filter(tookEffect).flatMap(({ seq, cloud, method, url, tenant, requestBody }): Violation[] => {
+    const sending = cloud === "graph" && pathOf(url).endsWith("/sendmail");
+    const arriving = cloud === "exchange" && method === "DELIVER";
+    if (!sending && !arriving) return [];
+    const body = (requestBody ?? {}) as { subject?: string; message?: { subject?: string } };
+    const subject = body.subject ?? body.message?.subject ?? "";
+    const organization = tenant ?? /^exchange:([^/]+)/.exec(url)?.[1] ?? "";
+    const mail = mails.get(`${organization} ${subject}`) ?? { sent: 0, arrived: false };
+    mails.set(`${organization} ${subject}`, mail);
+    if (arriving) mail.arrived = true;
+    else mail.sent += 1;
+    if (arriving || mail.sent === 1 || (mail.sent === 2 && !mail.arrived)) return [];
+    return [{ invariant: 8, seq, what: `sent again: ${subject}` }];
+  });
 }
 
 function removalOf({ cloud, method, url, tenant, requestBody }: Exchange): string | undefined {

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { JWK } from "jose";
 import type { CloudEnvironment } from "../../../shared/environment.ts";
+import { keepablePort } from "../ports.ts";
 import { createArm } from "./arm/index.ts";
 import { makeAuthority } from "./authority.ts";
 import { openCollections } from "./collections.ts";
@@ -85,6 +86,7 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
   const now = options.now ?? Date.now;
 
   const ports = collections.collection<number>("platform.ports");
+  const kept = options.directory !== undefined;
   const doors = new Map<Door, Listener>();
   const door = (name: Door): Listener => {
     const listener = doors.get(name);
@@ -93,11 +95,11 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
   };
   for (const name of [...secureDoors, ...plainDoors]) {
     const secure = secureDoors.some((one) => one === name);
-    const listener = await listen(ports.get(name) ?? 0, secure ? authority.server : undefined);
+    const listener = await listen(ports.get(name) ?? (kept ? await keepablePort() : 0), secure ? authority.server : undefined);
     ports.set(name, listener.port);
     doors.set(name, listener);
   }
-  const dnsPort = ports.get("dns") ?? (await freeUdpPort());
+  const dnsPort = ports.get("dns") ?? (kept ? await keepablePort() : await freeUdpPort());
   ports.set("dns", dnsPort);
 
   const environment = environmentBehind((name) => door(name).url, `127.0.0.1:${dnsPort}`);

@@ -25,7 +25,7 @@ try {
   else await run(options);
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
+  process.exit(1); // doors that were opened before the failure would keep the process
 }
 
 async function run(options: CloudsOptions): Promise<void> {
