@@ -40,9 +40,6 @@ export type World = OnboardingWorld &
   DelistingWorld &
   RotationWorld & { deadLetters: DeadLetters };
 
-/** A clean address is asked about once an hour: a keyed list's daily budget for ten thousand addresses (Spamhaus, data query service). */
-const HOUR_IN_SECONDS = 3600;
-
 export function createWorld(config: Config): World {
   const environment = config.CLOUD_ENVIRONMENT;
   const clock = systemClock;
@@ -100,7 +97,7 @@ export function createWorld(config: Config): World {
     }),
     addresses: async () =>
       (await stores.gateways.all()).map(({ partnerId, tenantId, address }) => ({ partnerId, tenantId, address })),
-    listingPace: { confirmAfterInSeconds: config.LISTING_CONFIRM_AFTER, pollEveryInSeconds: HOUR_IN_SECONDS },
+    listingPace: { confirmAfterInSeconds: config.LISTING_CONFIRM_AFTER, pollEveryInSeconds: config.BLOCKLISTS_INTERVAL },
     delistingPace: {
       patience,
       firstWaitInSeconds: config.DELISTING_FIRST_WAIT,

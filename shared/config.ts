@@ -129,6 +129,7 @@ export const settings = {
       .pipe(z.union([z.literal("default"), z.array(z.unknown())])),
     "default",
   ),
+  BLOCKLISTS_INTERVAL: setting("How often a clean address is looked up.", seconds, "PT1H"),
   LISTING_CONFIRM_AFTER: setting("How long an address must have been seen listed before it counts as listed.", seconds, "PT1M"),
   DELISTING_FIRST_WAIT: setting("Wait before a delisting is first verified; it doubles with each try.", seconds, "PT15M"),
   DELISTING_DEADLINE: setting("How long a delisting may take before a person is asked to step in.", seconds, "P2D"),
