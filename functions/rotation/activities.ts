@@ -4,7 +4,7 @@ import type { Work } from "../../shared/durable/resources.ts";
 import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
-import { type CredentialKey, type CredentialVersion, secretNames } from "../../shared/stores/credentials.ts";
+import { type CredentialKey, type CredentialVersion, generationToMake, secretNames } from "../../shared/stores/credentials.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import type { RotationWorld } from "./world.ts";
 
@@ -33,17 +33,24 @@ export const createRotationActivities = (world: RotationWorld) => {
   }
 
   return {
-    /** One rotation a credential: whoever writes the row first goes on, everybody else is told that there is nothing to do. */
-    claimRotation: async ({ work, key, generation }: Step & { generation: number }): Promise<{ claimed: boolean }> => {
+    /**
+     * One rotation a credential: whoever writes the row first goes on, everybody else is told that there is nothing to do. `flipped` is
+     * the secret of an earlier try that came as far as that: only the old one is left to revoke.
+     */
+    claimRotation: async ({
+      work,
+      key,
+      generation,
+    }: Step & { generation: number }): Promise<{ claimed: boolean; flipped?: CredentialVersion }> => {
       const { operationId } = work;
-      const { rotation } = await credentials.change(key, (credential) =>
-        credential.rotation === undefined && credential.generation < generation
+      const { rotation, current, ...credential } = await credentials.change(key, (known) =>
+        known.rotation === undefined && generationToMake(known) === generation
           ? { rotation: { operationId, generation } }
           : undefined,
       );
       const claimed = rotation?.operationId === operationId;
       await progress(work, { status: claimed ? "Running" : "Canceled" });
-      return { claimed };
+      return { claimed, ...(claimed && current && credential.generation === generation ? { flipped: current } : {}) };
     },
 
     /**
@@ -62,20 +69,14 @@ export const createRotationActivities = (world: RotationWorld) => {
         const organization = spec.microsoft365.tenantId;
         const entraTenantId = spec.azure.tenantId;
         const name = secretNames[key.name];
-        const stored = (await vaults.versions(vaultUrl, name, entraTenantId)).find(
-          ({ tags }) => tags["gatehouse-generation"] === String(generation),
-        );
-        const live = await passwords.list(organization, objectId);
-        if (stored && live.some(({ keyId }) => keyId === stored.tags["gatehouse-key"])) {
-          const { reference, tags, expiresOn } = stored;
-          return {
-            result: {
-              reference,
-              keyId: tags["gatehouse-key"] ?? "",
-              expiresAt: (expiresOn ?? new Date(clock.now())).toISOString(),
-            },
-            change: "unchanged",
-          };
+        const live = new Set((await passwords.list(organization, objectId)).map(({ keyId }) => keyId));
+        // One that was stored long ago by a try that failed would be due again as soon as it is used.
+        const freshEnough = clock.now() + (lifetimeInSeconds / 2) * 1000;
+        for (const { reference, tags, expiresOn } of await vaults.versions(vaultUrl, name, entraTenantId)) {
+          const { "gatehouse-generation": madeFor, "gatehouse-key": keyId } = tags;
+          if (madeFor !== String(generation) || keyId === undefined || !live.has(keyId)) continue;
+          if (expiresOn === undefined || expiresOn.getTime() < freshEnough) continue;
+          return { result: { reference, keyId, expiresAt: expiresOn.toISOString() }, change: "unchanged" };
         }
         const expiresOn = new Date(Math.floor(clock.now() / 1000 + lifetimeInSeconds) * 1000);
         const made = await passwords.add(organization, objectId, {
@@ -113,7 +114,9 @@ export const createRotationActivities = (world: RotationWorld) => {
     flipClientSecret: ({ work, key, generation, made }: Step & { generation: number; made: CredentialVersion }): Promise<void> =>
       recorded(work, "flip", async () => {
         await credentials.change(key, (credential) =>
-          credential.generation >= generation ? undefined : { generation, current: made, previous: credential.current ?? null },
+          credential.rotation?.operationId !== work.operationId || credential.generation >= generation
+            ? undefined
+            : { generation, current: made, previous: credential.current ?? null },
         );
         return { result: undefined, change: "updated" };
       }),
@@ -122,20 +125,25 @@ export const createRotationActivities = (world: RotationWorld) => {
       await progress(work, { waitingFor: { kind: "cloud", message: "both client secrets are valid until the overlap is over" } });
     },
 
-    /** Every secret of ours but the current one goes, those whose text was lost included; then the old one is seen to be dead. */
+    /**
+     * Every secret of ours but the current one goes, those whose text was lost included; then the old one is seen to be dead. They are
+     * listed before the row is read: while this rotation holds the row no later one has made any, so that a late worker, who wakes up
+     * during the next rotation, can't take away what that one has made.
+     */
     revokeClientSecrets: ({
       work,
       key,
       spec,
       current,
-    }: Step & { generation: number; spec: TenantSpec; current: CredentialVersion }): Promise<void> =>
+    }: Step & { spec: TenantSpec; current: CredentialVersion }): Promise<void> =>
       recorded(work, "revoke", async () => {
-        const { objectId, previous, current: now } = await credentialOf(key);
-        if (now?.keyId !== current.keyId) return { result: undefined, change: "unchanged" }; // a newer rotation answers for the rest
         const organization = spec.microsoft365.tenantId;
-        const surplus = (await passwords.list(organization, objectId)).filter(
-          ({ keyId, displayName }) => keyId !== current.keyId && displayName?.startsWith(OURS),
-        );
+        const { objectId } = await credentialOf(key);
+        const listed = await passwords.list(organization, objectId);
+        const { previous, rotation, current: now } = await credentialOf(key);
+        if (rotation?.operationId !== work.operationId || now?.keyId !== current.keyId)
+          return { result: undefined, change: "unchanged" }; // a newer rotation answers for the rest
+        const surplus = listed.filter(({ keyId, displayName }) => keyId !== current.keyId && displayName?.startsWith(OURS));
         for (const { keyId } of surplus) await passwords.remove(organization, objectId, keyId);
         if (previous && (await accepted(key, spec, previous)))
           throw new ControlPlaneError("SecretStillAccepted", "Entra still takes the client secret that was revoked", 503, true);
@@ -144,7 +152,7 @@ export const createRotationActivities = (world: RotationWorld) => {
 
     finishRotation: async ({ work, key, generation }: Step & { generation: number }): Promise<void> => {
       const { current } = await credentials.change(key, ({ rotation }) =>
-        rotation?.generation === generation ? { rotation: null, previous: null } : undefined,
+        rotation?.operationId === work.operationId ? { rotation: null, previous: null } : undefined,
       );
       await tenants.setConditions(key.partnerId, key.tenantId, [
         {
@@ -157,9 +165,11 @@ export const createRotationActivities = (world: RotationWorld) => {
       await progress(work, { status: "Succeeded", waitingFor: null, result: { generation, expiresAt: current?.expiresAt } });
     },
 
-    /** The old one stays in use and valid; the next sweep tries again and finds what this one stored. */
-    failRotation: async ({ work, key, generation, failure }: Step & { generation: number; failure: Failure }): Promise<void> => {
-      await credentials.change(key, ({ rotation }) => (rotation?.generation === generation ? { rotation: null } : undefined));
+    /** Nothing is taken back: both secrets are valid, and the next sweep finds what was stored, or what is left to revoke. */
+    failRotation: async ({ work, key, failure }: Step & { failure: Failure }): Promise<void> => {
+      await credentials.change(key, ({ rotation }) =>
+        rotation?.operationId === work.operationId ? { rotation: null } : undefined,
+      );
       await tenants.setConditions(key.partnerId, key.tenantId, [
         { type: "CredentialsFresh", status: "False", reason: failure.code, message: failure.message },
       ]);

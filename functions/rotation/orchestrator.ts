@@ -38,8 +38,19 @@ export function* rotateClientSecret(context: OrchestrationContext, rotation: Rot
   const steps = stepsOf<RotationActivities>(context, pace.patience);
   const { ensure, confirm } = resourceSteps<Resources>(context, work, pace);
   try {
-    const { claimed } = yield* steps.claimRotation({ work, key, generation });
+    const { claimed, flipped } = yield* steps.claimRotation({ work, key, generation });
     if (!claimed) return;
+    const current = flipped ?? (yield* replaced());
+    yield* steps.beginOverlap({ work });
+    yield* wait(context, pace.overlapInSeconds);
+    yield* steps.revokeClientSecrets({ work, key, spec, current });
+    yield* steps.finishRotation({ work, key, generation });
+  } catch (error) {
+    yield* steps.failRotation({ work, key, failure: failureFrom(error) });
+  }
+
+  /** Until everybody is given the new one. */
+  function* replaced(): Routine<CredentialVersion> {
     const made = yield* steps.createClientSecret({ work, key, generation, spec, lifetimeInSeconds: pace.lifetimeInSeconds });
     yield* steps.testClientSecret({ work, step: "testSecret", key, spec, version: made });
 
@@ -50,14 +61,6 @@ export function* rotateClientSecret(context: OrchestrationContext, rotation: Rot
     yield* confirm("guest", "verifyGateway", desired);
     yield* steps.testClientSecret({ work, step: "verifySecret", key, spec, version: made });
     yield* steps.flipClientSecret({ work, key, generation, made });
-
-    yield* steps.beginOverlap({ work });
-    yield* wait(context, pace.overlapInSeconds);
-    yield* steps.revokeClientSecrets({ work, key, generation, spec, current: made });
-    yield* steps.finishRotation({ work, key, generation });
-  } catch (error) {
-    yield* steps.failRotation({ work, key, generation, failure: failureFrom(error) });
+    return made;
   }
 }
-
-export type { CredentialVersion };

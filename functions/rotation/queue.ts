@@ -4,7 +4,7 @@ import { startOnce } from "../../shared/durable/start-once.ts";
 import { targetOf } from "../../shared/desired/target.ts";
 import type { Ground } from "../../shared/desired/state.ts";
 import { type Due, parseDue } from "../../shared/messages/near-expiry.ts";
-import type { CredentialRecord } from "../../shared/stores/credentials.ts";
+import { type CredentialRecord, generationToMake } from "../../shared/stores/credentials.ts";
 import type { MessageHandler } from "../../shared/triggers.ts";
 import { rotateClientSecret } from "./orchestrator.ts";
 import { rotationSteps } from "./steps.ts";
@@ -38,7 +38,7 @@ async function startRotation(world: RotationWorld, client: DurableClient, creden
   const tenant = await tenants.get(partnerId, tenantId);
   const ground = tenant.facts["ground"] as Pick<Ground, "fqdn" | "loopGuid" | "identityClientId"> | undefined;
   if (!ground) return; // nothing was built yet
-  const generation = credential.generation + 1;
+  const generation = generationToMake(credential);
   const attempts = await failedAttempts(world, partnerId, tenantId, generation);
   const operationId = operationIdOf(tenantId, generation, attempts);
   const request = { partnerId, tenantId, id: operationId, kind: "rotation" as const, requestHash: `${name} ${generation}` };

@@ -1,4 +1,5 @@
 /** The daily look at every credential: the source of truth; events only make it earlier, and vaults of other tenants send us none. */
+import { createHash } from "node:crypto";
 import type { CredentialDue } from "../../shared/messages/near-expiry.ts";
 import type { RotationWorld } from "./world.ts";
 
@@ -10,7 +11,9 @@ export const sweepCredentials =
     for (const { partnerId, tenantId, name, generation, rotation: running } of due) {
       if (running) continue;
       const body: CredentialDue = { kind: "credentialDue", partnerId, tenantId, name, generation };
-      await sender.send("rotation", { messageId: `due-${partnerId}-${tenantId}-${name}-${generation}-${day}`, body });
+      // Two ids of 64 characters would be more than a message's id may have.
+      const about = createHash("sha256").update([partnerId, tenantId, name, generation].join("/")).digest("hex").slice(0, 32);
+      await sender.send("rotation", { messageId: `due-${about}-${day}`, body });
     }
     log.information("credentials looked at", { due: due.length });
   };

@@ -55,13 +55,17 @@ export interface CredentialStore {
   findBySecret(vaultUrl: string, secretName: string): Promise<CredentialRecord | undefined>;
   /** If-Match loop; `decide` gives what to change or `undefined`, and may run several times. Throws CredentialNotFound. */
   change(key: CredentialKey, decide: (credential: CredentialRecord) => CredentialChange | undefined): Promise<CredentialRecord>;
-  /** Those that are due before `at`, or were never made; all of the fleet. */
+  /** Those that are due before `at`, were never made, or were left with an old one that nobody revokes; all of the fleet. */
   due(at: Date): Promise<CredentialRecord[]>;
   list(partnerId: string, tenantId: string): Promise<CredentialRecord[]>;
 }
 
 /** Name of the secret in the tenant's vault, by the credential's name. */
 export const secretNames: Record<CredentialKey["name"], string> = { clientSecret: "webclient-client-secret" };
+
+/** The next one; or the one that is current already, when its rotation failed before the old secret was revoked. */
+export const generationToMake = ({ generation, previous }: Pick<CredentialRecord, "generation" | "previous">): number =>
+  previous === undefined ? generation + 1 : generation;
 
 const BUCKETS = 16;
 
@@ -105,7 +109,10 @@ export function createCredentialStore(storage: Storage, clock: Clock): Credentia
       return rows
         .flat()
         .map(recordOf)
-        .filter(({ current }) => current === undefined || Date.parse(current.expiresAt) <= at.getTime());
+        .filter(({ current, previous, rotation }) => {
+          if (current === undefined || Date.parse(current.expiresAt) <= at.getTime()) return true;
+          return previous !== undefined && rotation === undefined;
+        });
     },
     list: async (partnerId, tenantId) => {
       const { items }: Page<StoredRow> = await table.page(
