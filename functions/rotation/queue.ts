@@ -20,14 +20,22 @@ export const acceptNearExpiry =
   };
 
 /** Acts only on what is still current: an event may be late, repeated or out of order. */
-async function dueCredential({ stores: { credentials } }: RotationWorld, due: Due): Promise<CredentialRecord | undefined> {
+async function dueCredential(world: RotationWorld, due: Due): Promise<CredentialRecord | undefined> {
+  const { credentials } = world.stores;
   if (due.kind === "credential") {
     const { partnerId, tenantId, name, generation } = due;
     const known = await credentials.find({ partnerId, tenantId, name });
     return known?.generation === generation ? known : undefined;
   }
-  const known = await credentials.findBySecret(due.vaultUrl, due.secretName);
+  const known = await credentials.findBySecret(vaultUrlIn(world, due.vaultUrl), due.secretName);
   return known?.current?.reference.version === due.version ? known : undefined;
+}
+
+/** Events name a vault by its own host, such as `contoso.vault.azure.net`; references name it as this cloud environment reaches it. */
+function vaultUrlIn({ environment, vaults }: RotationWorld, named: string): string {
+  const { hostname } = new URL(named);
+  const suffix = `.${new URL(environment.vault.audience).hostname}`;
+  return hostname.endsWith(suffix) ? vaults.urlOf(hostname.slice(0, -suffix.length)) : named;
 }
 
 /** The operation's id follows from credential and generation: a second start finds the first. */

@@ -55,8 +55,8 @@ export interface CredentialStore {
   findBySecret(vaultUrl: string, secretName: string): Promise<CredentialRecord | undefined>;
   /** If-Match loop; `decide` gives what to change or `undefined`, and may run several times. Throws CredentialNotFound. */
   change(key: CredentialKey, decide: (credential: CredentialRecord) => CredentialChange | undefined): Promise<CredentialRecord>;
-  /** Those that are due before `at`, were never made, or were left with an old one that nobody revokes; all of the fleet. */
-  due(at: Date): Promise<CredentialRecord[]>;
+  /** All of the fleet, for the sweep. */
+  all(): Promise<CredentialRecord[]>;
   list(partnerId: string, tenantId: string): Promise<CredentialRecord[]>;
 }
 
@@ -103,16 +103,12 @@ export function createCredentialStore(storage: Storage, clock: Clock): Credentia
         const written = await table.replace(rowOf(next), etag);
         return written.outcome === "done" ? next : undefined;
       }),
-    due: async (at) => {
+    all: async () => {
       const buckets = Array.from({ length: BUCKETS }, (_, index) => bucket(index));
       const rows = await Promise.all(buckets.map((partition) => table.all(where("PartitionKey", "eq", partition))));
       return rows
         .flat()
-        .map(recordOf)
-        .filter(({ current, previous, rotation }) => {
-          if (current === undefined || Date.parse(current.expiresAt) <= at.getTime()) return true;
-          return previous !== undefined && rotation === undefined;
-        });
+        .map(recordOf);
     },
     list: async (partnerId, tenantId) => {
       const { items }: Page<StoredRow> = await table.page(
