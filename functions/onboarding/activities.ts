@@ -194,7 +194,6 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       return { evidence: proof.evidence };
     },
 
-    /** The tenant's stage moves here and nowhere else, after the proof. */
     /** What rotation and later repairs start from: references and ids, and a credential that its first sweep finds due. */
     keepForDayTwo: async ({
       work,
@@ -212,6 +211,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       await credentials.add({ partnerId, tenantId, name: "clientSecret", vaultUrl, objectId, clientId });
     },
 
+    /** The tenant's stage moves here and nowhere else, after the proof. */
     finishOnboarding: async ({ work, loop, evidence }: { work: Work; loop: Loop; evidence: LoopEvidence }): Promise<void> => {
       const { fqdn, egressIps, loopHeader, probeMailbox, pilots } = loop;
       const moved = await tenants.change(work.partnerId, work.tenantId, ({ stage, facts }) => ({

@@ -3,7 +3,6 @@
  * the same time where it does not. Pure: every effect is a step.
  */
 import type { Patience } from "../../shared/durable/patience.ts";
-import type { SecretReference } from "../../shared/vault/reference.ts";
 import type { Names } from "../../shared/azure/names.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";

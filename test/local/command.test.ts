@@ -90,12 +90,13 @@ test(
           "exchange",
           "dns",
           "tables",
+          "serviceBus",
           "control",
           "ca",
           "pids",
           "clients",
         ]);
-        expect(Object.keys(endpoints.pids)).toEqual(["host", "clouds", "azurite"]);
+        expect(Object.keys(endpoints.pids)).toEqual(["host", "clouds", "azurite", "serviceBus"]);
         const credentials = ["tokenEndpoint", "clientId", "clientSecret", "scope"];
         expect(endpoints.clients.map((client) => [client.role, client.partnerId])).toEqual([
           ["partner", "northwind"],

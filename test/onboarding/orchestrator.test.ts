@@ -12,6 +12,7 @@ import {
 } from "../../functions/onboarding/orchestrator.ts";
 import type { Onboarding } from "../../functions/onboarding/orchestrator.ts";
 import { namesOf } from "../../shared/azure/names.ts";
+import { FIRST_GENERATION } from "../../shared/desired/state.ts";
 import { waitForOperation } from "../../shared/durable/resources.ts";
 import { failureFrom } from "../../shared/durable/steps.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
@@ -37,6 +38,7 @@ const tenant: Onboarding = {
   work: { partnerId: "northwind", tenantId, operationId: "operation-1" },
   spec,
   names: namesOf({ partnerId: "northwind", tenantId, region: spec.gateway.region }),
+  guest: FIRST_GENERATION,
   piloted: false,
   pace,
 };
@@ -91,6 +93,7 @@ async function onboard(
     checkProof: () => ({}),
     checkProbe: ({ subject }: { subject: string }) => ({ found: "looped", evidence: { subject, hops: [], at: "" } }),
     failProbe: () => failureFrom(new ControlPlaneError("LoopUnproven", "no probe mail came back", 504)),
+    keepForDayTwo: () => undefined,
     recordFailure: () => undefined,
     ...told,
     ensureResource: (input: Ensure) => {
@@ -138,6 +141,7 @@ test("production mail moves last: STARTTLS, then the probe mail, then the pilot,
     "ensureResource forwardingRule",
     "sendProbe",
     "checkProbe",
+    "keepForDayTwo",
     "finishOnboarding",
   ]);
 });

@@ -19,7 +19,7 @@ export interface Endpoints {
   api: string;
   control: string;
   ca: string;
-  pids: { host: number; clouds: number; azurite: number };
+  pids: { host: number; clouds: number; azurite: number; serviceBus: number };
   clients: ApiCredentials[];
 }
 

@@ -7,6 +7,7 @@ import { freePorts } from "../../infra/local/azurite.ts";
 import { grantConsent } from "../../infra/local/administrator.ts";
 import { makeCustomer } from "../../infra/local/customer.ts";
 import { createHost, type Host } from "../../infra/local/functions-host/host.ts";
+import { createServiceBus, type QueueOptions, type ServiceBus } from "../../infra/local/service-bus/service-bus.ts";
 import { tokenSource } from "../../infra/local/tokens.ts";
 import type { Exchange } from "../../infra/local/clouds/record.ts";
 import { type ApiClient, createClient } from "../../shared/api/client.ts";
@@ -20,6 +21,9 @@ import { unique } from "./stores.ts";
 // An onboarding takes seconds of computing, and other test files compute at the same time.
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 180_000 });
 
+/** Once a year: a test that is about a timer says when it fires. */
+const RARELY = "0 0 0 1 1 *";
+
 /** Production's settings with durations short enough for a test: nothing here depends on how long something takes. */
 const settings = {
   CONSENT_CHECK_INTERVAL: "PT0.2S",
@@ -30,6 +34,17 @@ const settings = {
   RETRY_LONGEST_WAIT: "PT0.5S",
   RETRY_TRIES: "40",
   OPERATION_DEADLINE: "PT5M",
+  GATEWAYS_SCHEDULE: RARELY,
+  BLOCKLISTS_SCHEDULE: RARELY,
+  ROTATION_SCHEDULE: RARELY,
+  DNS_BLOCKLISTS: "default",
+  BLOCKLISTS_INTERVAL: "PT1H",
+  LISTING_CONFIRM_AFTER: "PT0.5S",
+  DELISTING_FIRST_WAIT: "PT0.5S",
+  DELISTING_DEADLINE: "PT5M",
+  ROTATION_LEAD: "P30D",
+  ROTATION_OVERLAP: "PT0.5S",
+  CLIENT_SECRET_LIFETIME: "P180D",
   LOG_LEVEL: "debug",
 };
 
@@ -79,6 +94,7 @@ export interface OnboardOptions {
 
 export interface OnboardingPlatform extends OnboardingApp {
   clouds: TestClouds;
+  bus: ServiceBus;
   /** Everything that was logged: by the host, and by the app on the console. */
   logged: string[];
   /** The customer as it was before anybody spoke of gateways. */
@@ -98,18 +114,28 @@ export interface PlatformOptions {
   settings?: AppSettings;
   /** Path of the host's durable state; in memory by default. */
   stateFile?: string;
+  /** Where the broker keeps its messages; in memory by default. */
+  busDirectory?: string;
   tempo?: number;
 }
+
+const queues = JSON.parse(
+  readFileSync(new URL("../../infra/local/service-bus/queues.json", import.meta.url), "utf8"),
+) as QueueOptions[];
 
 /** One platform a test file: MSAL keeps the managed identity's tokens for as long as the process lives. */
 export async function startOnboarding(options: PlatformOptions = {}): Promise<OnboardingPlatform> {
   const clouds = await startClouds(options.tempo === undefined ? {} : { tempo: options.tempo });
+  const bus = await createServiceBus({
+    queues,
+    ...(options.busDirectory === undefined ? {} : { directory: options.busDirectory }),
+  });
   const logged: string[] = [];
   for (const level of ["debug", "info", "warn", "error"] as const)
     vi.spyOn(console, level).mockImplementation((...words: unknown[]) => void logged.push(words.map(String).join(" ")));
   const apps: OnboardingApp[] = [];
   const app = async (own: AppSettings, stateFile = ":memory:"): Promise<OnboardingApp> => {
-    const started = await startApp(clouds, { ...settings, ...own }, stateFile, logged);
+    const started = await startApp({ clouds, bus }, { ...settings, ...own }, stateFile, logged);
     apps.push(started);
     return started;
   };
@@ -123,6 +149,7 @@ export async function startOnboarding(options: PlatformOptions = {}): Promise<On
   return {
     ...first,
     clouds,
+    bus,
     logged,
     organize: ({ spec }) => makeCustomer(clouds.control, spec),
     record,
@@ -131,6 +158,7 @@ export async function startOnboarding(options: PlatformOptions = {}): Promise<On
     app,
     stop: async () => {
       for (const one of apps) await one.stop();
+      await bus.stop();
       await clouds.stop();
       vi.restoreAllMocks();
     },
@@ -138,7 +166,7 @@ export async function startOnboarding(options: PlatformOptions = {}): Promise<On
 }
 
 async function startApp(
-  clouds: TestClouds,
+  { clouds, bus }: { clouds: TestClouds; bus: ServiceBus },
   chosen: typeof settings,
   stateFile: string,
   logged: string[],
@@ -152,6 +180,8 @@ async function startApp(
     HOME_TENANT_ID: application.homeTenantId,
     MANAGED_IDENTITY_CLIENT_ID: application.managedIdentityClientId,
     STATE_STORAGE: inject("azurite"),
+    SERVICE_BUS: bus.connectionString,
+    ServiceBusConnection: bus.connectionString,
     PLATFORM_VAULT_URL: platformVault,
     PUBLIC_URL: url,
   });

@@ -9,6 +9,7 @@ import { getGateway, listEvents, listGateways } from "../../../functions/gateway
 import { getOperation, listOperations } from "../../../functions/operations/http.ts";
 import { acceptConsent, getConsent, planOnboarding, startOnboarding } from "../../../functions/onboarding/http.ts";
 import { registerPartners } from "../../../functions/partners/index.ts";
+import { listCredentials } from "../../../functions/rotation/http.ts";
 import { registerService } from "../../../functions/service/index.ts";
 import { registerTenants } from "../../../functions/tenants/index.ts";
 import { worldUnderTest } from "../api.ts";
@@ -34,6 +35,7 @@ registerHttp("listBlocklists", endpoint("listBlocklists", world, listBlocklists(
 registerHttp("listDelistings", endpoint("listDelistings", world, listDelistings(world)));
 registerHttp("getDelisting", endpoint("getDelisting", world, getDelisting(world)));
 registerDurableHttp("acknowledgeDelisting", (client) => acknowledgeDelisting(world, client));
+registerHttp("listCredentials", endpoint("listCredentials", world, listCredentials(world)));
 registerHttp("planOnboarding", planOnboarding(world));
 registerHttp("getConsent", getConsent(world));
 registerDurableHttp("startOnboarding", (client) => startOnboarding(world, client));
