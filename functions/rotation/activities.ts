@@ -130,12 +130,7 @@ export const createRotationActivities = (world: RotationWorld) => {
      * listed before the row is read: while this rotation holds the row no later one has made any, so that a late worker, who wakes up
      * during the next rotation, can't take away what that one has made.
      */
-    revokeClientSecrets: ({
-      work,
-      key,
-      spec,
-      current,
-    }: Step & { spec: TenantSpec; current: CredentialVersion }): Promise<void> =>
+    revokeClientSecrets: ({ work, key, spec, current }: Step & { spec: TenantSpec; current: CredentialVersion }): Promise<void> =>
       recorded(work, "revoke", async () => {
         const organization = spec.microsoft365.tenantId;
         const { objectId } = await credentialOf(key);

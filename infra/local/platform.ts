@@ -131,9 +131,19 @@ export function createPlatform({ data, fresh, port, say }: PlatformOptions): Pla
       return one;
     };
 
+    const serviceBus = launch({
+      name: "service-bus",
+      command: ["infra/local/service-bus/main.ts", "--data", join(directory, "service-bus")],
+      ready: readyLine<ServiceBusReady>(),
+    });
+    // The clouds deliver Key Vault's events to it.
+    const bus = await serviceBus.ready;
     const clouds = launch({
       name: "clouds",
-      command: ["infra/local/clouds/main.ts", "--data", join(directory, "clouds"), "--tempo", String(local.tempo)],
+      command: [
+        "infra/local/clouds/main.ts",
+        ...["--data", join(directory, "clouds"), "--tempo", String(local.tempo), "--service-bus", bus.connectionString],
+      ],
       ready: readyLine<CloudsReady>(),
     });
     const azurite = launch({
@@ -142,12 +152,7 @@ export function createPlatform({ data, fresh, port, say }: PlatformOptions): Pla
       ready: ({ ended }) => untilAzuriteAnswers(ports, ended),
       stopSignal: "SIGINT",
     });
-    const serviceBus = launch({
-      name: "service-bus",
-      command: ["infra/local/service-bus/main.ts", "--data", join(directory, "service-bus")],
-      ready: readyLine<ServiceBusReady>(),
-    });
-    const [ready, bus] = await Promise.all([clouds.ready, serviceBus.ready, azurite.ready]);
+    const [ready] = await Promise.all([clouds.ready, azurite.ready]);
     trust(ready.ca);
 
     const api = `http://127.0.0.1:${apiPort}`;

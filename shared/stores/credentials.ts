@@ -106,9 +106,7 @@ export function createCredentialStore(storage: Storage, clock: Clock): Credentia
     all: async () => {
       const buckets = Array.from({ length: BUCKETS }, (_, index) => bucket(index));
       const rows = await Promise.all(buckets.map((partition) => table.all(where("PartitionKey", "eq", partition))));
-      return rows
-        .flat()
-        .map(recordOf);
+      return rows.flat().map(recordOf);
     },
     list: async (partnerId, tenantId) => {
       const { items }: Page<StoredRow> = await table.page(

@@ -24,6 +24,7 @@ import { createRecord } from "./record.ts";
 import { createRedaction } from "./redaction.ts";
 import { type Listener, listen, recorded } from "./server.ts";
 import type { Organization, Platform, PlatformIdentity, SimulatedRequest, Simulator } from "./simulator.ts";
+import { createVaultEvents } from "./vault/events.ts";
 import { createVault } from "./vault/index.ts";
 
 export interface CloudsOptions {
@@ -36,6 +37,8 @@ export interface CloudsOptions {
   managedIdentityClientId?: string;
   /** Where admin consent may lead back to. The port of an http loopback address doesn't count. */
   redirectUris?: string[];
+  /** Connection string of the Service Bus that Event Grid delivers to; without it nobody has subscribed. */
+  serviceBus?: string;
   /** Milliseconds since 1970; the system's clock by default. */
   now?: () => number;
 }
@@ -165,7 +168,8 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
     const listener = [...doors].find(([name]) => name === simulator.name)?.[1];
     listener?.serve(recorded(simulator, { faults, record, now }));
   }
-  door("control").serve(controlDoor({ platform, simulators, record, faults, redaction }));
+  const vaultEvents = options.serviceBus === undefined ? undefined : createVaultEvents(options.serviceBus, now);
+  door("control").serve(controlDoor({ platform, simulators, record, faults, redaction, vaultEvents }));
 
   return {
     environment,
@@ -189,6 +193,7 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
     tokens,
     stop: async () => {
       await Promise.all([...doors.values()].map((listener) => listener.close()));
+      await vaultEvents?.close();
       for (const simulator of simulators) await simulator.close?.();
       stopped = true;
       collections.close();

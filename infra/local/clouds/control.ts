@@ -6,6 +6,7 @@ import { organizationSchema, registerOrganization, SubscriptionTaken } from "./o
 import type { RequestRecord } from "./record.ts";
 import type { Redaction } from "./redaction.ts";
 import type { Answer } from "./server.ts";
+import { eventSchemas, type VaultEvents } from "./vault/events.ts";
 import type { MailMessage, Platform, SimulatedRequest, SimulatedResponse, Simulator } from "./simulator.ts";
 
 const cloudNames = ["entra", "arm", "vault", "graph", "exchange", "dns", "mail", "identity"] as const;
@@ -31,6 +32,14 @@ const machineSchema = z
     error: "give either virtualMachineId or tenantId",
   });
 
+const secretSchema = z.strictObject({
+  /** The vault's name. */
+  vault: z.string().min(1),
+  name: z.string().min(1),
+  expiresInSeconds: z.number().int().min(0),
+  schema: z.enum(eventSchemas).default("CloudEventSchemaV1_0"),
+});
+
 const addresses = z.union([z.email().transform((one) => [one]), z.array(z.email()).min(1)]);
 const mailSchema = z.strictObject({
   from: z.email(),
@@ -54,6 +63,8 @@ export interface Control {
   record: RequestRecord;
   faults: Faults;
   redaction: Redaction;
+  /** None without a Service Bus to deliver to. */
+  vaultEvents: VaultEvents | undefined;
 }
 
 /** Every answer is JSON; what is wrong with a body is said part by part. */
@@ -71,7 +82,7 @@ export const controlDoor =
   };
 
 async function route(
-  { platform, simulators, record, faults, redaction }: Control,
+  { platform, simulators, record, faults, redaction, vaultEvents }: Control,
   request: SimulatedRequest,
 ): Promise<SimulatedResponse> {
   const { method, url, body } = request;
@@ -111,12 +122,14 @@ async function route(
       return platform.peers.blocklists?.portal(request) ?? problem(404, "DNS is not there to have blocklists");
     case "POST /machines":
       return actOnMachines(platform, machineSchema.parse(body));
+    case "POST /secrets":
+      return bringNearExpiry(platform, vaultEvents, secretSchema.parse(body));
     case "POST /mail":
       return { status: 202, body: await sendMail(platform, mailSchema.parse(body)) };
     default:
       return problem(
         404,
-        "GET /requests?cloud=&since=, POST /organizations, GET /organizations, POST /faults, GET /faults, DELETE /faults, GET /state/<cloud>, POST /machines, POST /mail, POST /blocklists, GET and POST /portal/<zone>",
+        "GET /requests?cloud=&since=, POST /organizations, GET /organizations, POST /faults, GET /faults, DELETE /faults, GET /state/<cloud>, POST /machines, POST /secrets, POST /mail, POST /blocklists, GET and POST /portal/<zone>",
       );
   }
 }
@@ -134,6 +147,19 @@ function actOnMachines(
   if (meant.length === 0) return problem(404, "there is no such machine");
   for (const { virtualMachineId: id } of meant) peers.actOnMachine?.(id, action);
   return { status: 200, body: { value: meant.map(({ virtualMachineId: id }) => ({ virtualMachineId: id, action })) } };
+}
+
+/** Only vaults of our own Entra tenant have a subscription of ours; of all others the daily sweep is all there is. */
+async function bringNearExpiry(
+  { peers, identity, now }: Platform,
+  events: VaultEvents | undefined,
+  { vault, name, expiresInSeconds, schema }: z.output<typeof secretSchema>,
+): Promise<SimulatedResponse> {
+  const near = peers.bringNearExpiry?.(vault, name, Math.floor(now() / 1000) + expiresInSeconds);
+  if (!near) return problem(404, `there is no secret ${name} in a vault ${vault}`);
+  const { secretId: id, expires } = near;
+  const event = near.tenantId === identity.homeTenantId ? await events?.deliver(near, schema) : undefined;
+  return { status: 200, body: { id, expiresAt: new Date(expires * 1000).toISOString(), event: event ?? null } };
 }
 
 /** From a mailbox of an organisation through its Exchange Online; from anybody else by SMTP to the recipients' MX. */

@@ -6,7 +6,7 @@ import { type CloudsOptions, createClouds } from "./clouds.ts";
 const usage = `Simulated clouds: Entra, Azure Resource Manager, Key Vault, Microsoft Graph, Exchange Online, DNS and the mail internet.
 
   node infra/local/clouds/main.ts [--data DIR] [--tempo N] [--application ID] [--home-tenant ID]
-                                  [--managed-identity ID] [--redirect URL ...]
+                                  [--managed-identity ID] [--redirect URL ...] [--service-bus CONNECTION]
 
   --data DIR             keep state and certificates there, and find them again; without it nothing is kept
   --tempo N              multiplies modelled durations: 1 as modelled (default), 0 at once
@@ -15,6 +15,7 @@ const usage = `Simulated clouds: Entra, Azure Resource Manager, Key Vault, Micro
   --managed-identity ID  client id of the function app's user-assigned managed identity
   --redirect URL         where admin consent may lead back to; may be given several times. The port of an http
                          loopback address doesn't count. Default: /api/consent/callback on localhost and 127.0.0.1
+  --service-bus CONNECTION  connection string of the Service Bus that Key Vault's events are delivered to
 
 When ready it prints one line of JSON: ready, pid, environment, entra, arm, graph, exchange, vault, platformVault, dns,
 identity, control, ca, application, clients.`;
@@ -63,6 +64,7 @@ function readOptions(args: string[]): CloudsOptions | "help" {
       "home-tenant": { type: "string" },
       "managed-identity": { type: "string" },
       redirect: { type: "string", multiple: true },
+      "service-bus": { type: "string" },
     },
   });
   if (values.help) return "help";
@@ -75,5 +77,6 @@ function readOptions(args: string[]): CloudsOptions | "help" {
     ...(values["home-tenant"] === undefined ? {} : { homeTenantId: values["home-tenant"] }),
     ...(values["managed-identity"] === undefined ? {} : { managedIdentityClientId: values["managed-identity"] }),
     ...(values.redirect === undefined ? {} : { redirectUris: values.redirect }),
+    ...(values["service-bus"] === undefined ? {} : { serviceBus: values["service-bus"] }),
   };
 }

@@ -136,6 +136,8 @@ export interface Peers {
   actOnMachine?(virtualMachineId: string, action: "start" | "stop" | "fail" | "recover"): boolean;
   /** ARM: the user-assigned identities that exist, with the tenant that issues their tokens. */
   identities?(): { resourceId: string; clientId: string; principalId: string; tenantId: string }[];
+  /** Key Vault: sets the expiry of a secret's newest version, as its owner would; undefined when there is no such secret. */
+  bringNearExpiry?(vault: string, name: string, expires: number): NearExpiry | undefined;
   /** Entra: access token for a managed identity of a VM, as its own metadata endpoint (169.254.169.254) would give it. */
   tokenForIdentity?(clientId: string, audience: string): Promise<string | undefined>;
   /** Entra: makes sure that a service principal of our application or of a first-party resource exists in a tenant; its object id. */
@@ -162,6 +164,20 @@ export interface Peers {
     change(change: BlocklistChange): unknown;
     portal(request: SimulatedRequest): SimulatedResponse;
   };
+}
+
+/** What Key Vault tells Event Grid of a secret that is near its expiry. */
+export interface NearExpiry {
+  vault: string;
+  /** Azure's resource id of the vault, and the Entra tenant that it is in. */
+  resourceId: string;
+  tenantId: string;
+  secretId: string;
+  name: string;
+  version: string;
+  /** Seconds since 1970. */
+  notBefore?: number;
+  expires: number;
 }
 
 /** Somebody on the mail internet: who dials, with which modelled public address. */

@@ -287,6 +287,27 @@ export function createVault(platform: Platform): Simulator {
     return { status: 204, effect: "write" };
   }
 
+  platform.peers.bringNearExpiry = (vaultName, name, expires) => {
+    const vault = findVault(vaultName.toLowerCase());
+    const id = `${vaultName.toLowerCase()}/${name.toLowerCase()}`;
+    const secret = secrets.get(id);
+    const newest = secret && findVersion(secret, undefined);
+    if (!vault || !newest || secret.deletedAt !== undefined) return undefined;
+    const changed: Version = { ...newest, expires, updated: seconds() };
+    secrets.set(id, { ...secret, versions: secret.versions.map((one) => (one.id === newest.id ? changed : one)) });
+    const host = `${vault.name}.${new URL(platform.environment.vault.audience).hostname}`;
+    return {
+      vault: vault.name,
+      resourceId: vault.id,
+      tenantId: vault.tenantId,
+      secretId: `https://${host}/secrets/${secret.name}/${newest.id}`,
+      name: secret.name,
+      version: newest.id,
+      ...(newest.notBefore === undefined ? {} : { notBefore: newest.notBefore }),
+      expires,
+    };
+  };
+
   return {
     name: "vault",
     handle,
