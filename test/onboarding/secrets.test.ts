@@ -14,12 +14,16 @@ const contoso = customer("contoso");
 const { tenantId } = contoso;
 let platform: OnboardingPlatform;
 let operation: Operation;
+let rotation: Operation;
 /** Name → value of everything that must not be seen. */
 const secrets = new Map<string, string>();
 
 beforeAll(async () => {
-  platform = await startOnboarding({ stateFile: path.join(directory, "durable.sqlite") });
-  const { clouds } = platform;
+  platform = await startOnboarding({
+    stateFile: path.join(directory, "durable.sqlite"),
+    busDirectory: path.join(directory, "service-bus"),
+  });
+  const { clouds, bus } = platform;
   const issued: string[] = [];
   const { issue } = clouds.tokens;
   vi.spyOn(clouds.tokens, "issue").mockImplementation(async (wanted) => {
@@ -33,12 +37,16 @@ beforeAll(async () => {
   await clouds.fault("vault", "503", { method: "PUT", path: "/secrets/loop-guid" });
   await clouds.fault("graph", "html", { method: "POST", path: "/sendMail" });
   operation = await platform.onboard(contoso);
+  await clouds.fault("graph", "500", { method: "POST", path: "/addPassword" });
+  await platform.fire("sweepCredentials");
+  rotation = await platform.untilEndedOf("rotation", contoso);
 
   for (const [name, { versions }] of clouds.platform.collection<{ versions: { value: string }[] }>("vault.secrets").entries())
     for (const [index, { value }] of versions.entries()) secrets.set(`${name} ${index}`, value);
   for (const { clientId, clientSecret } of clouds.clients) secrets.set(`client secret of ${clientId}`, clientSecret);
   for (const [index, token] of issued.entries()) secrets.set(`token ${index}`, token);
   secrets.set("managed identity's header", clouds.identity.header);
+  secrets.set("broker's key", /SharedAccessKey=([^;]+)/.exec(bus.connectionString)?.[1] ?? "");
 });
 afterAll(async () => {
   await platform.stop();
@@ -65,25 +73,20 @@ function seenIn(text: string): string[] {
   return [...words, ...tokens];
 }
 
-test("the onboarding went well although things went wrong, and there were secrets to lose", () => {
-  expect(operation).toMatchObject({ status: "Succeeded" });
+test("onboarding and rotation went well although things went wrong, and there were secrets to lose", () => {
+  expect([operation, rotation]).toMatchObject([{ status: "Succeeded" }, { status: "Succeeded" }]);
   const names = [...secrets.keys()];
-  expect(names.filter((name) => /loop-guid|gateway-admin-password|signing-key|client secret/.test(name)).length).toBeGreaterThan(
-    5,
-  );
+  expect(
+    names.filter((name) => /loop-guid|gateway-admin-password|webclient-client-secret|signing-key|client secret/.test(name))
+      .length,
+  ).toBeGreaterThan(6);
   expect(names.filter((name) => name.startsWith("token")).length).toBeGreaterThan(5);
   expect([...secrets.values()].every((value) => value.length >= 16)).toBe(true);
 });
 
 describe("no secret is seen", () => {
   const places: [string, () => string | Promise<string>][] = [
-    [
-      "in the host's durable state",
-      () =>
-        readdirSync(directory)
-          .map((file) => readFileSync(path.join(directory, file), "latin1"))
-          .join("\n"),
-    ],
+    ["in the host's durable state", () => filesIn(directory)],
     ["in the tables", tables],
     ["in the blobs", blobs],
     ["in the record of requests, addresses included", async () => JSON.stringify(await platform.record())],
@@ -102,12 +105,25 @@ describe("no secret is seen", () => {
     expect(seenIn(text)).toEqual([]);
   });
 
+  test("in the broker's queues, beside which it keeps its own key", () => {
+    const text = filesIn(path.join(directory, "service-bus"));
+    expect(text).toContain(tenantId);
+    expect(seenIn(text)).toEqual(["broker's key"]);
+    expect(seenIn(JSON.stringify(platform.bus.state()))).toEqual([]);
+  });
+
   test("and whoever looks would find one in any encoding, packed or not", () => {
     const [name = "", value = ""] = [...secrets].find(([one]) => one.includes("loop-guid")) ?? [];
     for (const form of formsOf(value)) expect(seenIn(`{"text":"${form}"}`)).toContain(name);
     expect(seenIn(Buffer.from(`X-iqsuite-process: ${value}`).toString("base64"))).toContain(name);
   });
 });
+
+const filesIn = (folder: string): string =>
+  readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ name }) => readFileSync(path.join(folder, name), "latin1"))
+    .join("\n");
 
 async function tables(): Promise<string> {
   const connection = inject("azurite");
@@ -142,6 +158,10 @@ async function shown(): Promise<string> {
   const answers = [
     await northwind.getTenant({ tenantId }),
     await northwind.getOperation({ operationId: operation.id }),
+    await northwind.getOperation({ operationId: rotation.id }),
+    await northwind.listCredentials({ tenantId }),
+    await northwind.listGateways({}),
+    await northwind.listEvents({}),
     await northwind.listOperations({ tenantId }),
     await northwind.planOnboarding({ tenantId }),
   ];

@@ -81,6 +81,10 @@ export interface OnboardingApp {
   untilDone(operation: Operation, step: string, by?: ApiClient): Promise<Operation>;
   register(customer: Customer, by?: ApiClient): Promise<void>;
   start(customer: Customer, by?: ApiClient): Promise<Operation>;
+  /** Runs a timer's function now, whatever its schedule says. */
+  fire(timer: string): Promise<void>;
+  /** Until the customer's newest operation of that kind has ended; it may not have begun yet. */
+  untilEndedOf(kind: Operation["kind"], customer: Customer, by?: ApiClient): Promise<Operation>;
   /** Makes the customer in the clouds, registers and onboards it, with its administrator's consent. */
   onboard(customer: Customer, options?: OnboardOptions): Promise<Operation>;
   stop(): Promise<void>;
@@ -232,6 +236,18 @@ async function startApp(
       ),
     register,
     start,
+    fire: async (timer) => {
+      const { status } = await fetch(`${host.managementUrl}admin/functions/${timer}`, { method: "POST" });
+      if (status !== 202) throw new Error(`the host answered ${status} when asked to run ${timer}`);
+    },
+    untilEndedOf: async (kind, { tenantId }, by = northwind) => {
+      for (;;) {
+        const { value } = (await by.listOperations({ tenantId })).body;
+        const found = value.find((operation) => operation.kind === kind);
+        if (found && ended(found)) return (await by.getOperation({ operationId: found.id })).body;
+        await pause(LOOK_EVERY_MILLISECONDS);
+      }
+    },
     onboard: async (customer, options = {}) => {
       await makeCustomer(clouds.control, customer.spec);
       await register(customer, options.by);
@@ -244,7 +260,7 @@ async function startApp(
 /** Each look is a request through the whole API, on the same two cores. */
 const LOOK_EVERY_MILLISECONDS = 100;
 
-const ended = ({ status }: Operation): boolean => status !== "NotStarted" && status !== "Running";
+const ended = ({ status }: Pick<Operation, "status">): boolean => status !== "NotStarted" && status !== "Running";
 
 /**
  * The customer of `examples/{example}.json` with ids of its own: the stores are shared with other test files, and a partner holds its
