@@ -142,7 +142,12 @@ export function createPlatform({ data, fresh, port, say }: PlatformOptions): Pla
       name: "clouds",
       command: [
         "infra/local/clouds/main.ts",
-        ...["--data", join(directory, "clouds"), "--tempo", String(local.tempo), "--service-bus", bus.connectionString],
+        "--data",
+        join(directory, "clouds"),
+        "--tempo",
+        String(local.tempo),
+        "--service-bus",
+        bus.connectionString,
       ],
       ready: readyLine<CloudsReady>(),
     });

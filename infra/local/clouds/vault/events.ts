@@ -35,10 +35,16 @@ export function nearExpiryEvent(near: NearExpiry, schema: EventSchema, now: numb
     EXP: String(expires),
   };
   return schema === "CloudEventSchemaV1_0"
-    ? { id, ...{ source: resourceId, specversion: "1.0", type: TYPE, subject: name, time: at, data } }
+    ? { id, source: resourceId, specversion: "1.0", type: TYPE, subject: name, time: at, data }
     : {
         id,
-        ...{ topic: resourceId, subject: name, eventType: TYPE, eventTime: at, data, dataVersion: "1", metadataVersion: "1" },
+        topic: resourceId,
+        subject: name,
+        eventType: TYPE,
+        eventTime: at,
+        data,
+        dataVersion: "1",
+        metadataVersion: "1",
       };
 }
 
