@@ -17,6 +17,9 @@ const ofProject = (path: string): string => fileURLToPath(new URL(`../../${path}
 /** The project's own folder, wherever the command is run. */
 export const defaultData = ofProject(".local");
 
+/** Of examples/contoso.json. */
+export const exampleTenant = "contoso";
+
 export const usage = `Gatehouse on this machine: the app, simulated Azure and Microsoft 365, storage and mail. Nothing leaves this machine.
 
   npm start                          start all of it and onboard the example tenant; it stays until Ctrl+C

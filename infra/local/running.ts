@@ -9,7 +9,6 @@ import { tokenSource } from "./tokens.ts";
 export interface RunningPlatform {
   api: string;
   control: string;
-  serviceBus: { connectionString: string };
   clients: ApiCredentials[];
 }
 

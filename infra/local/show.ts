@@ -1,7 +1,7 @@
 /** `npm run --silent show -- STORY`: lets something happen in the simulated clouds of a running platform, and shows what Gatehouse does about it. */
 import { parseArgs } from "node:util";
 import { ApiError, createClient } from "../../shared/api/client.ts";
-import { defaultData } from "./flags.ts";
+import { defaultData, exampleTenant } from "./flags.ts";
 import { createScreen } from "./progress.ts";
 import { runningPlatform, signIn } from "./running.ts";
 import { showListing } from "./stories/listing.ts";
@@ -24,7 +24,7 @@ const usage = `What happens after the onboarding, on a platform that npm start k
   npm run --silent show -- outage     the gateway's machine is stopped and started: condition and events
 
 Flags:
-  --tenant ID   an onboarded tenant of the partner northwind (default contoso)
+  --tenant ID   an onboarded tenant of the partner northwind (default ${exampleTenant})
   --data DIR    the platform's folder (default .local/)
   --help        this text
 
@@ -48,7 +48,7 @@ function readArguments(args: string[]): { name: string; tenantId: string; data: 
     args,
     allowPositionals: true,
     options: {
-      tenant: { type: "string", default: "contoso" },
+      tenant: { type: "string", default: exampleTenant },
       data: { type: "string", default: defaultData },
       help: { type: "boolean", short: "h", default: false },
     },

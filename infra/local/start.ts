@@ -38,7 +38,7 @@ async function main(): Promise<number> {
 
 /** Everything in turn; with the flags as given it may never end by itself. */
 async function run({ data, ask, once, idle }: Flags, files: TenantFile[], platform: Platform): Promise<number> {
-  screen.say("Starting simulated clouds, storage and the app …");
+  screen.say("Starting simulated clouds, storage, the message broker and the app …");
   const local = await platform.start();
   await registerPartners(local);
   for (const example of examples) await makeCustomer(local.control, tenantSpecSchema.parse(readTenantFile(example).spec));

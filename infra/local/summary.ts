@@ -3,6 +3,7 @@ import { ApiError } from "../../shared/api/client.ts";
 import { errorCodes } from "../../shared/api/error-codes.ts";
 import type { Operation } from "../../shared/api/operation.ts";
 import { apiVersion } from "../../shared/api/routes.ts";
+import { exampleTenant } from "./flags.ts";
 
 interface Result {
   stage: string;
@@ -27,6 +28,7 @@ export const summaryOf = (operation: Operation, options: SummaryOptions): string
 function success({ id, tenantId, steps, result: given }: Operation, { api, control, dataFlag, stays }: SummaryOptions): string {
   const { stage, gateway, egressIps, pilots, proof } = given as unknown as Result;
   const count = (change: string): number => steps.filter((step) => step.change === change).length;
+  const storyFlags = `${tenantId === exampleTenant ? "" : ` --tenant ${tenantId}`}${dataFlag === "" ? "" : ` ${dataFlag}`}`;
   const counts = ["created", "updated", "unchanged"].filter((change) => count(change) > 0);
   return [
     "",
@@ -43,6 +45,7 @@ function success({ id, tenantId, steps, result: given }: Operation, { api, contr
           `  curl -s -H "Authorization: Bearer $TOKEN" "${api}/api/tenants/${tenantId}?api-version=${apiVersion}"`,
           `  curl -s -H "Authorization: Bearer $TOKEN" "${api}/api/operations/${id}?api-version=${apiVersion}"`,
           `  curl -s "${control}/requests?cloud=exchange&since=0"`,
+          `  npm run --silent show -- listing${storyFlags}   # then rotation, and outage`,
           "",
         ]
       : []),

@@ -1,5 +1,5 @@
 /** A blocklist has the gateway's address: seen twice it is listed, a case opens with a task for a person, and closes when the list lets go. */
-import type { Delisting } from "../../../shared/api/delisting.ts";
+import type { Delisting, Task } from "../../../shared/api/delisting.ts";
 import { eventLines, type Story } from "./story.ts";
 
 const LIST = { id: "psbl", title: "PSBL", zone: "psbl.surriel.com" };
@@ -42,11 +42,12 @@ export async function showListing(story: Story): Promise<void> {
         .map((line, index) => `  ${index === 0 ? "Text" : "    "}       ${line}`)
         .join("\n")}\n`,
     );
+    await sendForm(story, task);
     await partner.acknowledgeDelisting({ caseId, body: { ticket: "SR-4711" } });
-    tell(`playing the person: sent the form, and acknowledged the task with ticket SR-4711`);
+    tell(`playing the person: sent the list's form, and acknowledged the task with ticket SR-4711`);
   }
   await control("POST /blocklists", { zone: LIST.zone, unlist: [address] });
-  tell(`playing ${LIST.title}: took ${address} off the list`);
+  tell(`playing ${LIST.title}: took ${address} off the list at once`);
 
   await until("the case to close", () => follow(({ state }) => state === "closed"));
   const events = await until("the last event", async () => {
@@ -57,6 +58,14 @@ export async function showListing(story: Story): Promise<void> {
   const listed = await story.condition("Listed");
   tell(`condition Listed ${listed?.status}: ${listed?.message}`);
   screen.say(`\nGET /api/events?tenantId=${tenantId} has:\n${eventLines(events).join("\n")}`);
+}
+
+/** The page that the link leads to, as the simulated list has it. */
+async function sendForm({ platform, gateway }: Story, { text, fields }: Task): Promise<void> {
+  const mailbox = fields.find(({ label }) => label === "Contact")?.value ?? "";
+  const body = new URLSearchParams({ address: gateway.address, mailbox, reason: text });
+  const response = await fetch(`${platform.control}/portal/${LIST.zone}`, { method: "POST", body });
+  if (!response.ok) throw new Error(`${LIST.title} refused the form: ${response.status} ${await response.text()}`);
 }
 
 async function sightingOf({ partner, gateway }: Story) {

@@ -1,10 +1,7 @@
 /** A client secret nears its expiry: a new one is made, tested, applied and proven before the old one goes, and the old one is seen to be dead. */
-import { randomUUID } from "node:crypto";
-import { ServiceBusClient } from "@azure/service-bus";
 import type * as z from "zod";
 import type { credentialSchema } from "../../../shared/api/credential.ts";
 import type { Operation } from "../../../shared/api/operation.ts";
-import type { CredentialDue } from "../../../shared/messages/near-expiry.ts";
 import type { Exchange } from "../clouds/record.ts";
 import type { Story } from "./story.ts";
 
@@ -18,8 +15,8 @@ export async function showRotation(story: Story): Promise<void> {
   });
   screen.say(`The client secret of ${tenantId} is of generation ${before.generation} and expires at ${before.expiresAt}.`);
   const { next: since } = await story.control<{ next: number }>(`GET /requests?cloud=entra&since=0`);
-  await bringNearExpiry(story, before.generation);
-  tell("its vault says that it is near its expiry");
+  await bringNearExpiry(story);
+  screen.say("In the tenant's vault it expires in a week from now on, and the sweep comes by.");
 
   const operationId = await until("the rotation to start", async () => {
     const { value } = (await partner.listOperations({ tenantId })).body;
@@ -55,15 +52,21 @@ async function followed({ partner, screen }: Story, operationId: string): Promis
   return operation;
 }
 
-/** As the daily sweep does when the vault tells it of an expiry that is near. */
-async function bringNearExpiry({ platform, partnerId, tenantId }: Story, generation: number): Promise<void> {
-  const client = new ServiceBusClient(platform.serviceBus.connectionString);
-  try {
-    const body: CredentialDue = { kind: "credentialDue", partnerId, tenantId, name: "clientSecret", generation };
-    await client.createSender("rotation").sendMessages({ messageId: randomUUID(), body, contentType: "application/json" });
-  } finally {
-    await client.close();
-  }
+const NEAR_IN_SECONDS = 7 * 24 * 3600;
+
+/** In the tenant's vault, of which state without secrets knows names and tags. */
+async function bringNearExpiry({ control, partnerId, tenantId }: Story): Promise<void> {
+  type Kept = { versions?: { tags?: Record<string, string> }[] };
+  const vaults = Object.entries(await control<Record<string, Kept>>("GET /state/vault"));
+  const [key] =
+    vaults.find(([name, { versions = [] }]) => {
+      const tags = versions.at(-1)?.tags ?? {};
+      const theirs = tags["gatehouse-partner"] === partnerId && tags["gatehouse-tenant"] === tenantId;
+      return theirs && tags["gatehouse-key"] !== undefined && name.includes("/");
+    }) ?? [];
+  const [vault, name] = key?.split("/") ?? [];
+  if (!vault || !name) throw new Error(`no vault holds a client secret of ${tenantId}`);
+  await control("POST /secrets", { vault, name, expiresInSeconds: NEAR_IN_SECONDS });
 }
 
 interface Refusal {
