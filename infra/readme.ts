@@ -50,7 +50,7 @@ function startOutput(): string {
   const data = mkdtempSync(join(tmpdir(), "gatehouse-readme-"));
   try {
     const output = execFileSync("npm", ["start", "--silent", "--", "--once", "--data", data], { encoding: "utf8" });
-    return fenced("npm ci && npm start -- --once", output.replaceAll(data, ".local"));
+    return fenced("npm ci && npm start -- --once", output.replaceAll(` -- --data ${data}`, "").replaceAll(data, ".local"));
   } finally {
     rmSync(data, { recursive: true, force: true });
   }

@@ -1,5 +1,6 @@
 /** The stories of `npm run show`, each to its end on one platform, and what they say when there is nothing to show. */
 import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { startCommand, withFolder } from "../support/command.ts";
@@ -13,6 +14,26 @@ const shown = (...args: string[]): Promise<{ code: number | null; output: string
       resolve({ code: child.exitCode, output: output + errors }),
     );
   });
+
+/** Lines without what differs from run to run: seconds, times, ids, and how long steps took. */
+const lasting = (text: string): string[] =>
+  text.split("\n").map((line) =>
+    line
+      .replace(/^ *\d+\.\d s/u, "")
+      .replace(/\d{4}-\d\d-\d\d[T ][\d:.]+Z|\d{8}t\d{6}z/gu, "TIME")
+      .replace(/[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/gu, "ID")
+      .replace(/^( {2}✓ .*) \([^)]*\)$/u, "$1"),
+  );
+
+/** What README.md shows of a story and the command did not print; it may print more, such as a reminder on a slow machine. */
+function missingOfReadme(story: string, output: string): string[] {
+  const [, block = ""] =
+    new RegExp(`<!-- ${story}: [^>]*-->\n([\\s\\S]*?)\n<!-- /${story} -->`, "u").exec(readFileSync("README.md", "utf8")) ?? [];
+  const [, command, ...lines] = lasting(block).slice(0, -1);
+  expect(command).toBe(`$ npm run --silent show -- ${story}`);
+  const printed = new Set(lasting(output));
+  return lines.filter((line) => !printed.has(line));
+}
 
 test("the flags are explained, and a story needs a name that is known and a platform", { timeout: 120_000 }, () =>
   withFolder(async (folder) => {
@@ -56,12 +77,16 @@ test(
         expect(rotation.output).toContain("Entra about the old one: AADSTS7000215");
         expect(rotation.code).toBe(0);
 
+        expect(missingOfReadme("listing", listing.output)).toEqual([]);
+        expect(missingOfReadme("rotation", rotation.output)).toEqual([]);
+
         const outage = await shown("outage", "--data", data);
         expect(outage.output).toContain("condition GatewayHealthy False: Deallocated");
         expect(outage.output).toContain("event gateway.health.changed: from healthy (Running) to stopped (Deallocated)");
         expect(outage.output).toContain("condition GatewayHealthy True: Running");
         expect(outage.output).toMatch(/event gateway\.health\.changed: from stopped \(\w+\) to healthy \(Running\)/u);
         expect(outage.code).toBe(0);
+        expect(missingOfReadme("outage", outage.output)).toEqual([]);
 
         platform.signal("SIGINT");
         expect(await platform.ended).toBe(0);
