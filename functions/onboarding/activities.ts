@@ -12,7 +12,8 @@ import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 import { checkAccess } from "./access.ts";
 import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts";
-import type { Ground, Loop } from "../../shared/desired/state.ts";
+import type { Ground, GuestGeneration, Loop } from "../../shared/desired/state.ts";
+import { settledGuestOf } from "./guest.ts";
 import type { AccessWait, Application, LoopEvidence } from "./orchestrator.ts";
 import type { OnboardingWorld } from "./world.ts";
 
@@ -125,6 +126,10 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
      */
     readMailRoute: ({ organization, domain }: { organization: string; domain: string }): Promise<MailRoute> =>
       mailRouteOf(world, organization, domain),
+
+    /** The generation of the guest's document and the credential in it, which rotation moves on. */
+    readGuestGeneration: ({ work: { partnerId, tenantId } }: { work: Work }): Promise<GuestGeneration> =>
+      settledGuestOf(world, { partnerId, tenantId }),
 
     /** Exchange Online itself connects to the gateway by the connector, with STARTTLS, and sees its test mail accepted. */
     checkStartTls: ({ work, loop }: { work: Work; loop: Loop }): Promise<void> =>

@@ -13,7 +13,6 @@ import { claimCustomer, refuseOthersCustomer } from "./claims.ts";
 import { CONSENT_ANSWERED, onboardTenant } from "./orchestrator.ts";
 import { planOf } from "./plan.ts";
 import { onboardingSteps } from "./steps.ts";
-import { guestOf } from "./guest.ts";
 import { piloted, targetOf } from "../../shared/desired/target.ts";
 import type { OnboardingWorld } from "./world.ts";
 
@@ -157,7 +156,6 @@ async function begin(world: OnboardingWorld, client: DurableClient, tenant: Tena
     work: { ...work, operationId },
     spec,
     names,
-    guest: await guestOf(world, tenant),
     piloted: piloted(tenant),
     pace: world.pace,
   });

@@ -12,7 +12,7 @@ import type { OrchestrationContext, Routine } from "../../shared/durable/routine
 import { type Failure, errorOf, failureFrom, stepsOf } from "../../shared/durable/steps.ts";
 import { secondsNow, wait, waitForEventOr } from "../../shared/durable/wait.ts";
 import type { OnboardingActivities } from "./activities.ts";
-import type { Ground, GuestGeneration, Loop } from "../../shared/desired/state.ts";
+import type { Ground, Loop } from "../../shared/desired/state.ts";
 import * as desired from "../../shared/desired/state.ts";
 
 /** What an onboarding is started with; nothing of it changes while it runs, whatever settings and specs do meanwhile. */
@@ -20,8 +20,6 @@ export interface Onboarding {
   work: Work;
   spec: TenantSpec;
   names: Names;
-  /** What the guest holds beside what onboarding gives it: a credential that was rotated since is not taken away again. */
-  guest: GuestGeneration;
   /** `live` and `pilot` tenants are onboarded again without narrowing whose mail runs through the gateway. */
   piloted: boolean;
   pace: OnboardingPace;
@@ -145,7 +143,7 @@ export interface BranchInput {
 /** Manual, chapters 2 and 3: network rules first, because nothing may listen before it is guarded; the guest once the VM runs. */
 export const buildGateway = branch("buildGateway", function* (context, { tenant, ground }: BranchInput): Routine<void> {
   const { ensure } = resourceSteps<Resources>(context, tenant.work, tenant.pace);
-  const { readMailRoute } = stepsOf<OnboardingActivities>(context, tenant.pace.patience);
+  const { readMailRoute, readGuestGeneration } = stepsOf<OnboardingActivities>(context, tenant.pace.patience);
   const networkSecurityGroup = yield* ensure(
     "networkSecurityGroup",
     "networkSecurityGroup",
@@ -159,7 +157,9 @@ export const buildGateway = branch("buildGateway", function* (context, { tenant,
   );
   yield* ensure("gatewayVm", "gatewayVm", desired.gatewayVm(tenant, networkInterface.id, ground));
   const route = yield* readMailRoute({ organization: desired.organization(tenant), domain: desired.mainDomain(tenant) });
-  yield* ensure("guest", "guest", desired.guest(tenant, ground, route, tenant.guest));
+  // As late as can be: a credential that was rotated meanwhile is not taken away again.
+  const generation = yield* readGuestGeneration({ work: tenant.work });
+  yield* ensure("guest", "guest", desired.guest(tenant, ground, route, generation));
 });
 
 /** Client id and object id of the WebClient's application. */

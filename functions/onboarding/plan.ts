@@ -64,7 +64,7 @@ export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Prom
           target,
           { fqdn: address.fqdn, loopGuid, identityClientId: identity.clientId },
           route,
-          await guestOf(world, tenant),
+          await guestOf(world, { partnerId: tenant.partnerId, tenantId: tenant.id }),
         )
       : undefined,
   );

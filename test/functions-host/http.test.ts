@@ -90,8 +90,8 @@ describe("an app is refused", () => {
 
   test.each([
     [
-      'app.timer("tick", { schedule: "0 * * * * *", handler: () => {} });',
-      "function 'tick' has a trigger that this host doesn't know: timerTrigger",
+      'app.storageQueue("tick", { queueName: "q", connection: "C", handler: () => {} });',
+      "function 'tick' has a trigger that this host doesn't know: queueTrigger",
     ],
     [
       'app.http("send", { extraOutputs: [output.serviceBusQueue({ queueName: "q", connection: "C" })], handler: () => ({}) });',
@@ -112,9 +112,9 @@ describe("an app is refused", () => {
   });
 
   test("but settings without effect are only named", async () => {
-    const hostJson = { version: "2.0", functionTimeout: "00:05:00", extensions: { serviceBus: { maxConcurrentCalls: 4 } } };
+    const hostJson = { version: "2.0", functionTimeout: "00:05:00", extensions: { queues: { batchSize: 4 } } };
     const { entries } = await start('app.http("a", { handler: () => ({}) });', hostJson);
-    expect(entries[0]?.message).toBe("without effect here: host.json functionTimeout, extensions.serviceBus.maxConcurrentCalls");
+    expect(entries[0]?.message).toBe("without effect here: host.json functionTimeout, extensions.queues.batchSize");
   });
 });
 

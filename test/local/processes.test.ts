@@ -86,7 +86,8 @@ test("a process that crashes at each start is given up after five, with its log'
     process.kill(running.pid, "SIGKILL");
     const { message } = await givenUp;
     expect(message).toMatch(/^program could not be started again in 5 tries: .*\n {2}the file is missing$/u);
-    expect(readFileSync(join(folder, "program.log"), "utf8").trim().split("\n")).toHaveLength(5);
+    // The file is written behind the process's back.
+    await expect.poll(() => readFileSync(join(folder, "program.log"), "utf8").trim().split("\n")).toHaveLength(5);
     expect(events).toEqual(["crashed: SIGKILL"]);
   }));
 

@@ -38,7 +38,6 @@ const tenant: Onboarding = {
   work: { partnerId: "northwind", tenantId, operationId: "operation-1" },
   spec,
   names: namesOf({ partnerId: "northwind", tenantId, region: spec.gateway.region }),
-  guest: FIRST_GENERATION,
   piloted: false,
   pace,
 };
@@ -88,6 +87,7 @@ async function onboard(
     readOwnPrincipal: () => ({ principalId: "ours" }),
     ensureSecret: () => secret,
     readMailRoute: () => ({ smartHost: "contoso-example.mail.protection.outlook.example", relayFrom: [] }),
+    readGuestGeneration: () => FIRST_GENERATION,
     confirmResource: ({ kind }: Ensure) => actual[kind] ?? { id: kind },
     checkStartTls: () => undefined,
     checkProof: () => ({}),

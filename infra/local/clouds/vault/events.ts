@@ -21,7 +21,7 @@ export type EventSchema = (typeof eventSchemas)[number];
 
 const TYPE = "Microsoft.KeyVault.SecretNearExpiry";
 
-export function nearExpiryEvent(near: NearExpiry, schema: EventSchema, now: number): { id: string } {
+export function nearExpiryEvent(near: NearExpiry, schema: EventSchema, now: number): { id: string } & Record<string, unknown> {
   const { vault, resourceId, secretId, name, version, notBefore, expires } = near;
   const id = randomUUID();
   const at = new Date(now).toISOString();
