@@ -27,12 +27,14 @@ const credentialDueSchema = z.strictObject({
   generation: z.int().min(1),
 }) satisfies z.ZodType<CredentialDue>;
 
-const eventSchema = z.looseObject({
-  /** CloudEvents says `type`, Event Grid's own schema `eventType`. */
-  type: z.string().optional(),
-  eventType: z.string().optional(),
-  data: z.record(z.string(), z.unknown()),
-});
+const eventSchema = z
+  .looseObject({
+    /** CloudEvents says `type`, Event Grid's own schema `eventType`. */
+    type: z.string().min(1).optional(),
+    eventType: z.string().min(1).optional(),
+    data: z.record(z.string(), z.unknown()),
+  })
+  .refine(({ type, eventType }) => type !== undefined || eventType !== undefined);
 
 /** An event of another kind is somebody else's business and gives nothing. Throws MessageMalformed. */
 export function parseDue(message: unknown): Due[] {

@@ -66,6 +66,26 @@ test.for(broken)("%s: one secret is valid at the end", async ([, cloud, fault, m
   expect(left.value).toEqual([]);
 });
 
+test("a rotation that fails when the old secret is to be revoked is finished by the next sweep, without a new secret", async () => {
+  await under.platform.clouds.fault("graph", "refuse", { method: "POST", path: "removePassword" });
+  await under.bringNear();
+  await under.sweep();
+  generation += 1;
+  const seen = async () => {
+    const { generation: reached, rotation, previous } = await under.credential();
+    return reached === generation && rotation === undefined && previous !== undefined;
+  };
+  while (!(await seen())) await pause(50);
+  const made = (await under.credential()).current;
+  expect(under.look().valid).toHaveLength(2);
+  // The broker drops a second message with the same id within ten minutes; on the next day it has another.
+  const { tenantId } = under.tenant;
+  const body = { kind: "credentialDue", partnerId: "northwind", tenantId, name: "clientSecret", generation };
+  await under.sender.send("rotation", { messageId: `tomorrow-${tenantId}`, body });
+  expect((await under.untilRotated(generation)).current).toEqual(made);
+  await expectSettled();
+});
+
 /** What Event Grid would deliver for the current version of the tenant's secret, were its vault in our own tenant. */
 const event = async (version: string) => ({
   id: "1",
@@ -97,5 +117,6 @@ test("a message that is no event is dead-lettered with its reason", async () => 
   await under.sender.send("rotation", { messageId: "poison-2", body: "nonsense" });
   const dead = () => under.bus.state().queues.find(({ name }) => name === "rotation")?.deadLetters ?? [];
   while (!dead().some(({ messageId }) => messageId === "poison-2")) await pause(50);
-  expect(dead()).toContainEqual(expect.objectContaining({ messageId: "poison-2", reason: "MessageMalformed" }));
+  for (const messageId of ["poison", "poison-2"])
+    expect(dead()).toContainEqual(expect.objectContaining({ messageId, reason: "MessageMalformed" }));
 });

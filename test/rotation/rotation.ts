@@ -1,8 +1,7 @@
 /** Rotations in tests: the real app with its queue, one customer, and an eye that looks at the gateway's secret at every turn of the loop. */
-import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { hashOf, type Application } from "../../infra/local/clouds/entra/directory.ts";
-import { createServiceBus, type ServiceBus } from "../../infra/local/service-bus/service-bus.ts";
+import type { ServiceBus } from "../../infra/local/service-bus/service-bus.ts";
 import { createSender, type Sender } from "../../shared/messages/sender.ts";
 import type { CredentialRecord } from "../../shared/stores/credentials.ts";
 import { type Customer, customer, type OnboardingPlatform, startOnboarding } from "../support/onboarding.ts";
@@ -31,14 +30,9 @@ export interface RotationTest {
 const partnerId = "northwind";
 
 export async function startRotation(): Promise<RotationTest> {
-  const bus = await createServiceBus({ queues: JSON.parse(readFileSync("infra/local/service-bus/queues.json", "utf8")) });
-  Object.assign(process.env, {
-    SERVICE_BUS: bus.connectionString,
-    ServiceBusConnection: bus.connectionString,
-    ROTATION_OVERLAP: "PT1S",
-  });
+  process.env["ROTATION_OVERLAP"] = "PT1S";
   const platform = await startOnboarding();
-  const { clouds } = platform;
+  const { clouds, bus } = platform;
   const sender = createSender({
     connection: bus.connectionString,
     credential: { getToken: () => Promise.reject(new Error("a connection string needs no credential")) },
@@ -101,9 +95,8 @@ export async function startRotation(): Promise<RotationTest> {
     },
     stop: async () => {
       clearInterval(watching);
-      await platform.stop();
       await sender.close();
-      await bus.stop();
+      await platform.stop();
     },
   };
 }
