@@ -26,13 +26,14 @@ export async function showListing(story: Story): Promise<void> {
   tell(`case ${caseId}`);
 
   const follow = caseFollower(story, caseId);
-  const { task, evidence } = await until("the case's task", () => follow(({ state }) => state !== "opened"));
+  const { task, evidence, findings } = await until("the case's task", () => follow(({ state }) => state !== "opened"));
   if (evidence) {
     const { reverseNames = [], forwardConfirmed, reasons } = evidence;
     tell(
       `evidence: "${reasons.join(" ")}"; reverse name ${reverseNames.join(", ") || "none"}, which ${forwardConfirmed ? "leads" : "doesn't lead"} back`,
     );
   }
+  for (const { severity, message, remedy } of findings) tell(`${severity}: ${message}. ${remedy}`);
   if (task) {
     screen.say(`\n  Task       ${task.title}${task.note === "" ? "" : ` (${task.note})`}`);
     screen.say(`  Link       ${task.link}`);

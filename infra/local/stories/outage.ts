@@ -7,7 +7,8 @@ export async function showOutage(story: Story): Promise<void> {
   if ((await healthOf(story)) !== "healthy") {
     await act(story, "start");
     await until(`${gateway.id} to be healthy before the story begins`, async () =>
-      (await healthOf(story)) === "healthy" ? true : undefined,
+      // The condition comes last: then the event was told.
+      (await healthOf(story)) === "healthy" && (await story.condition("GatewayHealthy"))?.status === "True" ? true : undefined,
     );
   }
   await turn(story, "stop", "False");
