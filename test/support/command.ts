@@ -126,7 +126,11 @@ export async function holdingsOf(endpoints: Endpoints, { microsoft365, azure }: 
   const directories = Object.values(await controlled<Record<string, Directory>>(endpoints, "/state/graph"));
   const organization = organizations.find(({ tenantId }) => tenantId === microsoft365.tenantId);
   return {
-    azure: resources.flatMap(({ id, type }) => (id.includes(azure.subscriptionId) ? [type] : [])).toSorted(),
+    // Runs on the machine come and go: a rotation may be under way.
+    azure: resources
+      .filter(({ id, type }) => id.includes(azure.subscriptionId) && !type.endsWith("/runCommands"))
+      .map(({ type }) => type)
+      .toSorted(),
     inboundConnectors: organization?.inboundConnectors.length,
     outboundConnectors: organization?.outboundConnectors.length,
     transportRules: organization?.transportRules.length,

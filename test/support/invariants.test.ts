@@ -1,4 +1,5 @@
 /** The checker catches what it is there for: mutants of a run that was recorded just now, each wrong in one thing. */
+import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Exchange } from "../../infra/local/clouds/record.ts";
 import { violations } from "./invariants.ts";
@@ -8,11 +9,24 @@ const contoso = customer("contoso");
 let platform: OnboardingPlatform;
 let record: Exchange[];
 beforeAll(async () => {
-  platform = await startOnboarding();
+  // A client secret that is due again as soon as it is made.
+  platform = await startOnboarding({ settings: { CLIENT_SECRET_LIFETIME: "P1D" } });
   expect(await platform.onboard(contoso)).toMatchObject({ status: "Succeeded" });
+  for (const generation of [2, 3]) {
+    await platform.fire("sweepCredentials");
+    await untilRotated(generation);
+  }
   record = await platform.record();
 });
 afterAll(() => platform.stop());
+
+async function untilRotated(generation: number): Promise<void> {
+  for (;;) {
+    const [credential] = (await platform.northwind.listCredentials({ tenantId: contoso.tenantId })).body.value;
+    if (credential?.generation === generation && !credential.operationId) return;
+    await pause(100);
+  }
+}
 
 /** A run that was recorded, but for what `change` does to a copy of it. */
 type Mutation = (record: Exchange[]) => Exchange[];
@@ -183,6 +197,7 @@ describe.each<[number, string, Mutation]>([
   [8, "a rule was made twice", repeated(forwards)],
   [8, "a permission was granted twice", repeated(asks("graph", "POST", /\/appRoleAssignedTo/))],
   [8, "the administrator's password was made twice", repeated(asks("vault", "PUT", /gateway-admin-password/))],
+  [8, "a client secret of one generation was stored twice", repeated(asks("vault", "PUT", /webclient-client-secret/))],
   [8, "a probe mail was sent again although it had arrived", repeated(asks("graph", "POST", /\/sendMail/))],
 ])("invariant %i", (invariant, what, mutate) => {
   test(`is violated when ${what}`, () => {

@@ -277,7 +277,7 @@ function birthOf({ cloud, method, status, url, tenant, requestBody }: Exchange):
   const path = pathOf(url);
   const body = (requestBody ?? {}) as Record<string, unknown>;
   if (cloud === "arm") return method === "PUT" && status === 201 ? `arm ${path}` : undefined;
-  if (cloud === "vault") return method === "PUT" ? `vault ${path}` : undefined;
+  if (cloud === "vault") return method === "PUT" ? `vault ${path} ${generationOf(body)}`.trimEnd() : undefined;
   if (cloud === "exchange") {
     const input = body["CmdletInput"] as { CmdletName: string; Parameters: Record<string, unknown> } | undefined;
     return input?.CmdletName.startsWith("New-")
@@ -288,6 +288,10 @@ function birthOf({ cloud, method, status, url, tenant, requestBody }: Exchange):
   if (status !== 201) return undefined;
   return `graph ${tenant} ${path} ${[body["appId"], body["principalId"], body["appRoleId"], body["clientId"]].join(" ")}`;
 }
+
+/** A rotation makes the next one of the same secret. */
+const generationOf = ({ tags }: Record<string, unknown>): string =>
+  (tags as Record<string, string> | undefined)?.["gatehouse-generation"] ?? "";
 
 function sentTwice(record: Exchange[]): Violation[] {
   const mails = new Map<string, { sent: number; arrived: boolean }>();

@@ -46,7 +46,6 @@ export const oneOfEach: Survived["holdings"] = {
   azure: [
     "Microsoft.Compute/disks",
     "Microsoft.Compute/virtualMachines",
-    "Microsoft.Compute/virtualMachines/runCommands",
     "Microsoft.KeyVault/vaults",
     "Microsoft.ManagedIdentity/userAssignedIdentities",
     "Microsoft.Network/networkInterfaces",
