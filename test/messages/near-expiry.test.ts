@@ -13,8 +13,13 @@ const secret = {
 const TYPE = "Microsoft.KeyVault.SecretNearExpiry";
 const own = { kind: "credentialDue", partnerId: "northwind", tenantId: "contoso", name: "clientSecret", generation: 2 };
 const near = {
-  ...{ vault: "contoso-kv", resourceId: "/subscriptions/s", tenantId: "t", secretId: id, name: "webclient-client-secret" },
-  ...{ version: secret.version, expires: 1559082102 },
+  vault: "contoso-kv",
+  resourceId: "/subscriptions/s",
+  tenantId: "t",
+  secretId: id,
+  name: "webclient-client-secret",
+  version: secret.version,
+  expires: 1559082102,
 };
 
 test.for<[string, unknown, unknown[]]>([

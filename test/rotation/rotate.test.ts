@@ -89,7 +89,10 @@ test("a rotation that fails when the old secret is to be revoked is finished by 
 /** What Event Grid would deliver for the current version of the tenant's secret, were its vault in our own tenant. */
 const event = async (version: string) => ({
   id: "1",
-  ...{ specversion: "1.0", type: "Microsoft.KeyVault.SecretNearExpiry", source: "vault", subject: "webclient-client-secret" },
+  specversion: "1.0",
+  type: "Microsoft.KeyVault.SecretNearExpiry",
+  source: "vault",
+  subject: "webclient-client-secret",
   data: {
     Id: `https://${await under.vault()}.vault.azure.net/secrets/webclient-client-secret/${version}`,
     "ObjectName ": "webclient-client-secret",
