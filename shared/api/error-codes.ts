@@ -83,7 +83,7 @@ export const errorCodes = {
   CredentialNotFound: {
     status: 404,
     meaning: "There is no such credential among those of the caller.",
-    remedy: "Check the names; GET /api/credentials lists those that exist.",
+    remedy: "Check the names; GET /api/tenants/{tenantId}/credentials lists those that exist.",
   },
   ChangedMeanwhile: {
     status: 409,
