@@ -1,0 +1,39 @@
+/** Client secrets of an application: their text is seen once, Entra takes them until they are removed, and removing twice is removing. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import * as z from "zod";
+import { checkClientSecret } from "../../shared/entra/client-secret.ts";
+import { createCredentials } from "../../shared/entra/credentials.ts";
+import { createGraph } from "../../shared/graph/client.ts";
+import { createApplicationPasswords } from "../../shared/graph/passwords.ts";
+import { startClouds, type TestClouds } from "../support/clouds.ts";
+
+const organization = "c0ffee00-0000-4000-8000-000000000001";
+let clouds: TestClouds;
+beforeAll(async () => {
+  clouds = await startClouds();
+  await clouds.organize({ tenantId: organization, domains: ["contoso.example"], mailboxes: ["pilot@contoso.example"] });
+  await clouds.consent(organization);
+});
+afterAll(() => clouds.stop());
+
+test("added, listed without its text, taken by Entra, removed, refused", async () => {
+  const { environment } = clouds;
+  const graph = createGraph({ environment, credentials: createCredentials(environment, clouds.application) });
+  const created = z.looseObject({ id: z.string(), appId: z.string() });
+  const { id, appId } = await graph.post(organization, "/applications", { displayName: "WebClient" }, created);
+  await graph.post(organization, "/servicePrincipals", { appId }, z.unknown());
+  const passwords = createApplicationPasswords(graph);
+  const endDateTime = new Date(Date.now() + 86_400_000).toISOString();
+  const { keyId, secretText } = await passwords.add(organization, id, { displayName: "gatehouse-one", endDateTime });
+
+  const listed = await passwords.list(organization, id);
+  expect(listed).toMatchObject([{ keyId, displayName: "gatehouse-one" }]);
+  expect(JSON.stringify(listed)).not.toContain(secretText);
+  const check = (clientSecret: string) =>
+    checkClientSecret(environment)({ entraTenantId: organization, clientId: appId, clientSecret });
+  expect([await check(secretText), await check("another")]).toEqual([true, false]);
+
+  await passwords.remove(organization, id, keyId);
+  await passwords.remove(organization, id, keyId);
+  expect([await passwords.list(organization, id), await check(secretText)]).toEqual([[], false]);
+});
