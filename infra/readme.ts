@@ -46,4 +46,6 @@ function testOutput(): string {
   return fenced("npm ci && npm test", lines.slice(lines.findIndex((line) => /^ *Test Files/.test(line))).join("\n"));
 }
 
-const fenced = (command: string, output: string): string => `\`\`\`text\n$ ${command}\n${output.trimEnd()}\n\`\`\``;
+function fenced(command: string, output: string): string {
+  return `\`\`\`text\n$ ${command}\n${output.trimEnd()}\n\`\`\``;
+}
