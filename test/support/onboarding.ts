@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import { inject, vi } from "vitest";
+import { expect, inject, vi } from "vitest";
 import { freePorts } from "../../infra/local/azurite.ts";
 import { grantConsent } from "../../infra/local/administrator.ts";
 import { makeCustomer } from "../../infra/local/customer.ts";
@@ -15,7 +15,7 @@ import type { Operation } from "../../shared/api/operation.ts";
 import { type TenantSpec, tenantSpecSchema } from "../../shared/tenants/spec.ts";
 import { startClouds, type TestClouds } from "./clouds.ts";
 import { type Estate, estateOf } from "./estate.ts";
-import type { Watched } from "./invariants.ts";
+import { violations, type Watched } from "./invariants.ts";
 import { unique } from "./stores.ts";
 
 // An onboarding takes seconds of computing, and other test files compute at the same time.
@@ -111,6 +111,9 @@ export interface OnboardingPlatform extends OnboardingApp {
   estate(customer: Customer): Promise<Estate>;
   /** The same app once more, over the same clouds and stores, with settings of its own. */
   app(settings: AppSettings): Promise<OnboardingApp>;
+  /** What somebody else does in a customer's clouds: not ours to answer for. */
+  asStranger<T>(act: () => Promise<T>): Promise<T>;
+  /** Ends with a look at the safety invariants over all that was recorded of all customers. */
   stop(): Promise<void>;
 }
 
@@ -150,19 +153,34 @@ export async function startOnboarding(options: PlatformOptions = {}): Promise<On
     await first.operator.putPartner({ partnerId, body });
   }
   const record = (since = 0): Promise<Exchange[]> => clouds.requests(undefined, since);
+  const customers: Customer[] = [];
+  const strangers: [from: number, to: number][] = [];
+  const now = async (): Promise<number> => (await record()).at(-1)?.seq ?? 0;
   return {
     ...first,
     clouds,
     bus,
     logged,
-    organize: ({ spec }) => makeCustomer(clouds.control, spec),
+    organize: async (customer) => {
+      customers.push(customer);
+      await makeCustomer(clouds.control, customer.spec);
+    },
     record,
-    now: async () => (await record()).at(-1)?.seq ?? 0,
+    now,
+    asStranger: async (act) => {
+      const from = await now();
+      const result = await act();
+      strangers.push([from, await now()]);
+      return result;
+    },
     estate: (customer) => estateOf(clouds, customer),
     app,
     stop: async () => {
       for (const one of apps) await one.stop();
       await bus.stop();
+      const all = (await record()).filter(({ seq }) => !strangers.some(([from, to]) => seq > from && seq <= to));
+      const found = customers.flatMap((customer) => violations(about(customer, all), customer.watched));
+      expect(found, "safety invariants, over everything that this file did").toEqual([]);
       await clouds.stop();
       vi.restoreAllMocks();
     },
