@@ -96,5 +96,11 @@ export const replacementNeeded = (what: string, changes: PropertyChange[]): Cont
     409,
   );
 
+/** Throws when a property that is fixed for life is among the changes, before anything is sent. */
+export function refuseReplacement(what: string, changes: PropertyChange[], fixed: (path: string) => boolean): void {
+  const refused = changes.filter(({ path }) => fixed(path));
+  if (refused.length > 0) throw replacementNeeded(what, refused);
+}
+
 /** Azure names none when nothing is going on. */
 export const provisioningStateOf = (state: string | undefined): string => state ?? "Succeeded";

@@ -8,7 +8,7 @@ import {
   provisioningStateOf,
   readBeforeWriting,
   removeOwned,
-  replacementNeeded,
+  refuseReplacement,
 } from "../azure/owned.ts";
 import { type Named, ownershipTags, regionName, sameId } from "../azure/place.ts";
 import type { Vaults } from "../vault/client.ts";
@@ -107,8 +107,7 @@ export const gatewayVm = ({ azure, vaults }: { azure: Azure; vaults: Vaults }): 
       ),
     create: (desired) => write("creating", desired, { ifNoneMatch: "*" }, undefined),
     async update(desired, changes) {
-      const fixed = changes.filter(({ path }) => !CHANGEABLE.has(path));
-      if (fixed.length > 0) throw replacementNeeded(what(desired), fixed);
+      refuseReplacement(what(desired), changes, (path) => !CHANGEABLE.has(path));
       // A creation that failed on Azure's side is repeated whole; a machine that runs gets only what differs.
       if (changes.some(({ path }) => path === "provisioningState")) {
         const found = await readBeforeWriting(azure, what(desired), desired, async (clients) =>

@@ -8,7 +8,7 @@ import {
   provisioningStateOf,
   readBeforeWriting,
   removeOwned,
-  replacementNeeded,
+  refuseReplacement,
 } from "../azure/owned.ts";
 import { type Named, ownershipTags, regionName, sameId } from "../azure/place.ts";
 import type { Resource } from "./resource.ts";
@@ -71,8 +71,7 @@ export const networkInterface = ({ azure }: { azure: Azure }): Resource<NetworkI
     },
     create: (desired) => write("creating", desired, {}),
     async update(desired, changes) {
-      const fixed = changes.filter(({ path }) => path === "region");
-      if (fixed.length > 0) throw replacementNeeded(what(desired), fixed);
+      refuseReplacement(what(desired), changes, (path) => path === "region");
       const found = await readBeforeWriting(azure, what(desired), desired, async (clients) =>
         (await clients.network()).networkInterfaces.get(desired.resourceGroup, desired.name),
       );

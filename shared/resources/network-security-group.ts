@@ -8,7 +8,7 @@ import {
   provisioningStateOf,
   readBeforeWriting,
   removeOwned,
-  replacementNeeded,
+  refuseReplacement,
 } from "../azure/owned.ts";
 import { type Named, ownershipTags, regionName } from "../azure/place.ts";
 import { canonicalSources, openServices } from "../azure/services.ts";
@@ -74,8 +74,7 @@ export const networkSecurityGroup = ({ azure }: { azure: Azure }): Resource<Netw
     ],
     create: (desired) => write("creating", desired),
     async update(desired, changes) {
-      const fixed = changes.filter(({ path }) => path === "region");
-      if (fixed.length > 0) throw replacementNeeded(what(desired), fixed);
+      refuseReplacement(what(desired), changes, (path) => path === "region");
       const found = await readBeforeWriting(azure, what(desired), desired, async (clients) =>
         (await clients.network()).networkSecurityGroups.get(desired.resourceGroup, desired.name),
       );

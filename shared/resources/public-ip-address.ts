@@ -9,7 +9,7 @@ import {
   readBeforeWriting,
   readFailure,
   removeOwned,
-  replacementNeeded,
+  refuseReplacement,
 } from "../azure/owned.ts";
 import { type Named, ownershipTags, regionName } from "../azure/place.ts";
 import { ControlPlaneError } from "../errors.ts";
@@ -81,8 +81,7 @@ export const publicIpAddress = ({ azure }: { azure: Azure }): Resource<PublicIpA
       return write("creating", desired, {});
     },
     async update(desired, changes, actual) {
-      const fixed = changes.filter(({ path }) => path === "region" || path === "sku");
-      if (fixed.length > 0) throw replacementNeeded(what(desired), fixed);
+      refuseReplacement(what(desired), changes, (path) => path === "region" || path === "sku");
       const found = await readBeforeWriting(azure, what(desired), desired, async (clients) =>
         (await clients.network()).publicIPAddresses.get(desired.resourceGroup, desired.name),
       );

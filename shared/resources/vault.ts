@@ -8,7 +8,7 @@ import {
   provisioningStateOf,
   readFailure,
   removeOwned,
-  replacementNeeded,
+  refuseReplacement,
 } from "../azure/owned.ts";
 import { type Named, ownedBy, ownershipTags, regionName } from "../azure/place.ts";
 import { ControlPlaneError } from "../errors.ts";
@@ -83,8 +83,7 @@ export const vault = ({ azure }: { azure: Azure }): Resource<Vault, ActualVault>
       return write("recovering", desired, { createMode: "recover" });
     },
     async update(desired, changes) {
-      const fixed = changes.filter(({ path }) => path === "region" || path === "entraTenantId");
-      if (fixed.length > 0) throw replacementNeeded(what(desired), fixed);
+      refuseReplacement(what(desired), changes, (path) => path === "region" || path === "entraTenantId");
       // Only what is ours: a PUT would take others' network rules and tags away.
       return azure.begin(`updating ${what(desired)}`, desired, async (clients, onResponse) =>
         (await clients.keyVault()).vaults.update(

@@ -297,10 +297,6 @@ export function customer(example: "contoso" | "fabrikam", name: string = example
   return customerOf(unique(name), body);
 }
 
-/** The same customer with other wishes. */
-export const wishing = ({ tenantId, body }: Customer, wishes: Partial<SpecInput>): Customer =>
-  customerOf(tenantId, { ...body, ...wishes });
-
 function customerOf(tenantId: string, body: SpecInput): Customer {
   const spec = tenantSpecSchema.parse(body);
   const { tenantId: organization, domains, probeMailbox } = spec.microsoft365;
