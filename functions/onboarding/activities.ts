@@ -1,12 +1,13 @@
 /** What onboarding does to the world beside its resources: proves access, makes secrets, sends and reads probe mails, records the end. */
-import { createHash, randomBytes, randomUUID } from "node:crypto";
+import { createHash } from "node:crypto";
 import type { OperationChange } from "../../shared/stores/operations.ts";
 import { type Failure, failureFrom } from "../../shared/durable/steps.ts";
 import type { Work } from "../../shared/durable/resources.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
 import { virtualMachineId } from "../../shared/azure/place.ts";
-import { place } from "../../shared/desired/state.ts";
+import { machinesOf } from "../../shared/desired/machines.ts";
+import { home } from "../../shared/desired/state.ts";
 import { targetOf } from "../../shared/desired/target.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
@@ -14,7 +15,9 @@ import { checkAccess } from "./access.ts";
 import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts";
 import type { Ground, GuestGeneration, Loop } from "../../shared/desired/state.ts";
 import { settledGuestOf } from "./guest.ts";
-import type { AccessWait, Application, LoopEvidence } from "./orchestrator.ts";
+import type { AccessWait, LoopEvidence } from "./orchestrator.ts";
+import type { Application, SecretWanted } from "./runbook.ts";
+import { tenantSecrets } from "./secrets.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 export type OnboardingActivities = ReturnType<typeof createOnboardingActivities>;
@@ -113,7 +116,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
     /** A secret that is made once per tenant and purpose: found, or generated straight into the tenant's vault. */
     ensureSecret: ({ work, step, vaultUrl, entraTenantId, purpose }: SecretStep): Promise<SecretReference> =>
       recorded(work, step, async () => {
-        const { name, generate } = secrets[purpose];
+        const { name, generate } = tenantSecrets[purpose];
         const known = await vaults.latest(vaultUrl, name, entraTenantId);
         if (known) return { result: known, change: "unchanged" };
         const tags = { "gatehouse-partner": work.partnerId, "gatehouse-tenant": work.tenantId };
@@ -142,7 +145,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
         if (!succeeded)
           throw new ControlPlaneError(
             "GatewayUnreachable",
-            `Exchange Online could not deliver to ${loop.fqdn} with STARTTLS: ${detail}`,
+            `Exchange Online could not deliver to ${gatewayOf(loop)} with STARTTLS: ${detail}`,
             502,
             true,
           );
@@ -152,7 +155,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
     /** A probe that is there already is not sent again. */
     sendProbe: async ({ work, step, loop, subject }: ProbeStep & { subject: string }): Promise<void> => {
       await recordStep(work, step, { status: "Running" });
-      const message = `waiting for a probe mail of ${loop.probeMailbox} to come back through ${loop.fqdn}`;
+      const message = `waiting for a probe mail of ${loop.probeMailbox} to come back through ${gatewayOf(loop)}`;
       await recordProgress(work, { waitingFor: { kind: "propagation", message } });
       if (!(await findProbe(loop, subject)))
         await probes.sendProbe(loop.organization, loop.probeMailbox, {
@@ -181,7 +184,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       const failure = failureFrom(
         new ControlPlaneError(
           "LoopUnproven",
-          `no probe mail of ${loop.probeMailbox} came back through ${loop.fqdn}, so no production mail was moved; look at the forwarding rule's place among other rules, at the gateway's SMTP queue and at its smart host`,
+          `no probe mail of ${loop.probeMailbox} came back through ${gatewayOf(loop)}, so no production mail was moved; look at the forwarding rule's place among other rules, at the gateway's SMTP queue and at its smart host`,
           504,
         ),
       );
@@ -218,12 +221,12 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
 
     /** The tenant's stage moves here and nowhere else, after the proof. */
     finishOnboarding: async ({ work, loop, evidence }: { work: Work; loop: Loop; evidence: LoopEvidence }): Promise<void> => {
-      const { fqdn, egressIps, loopHeader, probeMailbox, pilots } = loop;
+      const { smartHosts, egressIps, loopHeader, probeMailbox, pilots } = loop;
       const moved = await tenants.change(work.partnerId, work.tenantId, ({ stage, facts }) => ({
         stage: stage === "live" ? "live" : "pilot",
         facts: { ...facts, proof: { fingerprint: fingerprintOf(loop), evidence } },
       }));
-      const created = await registerGateway(world, moved, loop);
+      const created = await registerGateways(world, moved);
       await setConditions(work, [
         // One that is known already is what the sweep over the fleet found last.
         ...(created
@@ -249,7 +252,8 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
         waitingFor: null,
         result: {
           stage: moved.stage,
-          gateway: fqdn,
+          gateway: smartHosts[0],
+          smartHosts,
           egressIps,
           pilots,
           proof: { ...evidence, mailbox: probeMailbox, header: loopHeader },
@@ -264,40 +268,35 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
   };
 };
 
-/** From now on the sweep over the fleet watches it. True when it was not known yet. */
-async function registerGateway({ stores }: OnboardingWorld, tenant: TenantRecord, { fqdn, egressIps }: Loop): Promise<boolean> {
+/** From now on the sweep over the fleet watches them. True when one was not known yet. */
+async function registerGateways({ stores }: OnboardingWorld, tenant: TenantRecord): Promise<boolean> {
   const target = targetOf(tenant);
-  const { entraTenantId, subscriptionId, resourceGroup, region } = place(target);
-  const { created } = await stores.gateways.put({
-    ...target.work,
-    virtualMachineId: virtualMachineId({ subscriptionId, resourceGroup, name: target.names.virtualMachine }),
-    entraTenantId,
-    subscriptionId,
-    address: egressIps[0] ?? "",
-    fqdn,
-    region,
-    state: { health: "healthy", reason: "LoopProven" },
-  });
+  const ground = tenant.facts["ground"] as Ground;
+  const { entraTenantId, subscriptionId } = home(target);
+  let created = false;
+  for (const { region, machine, address } of machinesOf(target, ground)) {
+    const put = await stores.gateways.put({
+      ...target.work,
+      virtualMachineId: virtualMachineId({ subscriptionId, resourceGroup: region.resourceGroup, name: machine.virtualMachine }),
+      entraTenantId,
+      subscriptionId,
+      address: address.ipAddress,
+      fqdn: address.fqdn,
+      region: region.region,
+      state: { health: "healthy", reason: "LoopProven" },
+    });
+    created ||= put.created;
+  }
   return created;
 }
 
-interface SecretStep {
-  work: Work;
-  step: string;
-  vaultUrl: string;
-  entraTenantId: string;
-  purpose: keyof typeof secrets;
-}
+const gatewayOf = ({ smartHosts }: Loop): string => smartHosts.join(", ");
+
+type SecretStep = SecretWanted & { work: Work };
 
 type ProbeFound = { found: "absent" | "bypassed" } | { found: "looped"; evidence: LoopEvidence };
 
 const conditionOf = { consent: "ConsentGranted", azureAccess: "AzureAccessGranted" } as const;
-
-/** Azure wants three of four character classes in 12 to 123 characters of an administrator's password; the suffix has them all. */
-const secrets = {
-  loopGuid: { name: "loop-guid", generate: (): string => randomUUID() },
-  adminPassword: { name: "gateway-admin-password", generate: (): string => `${randomBytes(30).toString("base64url")}!aA1` },
-};
 
 /** What a proof is a proof of; the secret is named by its version. */
 const fingerprintOf = (loop: Loop | string): string => createHash("sha256").update(JSON.stringify(loop)).digest("hex");

@@ -3,7 +3,7 @@ import { registerDurableHttp, registerHttp } from "../../shared/api/register.ts"
 import { registerActivities, registerOrchestrator } from "../../shared/durable/register.ts";
 import { createOnboardingActivities } from "./activities.ts";
 import { acceptConsent, getConsent, planOnboarding, startOnboarding } from "./http.ts";
-import { buildGateway, connectMailFlow, onboardTenant, proveLoop, registerApplications, waitForAccess } from "./orchestrator.ts";
+import { chapters, onboardTenant, proveLoop, waitForAccess } from "./orchestrator.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 export function registerOnboarding(world: OnboardingWorld): void {
@@ -14,9 +14,10 @@ export function registerOnboarding(world: OnboardingWorld): void {
 
   registerOrchestrator(onboardTenant);
   registerOrchestrator(waitForAccess);
-  registerOrchestrator(buildGateway);
-  registerOrchestrator(registerApplications);
-  registerOrchestrator(connectMailFlow);
+  registerOrchestrator(chapters.buildGateway);
+  registerOrchestrator(chapters.buildMachine);
+  registerOrchestrator(chapters.registerApplications);
+  registerOrchestrator(chapters.connectMailFlow);
   registerOrchestrator(proveLoop);
   registerActivities(createOnboardingActivities(world), world.reportFailure);
 }

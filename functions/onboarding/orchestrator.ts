@@ -6,12 +6,24 @@ import type { Patience } from "../../shared/durable/patience.ts";
 import type { Names } from "../../shared/azure/names.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
-import { branch, child, start, together } from "../../shared/durable/branches.ts";
+import { branch, child, together } from "../../shared/durable/branches.ts";
 import { type ResourcePace, type Work, resourceSteps } from "../../shared/durable/resources.ts";
-import type { OrchestrationContext, Routine } from "../../shared/durable/routine.ts";
+import type { OrchestrationContext, Routine, Task } from "../../shared/durable/routine.ts";
 import { type Failure, errorOf, failureFrom, stepsOf } from "../../shared/durable/steps.ts";
 import { secondsNow, wait, waitForEventOr } from "../../shared/durable/wait.ts";
 import type { OnboardingActivities } from "./activities.ts";
+import {
+  type Begun,
+  buildAndConnect,
+  buildGateway,
+  buildMachine,
+  type Chapter,
+  connectMailFlow,
+  type Hands,
+  type Installation,
+  prepareGround,
+  registerApplications,
+} from "./runbook.ts";
 import type { Ground, Loop } from "../../shared/desired/state.ts";
 import * as desired from "../../shared/desired/state.ts";
 
@@ -20,7 +32,6 @@ export interface Onboarding {
   work: Work;
   spec: TenantSpec;
   names: Names;
-  /** `live` and `pilot` tenants are onboarded again without narrowing whose mail runs through the gateway. */
   piloted: boolean;
   pace: OnboardingPace;
 }
@@ -42,13 +53,9 @@ export function* onboardTenant(context: OrchestrationContext, tenant: Onboarding
   try {
     yield* beginOnboarding({ work });
     yield* proveAccess(context, tenant);
-    const ground = yield* prepareGround(context, tenant);
-    const [, application] = yield* together<[void, Application, void]>(
-      context,
-      start(buildGateway, { tenant, ground }, "gateway"),
-      start(registerApplications, { tenant, ground }, "directory"),
-      start(connectMailFlow, { tenant, ground }, "mail-flow"),
-    );
+    const hands = handsOf(context, tenant);
+    const ground = yield* prepareGround(hands, tenant);
+    const application = yield* buildAndConnect(hands, tenant, ground);
     const evidence = yield* proveAndPilot(context, tenant, ground);
     yield* keepForDayTwo({ work, ground, application });
     yield* finishOnboarding({ work, loop: desired.loop(tenant, ground), evidence });
@@ -93,107 +100,40 @@ export const waitForAccess = branch("waitForAccess", function* (context, access:
   context.df.continueAsNew({ ...access, checks: checks + 1 });
 });
 
-/** The root of everything: what more than one branch needs. Secrets are made once, in the tenant's own vault. */
-function* prepareGround(context: OrchestrationContext, tenant: Onboarding): Routine<Ground> {
-  const { work, pace } = tenant;
+/** Hands that make true what the runbook names. */
+function handsOf(context: OrchestrationContext, { work, spec, pace }: Onboarding): Hands<Task> {
   const { ensure } = resourceSteps<Resources>(context, work, pace);
-  const { ensureSecret, readOwnPrincipal } = stepsOf<OnboardingActivities>(context, pace.patience);
-  const { entraTenantId, subscriptionId } = desired.place(tenant);
-
-  yield* ensure("resourceGroup", "resourceGroup", desired.resourceGroup(tenant));
-  const identity = yield* ensure("vmIdentity", "vmIdentity", desired.vmIdentity(tenant));
-  const vault = yield* ensure("vault", "vault", desired.vault(tenant));
-  const { principalId } = yield* readOwnPrincipal({ entraTenantId, subscriptionId });
-  yield* ensure(
-    "roleAssignment",
-    "vaultAccessForGatehouse",
-    desired.vaultAccess(tenant, vault.id, principalId, "Key Vault Secrets Officer"),
+  const { ensureSecret, readOwnPrincipal, readMailRoute, readGuestGeneration } = stepsOf<OnboardingActivities>(
+    context,
+    pace.patience,
   );
-  yield* ensure(
-    "roleAssignment",
-    "vaultAccessForGateway",
-    desired.vaultAccess(tenant, vault.id, identity.principalId, "Key Vault Secrets User"),
-  );
-  const loopGuid = yield* ensureSecret({ work, step: "loopGuid", vaultUrl: vault.url, entraTenantId, purpose: "loopGuid" });
-  const adminPassword = yield* ensureSecret({
-    work,
-    step: "adminPassword",
-    vaultUrl: vault.url,
-    entraTenantId,
-    purpose: "adminPassword",
-  });
-  const publicIp = yield* ensure("publicIpAddress", "publicIpAddress", desired.publicIpAddress(tenant));
+  const target = { organization: spec.microsoft365.tenantId, domain: spec.microsoft365.domains[0] ?? "" };
   return {
-    loopGuid,
-    adminPassword,
-    identityId: identity.id,
-    identityClientId: identity.clientId,
-    smartHosts: [publicIp.fqdn],
-    egressIps: [publicIp.ipAddress],
-    publicIpAddressId: publicIp.id,
-    fqdn: publicIp.fqdn,
+    ensure,
+    secret: (wanted) => ensureSecret({ work, ...wanted }),
+    *ownPrincipal(subscription) {
+      return (yield* readOwnPrincipal(subscription)).principalId;
+    },
+    mailRoute: () => readMailRoute(target),
+    guestGeneration: () => readGuestGeneration({ work }),
+    together: <Results extends unknown[]>(...begun: { [Index in keyof Results]: Begun<Results[Index]> }) =>
+      together<Results>(context, ...begun),
   };
 }
 
-export interface BranchInput {
-  tenant: Onboarding;
-  ground: Ground;
-}
+/** A chapter as an orchestration of its own. */
+const orchestrated = <Input extends { tenant: Installation }, Result>({ name, walk }: Chapter<Input, Result>) =>
+  branch(name, function* (context, input: Input & { tenant: Onboarding }): Routine<Result> {
+    return yield* walk(handsOf(context, input.tenant), input);
+  });
 
-/** Manual, chapters 2 and 3: network rules first, because nothing may listen before it is guarded; the guest once the VM runs. */
-export const buildGateway = branch("buildGateway", function* (context, { tenant, ground }: BranchInput): Routine<void> {
-  const { ensure } = resourceSteps<Resources>(context, tenant.work, tenant.pace);
-  const { readMailRoute, readGuestGeneration } = stepsOf<OnboardingActivities>(context, tenant.pace.patience);
-  const networkSecurityGroup = yield* ensure(
-    "networkSecurityGroup",
-    "networkSecurityGroup",
-    desired.networkSecurityGroup(tenant),
-  );
-  const network = yield* ensure("virtualNetwork", "virtualNetwork", desired.virtualNetwork(tenant, networkSecurityGroup.id));
-  const networkInterface = yield* ensure(
-    "networkInterface",
-    "networkInterface",
-    desired.networkInterface(tenant, network.subnetId, networkSecurityGroup.id, ground.publicIpAddressId),
-  );
-  yield* ensure("gatewayVm", "gatewayVm", desired.gatewayVm(tenant, networkInterface.id, ground));
-  const route = yield* readMailRoute({ organization: desired.organization(tenant), domain: desired.mainDomain(tenant) });
-  // As late as can be: a credential that was rotated meanwhile is not taken away again.
-  const generation = yield* readGuestGeneration({ work: tenant.work });
-  yield* ensure("guest", "guest", desired.guest(tenant, ground, route, generation));
-});
-
-/** Client id and object id of the WebClient's application. */
-export interface Application {
-  appId: string;
-  objectId: string;
-}
-
-/** Manual, chapter 5: the WebClient's application, whose redirect URI is the gateway's name. */
-export const registerApplications = branch(
-  "registerApplications",
-  function* (context, { tenant, ground }: BranchInput): Routine<Application> {
-    const { ensure } = resourceSteps<Resources>(context, tenant.work, tenant.pace);
-    const wanted = desired.webClientApplication(tenant, ground);
-    const { appId, objectId } = yield* ensure("webClientApplication", "webClientApplication", wanted);
-    return { appId, objectId };
-  },
-);
-
-/**
- * Manual, chapter 4: both connectors exist before any rule sends mail through them, and the guard before any rule believes the header.
- * The forwarding rule concerns the probe mailbox only, so that its propagation overlaps the VM's build and nobody's mail waits for a
- * gateway that isn't there.
- */
-export const connectMailFlow = branch("connectMailFlow", function* (context, { tenant, ground }: BranchInput): Routine<void> {
-  const { ensure } = resourceSteps<Resources>(context, tenant.work, tenant.pace);
-  yield* ensure("inboundConnector", "inboundConnector", desired.inboundConnector(tenant, ground));
-  yield* ensure("outboundConnector", "outboundConnector", desired.outboundConnector(tenant, ground));
-  if (tenant.spec.connectionFilter)
-    yield* ensure("connectionFilter", "connectionFilter", desired.connectionFilter(tenant, ground));
-  yield* ensure("guardRule", "guardRule", desired.guardRule(tenant, ground));
-  yield* ensure("approvalRule", "approvalRule", desired.approvalRule(tenant, ground));
-  yield* ensure("forwardingRule", "forwardingRule", desired.forwardingRule(tenant, ground, tenant.piloted ? "pilot" : "probe"));
-});
+/** The orchestrations of the runbook's chapters. */
+export const chapters = {
+  buildGateway: orchestrated(buildGateway),
+  buildMachine: orchestrated(buildMachine),
+  registerApplications: orchestrated(registerApplications),
+  connectMailFlow: orchestrated(connectMailFlow),
+};
 
 /**
  * Production mail moves only after the gateway's STARTTLS is proven, a probe mail came back with this tenant's header, and inbound

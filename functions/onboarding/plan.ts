@@ -1,122 +1,135 @@
-/** What onboarding would do, found out by reading only: each resource observed and compared with the same desired state that onboarding ensures. */
+/** What onboarding would do, found out by walking the same runbook with hands that only look. */
 import { createHash } from "node:crypto";
 import type { Finding, Plan, PlannedResource } from "../../shared/api/plan.ts";
-import type { ActualOf, DesiredOf } from "../../shared/durable/resources.ts";
+import type { AzureAccess } from "../../shared/azure/access.ts";
+import type { ActualOf } from "../../shared/durable/resources.ts";
 import type { Resource } from "../../shared/resources/resource.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
+import type { SecretReference } from "../../shared/vault/reference.ts";
 import { checkAccess } from "./access.ts";
-import * as desired from "../../shared/desired/state.ts";
-import { mailRouteOf } from "../../shared/desired/mail-route.ts";
+import { type GuestGeneration, home, mainDomain, organization } from "../../shared/desired/state.ts";
+import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts";
+import { type Target, targetOf } from "../../shared/desired/target.ts";
 import { guestOf } from "./guest.ts";
+import { type Begun, buildAndConnect, type Hands, type Installation, prepareGround } from "./runbook.ts";
+import { tenantSecrets } from "./secrets.ts";
 import { onboardingSteps } from "./steps.ts";
-import { targetOf } from "../../shared/desired/target.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Promise<Plan> {
   const target = targetOf(tenant);
   const { spec, names } = target;
-  const { entraTenantId, subscriptionId } = desired.place(target);
   const [consent, azure] = await Promise.all([checkAccess(world, spec, "consent"), checkAccess(world, spec, "azureAccess")]);
-  const planned = createPlanned(world, Object.fromEntries(onboardingSteps(spec).map(({ name, title }) => [name, title])));
-
-  const inAzure = planned.part(azure.state === "granted", "it can be read once the subscription lets us in");
-  const group = await inAzure("resourceGroup", "resourceGroup", desired.resourceGroup(target));
-  const identity = await inAzure("vmIdentity", "vmIdentity", group && desired.vmIdentity(target));
-  const vault = await inAzure("vault", "vault", group && desired.vault(target));
-  const ours = azure.state === "granted" ? (await world.azureAccess({ entraTenantId, subscriptionId })).principalId : undefined;
-  const officer = await inAzure(
-    "roleAssignment",
-    "vaultAccessForGatehouse",
-    vault && ours ? desired.vaultAccess(target, vault.id, ours, "Key Vault Secrets Officer") : undefined,
-  );
-  await inAzure(
-    "roleAssignment",
-    "vaultAccessForGateway",
-    vault && identity && desired.vaultAccess(target, vault.id, identity.principalId, "Key Vault Secrets User"),
-  );
-  const secret = async (name: string) => (vault && officer ? world.vaults.latest(vault.url, name, entraTenantId) : undefined);
-  const [loopGuid, adminPassword] = await Promise.all([secret("loop-guid"), secret("gateway-admin-password")]);
-  const address = await inAzure("publicIpAddress", "publicIpAddress", group && desired.publicIpAddress(target));
-  const security = await inAzure("networkSecurityGroup", "networkSecurityGroup", group && desired.networkSecurityGroup(target));
-  const network = await inAzure("virtualNetwork", "virtualNetwork", security && desired.virtualNetwork(target, security.id));
-  const networkInterface = await inAzure(
-    "networkInterface",
-    "networkInterface",
-    network && security && address && desired.networkInterface(target, network.subnetId, security.id, address.id),
-  );
-  const vm = await inAzure(
-    "gatewayVm",
-    "gatewayVm",
-    networkInterface &&
-      identity &&
-      adminPassword &&
-      desired.gatewayVm(target, networkInterface.id, { identityId: identity.id, adminPassword }),
-  );
-
-  const consented = consent.state === "granted";
-  const route = consented ? await mailRouteOf(world, desired.organization(target), desired.mainDomain(target)) : undefined;
-  await inAzure(
-    "guest",
-    "guest",
-    vm && identity && address && loopGuid && route
-      ? desired.guest(
-          target,
-          { fqdn: address.fqdn, loopGuid, identityClientId: identity.clientId },
-          route,
-          await guestOf(world, { partnerId: tenant.partnerId, tenantId: tenant.id }),
-        )
-      : undefined,
-  );
-
-  const in365 = planned.part(consented, "it can be read once admin consent is granted");
-  const egressIps = address && [address.ipAddress];
-  await in365("webClientApplication", "webClientApplication", address && desired.webClientApplication(target, address));
-  await in365("inboundConnector", "inboundConnector", egressIps && desired.inboundConnector(target, { egressIps }));
-  await in365(
-    "outboundConnector",
-    "outboundConnector",
-    address && desired.outboundConnector(target, { smartHosts: [address.fqdn] }),
-  );
-  if (spec.connectionFilter)
-    await in365("connectionFilter", "connectionFilter", egressIps && desired.connectionFilter(target, { egressIps }));
-  await in365("guardRule", "guardRule", egressIps && desired.guardRule(target, { egressIps }));
-  await in365("approvalRule", "approvalRule", egressIps && loopGuid && desired.approvalRule(target, { egressIps, loopGuid }));
-  await in365("forwardingRule", "forwardingRule", loopGuid && desired.forwardingRule(target, { loopGuid }, "pilot"));
+  const found: PlannedResource[] = [];
+  const hands = lookingHands(world, target, { consented: consent.state === "granted", azure: azure.state === "granted" }, found);
+  await walked(runbook(hands, { ...target, piloted: true }));
+  const planned = inOrder(found, spec);
 
   const findings = [...findingsOf("consent", consent), ...findingsOf("azureAccess", azure)];
   const hash = createHash("sha256")
-    .update(JSON.stringify({ spec, names, resources: planned.resources, findings }))
+    .update(JSON.stringify({ spec, names, resources: planned, findings }))
     .digest("hex");
-  return { tenantId: tenant.id, hash, resources: planned.resources, findings };
+  return { tenantId: tenant.id, hash, resources: planned, findings };
 }
 
-/** Collects what each read says. A resource whose desired state needs something that isn't there yet will be created with it. */
-function createPlanned({ resources: known }: OnboardingWorld, titles: Record<string, string>) {
-  const resources: PlannedResource[] = [];
-  const part =
-    (readable: boolean, otherwise: string) =>
-    async <Kind extends keyof Resources>(
-      kind: Kind,
-      step: string,
-      wanted: DesiredOf<Resources[Kind]> | undefined,
-    ): Promise<ActualOf<Resources[Kind]> | undefined> => {
-      const plan = (action: PlannedResource["action"], more: Partial<PlannedResource> = {}): undefined =>
-        void resources.push({ kind, name: titles[step] ?? step, action, changes: [], ...more });
-      if (!readable) return plan("unknown", { reason: otherwise });
-      if (wanted === undefined) return plan("create");
-      const resource = known[kind] as unknown as Resource<DesiredOf<Resources[Kind]>, ActualOf<Resources[Kind]>>;
-      const observed = await resource.observe(wanted);
-      if (observed.state === "absent") return plan("create");
-      if (observed.state === "unknown") {
-        const { code, message } = observed.reason;
-        return plan(code === "ForeignObject" ? "blocked" : "unknown", { reason: `${code}: ${message}` });
-      }
-      const changes = resource.diff(wanted, observed.actual) as PlannedResource["changes"];
-      plan(changes.length === 0 ? "none" : "update", { changes });
-      return observed.actual;
+/** Whose mail runs in the end is what the plan shows: the narrower scope before the proof is only a step on the way. */
+function* runbook(hands: Hands<Promise<unknown>>, tenant: Installation) {
+  const ground = yield* prepareGround(hands, tenant);
+  yield* buildAndConnect(hands, tenant, ground);
+}
+
+/** As the steps of an onboarding are shown: chapters are walked in another order than a reader expects. */
+function inOrder(found: PlannedResource[], spec: Target["spec"]): PlannedResource[] {
+  const titles = onboardingSteps(spec).map(({ title }) => title);
+  return found.toSorted((one, other) => titles.indexOf(one.name) - titles.indexOf(other.name));
+}
+
+async function walked(walk: Generator<Promise<unknown>, void, unknown>): Promise<void> {
+  let next = walk.next();
+  while (next.done !== true) next = walk.next(await next.value);
+}
+
+/** What a resource that isn't there yet will only tell when it is: a name that can't exist (RFC 2606). */
+const LATER = "known-once-made.invalid";
+const later = (): unknown => new Proxy({}, { get: () => LATER });
+const laterSecret: SecretReference = { vaultUrl: `https://${LATER}`, name: LATER, version: LATER };
+const needsLater = (wanted: unknown): boolean => JSON.stringify(wanted).includes(LATER);
+
+/** The others are in Azure. */
+const in365 = new Set<string>([
+  "webClientApplication",
+  "inboundConnector",
+  "outboundConnector",
+  "connectionFilter",
+  "guardRule",
+  "approvalRule",
+  "forwardingRule",
+] satisfies (keyof Resources)[]);
+
+/** Hands that only look. A resource whose desired state needs something that isn't there yet will be created with it. */
+function lookingHands(
+  world: OnboardingWorld,
+  target: Target,
+  readable: { consented: boolean; azure: boolean },
+  resources: PlannedResource[],
+): Hands<Promise<unknown>> {
+  const titles = Object.fromEntries(onboardingSteps(target.spec).map(({ name, title }) => [name, title]));
+  const { entraTenantId } = home(target);
+
+  async function look(kind: keyof Resources, step: string, wanted: unknown): Promise<unknown> {
+    const plan = (action: PlannedResource["action"], more: Partial<PlannedResource> = {}): unknown => {
+      resources.push({ kind, name: titles[step] ?? step, action, changes: [], ...more });
+      return later();
     };
-  return { resources, part };
+    if (!(in365.has(kind) ? readable.consented : readable.azure))
+      return plan("unknown", {
+        reason: in365.has(kind)
+          ? "it can be read once admin consent is granted"
+          : "it can be read once the subscription lets us in",
+      });
+    if (needsLater(wanted)) return plan("create");
+    const resource = world.resources[kind] as unknown as Resource<unknown, unknown>;
+    const observed = await resource.observe(wanted);
+    if (observed.state === "absent") return plan("create");
+    if (observed.state === "unknown") {
+      const { code, message } = observed.reason;
+      return plan(code === "ForeignObject" ? "blocked" : "unknown", { reason: `${code}: ${message}` });
+    }
+    const changes = resource.diff(wanted, observed.actual) as PlannedResource["changes"];
+    plan(changes.length === 0 ? "none" : "update", { changes });
+    return observed.actual;
+  }
+
+  return {
+    *ensure(kind, step, wanted) {
+      return (yield look(kind, step, wanted)) as ActualOf<Resources[typeof kind]>;
+    },
+    *ownPrincipal(subscription) {
+      if (!readable.azure) return LATER;
+      return ((yield world.azureAccess(subscription)) as AzureAccess).principalId ?? LATER;
+    },
+    *secret({ vaultUrl, purpose }) {
+      const allowed = resources.some(({ name, action }) => name === titles["vaultAccessForGatehouse"] && action === "none");
+      if (vaultUrl === LATER || !allowed) return laterSecret;
+      return (
+        ((yield world.vaults.latest(vaultUrl, tenantSecrets[purpose].name, entraTenantId)) as SecretReference | undefined) ??
+        laterSecret
+      );
+    },
+    *mailRoute() {
+      if (!readable.consented) return { smartHost: LATER, relayFrom: [] };
+      return (yield mailRouteOf(world, organization(target), mainDomain(target))) as MailRoute;
+    },
+    *guestGeneration() {
+      return (yield guestOf(world, target.work)) as GuestGeneration;
+    },
+    *together<Results extends unknown[]>(...chapters: { [Index in keyof Results]: Begun<Results[Index]> }) {
+      const results: unknown[] = [];
+      for (const chapter of chapters as Begun<unknown>[]) results.push(yield* chapter.walk(this));
+      return results as Results;
+    },
+  };
 }
 
 const remedies = {

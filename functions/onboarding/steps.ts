@@ -1,4 +1,5 @@
 /** The step graph of an onboarding, known before it starts: what the operation shows as pending, in the order a reader expects. */
+import { machineTitles, regionTitles, type Title } from "../../shared/desired/machines.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 
 export type Branch = "access" | "root" | "gateway" | "directory" | "mailFlow" | "proof";
@@ -10,33 +11,42 @@ export interface StepTitle {
 
 const step = (branch: Branch, name: string, title: string): StepTitle => ({ name, title, branch });
 
-export const onboardingSteps = ({ connectionFilter }: Pick<TenantSpec, "connectionFilter">): StepTitle[] => [
-  step("access", "consent", "Admin consent, and the domains verified there"),
-  step("access", "azureAccess", "Access to the Azure subscription"),
-  step("root", "resourceGroup", "Resource group"),
-  step("root", "vmIdentity", "The gateway's own identity"),
-  step("root", "vault", "Key vault"),
-  step("root", "vaultAccessForGatehouse", "Gatehouse may write the vault's secrets"),
-  step("root", "vaultAccessForGateway", "The gateway may read the vault's secrets"),
-  step("root", "loopGuid", "Loop GUID, in the vault"),
-  step("root", "adminPassword", "Administrator's password, in the vault"),
-  step("root", "publicIpAddress", "Static public address with its name"),
-  step("gateway", "networkSecurityGroup", "Network security group"),
-  step("gateway", "virtualNetwork", "Virtual network and subnet"),
-  step("gateway", "networkInterface", "Network interface"),
-  step("gateway", "gatewayVm", "Gateway VM"),
-  step("gateway", "guest", "SMTP server, loop header and firewall in the VM"),
-  step("directory", "webClientApplication", "WebClient application in Entra"),
-  step("mailFlow", "inboundConnector", "Inbound connector: gateway to Microsoft 365"),
-  step("mailFlow", "outboundConnector", "Outbound connector: Microsoft 365 to gateway"),
-  ...(connectionFilter ? [step("mailFlow", "connectionFilter", "Connection filter admits the gateway")] : []),
-  step("mailFlow", "guardRule", "Guard rule: nobody else's loop header counts"),
-  step("mailFlow", "approvalRule", "Approval rule: handled mail passes"),
-  step("mailFlow", "forwardingRule", "Forwarding rule, for the probe mailbox only"),
-  step("proof", "inboundConnectorReadBack", "Inbound connector read back"),
-  step("proof", "approvalRuleReadBack", "Approval rule read back"),
-  step("proof", "startTls", "Exchange Online reaches the gateway with STARTTLS"),
-  step("proof", "probeMail", "A probe mail came back through the gateway"),
-  step("proof", "pilotScope", "Forwarding rule widened to the pilot"),
-  step("proof", "pilotProbeMail", "A probe mail came back after widening"),
-];
+const titled = (places: Title[], branch: Branch, name: string, title: string): StepTitle[] =>
+  places.map(({ suffix, where }) => step(branch, name + suffix, [title, ...where].join(", ")));
+
+export function onboardingSteps({ connectionFilter, gateway }: Pick<TenantSpec, "connectionFilter" | "gateway">): StepTitle[] {
+  const inRegions = (branch: Branch, name: string, title: string): StepTitle[] =>
+    titled(regionTitles({ gateway }), branch, name, title);
+  const onMachines = (branch: Branch, name: string, title: string): StepTitle[] =>
+    titled(machineTitles({ gateway }), branch, name, title);
+  return [
+    step("access", "consent", "Admin consent, and the domains verified there"),
+    step("access", "azureAccess", "Access to the Azure subscription"),
+    ...inRegions("root", "resourceGroup", "Resource group"),
+    step("root", "vmIdentity", "The gateway's own identity"),
+    step("root", "vault", "Key vault"),
+    step("root", "vaultAccessForGatehouse", "Gatehouse may write the vault's secrets"),
+    step("root", "vaultAccessForGateway", "The gateway may read the vault's secrets"),
+    step("root", "loopGuid", "Loop GUID, in the vault"),
+    step("root", "adminPassword", "Administrator's password, in the vault"),
+    ...onMachines("root", "publicIpAddress", "Static public address with its name"),
+    ...inRegions("gateway", "networkSecurityGroup", "Network security group"),
+    ...inRegions("gateway", "virtualNetwork", "Virtual network and subnet"),
+    ...onMachines("gateway", "networkInterface", "Network interface"),
+    ...onMachines("gateway", "gatewayVm", "Gateway VM"),
+    ...onMachines("gateway", "guest", "SMTP server, loop header and firewall in the VM"),
+    step("directory", "webClientApplication", "WebClient application in Entra"),
+    step("mailFlow", "inboundConnector", "Inbound connector: gateway to Microsoft 365"),
+    step("mailFlow", "outboundConnector", "Outbound connector: Microsoft 365 to gateway"),
+    ...(connectionFilter ? [step("mailFlow", "connectionFilter", "Connection filter admits the gateway")] : []),
+    step("mailFlow", "guardRule", "Guard rule: nobody else's loop header counts"),
+    step("mailFlow", "approvalRule", "Approval rule: handled mail passes"),
+    step("mailFlow", "forwardingRule", "Forwarding rule, for the probe mailbox only"),
+    step("proof", "inboundConnectorReadBack", "Inbound connector read back"),
+    step("proof", "approvalRuleReadBack", "Approval rule read back"),
+    step("proof", "startTls", "Exchange Online reaches the gateway with STARTTLS"),
+    step("proof", "probeMail", "A probe mail came back through the gateway"),
+    step("proof", "pilotScope", "Forwarding rule widened to the pilot"),
+    step("proof", "pilotProbeMail", "A probe mail came back after widening"),
+  ];
+}

@@ -9,6 +9,7 @@ import type { Resources } from "../../shared/resources/index.ts";
 import type { CredentialKey, CredentialVersion } from "../../shared/stores/credentials.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import type { Ground } from "../../shared/desired/state.ts";
+import { machinesOf } from "../../shared/desired/machines.ts";
 import { guest, mainDomain, organization } from "../../shared/desired/state.ts";
 import { type ResourcePace, resourceSteps, type Work } from "../../shared/durable/resources.ts";
 import type { OrchestrationContext, Routine } from "../../shared/durable/routine.ts";
@@ -23,7 +24,7 @@ export interface Rotation {
   generation: number;
   spec: TenantSpec;
   names: Names;
-  ground: Pick<Ground, "fqdn" | "loopGuid" | "identityClientId">;
+  ground: Pick<Ground, "regions" | "loopGuid" | "identityClientId">;
   pace: RotationPace;
 }
 
@@ -56,9 +57,13 @@ export function* rotateClientSecret(context: OrchestrationContext, rotation: Rot
 
     const target = { work, spec, names };
     const route = yield* steps.readMailRoute({ organization: organization(target), domain: mainDomain(target) });
-    const desired = guest(target, ground, route, { generation, clientSecret: made.reference });
-    yield* ensure("guest", "applyToGateway", desired);
-    yield* confirm("guest", "verifyGateway", desired);
+    const generationMade = { generation, clientSecret: made.reference };
+    // One machine after another: if the new secret harms one, the others still work.
+    for (const { region, machine, address, suffix } of machinesOf(target, ground)) {
+      const desired = guest(target, { region, machine }, address.fqdn, ground, route, generationMade);
+      yield* ensure("guest", `applyToGateway${suffix}`, desired);
+      yield* confirm("guest", `verifyGateway${suffix}`, desired);
+    }
     yield* steps.testClientSecret({ work, step: "verifySecret", key, spec, version: made });
     yield* steps.flipClientSecret({ work, key, generation, made });
     return made;

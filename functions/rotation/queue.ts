@@ -44,13 +44,13 @@ async function startRotation(world: RotationWorld, client: DurableClient, creden
   if (credential.rotation) return;
   const { tenants, operations } = world.stores;
   const tenant = await tenants.get(partnerId, tenantId);
-  const ground = tenant.facts["ground"] as Pick<Ground, "fqdn" | "loopGuid" | "identityClientId"> | undefined;
+  const ground = tenant.facts["ground"] as Pick<Ground, "regions" | "loopGuid" | "identityClientId"> | undefined;
   if (!ground) return; // nothing was built yet
   const generation = generationToMake(credential);
   const attempts = await failedAttempts(world, partnerId, tenantId, generation);
   const operationId = operationIdOf(tenantId, generation, attempts);
   const request = { partnerId, tenantId, id: operationId, kind: "rotation" as const, requestHash: `${name} ${generation}` };
-  await operations.create({ ...request, steps: rotationSteps });
+  await operations.create({ ...request, steps: rotationSteps(tenant.spec) });
   const { work, spec, names } = targetOf(tenant);
   const key = { partnerId, tenantId, name };
   const input = { work: { ...work, operationId }, key, generation, spec, names, ground, pace: world.rotation.pace };

@@ -1,76 +1,127 @@
-/** Names of a gateway's cloud objects: derived once from partner, tenant and region, checked, stored by the caller, never recomputed. */
+/** Names of a tenant's cloud objects: derived once from partner, tenant and regions, checked, stored by the caller, never recomputed. */
 import { createHash } from "node:crypto";
 import { ControlPlaneError } from "../errors.ts";
 
 export interface NameSource {
   partnerId: string;
   tenantId: string;
-  /** Azure's own name of the region, for example `westeurope`. */
-  region: string;
+  /** The first one is the tenant's main region, where its vault and its gateways' identity are. */
+  regions: readonly { name: string; machines: number }[];
 }
 
-export interface Names {
-  resourceGroup: string;
-  /** Unique in the whole cloud environment. */
-  vault: string;
-  vmIdentity: string;
-  virtualNetwork: string;
-  subnet: string;
-  networkSecurityGroup: string;
-  publicIpAddress: string;
-  /** Unique in the region: `{label}.{region}.{suffix}`. */
-  dnsLabel: string;
-  networkInterface: string;
+/** What a machine's own objects are called. */
+export interface MachineNames {
   virtualMachine: string;
   /** The machine's own name inside Windows. */
   computerName: string;
-  /** `uniqueName` of the WebClient's application in the customer's Entra tenant; the same in every region. */
-  webClientUniqueName: string;
+  networkInterface: string;
+  publicIpAddress: string;
+  /** Unique in the region: `{label}.{region}.{suffix}`. */
+  dnsLabel: string;
 }
+
+/** Mission A1: one resource group and one network for each region. */
+export interface RegionNames {
+  /** Azure's own name of the region, for example `westeurope`. */
+  region: string;
+  resourceGroup: string;
+  virtualNetwork: string;
+  subnet: string;
+  networkSecurityGroup: string;
+  availabilitySet: string;
+  loadBalancer: string;
+  loadBalancerAddress: string;
+  loadBalancerLabel: string;
+  machines: MachineNames[];
+}
+
+export interface Names {
+  /** Unique in the whole cloud environment. */
+  vault: string;
+  vmIdentity: string;
+  /** `uniqueName` of the WebClient's application in the customer's Entra tenant. */
+  webClientUniqueName: string;
+  /** Where vault and identity are: the first region that the tenant ever named. */
+  home: { region: string; resourceGroup: string };
+  /** In the order of the spec. */
+  regions: RegionNames[];
+}
+
+type NameRole = keyof Omit<Names, "home" | "regions"> | keyof Omit<RegionNames, "region" | "machines"> | keyof MachineNames;
+
+const networkName = /^(?=.{1,80}$)[a-z0-9]([a-z0-9._-]*[a-z0-9_])?$/;
+const dnsLabel = /^[a-z][a-z0-9-]{1,61}[a-z0-9]$/;
 
 /**
  * Mission A1: resources can't be renamed later, so a name that breaks a rule must be found before anything is created.
  * Source of lengths and charsets: Microsoft's "Naming rules and restrictions for Azure resources"; Windows' NetBIOS limit of 15.
  */
-export const nameRules: Record<keyof Names, RegExp> = {
+export const nameRules: Record<NameRole, RegExp> = {
   resourceGroup: /^(?=.{1,90}$)[a-z0-9._()-]*[a-z0-9_()-]$/,
   vault: /^(?=.{3,24}$)[a-z](-?[a-z0-9])*$/,
   vmIdentity: /^[a-z0-9][a-z0-9_-]{2,127}$/,
   virtualNetwork: /^(?=.{2,64}$)[a-z0-9][a-z0-9._-]*[a-z0-9_]$/,
-  subnet: /^(?=.{1,80}$)[a-z0-9]([a-z0-9._-]*[a-z0-9_])?$/,
-  networkSecurityGroup: /^(?=.{1,80}$)[a-z0-9]([a-z0-9._-]*[a-z0-9_])?$/,
-  publicIpAddress: /^(?=.{1,80}$)[a-z0-9]([a-z0-9._-]*[a-z0-9_])?$/,
-  dnsLabel: /^[a-z][a-z0-9-]{1,61}[a-z0-9]$/,
-  networkInterface: /^(?=.{1,80}$)[a-z0-9]([a-z0-9._-]*[a-z0-9_])?$/,
+  subnet: networkName,
+  networkSecurityGroup: networkName,
+  publicIpAddress: networkName,
+  dnsLabel,
+  networkInterface: networkName,
+  availabilitySet: networkName,
+  loadBalancer: networkName,
+  loadBalancerAddress: networkName,
+  loadBalancerLabel: dnsLabel,
   virtualMachine: /^(?=.{1,64}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?$/,
   computerName: /^(?=.{1,15}$)(?=.*[a-z])[a-z0-9]([a-z0-9-]*[a-z0-9])?$/,
   webClientUniqueName: /^(?=.{1,128}$)[a-z0-9][a-z0-9-]*[a-z0-9]$/,
 };
 
 /** Pure. What must be unique beyond the resource group carries a hash of partner, tenant and region. */
-export function namesOf({ partnerId, tenantId, region }: NameSource): Names {
+export function namesOf({ partnerId, tenantId, regions }: NameSource): Names {
   const label = labelOf(tenantId);
-  const tag = hashOf(partnerId, tenantId, region);
-  return checked({
-    resourceGroup: `gatehouse-${label}-${region}-${tag}`,
-    vault: `${shortened(label, 17)}-${tag}`,
-    vmIdentity: "gateway-identity",
-    virtualNetwork: "gateway-network",
-    subnet: "gateways",
-    networkSecurityGroup: "gateway-security",
-    publicIpAddress: "gateway-1-address",
-    dnsLabel: `${shortened(label, 56)}-${tag}`,
-    networkInterface: "gateway-1-interface",
-    virtualMachine: "gateway-1",
-    computerName: `gw-${tag}-1`,
-    webClientUniqueName: `gatehouse-webclient-${label}-${hashOf(partnerId, tenantId)}`,
-  });
+  const home = regions[0]?.name ?? "";
+  const main = hashOf(partnerId, tenantId, home);
+  const resourceGroupIn = (region: string, tag: string): string => `gatehouse-${label}-${region}-${tag}`;
+  return {
+    home: { region: home, resourceGroup: resourceGroupIn(home, main) },
+    ...checked({
+      vault: `${shortened(label, 17)}-${main}`,
+      vmIdentity: "gateway-identity",
+      webClientUniqueName: `gatehouse-webclient-${label}-${hashOf(partnerId, tenantId)}`,
+    }),
+    regions: regions.map(({ name: region, machines }) => {
+      const tag = hashOf(partnerId, tenantId, region);
+      return {
+        region,
+        ...checked({
+          resourceGroup: resourceGroupIn(region, tag),
+          virtualNetwork: "gateway-network",
+          subnet: "gateways",
+          networkSecurityGroup: "gateway-security",
+          availabilitySet: "gateway-set",
+          loadBalancer: "gateway-balancer",
+          loadBalancerAddress: "gateway-balancer-address",
+          loadBalancerLabel: `${shortened(label, 53)}-${tag}-lb`,
+        }),
+        machines: Array.from({ length: machines }, (_, index) => machineNames(label, tag, index + 1)),
+      };
+    }),
+  };
 }
 
-function checked(names: Names): Names {
-  for (const [role, rule] of Object.entries(nameRules) as [keyof Names, RegExp][])
-    if (!rule.test(names[role]))
-      throw new ControlPlaneError("NameInvalid", `the name '${names[role]}' breaks Azure's rules for a ${role}`, 400, false, {
+/** @param number from 1 */
+const machineNames = (label: string, tag: string, number: number): MachineNames =>
+  checked({
+    virtualMachine: `gateway-${number}`,
+    computerName: `gw-${tag}-${number}`,
+    networkInterface: `gateway-${number}-interface`,
+    publicIpAddress: `gateway-${number}-address`,
+    dnsLabel: number === 1 ? `${shortened(label, 56)}-${tag}` : `${shortened(label, 53)}-${tag}-${number}`,
+  });
+
+function checked<Role extends NameRole>(names: Record<Role, string>): Record<Role, string> {
+  for (const [role, name] of Object.entries(names) as [Role, string][])
+    if (!nameRules[role].test(name))
+      throw new ControlPlaneError("NameInvalid", `the name '${name}' breaks Azure's rules for a ${role}`, 400, false, {
         target: role,
       });
   return names;

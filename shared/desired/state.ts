@@ -1,6 +1,7 @@
 /** From a tenant's spec to the desired state of each resource: pure, so that plan, onboarding and later drift mean the same thing. */
 import type { DesiredOf } from "../durable/resources.ts";
 import { gatewayDocument } from "../guest/document.ts";
+import type { MachineNames, RegionNames } from "../azure/names.ts";
 import type { Resources } from "../resources/index.ts";
 import type { SecretReference } from "../vault/reference.ts";
 import type { MailRoute } from "./mail-route.ts";
@@ -12,12 +13,30 @@ export interface Ground {
   adminPassword: SecretReference;
   identityId: string;
   identityClientId: string;
-  /** Where Exchange Online delivers to; with a load balancer these are not the addresses that mail leaves from. */
-  smartHosts: string[];
-  egressIps: string[];
-  publicIpAddressId: string;
+  /** In the order of the names. */
+  regions: RegionGround[];
+}
+
+export interface RegionGround {
+  /** Where two machines or more stand behind one. */
+  loadBalancer?: Address | undefined;
+  machines: Address[];
+}
+
+/** A static public address. */
+export interface Address {
+  id: string;
+  ipAddress: string;
   fqdn: string;
 }
+
+/** Where Exchange Online delivers to: the load balancer where there is one. */
+export const smartHosts = ({ regions }: Pick<Ground, "regions">): string[] =>
+  regions.flatMap(({ loadBalancer, machines }) => (loadBalancer ? [loadBalancer] : machines).map(({ fqdn }) => fqdn));
+
+/** The addresses that mail leaves from: each machine has its own, behind a load balancer too (mission A11). */
+export const egressIps = ({ regions }: Pick<Ground, "regions">): string[] =>
+  regions.flatMap(({ machines }) => machines.map(({ ipAddress }) => ipAddress));
 
 /** What a probe mail proves: that this mailbox's mail leaves by the connector, meets the gateway, and comes back with the header. */
 export interface Loop {
@@ -27,7 +46,8 @@ export interface Loop {
   loopHeader: string;
   loopGuid: SecretReference;
   vaultTenantId: string;
-  fqdn: string;
+  /** Names under which Exchange Online reaches the gateways. */
+  smartHosts: string[];
   egressIps: string[];
   pilots: string[];
 }
@@ -38,22 +58,35 @@ type Desired<Kind extends keyof Resources> = DesiredOf<Resources[Kind]>;
 export const LOOP_HEADER = "X-iqsuite-process";
 const ADDRESS_PREFIX = "10.20.0.0/24";
 const SUBNET_PREFIX = "10.20.0.0/26";
+const DEFAULT_SIZE = "Standard_D4as_v5";
 const ADMIN_USERNAME = "gatehouse";
 
-export const place = ({ work: { partnerId, tenantId }, spec, names }: Target) => ({
+/** A machine of the tenant and the region that it is in. */
+export interface MachinePlace {
+  region: RegionNames;
+  machine: MachineNames;
+}
+
+const placeIn = (
+  { work: { partnerId, tenantId }, spec }: Target,
+  { region, resourceGroup }: Pick<RegionNames, "region" | "resourceGroup">,
+) => ({
   owner: { partnerId, tenantId },
   entraTenantId: spec.azure.tenantId,
   subscriptionId: spec.azure.subscriptionId,
-  resourceGroup: names.resourceGroup,
-  region: spec.gateway.region,
+  resourceGroup,
+  region,
 });
 
+/** Where the tenant has what it has once. */
+export const home = (target: Target) => placeIn(target, target.names.home);
 export const organization = ({ spec }: Target): string => spec.microsoft365.tenantId;
 export const mainDomain = ({ spec }: Target): string => spec.microsoft365.domains[0] ?? "";
 
-export const resourceGroup = (target: Target): Desired<"resourceGroup"> => place(target);
-export const vmIdentity = (target: Target): Desired<"vmIdentity"> => ({ ...place(target), name: target.names.vmIdentity });
-export const vault = (target: Target): Desired<"vault"> => ({ ...place(target), name: target.names.vault });
+export const resourceGroup = (target: Target, region: Pick<RegionNames, "region" | "resourceGroup">): Desired<"resourceGroup"> =>
+  placeIn(target, region);
+export const vmIdentity = (target: Target): Desired<"vmIdentity"> => ({ ...home(target), name: target.names.vmIdentity });
+export const vault = (target: Target): Desired<"vault"> => ({ ...home(target), name: target.names.vault });
 
 export const vaultAccess = (
   target: Target,
@@ -61,54 +94,59 @@ export const vaultAccess = (
   principalId: string,
   role: Desired<"roleAssignment">["role"],
 ): Desired<"roleAssignment"> => {
-  const { owner, entraTenantId, subscriptionId } = place(target);
+  const { owner, entraTenantId, subscriptionId } = home(target);
   return { owner, entraTenantId, subscriptionId, scope, principalId, role };
 };
 
 /** Mission A5, A6: a static address with a DNS label, from which the gateway's name follows. */
-export const publicIpAddress = (target: Target): Desired<"publicIpAddress"> => ({
-  ...place(target),
-  name: target.names.publicIpAddress,
-  dnsLabel: target.names.dnsLabel,
+export const machineAddress = (target: Target, { region, machine }: MachinePlace): Desired<"publicIpAddress"> => ({
+  ...placeIn(target, region),
+  name: machine.publicIpAddress,
+  dnsLabel: machine.dnsLabel,
+});
+
+/** Mission A11: the load balancer's own address and label. */
+export const loadBalancerAddress = (target: Target, region: RegionNames): Desired<"publicIpAddress"> => ({
+  ...placeIn(target, region),
+  name: region.loadBalancerAddress,
+  dnsLabel: region.loadBalancerLabel,
 });
 
 /** Mission A2: exactly the services that the spec names. */
-export const networkSecurityGroup = (target: Target): Desired<"networkSecurityGroup"> => ({
-  ...place(target),
-  name: target.names.networkSecurityGroup,
+export const networkSecurityGroup = (target: Target, region: RegionNames): Desired<"networkSecurityGroup"> => ({
+  ...placeIn(target, region),
+  name: region.networkSecurityGroup,
   services: target.spec.gateway.services,
 });
 
-export const virtualNetwork = (target: Target, networkSecurityGroupId: string): Desired<"virtualNetwork"> => ({
-  ...place(target),
-  name: target.names.virtualNetwork,
+export const virtualNetwork = (
+  target: Target,
+  region: RegionNames,
+  networkSecurityGroupId: string,
+): Desired<"virtualNetwork"> => ({
+  ...placeIn(target, region),
+  name: region.virtualNetwork,
   addressPrefix: ADDRESS_PREFIX,
-  subnet: { name: target.names.subnet, addressPrefix: SUBNET_PREFIX },
+  subnet: { name: region.subnet, addressPrefix: SUBNET_PREFIX },
   networkSecurityGroupId,
 });
 
 export const networkInterface = (
   target: Target,
-  subnetId: string,
-  networkSecurityGroupId: string,
-  publicIpAddressId: string,
-): Desired<"networkInterface"> => ({
-  ...place(target),
-  name: target.names.networkInterface,
-  subnetId,
-  networkSecurityGroupId,
-  publicIpAddressId,
-});
+  { region, machine }: MachinePlace,
+  network: { subnetId: string; networkSecurityGroupId: string; publicIpAddressId: string },
+): Desired<"networkInterface"> => ({ ...placeIn(target, region), name: machine.networkInterface, ...network });
 
 export const gatewayVm = (
   target: Target,
+  { region, machine }: MachinePlace,
   networkInterfaceId: string,
   { identityId, adminPassword }: Pick<Ground, "identityId" | "adminPassword">,
 ): Desired<"gatewayVm"> => ({
-  ...place(target),
-  name: target.names.virtualMachine,
-  computerName: target.names.computerName,
-  size: target.spec.gateway.size,
+  ...placeIn(target, region),
+  name: machine.virtualMachine,
+  computerName: machine.computerName,
+  size: target.spec.gateway.size ?? DEFAULT_SIZE,
   image: target.spec.gateway.image,
   networkInterfaceId,
   identityId,
@@ -127,12 +165,14 @@ export const FIRST_GENERATION: GuestGeneration = { generation: 1 };
 /** Mission B2, B3, B5: firewall, SMTP server and loop header, in one document. */
 export const guest = (
   target: Target,
-  { fqdn, loopGuid, identityClientId }: Pick<Ground, "fqdn" | "loopGuid" | "identityClientId">,
+  { region, machine }: MachinePlace,
+  fqdn: string,
+  { loopGuid, identityClientId }: Pick<Ground, "loopGuid" | "identityClientId">,
   { smartHost, relayFrom }: MailRoute,
   { generation, clientSecret }: GuestGeneration = FIRST_GENERATION,
 ): Desired<"guest"> => ({
-  ...place(target),
-  virtualMachine: target.names.virtualMachine,
+  ...placeIn(target, region),
+  virtualMachine: machine.virtualMachine,
   identityClientId,
   document: gatewayDocument({
     generation,
@@ -148,51 +188,48 @@ export const guest = (
 });
 
 /** Mission D1: the product wants the trailing slash in its redirect URI. */
-export const webClientApplication = (target: Target, { fqdn }: Pick<Ground, "fqdn">): Desired<"webClientApplication"> => ({
-  owner: place(target).owner,
+export const webClientApplication = (target: Target, ground: Pick<Ground, "regions">): Desired<"webClientApplication"> => ({
+  owner: home(target).owner,
   organization: organization(target),
   uniqueName: target.names.webClientUniqueName,
   displayName: `iQ.Suite WebClient (${target.spec.displayName})`,
-  redirectUris: [`https://${fqdn}/webclient/`],
+  redirectUris: smartHosts(ground).map((host) => `https://${host}/webclient/`),
 });
 
-const mailFlow = (target: Target) => ({ owner: place(target).owner, organization: organization(target) });
+const mailFlow = (target: Target) => ({ owner: home(target).owner, organization: organization(target) });
 const marked = (target: Target, loopGuid: Ground["loopGuid"]) => ({
   ...mailFlow(target),
   loopHeader: LOOP_HEADER,
   loopGuid,
   vaultTenantId: target.spec.azure.tenantId,
 });
-type Egress = Pick<Ground, "egressIps">;
+type Addresses = Pick<Ground, "regions">;
 
 /** Mission C1. */
-export const inboundConnector = (target: Target, { egressIps }: Egress): Desired<"inboundConnector"> => ({
+export const inboundConnector = (target: Target, ground: Addresses): Desired<"inboundConnector"> => ({
   ...mailFlow(target),
-  egressIps,
+  egressIps: egressIps(ground),
 });
 /** Mission C2. */
-export const outboundConnector = (target: Target, { smartHosts }: Pick<Ground, "smartHosts">): Desired<"outboundConnector"> => ({
+export const outboundConnector = (target: Target, ground: Addresses): Desired<"outboundConnector"> => ({
   ...mailFlow(target),
-  smartHosts,
+  smartHosts: smartHosts(ground),
 });
 /** Mission C7. */
-export const connectionFilter = (target: Target, { egressIps }: Egress): Desired<"connectionFilter"> => ({
+export const connectionFilter = (target: Target, ground: Addresses): Desired<"connectionFilter"> => ({
   ...mailFlow(target),
-  egressIps,
+  egressIps: egressIps(ground),
 });
 /** Mission C3, C11. */
-export const guardRule = (target: Target, { egressIps }: Egress): Desired<"guardRule"> => ({
+export const guardRule = (target: Target, ground: Addresses): Desired<"guardRule"> => ({
   ...mailFlow(target),
   loopHeader: LOOP_HEADER,
-  egressIps,
+  egressIps: egressIps(ground),
 });
 /** Mission C4. */
-export const approvalRule = (
-  target: Target,
-  { egressIps, loopGuid }: Egress & Pick<Ground, "loopGuid">,
-): Desired<"approvalRule"> => ({
-  ...marked(target, loopGuid),
-  egressIps,
+export const approvalRule = (target: Target, ground: Addresses & Pick<Ground, "loopGuid">): Desired<"approvalRule"> => ({
+  ...marked(target, ground.loopGuid),
+  egressIps: egressIps(ground),
 });
 
 /** Mission C3, C5: whose mail runs through the gateway. The probe mailbox stays in every scope, so that the loop can be proven again. */
@@ -209,14 +246,14 @@ export const forwardingRule = (
 /** Manual, chapter 4.4.2. */
 export const OUTBOUND_CONNECTOR = "M365 to Azure VM";
 
-export const loop = (target: Target, { loopGuid, fqdn, egressIps }: Pick<Ground, "loopGuid" | "fqdn" | "egressIps">): Loop => ({
+export const loop = (target: Target, ground: Pick<Ground, "loopGuid" | "regions">): Loop => ({
   organization: organization(target),
   probeMailbox: target.spec.microsoft365.probeMailbox,
   outboundConnector: OUTBOUND_CONNECTOR,
   loopHeader: LOOP_HEADER,
-  loopGuid,
+  loopGuid: ground.loopGuid,
   vaultTenantId: target.spec.azure.tenantId,
-  fqdn,
-  egressIps,
+  smartHosts: smartHosts(ground),
+  egressIps: egressIps(ground),
   pilots: target.spec.pilot.addresses,
 });

@@ -13,8 +13,23 @@ export interface Target {
 export const targetOf = ({ partnerId, id: tenantId, spec, facts }: TenantRecord): Target => ({
   work: { partnerId, tenantId },
   spec,
-  names: (facts.names as Names | undefined) ?? namesOf({ partnerId, tenantId, region: spec.gateway.region }),
+  names: kept(facts.names as Names | undefined, namesOf({ partnerId, tenantId, regions: spec.gateway.regions })),
 });
+
+/** A region or machine that the spec has gained since gets its names by the rule. */
+const kept = (known: Names | undefined, derived: Names): Names =>
+  known === undefined
+    ? derived
+    : {
+        ...derived,
+        ...known,
+        regions: derived.regions.map((region) => {
+          const same = known.regions.find(({ region: name }) => name === region.region);
+          return same
+            ? { ...region, ...same, machines: region.machines.map((machine, index) => same.machines[index] ?? machine) }
+            : region;
+        }),
+      };
 
 /** Whose mail runs through the gateway already: such a tenant is onboarded again without narrowing the rule. */
 export const piloted = ({ stage }: Pick<TenantRecord, "stage">): boolean => stage === "pilot" || stage === "live";

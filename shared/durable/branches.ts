@@ -30,27 +30,22 @@ export function* child<Input, Output>(
   return unwrap((yield context.df.callSubOrchestrator(run.name, input, `${context.df.instanceId}-${suffix}`)) as Outcome<Output>);
 }
 
-/** A branch with its input, ready to be started; which input it took was checked when it was put together. */
+/** A branch by its registered name, with its input; which input it takes was checked when it was put together. */
 interface Start<Output> {
-  run: { name: string };
+  name: string;
   input: unknown;
   suffix: string;
   /** Only carries the type of what the branch gives. */
   readonly output?: Output;
 }
-export const start = <Input, Output>(run: Branch<Input, Output>, input: Input, suffix: string): Start<Output> => ({
-  run,
-  input,
-  suffix,
-});
 
 /** Runs branches at the same time, waits for all of them, gives their outputs in order; the first failure in that order is thrown. */
 export function* together<Outputs extends unknown[]>(
   context: OrchestrationContext,
   ...branches: { [Index in keyof Outputs]: Start<Outputs[Index]> }
 ): Routine<Outputs> {
-  const tasks = (branches as Start<unknown>[]).map(({ run, input, suffix }) =>
-    context.df.callSubOrchestrator(run.name, input, `${context.df.instanceId}-${suffix}`),
+  const tasks = (branches as Start<unknown>[]).map(({ name, input, suffix }) =>
+    context.df.callSubOrchestrator(name, input, `${context.df.instanceId}-${suffix}`),
   );
   const outcomes = (yield context.df.Task.all(tasks)) as Outcome<unknown>[];
   return outcomes.map(unwrap) as Outputs;

@@ -47,6 +47,10 @@ export const imageSchema = z.strictObject({
   version: z.string().min(1),
 });
 
+/** Zones are three, an availability set has two or three fault domains: more machines in a region add little. */
+const MOST_MACHINES = 8;
+const MOST_REGIONS = 4;
+
 export const tenantSpecSchema = z
   .strictObject({
     displayName: z.string().trim().min(1).max(120),
@@ -68,11 +72,25 @@ export const tenantSpecSchema = z
       subscriptionId: z.uuid(),
     }),
     gateway: z.strictObject({
-      region: z.string().regex(/^[a-z][a-z0-9]{2,29}$/, "must be an Azure region's name such as westeurope"),
+      /** Mission A11, A12: two machines or more in a region stand behind a load balancer; mail goes to every region. */
+      regions: z
+        .array(
+          z.strictObject({
+            name: z.string().regex(/^[a-z][a-z0-9]{2,29}$/, "must be an Azure region's name such as westeurope"),
+            machines: z.int().min(1).max(MOST_MACHINES).default(1),
+          }),
+        )
+        .min(1)
+        .max(MOST_REGIONS),
+      /** Mission A3: without one, the cheapest size of the region that is large enough. */
       size: z
         .string()
         .regex(/^Standard_[A-Za-z0-9_]+$/, "must be a VM size such as Standard_D4as_v5")
-        .default("Standard_D4as_v5"),
+        .optional(),
+      /** Fixed when a machine is made: changing it replaces the machine. `automatic` is zones where the region has them, else a set. */
+      placement: z.enum(["automatic", "zones", "availabilitySet", "none"]).default("automatic"),
+      /** Mission A4: kind of the machines' managed disks; the last two are kept in three zones. */
+      disk: z.enum(["Premium_LRS", "StandardSSD_LRS", "Standard_LRS", "Premium_ZRS", "StandardSSD_ZRS"]).default("Premium_LRS"),
       image: imageSchema.default({
         publisher: "MicrosoftWindowsServer",
         offer: "WindowsServer",
@@ -84,10 +102,12 @@ export const tenantSpecSchema = z
     /** Adds the gateway's addresses to the connection filter's allow list (manual, chapter 4.7). */
     connectionFilter: z.boolean().default(true),
   })
-  .superRefine(({ microsoft365: { domains, probeMailbox }, pilot }, context) => {
+  .superRefine(({ microsoft365: { domains, probeMailbox }, pilot, gateway: { regions } }, context) => {
     const ours = (address: string): boolean => domains.includes(address.slice(address.lastIndexOf("@") + 1));
     if (new Set(domains).size !== domains.length)
       context.addIssue({ code: "custom", path: ["microsoft365", "domains"], message: "names a domain twice" });
+    if (new Set(regions.map(({ name }) => name)).size !== regions.length)
+      context.addIssue({ code: "custom", path: ["gateway", "regions"], message: "names a region twice" });
     if (!ours(probeMailbox))
       context.addIssue({
         code: "custom",

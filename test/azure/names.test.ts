@@ -1,7 +1,7 @@
 /** Names of a gateway's cloud objects: admitted by Azure for every tenant, stable, and apart from each other. */
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { type Names, nameRules, namesOf } from "../../shared/azure/names.ts";
+import { nameRules, namesOf } from "../../shared/azure/names.ts";
 import { tenantIdSchema } from "../../shared/tenants/spec.ts";
 
 const tenantIds = fc
@@ -10,16 +10,22 @@ const tenantIds = fc
 const sources = fc.record({
   partnerId: fc.string({ minLength: 1, maxLength: 60 }),
   tenantId: tenantIds,
-  region: fc.stringMatching(/^[a-z][a-z0-9]{2,29}$/),
+  regions: fc.uniqueArray(
+    fc.record({ name: fc.stringMatching(/^[a-z][a-z0-9]{2,29}$/), machines: fc.integer({ min: 1, max: 8 }) }),
+    { minLength: 1, maxLength: 4, selector: ({ name }) => name },
+  ),
 });
 
 test("every tenant of every partner in every region gets names that Azure admits", () => {
   fc.assert(
     fc.property(sources, (source) => {
-      const names = namesOf(source);
-      for (const [role, rule] of Object.entries(nameRules)) expect(names[role as keyof Names]).toMatch(rule);
+      const { home, regions, ...names } = namesOf(source);
+      const all = [names, ...regions, ...regions.flatMap(({ machines }) => machines)];
+      for (const [role, name] of all.flatMap((names) => Object.entries(names)))
+        if (role in nameRules) expect(name).toMatch(nameRules[role as keyof typeof nameRules]);
+      expect(home.resourceGroup).toBe(regions[0]?.resourceGroup);
     }),
-    { numRuns: 2000 },
+    { numRuns: 500 },
   );
 });
 
@@ -34,30 +40,86 @@ test("the same source always gives the same names", () => {
 test("a name that is unique in Azure differs between partners, tenants and regions", () => {
   fc.assert(
     fc.property(sources, sources, (one, other) => {
-      fc.pre(JSON.stringify(one) !== JSON.stringify(other));
-      const [first, second] = [namesOf(one), namesOf(other)];
-      expect([first.vault, first.dnsLabel, first.resourceGroup]).not.toEqual([
-        second.vault,
-        second.dnsLabel,
-        second.resourceGroup,
-      ]);
+      const [mine, theirs] = [one, other].map(({ regions: [region], ...owner }) => ({ ...owner, region: region?.name }));
+      fc.pre(JSON.stringify(mine) !== JSON.stringify(theirs));
+      const [first, second] = [uniqueIn(namesOf(one)), uniqueIn(namesOf(other))];
+      for (const [index, name] of first.entries()) expect(name).not.toBe(second[index]);
+    }),
+  );
+});
+
+const uniqueIn = ({ vault, regions: [region] }: ReturnType<typeof namesOf>) => [
+  vault,
+  region?.resourceGroup,
+  region?.loadBalancerLabel,
+  region?.machines[0]?.dnsLabel,
+];
+
+test("within a tenant no two machines share a name that must be unique", () => {
+  fc.assert(
+    fc.property(sources, (source) => {
+      const { regions } = namesOf(source);
+      const labels = regions.flatMap(({ region, loadBalancerLabel, machines }) =>
+        [loadBalancerLabel, ...machines.map(({ dnsLabel }) => dnsLabel)].map((label) => `${label}.${region}`),
+      );
+      const computers = regions.flatMap(({ machines }) => machines.map(({ computerName }) => computerName));
+      expect(new Set(labels).size).toBe(labels.length);
+      expect(new Set(computers).size).toBe(computers.length);
+    }),
+  );
+});
+
+test("a machine or a region that comes later changes no name that is there", () => {
+  fc.assert(
+    fc.property(sources, ({ regions, ...owner }) => {
+      const [first, ...others] = regions.map((region) => ({ ...region, machines: 1 }));
+      if (!first) return;
+      const before = namesOf({ ...owner, regions: [first] });
+      const after = namesOf({ ...owner, regions: [{ ...first, machines: 2 }, ...others] });
+      expect({ ...after, regions: [{ ...after.regions[0], machines: [after.regions[0]?.machines[0]] }] }).toEqual(before);
     }),
   );
 });
 
 test("names tell a person what they are", () => {
-  expect(namesOf({ partnerId: "northwind", tenantId: "contoso", region: "westeurope" })).toMatchInlineSnapshot(`
+  expect(
+    namesOf({ partnerId: "northwind", tenantId: "contoso", regions: [{ name: "westeurope", machines: 2 }] }),
+  ).toMatchInlineSnapshot(`
     {
-      "computerName": "gw-6it4m3-1",
-      "dnsLabel": "contoso-6it4m3",
-      "networkInterface": "gateway-1-interface",
-      "networkSecurityGroup": "gateway-security",
-      "publicIpAddress": "gateway-1-address",
-      "resourceGroup": "gatehouse-contoso-westeurope-6it4m3",
-      "subnet": "gateways",
+      "home": {
+        "region": "westeurope",
+        "resourceGroup": "gatehouse-contoso-westeurope-6it4m3",
+      },
+      "regions": [
+        {
+          "availabilitySet": "gateway-set",
+          "loadBalancer": "gateway-balancer",
+          "loadBalancerAddress": "gateway-balancer-address",
+          "loadBalancerLabel": "contoso-6it4m3-lb",
+          "machines": [
+            {
+              "computerName": "gw-6it4m3-1",
+              "dnsLabel": "contoso-6it4m3",
+              "networkInterface": "gateway-1-interface",
+              "publicIpAddress": "gateway-1-address",
+              "virtualMachine": "gateway-1",
+            },
+            {
+              "computerName": "gw-6it4m3-2",
+              "dnsLabel": "contoso-6it4m3-2",
+              "networkInterface": "gateway-2-interface",
+              "publicIpAddress": "gateway-2-address",
+              "virtualMachine": "gateway-2",
+            },
+          ],
+          "networkSecurityGroup": "gateway-security",
+          "region": "westeurope",
+          "resourceGroup": "gatehouse-contoso-westeurope-6it4m3",
+          "subnet": "gateways",
+          "virtualNetwork": "gateway-network",
+        },
+      ],
       "vault": "contoso-6it4m3",
-      "virtualMachine": "gateway-1",
-      "virtualNetwork": "gateway-network",
       "vmIdentity": "gateway-identity",
       "webClientUniqueName": "gatehouse-webclient-contoso-pz673f",
     }
@@ -65,6 +127,7 @@ test("names tell a person what they are", () => {
 });
 
 test("the WebClient's application has one name in all regions", () => {
-  const of = (region: string): string => namesOf({ partnerId: "northwind", tenantId: "contoso", region }).webClientUniqueName;
+  const of = (region: string): string =>
+    namesOf({ partnerId: "northwind", tenantId: "contoso", regions: [{ name: region, machines: 1 }] }).webClientUniqueName;
   expect(of("westeurope")).toBe(of("northeurope"));
 });

@@ -1,15 +1,7 @@
 /** The order and the patience of an onboarding, played in virtual time with production's durations: weeks pass in no time. */
 import { expect, test } from "vitest";
 import { createVirtualClock } from "../../infra/local/functions-host/clock.ts";
-import {
-  buildGateway,
-  connectMailFlow,
-  CONSENT_ANSWERED,
-  onboardTenant,
-  proveLoop,
-  registerApplications,
-  waitForAccess,
-} from "../../functions/onboarding/orchestrator.ts";
+import { chapters, CONSENT_ANSWERED, onboardTenant, proveLoop, waitForAccess } from "../../functions/onboarding/orchestrator.ts";
 import type { Onboarding } from "../../functions/onboarding/orchestrator.ts";
 import { namesOf } from "../../shared/azure/names.ts";
 import { FIRST_GENERATION } from "../../shared/desired/state.ts";
@@ -37,7 +29,7 @@ const { tenantId, spec } = customer("contoso");
 const tenant: Onboarding = {
   work: { partnerId: "northwind", tenantId, operationId: "operation-1" },
   spec,
-  names: namesOf({ partnerId: "northwind", tenantId, region: spec.gateway.region }),
+  names: namesOf({ partnerId: "northwind", tenantId, regions: spec.gateway.regions }),
   piloted: false,
   pace,
 };
@@ -112,7 +104,7 @@ async function onboard(
       ended = { status: "Failed", code: failure.code, message: failure.message };
     },
   };
-  const orchestrators = [waitForAccess, buildGateway, registerApplications, connectMailFlow, proveLoop, waitForOperation];
+  const orchestrators = [...Object.values(chapters), waitForAccess, proveLoop, waitForOperation];
   const { events = [], tenant: input = tenant } = options;
   const played = await play({ start: onboardTenant, input, orchestrators, activities, clock, events });
   if (!ended) throw new Error(`the onboarding told nobody how it ended: ${played.error}`);

@@ -2,7 +2,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createAzureAccess } from "../../shared/azure/access.ts";
 import { type Azure, createAzure } from "../../shared/azure/client.ts";
-import { namesOf } from "../../shared/azure/names.ts";
 import { ownershipTags, type Place } from "../../shared/azure/place.ts";
 import { type Credentials, createCredentials } from "../../shared/entra/credentials.ts";
 import { gatewayDocument } from "../../shared/guest/document.ts";
@@ -22,11 +21,12 @@ import { servicesSchema } from "../../shared/tenants/spec.ts";
 import { createVaults, type Vaults } from "../../shared/vault/client.ts";
 import { armSchemas } from "../support/arm-schemas.ts";
 import { startClouds, type TestClouds } from "../support/clouds.ts";
+import { singleGatewayNames } from "../support/names.ts";
 
 const tenantId = "c0ffee00-0000-4000-8000-000000000001";
 const subscriptionId = "c0ffee00-0000-4000-8000-0000000000a1";
 const owner = { partnerId: "northwind", tenantId: "contoso" };
-const names = namesOf({ ...owner, region: "westeurope" });
+const names = singleGatewayNames(owner, "westeurope");
 const place: Place = { owner, entraTenantId: tenantId, subscriptionId, resourceGroup: names.resourceGroup, region: "westeurope" };
 const services = servicesSchema.parse({ rdp: { sources: ["203.0.113.0/24"] }, https: {} });
 const password = "Correct-Horse-7-Battery";

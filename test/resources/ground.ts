@@ -1,7 +1,6 @@
 /** Where the conformance suite stands: simulated clouds, our real clients, one customer's ground in Azure, and a hand that changes things by itself. */
 import type { DesiredOf } from "../../shared/durable/resources.ts";
 import { type Azure, createAzure } from "../../shared/azure/client.ts";
-import { namesOf } from "../../shared/azure/names.ts";
 import type { Place } from "../../shared/azure/place.ts";
 import { createCredentials, type Credentials } from "../../shared/entra/credentials.ts";
 import { createExchange } from "../../shared/exchange/client.ts";
@@ -13,6 +12,7 @@ import { servicesSchema } from "../../shared/tenants/spec.ts";
 import { createVaults, type Vaults } from "../../shared/vault/client.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 import { startClouds, type TestClouds } from "../support/clouds.ts";
+import { singleGatewayNames } from "../support/names.ts";
 import { exchangeOf, type ExchangeCaller } from "../support/exchange.ts";
 
 export const owner: Owner = { partnerId: "northwind", tenantId: "contoso" };
@@ -22,7 +22,7 @@ export const egressIps = ["203.0.113.7", "203.0.113.8"];
 export const secrets = { loopGuid: "657a43d3-f52a-4969-93aa-60cfc012e1d6", adminPassword: "Correct-Horse-7-Battery" };
 const entraTenantId = "c0ffee00-0000-4000-8000-000000000001";
 const subscriptionId = "c0ffee00-0000-4000-8000-0000000000a1";
-export const names = namesOf({ ...owner, region: "westeurope" });
+export const names = singleGatewayNames(owner, "westeurope");
 export const place: Place = { owner, entraTenantId, subscriptionId, resourceGroup: names.resourceGroup, region: "westeurope" };
 export const services = servicesSchema.parse({ rdp: { sources: ["203.0.113.0/24"] }, https: {} });
 

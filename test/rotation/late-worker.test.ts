@@ -34,7 +34,7 @@ async function flipped(afterListing: () => Promise<void> = () => Promise.resolve
       id,
       kind: "rotation",
       requestHash: id,
-      steps: rotationSteps,
+      steps: rotationSteps(spec),
     });
   const live = new Set(["one", "two"]);
   // What these activities ask of the world; the rest is none of their business.

@@ -28,7 +28,10 @@ test("a new tenant is registered, with what was left out filled in and links to 
     id: tenantId,
     stage: "registered",
     conditions: [{ type: "Ready", status: "False", reason: "Registered" }],
-    spec: { connectionFilter: true, gateway: { size: "Standard_D4as_v5" } },
+    spec: {
+      connectionFilter: true,
+      gateway: { placement: "automatic", disk: "Premium_LRS", regions: [{ name: "westeurope", machines: 1 }] },
+    },
   });
   const response = await fetch(body.links.self, { headers: { authorization: `Bearer ${partner.token}` } });
   expect(await response.json()).toMatchObject({ id: tenantId });

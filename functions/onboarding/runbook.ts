@@ -1,0 +1,232 @@
+/**
+ * What an onboarding makes true, chapter by chapter in the manual's order where that order protects mail. It is walked by two: the
+ * orchestrator's hands make each resource true, the plan's hands only look at it, so that a plan says what an onboarding does.
+ */
+import type { MachineNames, RegionNames } from "../../shared/azure/names.ts";
+import { machineSuffix, regionSuffix } from "../../shared/desired/machines.ts";
+import type { MailRoute } from "../../shared/desired/mail-route.ts";
+import type { Address, Ground, GuestGeneration, RegionGround } from "../../shared/desired/state.ts";
+import * as desired from "../../shared/desired/state.ts";
+import type { Target } from "../../shared/desired/target.ts";
+import type { ActualOf, DesiredOf } from "../../shared/durable/resources.ts";
+import type { Subscription } from "../../shared/azure/place.ts";
+import type { Resources } from "../../shared/resources/index.ts";
+import type { SecretReference } from "../../shared/vault/reference.ts";
+
+export interface Installation extends Target {
+  /** `live` and `pilot` tenants are onboarded again without narrowing whose mail runs through the gateway. */
+  piloted: boolean;
+}
+
+/** A walk through the runbook; `Wait` is what the walker's hands wait for. */
+type Walk<Wait, Result> = Generator<Wait, Result, unknown>;
+
+export interface SecretWanted {
+  step: string;
+  vaultUrl: string;
+  entraTenantId: string;
+  purpose: "loopGuid" | "adminPassword";
+}
+
+/** What a walker can do. */
+export interface Hands<Wait> {
+  ensure<Kind extends keyof Resources>(
+    kind: Kind,
+    step: string,
+    wanted: DesiredOf<Resources[Kind]>,
+  ): Walk<Wait, ActualOf<Resources[Kind]>>;
+  /** Object id of our own service principal in the subscription's Entra tenant. */
+  ownPrincipal(subscription: Subscription): Walk<Wait, string>;
+  /** Made once per tenant and purpose, straight into the tenant's vault. */
+  secret(wanted: SecretWanted): Walk<Wait, SecretReference>;
+  mailRoute(): Walk<Wait, MailRoute>;
+  guestGeneration(): Walk<Wait, GuestGeneration>;
+  /** Walks chapters at the same time, if these hands can; gives their results in order. */
+  together<Results extends unknown[]>(...chapters: { [Index in keyof Results]: Begun<Results[Index]> }): Walk<Wait, Results>;
+}
+
+/** A part of the runbook that can be walked beside others. The name is that of its orchestration: never rename it. */
+export interface Chapter<Input extends { tenant: Installation }, Result> {
+  name: string;
+  walk<Wait>(hands: Hands<Wait>, input: Input): Walk<Wait, Result>;
+}
+
+/** A chapter with its input; `suffix` makes its orchestration's id. */
+export interface Begun<Result> {
+  name: string;
+  input: { tenant: Installation };
+  suffix: string;
+  walk<Wait>(hands: Hands<Wait>): Walk<Wait, Result>;
+}
+
+export const begin = <Input extends { tenant: Installation }, Result>(
+  { name, walk }: Chapter<Input, Result>,
+  input: Input,
+  suffix: string,
+): Begun<Result> => ({ name, input, suffix, walk: (hands) => walk(hands, input) });
+
+/** The root of everything: what more than one chapter needs. Secrets are made once, in the tenant's own vault. */
+export function* prepareGround<Wait>(hands: Hands<Wait>, tenant: Installation): Walk<Wait, Ground> {
+  const { entraTenantId, subscriptionId } = desired.home(tenant);
+  yield* hands.ensure("resourceGroup", "resourceGroup", desired.resourceGroup(tenant, tenant.names.home));
+  const identity = yield* hands.ensure("vmIdentity", "vmIdentity", desired.vmIdentity(tenant));
+  const vault = yield* hands.ensure("vault", "vault", desired.vault(tenant));
+  const ours = yield* hands.ownPrincipal({ entraTenantId, subscriptionId });
+  yield* hands.ensure(
+    "roleAssignment",
+    "vaultAccessForGatehouse",
+    desired.vaultAccess(tenant, vault.id, ours, "Key Vault Secrets Officer"),
+  );
+  yield* hands.ensure(
+    "roleAssignment",
+    "vaultAccessForGateway",
+    desired.vaultAccess(tenant, vault.id, identity.principalId, "Key Vault Secrets User"),
+  );
+  const secretOf = (purpose: SecretWanted["purpose"]) =>
+    hands.secret({ step: purpose, vaultUrl: vault.url, entraTenantId, purpose });
+  const loopGuid = yield* secretOf("loopGuid");
+  const adminPassword = yield* secretOf("adminPassword");
+  const regions: RegionGround[] = [];
+  for (const [index, region] of tenant.names.regions.entries()) {
+    if (region.resourceGroup !== tenant.names.home.resourceGroup)
+      yield* hands.ensure("resourceGroup", `resourceGroup${regionSuffix(index)}`, desired.resourceGroup(tenant, region));
+    regions.push(yield* reserveAddresses(hands, tenant, index, region));
+  }
+  return { loopGuid, adminPassword, identityId: identity.id, identityClientId: identity.clientId, regions };
+}
+
+/** Mission A5, A6, A11: connectors and rules name the addresses, so they stand before the machines do. */
+function* reserveAddresses<Wait>(
+  hands: Hands<Wait>,
+  tenant: Installation,
+  index: number,
+  region: RegionNames,
+): Walk<Wait, RegionGround> {
+  const machines: Address[] = [];
+  for (const [number, machine] of region.machines.entries()) {
+    const step = `publicIpAddress${machineSuffix(index, number)}`;
+    machines.push(addressOf(yield* hands.ensure("publicIpAddress", step, desired.machineAddress(tenant, { region, machine }))));
+  }
+  return { machines };
+}
+
+const addressOf = ({ id, ipAddress, fqdn }: Address): Address => ({ id, ipAddress, fqdn });
+
+export interface RegionChapter {
+  tenant: Installation;
+  ground: Ground;
+  /** Index among the tenant's regions. */
+  region: number;
+}
+
+/** Manual, chapter 2: network rules first, because nothing may listen before it is guarded; then the region's machines at once. */
+export const buildGateway: Chapter<RegionChapter, void> = {
+  name: "buildGateway",
+  *walk(hands, { tenant, ground, region: index }) {
+    const region = regionOf(tenant, index);
+    const at = regionSuffix(index);
+    const guard = yield* hands.ensure(
+      "networkSecurityGroup",
+      `networkSecurityGroup${at}`,
+      desired.networkSecurityGroup(tenant, region),
+    );
+    const network = yield* hands.ensure(
+      "virtualNetwork",
+      `virtualNetwork${at}`,
+      desired.virtualNetwork(tenant, region, guard.id),
+    );
+    const place = { tenant, ground, region: index, subnetId: network.subnetId, networkSecurityGroupId: guard.id };
+    yield* hands.together<void[]>(
+      ...region.machines.map((_, machine) => begin(buildMachine, { ...place, machine }, `m${machine + 1}`)),
+    );
+  },
+};
+
+export interface MachineChapter extends RegionChapter {
+  /** Index among the region's machines. */
+  machine: number;
+  subnetId: string;
+  networkSecurityGroupId: string;
+}
+
+/** Manual, chapters 2.2 and 3: interface, machine, and what Windows inside it has to be, once it runs. */
+export const buildMachine: Chapter<MachineChapter, void> = {
+  name: "buildMachine",
+  *walk(hands, { tenant, ground, region: index, machine: number, subnetId, networkSecurityGroupId }) {
+    const region = regionOf(tenant, index);
+    const place = { region, machine: machineOf(region, number) };
+    const address = addressIn(ground, index, number);
+    const at = machineSuffix(index, number);
+    const network = { subnetId, networkSecurityGroupId, publicIpAddressId: address.id };
+    const networkInterface = yield* hands.ensure(
+      "networkInterface",
+      `networkInterface${at}`,
+      desired.networkInterface(tenant, place, network),
+    );
+    yield* hands.ensure("gatewayVm", `gatewayVm${at}`, desired.gatewayVm(tenant, place, networkInterface.id, ground));
+    const route = yield* hands.mailRoute();
+    // As late as can be: a credential that was rotated meanwhile is not taken away again.
+    const generation = yield* hands.guestGeneration();
+    yield* hands.ensure("guest", `guest${at}`, desired.guest(tenant, place, address.fqdn, ground, route, generation));
+  },
+};
+
+export interface TenantChapter {
+  tenant: Installation;
+  ground: Ground;
+}
+
+/** Client id and object id of the WebClient's application. */
+export interface Application {
+  appId: string;
+  objectId: string;
+}
+
+/** Manual, chapter 5: the WebClient's application, whose redirect URIs are the gateways' names. */
+export const registerApplications: Chapter<TenantChapter, Application> = {
+  name: "registerApplications",
+  *walk(hands, { tenant, ground }) {
+    const wanted = desired.webClientApplication(tenant, ground);
+    const { appId, objectId } = yield* hands.ensure("webClientApplication", "webClientApplication", wanted);
+    return { appId, objectId };
+  },
+};
+
+/**
+ * Manual, chapter 4: both connectors exist before any rule sends mail through them, and the guard before any rule believes the header.
+ * The forwarding rule concerns the probe mailbox only, so that its propagation overlaps the VM's build and nobody's mail waits for a
+ * gateway that isn't there.
+ */
+export const connectMailFlow: Chapter<TenantChapter, void> = {
+  name: "connectMailFlow",
+  *walk(hands, { tenant, ground }) {
+    yield* hands.ensure("inboundConnector", "inboundConnector", desired.inboundConnector(tenant, ground));
+    yield* hands.ensure("outboundConnector", "outboundConnector", desired.outboundConnector(tenant, ground));
+    if (tenant.spec.connectionFilter)
+      yield* hands.ensure("connectionFilter", "connectionFilter", desired.connectionFilter(tenant, ground));
+    yield* hands.ensure("guardRule", "guardRule", desired.guardRule(tenant, ground));
+    yield* hands.ensure("approvalRule", "approvalRule", desired.approvalRule(tenant, ground));
+    const scope = tenant.piloted ? "pilot" : "probe";
+    yield* hands.ensure("forwardingRule", "forwardingRule", desired.forwardingRule(tenant, ground, scope));
+  },
+};
+
+/** Everything that can stand before it is proven, at the same time: what each chapter needs of the others is in the ground. */
+export function* buildAndConnect<Wait>(hands: Hands<Wait>, tenant: Installation, ground: Ground): Walk<Wait, Application> {
+  const [application] = yield* hands.together<[Application, void, ...void[]]>(
+    begin(registerApplications, { tenant, ground }, "directory"),
+    begin(connectMailFlow, { tenant, ground }, "mail-flow"),
+    ...tenant.names.regions.map((_, region) => begin(buildGateway, { tenant, ground, region }, `gateway${regionSuffix(region)}`)),
+  );
+  return application;
+}
+
+const regionOf = ({ names }: Installation, index: number): RegionNames => present(names.regions[index], `region ${index + 1}`);
+const machineOf = ({ machines }: RegionNames, index: number): MachineNames => present(machines[index], `machine ${index + 1}`);
+const addressIn = ({ regions }: Ground, region: number, machine: number): Address =>
+  present(regions[region]?.machines[machine], `address of machine ${machine + 1} in region ${region + 1}`);
+
+function present<Value>(value: Value | undefined, what: string): Value {
+  if (value === undefined) throw new Error(`there is no ${what}`);
+  return value;
+}
