@@ -107,8 +107,26 @@ test("a fault meets the requests that match, as often as planned", async () => {
   await fetch(`${clouds.control}/faults`, { method: "DELETE" });
 });
 
+test("a fault meets the n-th request from now, of one cloud or of whichever", async () => {
+  const secrets = secretsOf(clouds);
+  await secrets.setSecret("counted", "value one");
+  const last = (await clouds.requests()).at(-1)?.seq ?? 0;
+  await clouds.fault("vault", "500", { path: "/secrets/counted" }, 1, 2);
+  await clouds.fault(undefined, "cut-before-effect", {}, 1, 4);
+  await clouds.fault("graph", "500", {}, 1, 0);
+  const answers = [];
+  for (let read = 0; read < 5; read += 1) answers.push(await problemOf(secrets.getSecret("counted")));
+  expect(answers.map((one) => Reflect.get(one, "statusCode"))).toEqual([200, 200, 500, 200, undefined]);
+  const faults = (await clouds.requests(undefined, last)).map(({ fault = "" }) => fault);
+  expect(faults).toEqual(["", "", "status", "", "cut-before-effect"]);
+  const left = (await (await fetch(`${clouds.control}/faults`)).json()) as { value: object[] };
+  expect(left.value).toMatchObject([{ cloud: "graph", after: 0, times: 1 }]);
+  await clouds.clearFaults();
+});
+
 test("a cut before the effect leaves the cloud as it was, a cut after it doesn't", async () => {
   const secrets = secretsOf(clouds);
+  const last = (await clouds.requests()).at(-1)?.seq ?? 0;
   await secrets.setSecret("cut", "value one");
   await clouds.fault("vault", "cut-before-effect", { method: "PUT" });
   expect(await problemOf(secrets.setSecret("cut", "value two"))).toBeInstanceOf(Error);
@@ -116,7 +134,7 @@ test("a cut before the effect leaves the cloud as it was, a cut after it doesn't
   await clouds.fault("vault", "cut-after-effect", { method: "PUT" });
   expect(await problemOf(secrets.setSecret("cut", "value three"))).toBeInstanceOf(Error);
   expect((await secrets.getSecret("cut")).value).toBe("value three");
-  const cuts = (await clouds.requests("vault")).filter(({ fault }) => fault?.startsWith("cut"));
+  const cuts = (await clouds.requests("vault", last)).filter(({ fault }) => fault?.startsWith("cut"));
   expect(cuts.map(({ fault, status, effect }) => [fault, status, effect])).toEqual([
     ["cut-before-effect", 0, "none"],
     ["cut-after-effect", 200, "write"],

@@ -12,10 +12,11 @@ import type { MailMessage, Platform, SimulatedRequest, SimulatedResponse, Simula
 const cloudNames = ["entra", "arm", "vault", "graph", "exchange", "dns", "mail", "identity"] as const;
 
 const faultRequestSchema = z.strictObject({
-  /** DNS and mail don't come over HTTP; they have no faults. */
-  cloud: z.enum(["entra", "arm", "vault", "graph", "exchange", "identity"]),
+  /** DNS and mail don't come over HTTP; they have no faults. Without a cloud, all others are meant. */
+  cloud: z.enum(["entra", "arm", "vault", "graph", "exchange", "identity"]).optional(),
   match: matchSchema.default({}),
   fault: faultSchema,
+  after: z.number().int().min(0).default(0),
   times: z.number().int().min(1).default(1),
 });
 

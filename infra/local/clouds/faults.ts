@@ -53,9 +53,12 @@ export interface Matchable {
 
 export interface PlannedFault {
   id: number;
-  cloud: CloudName;
+  /** Without it, requests of every cloud are meant. */
+  cloud?: CloudName | undefined;
   match: Match;
   fault: Fault;
+  /** How many more requests that match go unharmed first: with 0 the next one is met, with n the one after n others. */
+  after: number;
   /** How many more times. */
   times: number;
 }
@@ -64,7 +67,7 @@ export interface Faults {
   plan(fault: Omit<PlannedFault, "id">): PlannedFault;
   list(): PlannedFault[];
   clear(): void;
-  /** The first fault planned that matches, which is used up by one. */
+  /** The first fault planned that matches and is due, which is used up by one; all others that match come one request closer. */
   take(cloud: CloudName, request: Matchable): Fault | undefined;
 }
 
@@ -80,13 +83,16 @@ export function createFaults(): Faults {
     list: () => [...planned],
     clear: () => planned.clear(),
     take: (cloud, request) => {
+      let due: PlannedFault | undefined;
       for (const one of planned) {
-        if (one.cloud !== cloud || !matches(one.match, request)) continue;
-        one.times -= 1;
-        if (one.times <= 0) planned.delete(one);
-        return one.fault;
+        if ((one.cloud !== undefined && one.cloud !== cloud) || !matches(one.match, request)) continue;
+        if (one.after > 0) one.after -= 1;
+        else due ??= one;
       }
-      return undefined;
+      if (!due) return undefined;
+      due.times -= 1;
+      if (due.times <= 0) planned.delete(due);
+      return due.fault;
     },
   };
 }
