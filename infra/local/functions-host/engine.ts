@@ -22,6 +22,8 @@ export interface EngineOptions {
   maxConcurrentActivities: number;
   /** host.json's `defaultVersion`, for orchestrations and sub-orchestrations that are started without one. */
   defaultVersion?: string | undefined;
+  /** Runs every activity twice and delivers every result, event and timer twice, as Azure may. */
+  chaos?: boolean | undefined;
 }
 
 export interface StartOptions {
@@ -47,7 +49,7 @@ export class DurableRefusal extends Error {
 /** After an error of the state file: milliseconds until the step is tried again. */
 const RETRY_DELAY = 1000;
 
-export function createEngine({ app, store, clock, log, maxConcurrentActivities, defaultVersion }: EngineOptions) {
+export function createEngine({ app, store, clock, log, maxConcurrentActivities, defaultVersion, chaos = false }: EngineOptions) {
   const functions = createFunctionTable(app);
   const activities = createActivities({
     app,
@@ -55,6 +57,7 @@ export function createEngine({ app, store, clock, log, maxConcurrentActivities, 
     clock,
     log,
     concurrency: maxConcurrentActivities,
+    twice: chaos,
     completed: completeActivity,
   });
   const ready = new Set<string>();
@@ -73,14 +76,21 @@ export function createEngine({ app, store, clock, log, maxConcurrentActivities, 
     const messages: Message[] = [];
     const tasks: ActivityTask[] = [];
     const ended: Instance[] = [];
+    const now = clock.now();
+    const post = (message: Message): void => {
+      store.addMessage(message);
+      messages.push(message);
+    };
     const result = store.transaction(() =>
       work({
         store,
         defaultVersion,
-        now: clock.now(),
-        post: (message) => {
-          store.addMessage(message);
-          messages.push(message);
+        now,
+        post,
+        take: (message) => {
+          store.deleteMessage(message.sequence);
+          // In a step of its own, so that the second delivery comes when the first has had its effect.
+          if (chaos && mayComeTwice(message)) post({ ...message, key: `${message.key}${SECOND_DELIVERY}`, visibleAt: now });
         },
         run: (task) => {
           store.addActivity(task);
@@ -164,7 +174,7 @@ export function createEngine({ app, store, clock, log, maxConcurrentActivities, 
     const next = consume(instance, history, messages);
     if (next.events.length === 0) {
       return commit((effects) => {
-        for (const { sequence } of next.consumed) store.deleteMessage(sequence);
+        for (const message of next.consumed) effects.take(message);
         store.saveInstance({ ...next.instance, updatedAt: effects.now });
       });
     }
@@ -269,6 +279,12 @@ export function createEngine({ app, store, clock, log, maxConcurrentActivities, 
     },
   };
 }
+
+const SECOND_DELIVERY = ":again";
+
+/** Azure's queues deliver at least once: results and timers are recognised then, events from outside aren't. */
+const mayComeTwice = ({ key, event: { EventType: type } }: StoredMessage): boolean =>
+  !key.endsWith(SECOND_DELIVERY) && type !== EventType.ExecutionSuspended && type !== EventType.ExecutionResumed;
 
 /** Sorts an instance's messages into what it consumes now, and the events among them that it hasn't seen. */
 function consume(instance: Instance, history: HistoryEvent[], messages: StoredMessage[]): Step {

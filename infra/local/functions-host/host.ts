@@ -34,6 +34,8 @@ export interface HostOptions {
   /** Interface for HTTP functions; by default loopback. */
   hostname?: string;
   log?: Log;
+  /** Delivers twice whatever Azure may deliver twice: the app's effects have to bear it. */
+  chaos?: boolean;
 }
 
 export interface Host {
@@ -59,9 +61,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const directory = path.resolve(options.appDirectory ?? ".");
   const settings = readHostSettings(directory);
   const log = filterLog(options.log ?? logToStandardError, settings.logLevels);
-  if (settings.ignored.length > 0) {
-    log({ level: "warning", category: "Host.Startup", message: `without effect here: host.json ${settings.ignored.join(", ")}` });
-  }
+  for (const line of settings.ignored) log({ level: "information", category: "Host.Startup", message: `host.json: ${line}` });
 
   const store = openStore(options.stateFile);
   const servers: HttpServer[] = [];
@@ -95,7 +95,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     refuseUnknownBindings(app);
     const clock = options.clock ?? createSystemClock();
     const { maxConcurrentActivities, defaultVersion } = settings;
-    const engine = createEngine({ app, store, clock, log, maxConcurrentActivities, defaultVersion });
+    const engine = createEngine({ app, store, clock, log, maxConcurrentActivities, defaultVersion, chaos: options.chaos });
     const client = clientBinding(settings.hubName, managementUrl);
     const clientData = { string: JSON.stringify(client) };
     const input = ({ type }: Binding): TypedData | undefined => (INPUTS.has(type.toLowerCase()) ? clientData : undefined);

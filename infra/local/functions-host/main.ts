@@ -6,12 +6,13 @@ import { createHost } from "./host.ts";
 
 const HELP = `Runs an Azure Functions app on this machine.
 
-  node infra/local/functions-host/main.ts [--app DIR] [--port N] [--hostname H] [--state FILE]
+  node infra/local/functions-host/main.ts [--app DIR] [--port N] [--hostname H] [--state FILE] [--chaos]
 
   --app DIR      folder with the app's package.json and host.json (default: .)
   --port N       port of the HTTP functions; 0 picks a free one (default: 7071)
   --hostname H   interface of the HTTP functions (default: 127.0.0.1)
   --state FILE   SQLite file with the durable state, or :memory: (default: .local/durable.sqlite)
+  --chaos        runs every activity twice, and delivers every result, event and timer twice, as Azure may
   --help         this text
 
 Prints one line of JSON when it is ready: {"ready":true,"url":"…","managementUrl":"…"}. Logs go to standard error.
@@ -24,6 +25,7 @@ const { values } = parseArgs({
     port: { type: "string", default: "7071" },
     hostname: { type: "string", default: "127.0.0.1" },
     state: { type: "string", default: ".local/durable.sqlite" },
+    chaos: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 });
@@ -34,9 +36,8 @@ else await run();
 async function run(): Promise<void> {
   const port = Number(values.port);
   if (!Number.isInteger(port) || port < 0 || port > 65_535) refuse(new FunctionsSystemError(`--port ${values.port} is no port`));
-  const host = await createHost({ appDirectory: values.app, stateFile: values.state, port, hostname: values.hostname }).catch(
-    refuse,
-  );
+  const { app: appDirectory, state: stateFile, hostname, chaos } = values;
+  const host = await createHost({ appDirectory, stateFile, port, hostname, chaos }).catch(refuse);
   let stopping = false;
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.on(signal, () => {

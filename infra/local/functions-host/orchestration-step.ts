@@ -19,6 +19,8 @@ export interface Effects {
   now: number;
   defaultVersion: string | undefined;
   post: (message: Message) => void;
+  /** Takes a message out of the inbox. */
+  take: (message: StoredMessage) => void;
   run: (task: ActivityTask) => void;
   /** Says that an instance has finished. */
   end: (instance: Instance) => void;
@@ -100,7 +102,7 @@ function write(effects: Effects, step: Step, { decisions, completion }: Outcome)
   const { store, now } = effects;
   const { instance, history, consumed, events } = step;
   if (completion?.status === "ContinuedAsNew") return continueAsNew(effects, step, completion);
-  for (const { sequence } of consumed) store.deleteMessage(sequence);
+  for (const message of consumed) effects.take(message);
   const scheduled = decisions.map((decision) => scheduledEvent(decision, now));
   const ending = completion ? [completedEvent(completion, now)] : [];
   const completed = historyEvent(EventType.OrchestratorCompleted, now);
@@ -169,12 +171,12 @@ function continueAsNew(
   { instance, consumed }: Step,
   { input, unprocessed }: Completion & { status: "ContinuedAsNew" },
 ): void {
-  const { store, now, post } = effects;
+  const { store, now, post, take } = effects;
   const next: Instance = { ...instance, executionId: randomUUID().replaceAll("-", ""), input };
   store.deleteHistory(instance.id);
   store.deleteActivities(instance.id);
   store.deleteMessagesOfExecution(instance.id, instance.executionId);
-  for (const { sequence, event } of consumed) if (!unprocessed.includes(event)) store.deleteMessage(sequence);
+  for (const message of consumed) if (!unprocessed.includes(message.event)) take(message);
   store.saveInstance(next);
   post(startMessage(next, now));
 }
