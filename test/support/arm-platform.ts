@@ -75,6 +75,11 @@ export function createTestArm(options: Options = {}): TestArm {
       return token === undefined ? undefined : JSON.parse(Buffer.from(token, "base64url").toString("utf8"));
     },
     tempo,
+    after: (milliseconds, run) => {
+      const timer = setTimeout(run, milliseconds).unref();
+      return { cancel: () => clearTimeout(timer) };
+    },
+    hold: () => () => undefined,
     note: () => undefined,
     secrets: { add: () => undefined },
     peers: {

@@ -102,6 +102,10 @@ export interface Platform {
   verify(request: SimulatedRequest, audience: string): Promise<Claims | undefined>;
   /** Multiplies modelled durations (VM creation, propagation): 1 is the modelled time, 0 is at once. */
   readonly tempo: number;
+  /** Runs something that many milliseconds of `now` later. It doesn't keep the process alive. */
+  readonly after: (milliseconds: number, run: () => void) => { cancel(): void };
+  /** Says that something is on its way (a mail over a socket), until what it answers is called: virtual time stands still meanwhile. */
+  readonly hold: () => () => void;
   /** Notes an effect or a read that did not come over HTTPS (DNS query, SMTP hop) in the record of requests. */
   note(
     cloud: CloudName,
@@ -134,6 +138,8 @@ export interface Peers {
   machines?(): { virtualMachineId: string; tags: Record<string, string> }[];
   /** ARM: does to a machine at once what a person or the platform would; false when there is none. */
   actOnMachine?(virtualMachineId: string, action: "start" | "stop" | "fail" | "recover"): boolean;
+  /** ARM: answers `/azure/…` of the control door; undefined when there is no such request. */
+  controlAzure?(request: Pick<SimulatedRequest, "method" | "url" | "body">): SimulatedResponse | undefined;
   /** ARM: the user-assigned identities that exist, with the tenant that issues their tokens. */
   identities?(): { resourceId: string; clientId: string; principalId: string; tenantId: string }[];
   /** Key Vault: sets the expiry of a secret's newest version, as its owner would; undefined when there is no such secret. */
