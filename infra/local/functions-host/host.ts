@@ -36,6 +36,8 @@ export interface HostOptions {
   log?: Log;
   /** Delivers twice whatever Azure may deliver twice: the app's effects have to bear it. */
   chaos?: boolean;
+  /** A call took longer than host.json's functionTimeout, and has failed. Azure ends the worker then, since nothing else ends the code. */
+  timedOut?: (functionName: string) => void;
 }
 
 export interface Host {
@@ -93,15 +95,16 @@ export async function createHost(options: HostOptions): Promise<Host> {
 
     await loadApp(app);
     refuseUnknownBindings(app);
-    const clock = options.clock ?? createSystemClock();
-    const { maxConcurrentActivities, defaultVersion } = settings;
-    const engine = createEngine({ app, store, clock, log, maxConcurrentActivities, defaultVersion, chaos: options.chaos });
+    const { clock = createSystemClock(), chaos = false } = options;
+    const { maxConcurrentActivities, defaultVersion, functionTimeout } = settings;
+    if (functionTimeout) app.timeLimit = { ...functionTimeout, clock, exceeded: (name) => options.timedOut?.(name) };
+    const engine = createEngine({ app, store, clock, log, maxConcurrentActivities, defaultVersion, chaos });
     const client = clientBinding(settings.hubName, managementUrl);
     const clientData = { string: JSON.stringify(client) };
     const input = ({ type }: Binding): TypedData | undefined => (INPUTS.has(type.toLowerCase()) ? clientData : undefined);
     const functions = functionsWith(app, "httptrigger");
     const durableApi = createDurableApi(engine, client.managementUrls);
-    const timers = createTimers({ app, functions: functionsWith(app, "timertrigger"), store, clock, log, input });
+    const timers = createTimers({ app, functions: functionsWith(app, "timertrigger"), store, clock, log, input, chaos });
     const serviceBus = createServiceBusTrigger({
       app,
       functions: functionsWith(app, "servicebustrigger"),

@@ -17,6 +17,7 @@ const HELP = `Runs an Azure Functions app on this machine.
 
 Prints one line of JSON when it is ready: {"ready":true,"url":"…","managementUrl":"…"}. Logs go to standard error.
 SIGINT or SIGTERM lets running functions end for up to 10 seconds; a second one ends it at once.
+A function that takes longer than host.json's functionTimeout ends it in the same way, with exit code 1: start it again.
 `;
 
 const { values } = parseArgs({
@@ -37,15 +38,14 @@ async function run(): Promise<void> {
   const port = Number(values.port);
   if (!Number.isInteger(port) || port < 0 || port > 65_535) refuse(new FunctionsSystemError(`--port ${values.port} is no port`));
   const { app: appDirectory, state: stateFile, hostname, chaos } = values;
-  const host = await createHost({ appDirectory, stateFile, port, hostname, chaos }).catch(refuse);
+  const timedOut = (): void => stop(1);
+  const host = await createHost({ appDirectory, stateFile, port, hostname, chaos, timedOut }).catch(refuse);
   let stopping = false;
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.on(signal, () => {
-      if (stopping) process.exit(1);
-      stopping = true;
-      void host.stop().then(() => process.exit(0));
-    });
+  function stop(exitCode: number): void {
+    stopping = true;
+    void host.stop().then(() => process.exit(exitCode));
   }
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => (stopping ? process.exit(1) : stop(0)));
   process.stdout.write(`${JSON.stringify({ ready: true, url: host.url, managementUrl: host.managementUrl })}\n`);
 }
 
