@@ -141,6 +141,80 @@ test("a cut before the effect leaves the cloud as it was, a cut after it doesn't
   ]);
 });
 
+test("an answer that never comes, before the effect and after it", async () => {
+  const secrets = secretsOf(clouds);
+  await secrets.setSecret("silent", "value one");
+  const patience = (): { abortSignal: AbortSignal } => ({ abortSignal: AbortSignal.timeout(300) });
+  await clouds.fault("vault", "timeout-before-effect", { method: "PUT" });
+  expect((await problemOf(secrets.setSecret("silent", "value two", patience()))).constructor.name).toBe("AbortError");
+  expect((await secrets.getSecret("silent")).value).toBe("value one");
+  await clouds.fault("vault", "timeout-after-effect", { method: "PUT" });
+  expect((await problemOf(secrets.setSecret("silent", "value three", patience()))).constructor.name).toBe("AbortError");
+  expect((await secrets.getSecret("silent")).value).toBe("value three");
+});
+
+test("an answer of one's own, in place of the cloud's or although the cloud did it", async () => {
+  const secrets = secretsOf(clouds);
+  await secrets.setSecret("own", "value one");
+  const answer = { kind: "answer", status: 502, body: { error: { code: "BadGateway", message: "no" } } };
+  await clouds.fault("vault", answer, { method: "PUT" });
+  expect(await problemOf(secrets.setSecret("own", "value two"))).toMatchObject({ statusCode: 502, code: "BadGateway" });
+  expect((await secrets.getSecret("own")).value).toBe("value one");
+  await clouds.fault("vault", { ...answer, afterEffect: true }, { method: "PUT" });
+  expect(await problemOf(secrets.setSecret("own", "value three"))).toMatchObject({ statusCode: 502 });
+  expect((await secrets.getSecret("own")).value).toBe("value three");
+  await clouds.fault("vault", "content-type", { method: "GET" });
+  expect((await problemOf(secrets.getSecret("own"))).constructor.name).not.toBe("Object");
+});
+
+test("a stale read gives what the same read gave before the last write, whatever was written elsewhere in between", async () => {
+  const secrets = secretsOf(clouds);
+  await secrets.setSecret("stale", "value one");
+  expect((await secrets.getSecret("stale")).value).toBe("value one");
+  await secrets.setSecret("stale", "value two");
+  expect((await secrets.getSecret("stale")).value).toBe("value two");
+  await secrets.setSecret("unrelated", "value");
+  await clouds.fault("vault", "stale-read", { method: "GET" });
+  expect((await secrets.getSecret("stale")).value).toBe("value one");
+  expect((await secrets.getSecret("stale")).value).toBe("value two");
+  await clouds.fault("vault", "stale-read", { method: "GET" });
+  // Nothing was ever read differently: the present answer is all there is.
+  expect((await secrets.getSecret("unrelated")).value).toBe("value");
+});
+
+test("a next link leads elsewhere, a throttling has no time to wait, a token is good no longer", async () => {
+  const token = async (audience: string): Promise<string> =>
+    (await createCredentials(clouds.environment, clouds.application).own.getToken(`${audience}/.default`))?.token ?? "";
+  const authorization = `Bearer ${await token(clouds.environment.graph.audience)}`;
+  const ask = (): Promise<Response> => fetch(`${clouds.graph}/v1.0/organization`, { headers: { authorization } });
+  await clouds.fault("graph", { kind: "throttle", retryAfterInSeconds: null });
+  const throttled = await ask();
+  expect([throttled.status, throttled.headers.get("retry-after")]).toEqual([429, null]);
+  await clouds.fault("graph", { kind: "throttle", retryAfterInSeconds: 1.5 });
+  expect((await ask()).headers.get("retry-after")).toBe("1.5");
+  await clouds.fault("graph", "claims-challenge");
+  const challenged = await ask();
+  const [, claims = ""] =
+    /error="insufficient_claims", claims="([^"]+)"/.exec(challenged.headers.get("www-authenticate") ?? "") ?? [];
+  expect(JSON.parse(Buffer.from(claims, "base64").toString())).toMatchObject({ access_token: { nbf: { essential: true } } });
+  await clouds.fault("vault", "foreign-next-link");
+  const page = await fetch(`${clouds.platformVault}/secrets?api-version=7.5`, {
+    headers: { authorization: `Bearer ${await token(clouds.environment.vault.audience)}` },
+  });
+  expect(await page.json()).toMatchObject({ value: expect.any(Array), nextLink: "https://elsewhere.example/next?$skiptoken=1" });
+});
+
+test("a fault that a cloud can't have is refused", async () => {
+  for (const [cloud, fault] of [
+    ["arm", "servfail"],
+    ["dns", "html"],
+    ["mail", "stale-read"],
+    ["graph", { kind: "reply", reply: "421 4.3.2 Service not active" }],
+    [undefined, "wrong-id"],
+  ])
+    expect((await post("/faults", { cloud, fault })).text).toContain("is nothing that happens to this cloud");
+});
+
 test("mail comes from the outside world over SMTP, and from a mailbox through its organization", async () => {
   await clouds.organize({ tenantId: contoso, domains: ["contoso.example"], mailboxes: ["pilot@contoso.example"] });
   const inbound = await post("/mail", { from: "stranger@outside.example", to: "pilot@contoso.example", subject: "Greetings" });
