@@ -28,8 +28,8 @@ describe("a request", () => {
     ["GET", "/echo/seven/a"],
     ["DELETE", "/echo/7/a"],
     ["GET", "/durabletask/instances/"],
-    ["GET", "/runtime/webhooks/durabletask/instances/"],
-    ["GET", "/admin/host/status"],
+    ["GET", "/admin/nowhere"],
+    ["GET", "/runtime/webhooks/eventgrid"],
   ])("%s %s is nobody's: 404", async (method, target) => {
     expect((await fetch(host.url + target, { method })).status).toBe(404);
   });
@@ -121,6 +121,10 @@ describe("an app is refused", () => {
     [
       'app.http("a", { handler: () => ({}) }); app.http("A", { handler: () => ({}) });',
       'A function with id "A" has already been registered',
+    ],
+    [
+      'app.http("a", { route: "administration", handler: () => ({}) });',
+      "function 'a' has the route 'administration': The specified route conflicts with one or more built in routes.",
     ],
     ['app.http("a", { route: "x/{id:colour}", handler: () => ({}) });', "constraint 'colour'"],
     ["void app;", "registered no function"],

@@ -180,10 +180,13 @@ interface FunctionMetadata {
   retryOptions?: RetryOptions;
 }
 
+/** Whose behaviour is modelled. */
+export const HOST_VERSION = "4.1036.0";
+const WORKER_VERSION = "3.10.1";
+
 const functionsCore = {
-  // The worker's and host's versions whose behaviour is modelled.
-  version: "3.10.1",
-  hostVersion: "4.1036.0",
+  version: WORKER_VERSION,
+  hostVersion: HOST_VERSION,
   Disposable,
   setProgrammingModel(model: ProgrammingModel): void {
     programmingModel = model;

@@ -34,4 +34,4 @@ function exponential({ minimumInterval, maximumInterval }: RetryOptions, random:
   };
 }
 
-const milliseconds = (duration: { seconds: number } | undefined): number => Number(duration?.seconds ?? 0) * 1000;
+const milliseconds = (duration: { seconds: number } | undefined): number => (duration?.seconds ?? 0) * 1000;
