@@ -22,11 +22,16 @@ export interface DurableReply {
   headers?: Record<string, string>;
 }
 
-/** What a durableClient input binding gets. */
-export function clientBinding(hubName: string, baseUrl: string) {
+/**
+ * What a durableClient input binding gets.
+ * @param rpcUrl base of the loopback address, where the client itself calls
+ * @param baseUrl base of the address that links lead to
+ * @param key system key that the links carry
+ */
+export function clientBinding(hubName: string, rpcUrl: string, baseUrl = rpcUrl, key?: string) {
   const instance = `${baseUrl}runtime/webhooks/durabletask/instances/INSTANCEID`;
   const orchestrator = `${baseUrl}runtime/webhooks/durabletask/orchestrators/{functionName}[/{instanceId}]`;
-  const query = `taskHub=${hubName}&connection=Storage`;
+  const query = `taskHub=${hubName}&connection=Storage${key === undefined ? "" : `&code=${key}`}`;
   return {
     taskHubName: hubName,
     creationUrls: {
@@ -46,7 +51,7 @@ export function clientBinding(hubName: string, baseUrl: string) {
     },
     baseUrl: `${baseUrl}runtime/webhooks/durabletask`,
     requiredQueryStringParameters: "",
-    rpcBaseUrl: `${baseUrl}durabletask/`,
+    rpcBaseUrl: `${rpcUrl}durabletask/`,
   };
 }
 
