@@ -5,6 +5,8 @@ import type { FunctionTable } from "./function-table.ts";
 import type { FunctionApp } from "./functions-core.ts";
 import { EventType, historyEvent, toJson } from "./history.ts";
 import type { FailureDetails, HistoryEvent } from "./history.ts";
+import type { HttpCall } from "./actions.ts";
+import { HTTP_ACTIVITY, runHttpActivity } from "./http-activity.ts";
 import { InvocationFailure, invoke, valueOf } from "./invocation.ts";
 import type { Log } from "./log.ts";
 import type { ActivityTask } from "./store.ts";
@@ -72,6 +74,10 @@ async function runActivity({ app, functions, clock, log }: ActivityOptions, task
   const ended = (type: EventType, fields: Partial<HistoryEvent>): HistoryEvent =>
     historyEvent(type, clock.now(), { ...fields, TaskScheduledId: taskId });
   try {
+    if (name === HTTP_ACTIVITY) {
+      const [request] = JSON.parse(task.input) as [HttpCall];
+      return ended(EventType.TaskCompleted, { Result: JSON.stringify(await runHttpActivity(request)) });
+    }
     const activity = functions.activity(name);
     if (!activity) throw new Error("the function doesn't exist any more");
     const [input] = JSON.parse(task.input) as [unknown];

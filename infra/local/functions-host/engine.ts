@@ -4,6 +4,9 @@ import { randomUUID } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { createActivities } from "./activities.ts";
 import type { HostClock, Timer } from "./clock.ts";
+import type { EntityName } from "./actions.ts";
+import { newEntity, playBatch, requestMessage } from "./entities.ts";
+import { isSchedulerId, schedulerIdOf } from "./entity-messages.ts";
 import { createFunctionTable } from "./function-table.ts";
 import type { FunctionApp } from "./functions-core.ts";
 import { EventType, historyEvent, resultKey, toJson } from "./history.ts";
@@ -11,7 +14,7 @@ import type { HistoryEvent } from "./history.ts";
 import type { Log } from "./log.ts";
 import { createInstance, finished, playEpisode, terminate } from "./orchestration-step.ts";
 import type { Effects, Step } from "./orchestration-step.ts";
-import type { ActivityTask, DurableStore, Instance, InstanceFilter, Message, StoredMessage } from "./store.ts";
+import type { ActivityTask, DurableStore, Entity, Instance, InstanceFilter, Message, StoredMessage } from "./store.ts";
 
 export interface EngineOptions {
   app: FunctionApp;
@@ -162,6 +165,7 @@ export function createEngine({ app, store, clock, log, maxConcurrentActivities, 
   // Steps
 
   async function step(instanceId: string): Promise<void> {
+    if (isSchedulerId(instanceId)) return stepOfEntity(instanceId);
     const instance = store.getInstance(instanceId);
     const messages = store.getMessages(instanceId, clock.now());
     if (!instance || messages.length === 0) return;
@@ -186,6 +190,14 @@ export function createEngine({ app, store, clock, log, maxConcurrentActivities, 
     });
   }
 
+  async function stepOfEntity(id: string): Promise<void> {
+    const messages = store.getMessages(id, clock.now());
+    if (messages.length === 0) return;
+    const isNew = (requestId: string): boolean => !store.hasRequest(id, requestId);
+    const write = await playBatch({ app, functions, log }, store.getEntity(id) ?? newEntity(id), messages, isNew);
+    if (!closed) commit(write);
+  }
+
   function completeActivity(task: ActivityTask, event: HistoryEvent): void {
     if (closed) return;
     const { instanceId, executionId, taskId } = task;
@@ -195,7 +207,7 @@ export function createEngine({ app, store, clock, log, maxConcurrentActivities, 
     });
   }
 
-  const knows = (kind: "activity" | "orchestrator", name: string): boolean => functions[kind](name) !== undefined;
+  const knows = (kind: "activity" | "orchestrator" | "entity", name: string): boolean => functions[kind](name) !== undefined;
 
   /** Sends an event from outside to whichever execution of the instance is running. */
   function send(instanceId: string, type: EventType, fields: Partial<HistoryEvent>): void {
@@ -237,6 +249,20 @@ export function createEngine({ app, store, clock, log, maxConcurrentActivities, 
     /** @param data plain JSON */
     raiseEvent: (instanceId: string, name: string, data: unknown): void =>
       send(instanceId, EventType.EventRaised, { Name: name, Input: JSON.stringify(data ?? null) }),
+    /** An entity that exists. */
+    getEntity(name: EntityName): Entity | undefined {
+      const entity = store.getEntity(schedulerIdOf(name));
+      return entity?.exists ? entity : undefined;
+    },
+    listEntities: (idPrefix: string, afterId: string, limit: number): Entity[] =>
+      store.listEntities(idPrefix, afterId, limit).filter(({ exists }) => exists),
+    /** @param input JSON text */
+    signalEntity(entity: EntityName, operation: string, input: string | undefined): void {
+      if (!knows("entity", entity.name)) throw new DurableRefusal(400, `there is no entity function '${entity.name}'`);
+      const request = { op: operation, signal: true, id: randomUUID(), ...(input === undefined ? {} : { input }) };
+      commit(({ post, now }) => post(requestMessage(schedulerIdOf(entity), "op", request, now)));
+    },
+
     /** Its sub-orchestrations go on, as in Azure. */
     terminate: (instanceId: string, reason: string | null): void =>
       send(instanceId, EventType.ExecutionTerminated, { Input: reason }),

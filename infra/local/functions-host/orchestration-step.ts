@@ -1,6 +1,8 @@
 /** One step of an orchestration: plays it with its new events, and writes all that follows from that. */
 
 import { randomUUID } from "node:crypto";
+import { requestMessage } from "./entities.ts";
+import type { EntityRequest } from "./entity-messages.ts";
 import type { FunctionTable } from "./function-table.ts";
 import type { FunctionApp } from "./functions-core.ts";
 import { EventType, historyEvent } from "./history.ts";
@@ -59,6 +61,7 @@ export async function playEpisode({ app, functions, log, now }: Player, step: St
     "broken" in answer
       ? { decisions: [], completion: { status: "Failed", failure: { reason: answer.broken } }, nextSequenceNumber: 0 }
       : replay({
+          instanceId: instance.id,
           executionId: instance.executionId,
           name: instance.name,
           state: answer.state,
@@ -101,26 +104,32 @@ export function terminate(effects: Effects, instance: Instance, reason: string |
 function write(effects: Effects, step: Step, { decisions, completion }: Outcome): void {
   const { store, now } = effects;
   const { instance, history, consumed, events } = step;
-  if (completion?.status === "ContinuedAsNew") return continueAsNew(effects, step, completion);
+  if (completion?.status === "ContinuedAsNew") {
+    for (const decision of decisions) carryOut(effects, instance, decision);
+    return continueAsNew(effects, step, completion);
+  }
   for (const message of consumed) effects.take(message);
   const scheduled = decisions.map((decision) => scheduledEvent(decision, now));
   const ending = completion ? [completedEvent(completion, now)] : [];
   const completed = historyEvent(EventType.OrchestratorCompleted, now);
   store.appendHistory(instance.id, history.length, [...events, ...scheduled, ...ending, completed]);
-  // What was decided together with the end is in the history, but nobody would wait for it.
+  for (const decision of decisions) carryOut(effects, instance, decision);
   if (completion?.status === "Completed") return finish(effects, { ...instance, status: "Completed", output: completion.result });
   if (completion?.status === "Failed") {
     const { failure } = completion;
     return finish(effects, { ...instance, status: "Failed", output: JSON.stringify(failure.reason) }, failure);
   }
   store.saveInstance(instance);
-  for (const decision of decisions) carryOut(effects, instance, decision);
 }
 
 function carryOut(effects: Effects, { id: instanceId, executionId }: Instance, decision: Decision): void {
   const { store, now, post, run } = effects;
   if (decision.kind === "activity") {
     run({ instanceId, executionId, taskId: decision.id, name: decision.name, input: decision.input });
+    return;
+  }
+  if (decision.kind === "message") {
+    post(requestMessage(decision.target, decision.name, JSON.parse(decision.input) as EntityRequest, now));
     return;
   }
   if (decision.kind === "timer") {
@@ -217,6 +226,10 @@ function scheduledEvent(decision: Decision, now: number): HistoryEvent {
   const EventId = decision.id;
   if (decision.kind === "timer")
     return historyEvent(EventType.TimerCreated, now, { EventId, FireAt: new Date(decision.fireAt).toISOString() });
+  if (decision.kind === "message") {
+    const { target, name, input } = decision;
+    return historyEvent(EventType.EventSent, now, { EventId, InstanceId: target, Name: name, Input: input });
+  }
   const { name: Name, input: Input } = decision;
   if (decision.kind === "activity") return historyEvent(EventType.TaskScheduled, now, { EventId, Name, Version: "", Input });
   const InstanceId = decision.instanceId;

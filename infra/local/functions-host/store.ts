@@ -4,6 +4,7 @@ import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { FunctionsSystemError } from "./functions-core.ts";
+import type { EntityRequest } from "./entity-messages.ts";
 import type { HistoryEvent } from "./history.ts";
 
 export type RuntimeStatus = "Pending" | "Running" | "Suspended" | "Completed" | "Failed" | "Terminated";
@@ -43,6 +44,22 @@ export interface StoredMessage extends Message {
   sequence: number;
 }
 
+/** What an entity is between its batches. */
+export interface Entity {
+  /** `@name@key`. */
+  id: string;
+  /** False for one that only waits to be unlocked, or was deleted. */
+  exists: boolean;
+  /** JSON text. */
+  state: string | null;
+  /** The orchestration that holds it. */
+  lockedBy: string | null;
+  /** What others ask meanwhile. */
+  queue: EntityRequest[];
+  /** When its last operation ran; milliseconds since 1970. */
+  changedAt: number;
+}
+
 export interface ActivityTask {
   instanceId: string;
   executionId: string;
@@ -73,10 +90,16 @@ export interface InstanceFilter {
 
 export type DurableStore = ReturnType<typeof openStore>;
 
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 
 /** What version 1 didn't have. */
 const TIMERS = "CREATE TABLE timers (name TEXT PRIMARY KEY, status TEXT NOT NULL) WITHOUT ROWID;";
+/** What version 2 didn't have. */
+const ENTITIES = `
+  CREATE TABLE entities (id TEXT PRIMARY KEY, entity TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE requests (entityId TEXT NOT NULL, requestId TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (entityId, requestId)) WITHOUT ROWID;
+  CREATE INDEX requestsByTime ON requests (at);
+`;
 
 const SCHEMA = `
   CREATE TABLE instances (id TEXT PRIMARY KEY, status TEXT NOT NULL, createdAt INTEGER NOT NULL, document TEXT NOT NULL) WITHOUT ROWID;
@@ -87,6 +110,7 @@ const SCHEMA = `
   CREATE TABLE activities (instanceId TEXT NOT NULL, executionId TEXT NOT NULL, taskId INTEGER NOT NULL, name TEXT NOT NULL, input TEXT NOT NULL,
     PRIMARY KEY (instanceId, executionId, taskId)) WITHOUT ROWID;
   ${TIMERS}
+  ${ENTITIES}
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
@@ -95,7 +119,8 @@ export function openStore(file: string) {
   const database = openDatabase(file);
   const { user_version: version } = database.prepare("PRAGMA user_version").get() as { user_version: number };
   if (version === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT;`);
-  else if (version === 1) database.exec(`BEGIN; ${TIMERS} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT;`);
+  else if (version === 1) database.exec(`BEGIN; ${TIMERS} ${ENTITIES} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT;`);
+  else if (version === 2) database.exec(`BEGIN; ${ENTITIES} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT;`);
   else if (version !== SCHEMA_VERSION)
     throw new FunctionsSystemError(`${file} has the state of another version of this host (${version}, not ${SCHEMA_VERSION})`);
 
@@ -123,6 +148,15 @@ export function openStore(file: string) {
     addActivity: database.prepare("INSERT INTO activities (instanceId, executionId, taskId, name, input) VALUES (?, ?, ?, ?, ?)"),
     deleteActivity: database.prepare("DELETE FROM activities WHERE instanceId = ? AND executionId = ? AND taskId = ?"),
     deleteActivities: database.prepare("DELETE FROM activities WHERE instanceId = ?"),
+    entity: database.prepare("SELECT entity FROM entities WHERE id = ?"),
+    entities: database.prepare(
+      "SELECT entity FROM entities WHERE id > :afterId AND substr(id, 1, length(:idPrefix)) = :idPrefix ORDER BY id LIMIT :limit",
+    ),
+    saveEntity: database.prepare("INSERT OR REPLACE INTO entities (id, entity) VALUES (?, ?)"),
+    deleteEntity: database.prepare("DELETE FROM entities WHERE id = ?"),
+    request: database.prepare("SELECT 1 FROM requests WHERE entityId = ? AND requestId = ?"),
+    addRequest: database.prepare("INSERT OR IGNORE INTO requests (entityId, requestId, at) VALUES (?, ?, ?)"),
+    deleteRequests: database.prepare("DELETE FROM requests WHERE at < ?"),
     timer: database.prepare("SELECT status FROM timers WHERE name = ?"),
     saveTimer: database.prepare("INSERT OR REPLACE INTO timers (name, status) VALUES (?, ?)"),
   };
@@ -196,6 +230,22 @@ export function openStore(file: string) {
     deleteActivity: ({ instanceId, executionId, taskId }: ActivityTask): boolean =>
       sql.deleteActivity.run(instanceId, executionId, taskId).changes > 0,
     deleteActivities: (instanceId: string): void => void sql.deleteActivities.run(instanceId),
+
+    /** @param id `@name@key` */
+    getEntity(id: string): Entity | undefined {
+      const row = sql.entity.get(id);
+      return row && (JSON.parse(row["entity"] as string) as Entity);
+    },
+    listEntities: (idPrefix: string, afterId: string, limit: number): Entity[] =>
+      sql.entities.all({ idPrefix, afterId, limit }).map(({ entity }) => JSON.parse(entity as string) as Entity),
+    saveEntity: (entity: Entity): void => void sql.saveEntity.run(entity.id, JSON.stringify(entity)),
+    deleteEntity: (id: string): void => void sql.deleteEntity.run(id),
+    hasRequest: (entityId: string, requestId: string): boolean => sql.request.get(entityId, requestId) !== undefined,
+    /** Notes what an entity has taken, and forgets what any has taken before `until`. */
+    rememberRequests(entityId: string, requestIds: string[], at: number, until: number): void {
+      for (const requestId of requestIds) sql.addRequest.run(entityId, requestId, at);
+      sql.deleteRequests.run(until);
+    },
 
     /** @param name the function's, whose case doesn't matter */
     getTimer(name: string): TimerStatus | undefined {
