@@ -146,10 +146,11 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
     tempo: options.tempo ?? 1,
     after: clock ? (milliseconds, run) => clock.setTimer(clock.now() + milliseconds, run) : afterReally,
     hold: () => clock?.hold() ?? (() => undefined),
-    note: (cloud, { effect = "none", ...entry }) => {
+    fault: (cloud, request) => faults.take(cloud, request),
+    note: (cloud, { effect = "none", fault, ...entry }) => {
       // What a simulator still does after the end (a mail's next try) fails on closed state, as at the end of its process.
       if (stopped) return;
-      record.add({ at: new Date(now()).toISOString(), cloud, ...entry, responseHeaders: {}, effect });
+      record.add({ at: new Date(now()).toISOString(), cloud, ...entry, responseHeaders: {}, effect, ...(fault ? { fault } : {}) });
     },
     secrets: redaction,
     peers: {},
