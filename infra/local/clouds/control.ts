@@ -94,6 +94,7 @@ async function route(
 ): Promise<SimulatedResponse> {
   const { method, url, body } = request;
   const [, first = "", second, third] = url.pathname.split("/");
+  if (first === "azure") return platform.peers.controlAzure?.(request) ?? problem(404, `there is no ${method} ${url.pathname}`);
   switch (`${method} /${first}`) {
     case "GET /requests": {
       const query = z

@@ -8,13 +8,14 @@ import { ArmError, envelope, errorBody, page, requireApiVersion, type Json } fro
 import { createEstate, keyOf, type Estate } from "./estate.ts";
 import { createFailures } from "./failures.ts";
 import { redacted } from "./guest.ts";
+import { loadBalancers } from "./load-balancers.ts";
 import { networkInterfaces } from "./network-interfaces.ts";
 import { networkSecurityGroups } from "./network-security-groups.ts";
 import { operationOf, operationResult, operationStatus } from "./operation-status.ts";
 import { createOperations, type Effect, type Failure, type Operation, type OperationKind } from "./operations.ts";
 import { checkDnsNameAvailability, publicIpAddresses } from "./public-ip-addresses.ts";
 import { computeUsages, networkUsages } from "./quotas.ts";
-import { gatewayAt, identities, publicAddresses } from "./reachability.ts";
+import { createReachability, identities, publicAddresses } from "./reachability.ts";
 import { handleResourceGroup, listAll, listGroups, removeGroup } from "./resource-groups.ts";
 import type { ResourceType } from "./resource-type.ts";
 import {
@@ -81,6 +82,7 @@ export function createArm(platform: Platform, { fetch = globalThis.fetch }: { fe
     virtualNetworks,
     publicIpAddresses,
     networkInterfaces,
+    loadBalancers,
     virtualMachines,
     runCommands,
     disks,
@@ -91,12 +93,17 @@ export function createArm(platform: Platform, { fetch = globalThis.fetch }: { fe
   const arm: Arm = { estate, access, types, queryResources: createResourceGraph(estate, access, types) };
   operations.effects(effects(arm, fetch));
   const throttle = createThrottle(platform);
+  const reachability = createReachability(estate);
   const settle = (): void => void operations.settle();
 
   Object.assign(platform.peers, {
     gatewayAt: (address, port, source) => {
       settle();
-      return gatewayAt(estate, address, port, source);
+      return reachability.gatewayAt(address, port, source);
+    },
+    guestOf: (virtualMachineId) => {
+      settle();
+      return reachability.guestOf(virtualMachineId);
     },
     publicAddresses: () => {
       settle();
