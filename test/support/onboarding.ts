@@ -126,7 +126,7 @@ export interface PlatformOptions {
   tempo?: number;
 }
 
-const queues = JSON.parse(
+export const queues = JSON.parse(
   readFileSync(new URL("../../infra/local/service-bus/queues.json", import.meta.url), "utf8"),
 ) as QueueOptions[];
 
