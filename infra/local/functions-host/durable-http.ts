@@ -116,9 +116,8 @@ export function createDurableApi(engine: Engine, managementUrls: Links) {
   function change(request: DurableRequest, id: string, operation: string, argument: string | undefined): DurableReply {
     const reason = request.query.get("reason");
     if (operation === "restart") return restart(request, id);
-    if (operation === "rewind")
-      return { status: 501, body: "The rewind operation is not supported by the underlying storage provider." };
-    if (operation === "terminate") engine.terminate(id, reason);
+    if (operation === "rewind") engine.rewind(id, reason);
+    else if (operation === "terminate") engine.terminate(id, reason);
     else if (operation === "suspend") engine.suspend(id, reason);
     else if (operation === "resume") engine.resume(id, reason);
     else if (operation === "raiseEvent" && argument) engine.raiseEvent(id, argument, parseJson(request.body));

@@ -12,19 +12,22 @@ import type { FunctionApp } from "./functions-core.ts";
 import { EventType, historyEvent, resultKey, toJson } from "./history.ts";
 import type { HistoryEvent } from "./history.ts";
 import type { Log } from "./log.ts";
-import { createInstance, finished, playEpisode, terminate } from "./orchestration-step.ts";
+import { createInstance, fail, finished, playEpisode, terminate } from "./orchestration-step.ts";
 import type { Effects, Step } from "./orchestration-step.ts";
+import { rewind } from "./rewind.ts";
 import type { ActivityTask, DurableStore, Entity, Instance, InstanceFilter, Message, StoredMessage } from "./store.ts";
+import { versionMismatch } from "./versions.ts";
+import type { Versioning } from "./versions.ts";
 
-export interface EngineOptions {
+export interface EngineOptions extends Versioning {
   app: FunctionApp;
   store: DurableStore;
   clock: HostClock;
   log: Log;
   /** host.json's `maxConcurrentActivityFunctions`. */
   maxConcurrentActivities: number;
-  /** host.json's `defaultVersion`, for orchestrations and sub-orchestrations that are started without one. */
-  defaultVersion?: string | undefined;
+  /** Milliseconds for which the history of a finished instance is kept; by default for as long as the instance. */
+  historyRetention?: number | undefined;
   /** Runs every activity twice and delivers every result, event and timer twice, as Azure may. */
   chaos?: boolean | undefined;
 }
@@ -52,7 +55,17 @@ export class DurableRefusal extends Error {
 /** After an error of the state file: milliseconds until the step is tried again. */
 const RETRY_DELAY = 1000;
 
-export function createEngine({ app, store, clock, log, maxConcurrentActivities, defaultVersion, chaos = false }: EngineOptions) {
+export function createEngine({
+  app,
+  store,
+  clock,
+  log,
+  maxConcurrentActivities,
+  historyRetention,
+  chaos = false,
+  ...versioning
+}: EngineOptions) {
+  const { defaultVersion, versionFailureStrategy } = versioning;
   const functions = createFunctionTable(app);
   const activities = createActivities({
     app,
@@ -88,6 +101,7 @@ export function createEngine({ app, store, clock, log, maxConcurrentActivities, 
       work({
         store,
         defaultVersion,
+        historyRetention,
         now,
         post,
         take: (message) => {
@@ -174,6 +188,9 @@ export function createEngine({ app, store, clock, log, maxConcurrentActivities, 
     const termination = messages.find(({ event }) => event.EventType === EventType.ExecutionTerminated);
     if (termination) return commit((effects) => terminate(effects, instance, termination.event.Input ?? null));
 
+    const mismatch = versionMismatch(versioning, instance.version);
+    if (mismatch !== undefined) return refuseVersion(instance, mismatch);
+
     const history = store.getHistory(instanceId);
     const next = consume(instance, history, messages);
     if (next.events.length === 0) {
@@ -188,6 +205,12 @@ export function createEngine({ app, store, clock, log, maxConcurrentActivities, 
       // Purged, or begun anew under the same id, while the orchestrator ran: the step belongs to nobody.
       if (store.getInstance(instanceId)?.executionId === instance.executionId) write(effects);
     });
+  }
+
+  /** Left alone, it waits for a host that may go on with it. */
+  function refuseVersion(instance: Instance, reason: string): void {
+    log({ level: "warning", category: "Host.Durable", message: `${instance.id}: ${reason}` });
+    if (versionFailureStrategy === "Fail") commit((effects) => fail(effects, instance, reason));
   }
 
   async function stepOfEntity(id: string): Promise<void> {
@@ -270,13 +293,22 @@ export function createEngine({ app, store, clock, log, maxConcurrentActivities, 
       send(instanceId, EventType.ExecutionSuspended, { Reason: reason }),
     resume: (instanceId: string, reason: string | null): void => send(instanceId, EventType.ExecutionResumed, { Reason: reason }),
 
+    /** Does again what has failed in an orchestration that failed. */
+    rewind(instanceId: string, reason: string | null): void {
+      const instance = store.getInstance(instanceId);
+      if (!instance) throw new DurableRefusal(404, `no instance '${instanceId}'`);
+      if (instance.status !== "Failed")
+        throw new DurableRefusal(412, "The rewind operation is only supported on failed orchestration instances.");
+      commit((effects) => rewind(effects, instance, reason));
+    },
+
     /** Forgets an instance. @returns false if there is none */
-    purge: (instanceId: string): boolean =>
-      commit(() => {
-        const known = store.getInstance(instanceId) !== undefined;
-        store.deleteInstance(instanceId);
-        return known;
-      }),
+    purge(instanceId: string): boolean {
+      const known = store.getInstance(instanceId) !== undefined;
+      commit(() => store.deleteInstance(instanceId));
+      store.shrink();
+      return known;
+    },
 
     /** The instance when it has completed, failed or been terminated. */
     async whenFinished(instanceId: string): Promise<Instance> {

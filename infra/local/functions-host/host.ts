@@ -37,6 +37,8 @@ export interface HostOptions {
   log?: Log;
   /** Function keys are checked, as in Azure; without it none is, as under Core Tools. */
   auth?: boolean;
+  /** Milliseconds for which the history of a finished orchestration is kept; by default until it is purged, as in Azure. */
+  historyRetention?: number | undefined;
   /** Delivers twice whatever Azure may deliver twice: the app's effects have to bear it. */
   chaos?: boolean;
   /** A call took longer than host.json's functionTimeout, and has failed. Azure ends the worker then, since nothing else ends the code. */
@@ -108,10 +110,10 @@ export async function createHost(options: HostOptions): Promise<Host> {
 
     await loadApp(app);
     refuseUnknownBindings(app);
-    const { clock = createSystemClock(), chaos = false } = options;
-    const { maxConcurrentActivities, defaultVersion, functionTimeout } = settings;
+    const { clock = createSystemClock(), chaos = false, historyRetention } = options;
+    const { functionTimeout } = settings;
     if (functionTimeout) app.timeLimit = { ...functionTimeout, clock, exceeded: (name) => options.timedOut?.(name) };
-    const engine = createEngine({ app, store, clock, log, maxConcurrentActivities, defaultVersion, chaos });
+    const engine = createEngine({ ...settings, app, store, clock, log, chaos, historyRetention });
     const functions = functionsWith(app, "httptrigger");
     const names = functions.map(({ name }) => name);
     const keys = options.auth ? openKeys(keyFile(options.stateFile), names) : undefined;

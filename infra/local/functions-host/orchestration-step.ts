@@ -20,6 +20,8 @@ export interface Effects {
   /** Milliseconds since 1970. */
   now: number;
   defaultVersion: string | undefined;
+  /** Milliseconds for which the history of a finished instance is kept; undefined for as long as the instance. */
+  historyRetention: number | undefined;
   post: (message: Message) => void;
   /** Takes a message out of the inbox. */
   take: (message: StoredMessage) => void;
@@ -101,6 +103,10 @@ export function terminate(effects: Effects, instance: Instance, reason: string |
   finish(effects, { ...instance, status: "Terminated", output, updatedAt: effects.now }, { reason: reason ?? "Terminated" });
 }
 
+export function fail(effects: Effects, instance: Instance, reason: string): void {
+  finish(effects, { ...instance, status: "Failed", output: JSON.stringify(reason), updatedAt: effects.now }, { reason });
+}
+
 function write(effects: Effects, step: Step, { decisions, completion }: Outcome): void {
   const { store, now } = effects;
   const { instance, history, consumed, events } = step;
@@ -157,10 +163,12 @@ function carryOut(effects: Effects, { id: instanceId, executionId }: Instance, d
 }
 
 function finish(effects: Effects, instance: Instance, failure?: Failure): void {
-  const { store, now, post, end } = effects;
+  const { store, now, post, end, historyRetention } = effects;
   store.saveInstance(instance);
   store.deleteMessages(instance.id);
   store.deleteActivities(instance.id);
+  store.compactHistory(instance.id, now);
+  if (historyRetention !== undefined) store.dropHistories(now - historyRetention);
   const { parent } = instance;
   if (parent && store.getInstance(parent.id)?.executionId === parent.executionId) {
     post(

@@ -3,6 +3,7 @@
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { deflateRawSync, inflateRawSync } from "node:zlib";
 import { FunctionsSystemError } from "./functions-core.ts";
 import type { EntityRequest } from "./entity-messages.ts";
 import type { HistoryEvent } from "./history.ts";
@@ -90,7 +91,7 @@ export interface InstanceFilter {
 
 export type DurableStore = ReturnType<typeof openStore>;
 
-const SCHEMA_VERSION = 3;
+const SCHEMA_VERSION = 4;
 
 /** What version 1 didn't have. */
 const TIMERS = "CREATE TABLE timers (name TEXT PRIMARY KEY, status TEXT NOT NULL) WITHOUT ROWID;";
@@ -100,6 +101,14 @@ const ENTITIES = `
   CREATE TABLE requests (entityId TEXT NOT NULL, requestId TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (entityId, requestId)) WITHOUT ROWID;
   CREATE INDEX requestsByTime ON requests (at);
 `;
+/** What version 3 didn't have: the histories of instances that have finished, each deflated. */
+const HISTORIES = `
+  CREATE TABLE histories (instanceId TEXT PRIMARY KEY, finishedAt INTEGER NOT NULL, events BLOB NOT NULL);
+  CREATE INDEX historiesByTime ON histories (finishedAt);
+`;
+
+/** In their order: what takes a file of version 1, 2, … to the next. */
+const MIGRATIONS = [TIMERS, ENTITIES, HISTORIES];
 
 const SCHEMA = `
   CREATE TABLE instances (id TEXT PRIMARY KEY, status TEXT NOT NULL, createdAt INTEGER NOT NULL, document TEXT NOT NULL) WITHOUT ROWID;
@@ -109,20 +118,21 @@ const SCHEMA = `
   CREATE INDEX messagesByTime ON messages (visibleAt);
   CREATE TABLE activities (instanceId TEXT NOT NULL, executionId TEXT NOT NULL, taskId INTEGER NOT NULL, name TEXT NOT NULL, input TEXT NOT NULL,
     PRIMARY KEY (instanceId, executionId, taskId)) WITHOUT ROWID;
-  ${TIMERS}
-  ${ENTITIES}
-  PRAGMA user_version = ${SCHEMA_VERSION};
+  ${MIGRATIONS.join("")}
 `;
 
 /** @param file path of the state file, or `:memory:` */
 export function openStore(file: string) {
   const database = openDatabase(file);
   const { user_version: version } = database.prepare("PRAGMA user_version").get() as { user_version: number };
-  if (version === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT;`);
-  else if (version === 1) database.exec(`BEGIN; ${TIMERS} ${ENTITIES} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT;`);
-  else if (version === 2) database.exec(`BEGIN; ${ENTITIES} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT;`);
-  else if (version !== SCHEMA_VERSION)
+  if (version > SCHEMA_VERSION)
     throw new FunctionsSystemError(`${file} has the state of another version of this host (${version}, not ${SCHEMA_VERSION})`);
+  if (version < SCHEMA_VERSION) {
+    // Pages that a purge has freed go back to the disk; a file that was made without this has to be written anew for it.
+    database.exec("PRAGMA auto_vacuum = INCREMENTAL;");
+    const steps = version === 0 ? SCHEMA : MIGRATIONS.slice(version - 1).join("");
+    database.exec(`BEGIN; ${steps} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT; VACUUM;`);
+  }
 
   const sql = {
     instance: database.prepare("SELECT document FROM instances WHERE id = ?"),
@@ -135,6 +145,10 @@ export function openStore(file: string) {
     history: database.prepare("SELECT event FROM history WHERE instanceId = ? ORDER BY position"),
     appendHistory: database.prepare("INSERT INTO history (instanceId, position, event) VALUES (?, ?, ?)"),
     deleteHistory: database.prepare("DELETE FROM history WHERE instanceId = ?"),
+    compacted: database.prepare("SELECT events FROM histories WHERE instanceId = ?"),
+    saveCompacted: database.prepare("INSERT OR REPLACE INTO histories (instanceId, finishedAt, events) VALUES (?, ?, ?)"),
+    deleteCompacted: database.prepare("DELETE FROM histories WHERE instanceId = ?"),
+    deleteCompactedUntil: database.prepare("DELETE FROM histories WHERE finishedAt < ?"),
     messages: database.prepare("SELECT * FROM messages WHERE instanceId = ? AND visibleAt <= ? ORDER BY sequence"),
     addMessage: database.prepare(
       "INSERT OR IGNORE INTO messages (instanceId, executionId, key, visibleAt, event) VALUES (?, ?, ?, ?, ?)",
@@ -191,12 +205,31 @@ export function openStore(file: string) {
     },
     /** Forgets an instance with all that belongs to it. */
     deleteInstance(id: string): void {
-      for (const statement of [sql.deleteInstance, sql.deleteHistory, sql.deleteMessages, sql.deleteActivities])
+      const { deleteInstance, deleteHistory, deleteCompacted, deleteMessages, deleteActivities } = sql;
+      for (const statement of [deleteInstance, deleteHistory, deleteCompacted, deleteMessages, deleteActivities])
         statement.run(id);
     },
+    /** Gives the space of what was deleted back to the disk. */
+    shrink: (): void => database.exec("PRAGMA incremental_vacuum;"),
 
-    getHistory: (instanceId: string): HistoryEvent[] =>
-      sql.history.all(instanceId).map(({ event }) => JSON.parse(event as string) as HistoryEvent),
+    getHistory(instanceId: string): HistoryEvent[] {
+      const row = sql.compacted.get(instanceId);
+      if (row) return JSON.parse(inflateRawSync(row["events"] as Uint8Array).toString()) as HistoryEvent[];
+      return sql.history.all(instanceId).map(({ event }) => JSON.parse(event as string) as HistoryEvent);
+    },
+    /** Keeps a finished instance's history as one row, about a tenth of the size; it grows no more. */
+    compactHistory(instanceId: string, finishedAt: number): void {
+      const events = sql.history.all(instanceId).map(({ event }) => event as string);
+      sql.saveCompacted.run(instanceId, finishedAt, deflateRawSync(`[${events.join(",")}]`));
+      sql.deleteHistory.run(instanceId);
+    },
+    /** Forgets the histories of instances that finished before that. */
+    dropHistories: (finishedBefore: number): void => void sql.deleteCompactedUntil.run(finishedBefore),
+    replaceHistory(instanceId: string, events: HistoryEvent[]): void {
+      sql.deleteCompacted.run(instanceId);
+      sql.deleteHistory.run(instanceId);
+      this.appendHistory(instanceId, 0, events);
+    },
     appendHistory(instanceId: string, position: number, events: HistoryEvent[]): void {
       for (const [offset, event] of events.entries()) sql.appendHistory.run(instanceId, position + offset, JSON.stringify(event));
     },
