@@ -36,7 +36,7 @@ export const roleAssignment = ({ azure }: { azure: Azure }): Resource<RoleAssign
   /** By our own name first; else the same grant under another name, since Azure admits it only once. */
   const observe = async (desired: RoleAssignment): Promise<Observed<ActualRoleAssignment>> => {
     const named = await azure.read(desired, async (clients) =>
-      (await clients.authorization()).roleAssignments.get(desired.scope, assignmentName(desired)),
+      (await clients.authorization()).roleAssignments.get(pathOf(desired), assignmentName(desired)),
     );
     if (named.state === "present") {
       const actual = actualOf(named.actual);
@@ -61,7 +61,7 @@ export const roleAssignment = ({ azure }: { azure: Azure }): Resource<RoleAssign
     create: (desired) =>
       azure.begin(`assigning ${what(desired)}`, desired, async (clients, onResponse) =>
         (await clients.authorization()).roleAssignments.create(
-          desired.scope,
+          pathOf(desired),
           assignmentName(desired),
           {
             roleDefinitionId: `/subscriptions/${desired.subscriptionId}/providers/Microsoft.Authorization/roleDefinitions/${roleDefinitions[desired.role]}`,
@@ -81,11 +81,14 @@ export const roleAssignment = ({ azure }: { azure: Azure }): Resource<RoleAssign
       // The same grant under another name was not given by us.
       if (observed.state === "present" && !observed.actual.id.toLowerCase().endsWith(assignmentName(desired))) return done;
       return removeOwned(azure, what(desired), desired, observed, async (clients, onResponse) =>
-        (await clients.authorization()).roleAssignments.delete(desired.scope, assignmentName(desired), { onResponse }),
+        (await clients.authorization()).roleAssignments.delete(pathOf(desired), assignmentName(desired), { onResponse }),
       );
     },
   };
 };
+
+/** The SDK writes a slash before the scope, as if a resource's id had none. */
+const pathOf = ({ scope }: Pick<RoleAssignment, "scope">): string => scope.replace(/^\//, "");
 
 const grants = ({ scope, principalId, role }: RoleAssignment, actual: ActualRoleAssignment): boolean =>
   sameId(scope, actual.scope) && sameId(principalId, actual.principalId) && role === actual.role;
@@ -105,7 +108,7 @@ async function sameGrant(
   { scope, principalId, role }: RoleAssignment,
 ): Promise<FoundAssignment | undefined> {
   const { roleAssignments } = await clients.authorization();
-  for await (const found of roleAssignments.listForScope(scope, { filter: `principalId eq '${principalId}'` }))
+  for await (const found of roleAssignments.listForScope(pathOf({ scope }), { filter: `principalId eq '${principalId}'` }))
     if (sameId(found.scope, scope) && found.roleDefinitionId?.toLowerCase().endsWith(roleDefinitions[role])) return found;
   return undefined;
 }

@@ -252,7 +252,7 @@ test.skipIf(armSchemas() === undefined)("Microsoft's types find what is wrong wi
     location,
     properties: { hardwareProfile: { vmSize: 4 }, osProfile: { adminPasword: "typo" }, provisioningState: "Succeeded" },
   };
-  expect(armSchemas()?.check("Microsoft.Compute/virtualMachines", body, "request")?.toSorted()).toEqual([
+  expect(armSchemas()?.check("Microsoft.Compute/virtualMachines", "2026-04-01", body, "request")?.toSorted()).toEqual([
     "/properties/hardwareProfile/vmSize: no member of the union is 4",
     "/properties/osProfile/adminPasword: unknown property",
     "/properties/provisioningState: read-only in a request",

@@ -107,8 +107,26 @@ test("a fault meets the requests that match, as often as planned", async () => {
   await fetch(`${clouds.control}/faults`, { method: "DELETE" });
 });
 
+test("a fault meets the n-th request from now, of one cloud or of whichever", async () => {
+  const secrets = secretsOf(clouds);
+  await secrets.setSecret("counted", "value one");
+  const last = (await clouds.requests()).at(-1)?.seq ?? 0;
+  await clouds.fault("vault", "500", { path: "/secrets/counted" }, 1, 2);
+  await clouds.fault(undefined, "cut-before-effect", {}, 1, 4);
+  await clouds.fault("graph", "500", {}, 1, 0);
+  const answers = [];
+  for (let read = 0; read < 5; read += 1) answers.push(await problemOf(secrets.getSecret("counted")));
+  expect(answers.map((one) => Reflect.get(one, "statusCode"))).toEqual([200, 200, 500, 200, undefined]);
+  const faults = (await clouds.requests(undefined, last)).map(({ fault = "" }) => fault);
+  expect(faults).toEqual(["", "", "status", "", "cut-before-effect"]);
+  const left = (await (await fetch(`${clouds.control}/faults`)).json()) as { value: object[] };
+  expect(left.value).toMatchObject([{ cloud: "graph", after: 0, times: 1 }]);
+  await clouds.clearFaults();
+});
+
 test("a cut before the effect leaves the cloud as it was, a cut after it doesn't", async () => {
   const secrets = secretsOf(clouds);
+  const last = (await clouds.requests()).at(-1)?.seq ?? 0;
   await secrets.setSecret("cut", "value one");
   await clouds.fault("vault", "cut-before-effect", { method: "PUT" });
   expect(await problemOf(secrets.setSecret("cut", "value two"))).toBeInstanceOf(Error);
@@ -116,11 +134,85 @@ test("a cut before the effect leaves the cloud as it was, a cut after it doesn't
   await clouds.fault("vault", "cut-after-effect", { method: "PUT" });
   expect(await problemOf(secrets.setSecret("cut", "value three"))).toBeInstanceOf(Error);
   expect((await secrets.getSecret("cut")).value).toBe("value three");
-  const cuts = (await clouds.requests("vault")).filter(({ fault }) => fault?.startsWith("cut"));
+  const cuts = (await clouds.requests("vault", last)).filter(({ fault }) => fault?.startsWith("cut"));
   expect(cuts.map(({ fault, status, effect }) => [fault, status, effect])).toEqual([
     ["cut-before-effect", 0, "none"],
     ["cut-after-effect", 200, "write"],
   ]);
+});
+
+test("an answer that never comes, before the effect and after it", async () => {
+  const secrets = secretsOf(clouds);
+  await secrets.setSecret("silent", "value one");
+  const patience = (): { abortSignal: AbortSignal } => ({ abortSignal: AbortSignal.timeout(300) });
+  await clouds.fault("vault", "timeout-before-effect", { method: "PUT" });
+  expect((await problemOf(secrets.setSecret("silent", "value two", patience()))).constructor.name).toBe("AbortError");
+  expect((await secrets.getSecret("silent")).value).toBe("value one");
+  await clouds.fault("vault", "timeout-after-effect", { method: "PUT" });
+  expect((await problemOf(secrets.setSecret("silent", "value three", patience()))).constructor.name).toBe("AbortError");
+  expect((await secrets.getSecret("silent")).value).toBe("value three");
+});
+
+test("an answer of one's own, in place of the cloud's or although the cloud did it", async () => {
+  const secrets = secretsOf(clouds);
+  await secrets.setSecret("own", "value one");
+  const answer = { kind: "answer", status: 502, body: { error: { code: "BadGateway", message: "no" } } };
+  await clouds.fault("vault", answer, { method: "PUT" });
+  expect(await problemOf(secrets.setSecret("own", "value two"))).toMatchObject({ statusCode: 502, code: "BadGateway" });
+  expect((await secrets.getSecret("own")).value).toBe("value one");
+  await clouds.fault("vault", { ...answer, afterEffect: true }, { method: "PUT" });
+  expect(await problemOf(secrets.setSecret("own", "value three"))).toMatchObject({ statusCode: 502 });
+  expect((await secrets.getSecret("own")).value).toBe("value three");
+  await clouds.fault("vault", "content-type", { method: "GET" });
+  expect((await problemOf(secrets.getSecret("own"))).constructor.name).not.toBe("Object");
+});
+
+test("a stale read gives what the same read gave before the last write, whatever was written elsewhere in between", async () => {
+  const secrets = secretsOf(clouds);
+  await secrets.setSecret("stale", "value one");
+  expect((await secrets.getSecret("stale")).value).toBe("value one");
+  await secrets.setSecret("stale", "value two");
+  expect((await secrets.getSecret("stale")).value).toBe("value two");
+  await secrets.setSecret("unrelated", "value");
+  await clouds.fault("vault", "stale-read", { method: "GET" });
+  expect((await secrets.getSecret("stale")).value).toBe("value one");
+  expect((await secrets.getSecret("stale")).value).toBe("value two");
+  await clouds.fault("vault", "stale-read", { method: "GET" });
+  // Nothing was ever read differently: the present answer is all there is.
+  expect((await secrets.getSecret("unrelated")).value).toBe("value");
+});
+
+test("a next link leads elsewhere, a throttling has no time to wait, a token is good no longer", async () => {
+  const token = async (audience: string): Promise<string> =>
+    (await createCredentials(clouds.environment, clouds.application).own.getToken(`${audience}/.default`))?.token ?? "";
+  const authorization = `Bearer ${await token(clouds.environment.graph.audience)}`;
+  const ask = (): Promise<Response> => fetch(`${clouds.graph}/v1.0/organization`, { headers: { authorization } });
+  await clouds.fault("graph", { kind: "throttle", retryAfterInSeconds: null });
+  const throttled = await ask();
+  expect([throttled.status, throttled.headers.get("retry-after")]).toEqual([429, null]);
+  await clouds.fault("graph", { kind: "throttle", retryAfterInSeconds: 1.5 });
+  expect((await ask()).headers.get("retry-after")).toBe("1.5");
+  await clouds.fault("graph", "claims-challenge");
+  const challenged = await ask();
+  const [, claims = ""] =
+    /error="insufficient_claims", claims="([^"]+)"/.exec(challenged.headers.get("www-authenticate") ?? "") ?? [];
+  expect(JSON.parse(Buffer.from(claims, "base64").toString())).toMatchObject({ access_token: { nbf: { essential: true } } });
+  await clouds.fault("vault", "foreign-next-link");
+  const page = await fetch(`${clouds.platformVault}/secrets?api-version=7.5`, {
+    headers: { authorization: `Bearer ${await token(clouds.environment.vault.audience)}` },
+  });
+  expect(await page.json()).toMatchObject({ value: expect.any(Array), nextLink: "https://elsewhere.example/next?$skiptoken=1" });
+});
+
+test("a fault that a cloud can't have is refused", async () => {
+  for (const [cloud, fault] of [
+    ["arm", "servfail"],
+    ["dns", "html"],
+    ["mail", "stale-read"],
+    ["graph", { kind: "reply", reply: "421 4.3.2 Service not active" }],
+    [undefined, "wrong-id"],
+  ])
+    expect((await post("/faults", { cloud, fault })).text).toContain("is nothing that happens to this cloud");
 });
 
 test("mail comes from the outside world over SMTP, and from a mailbox through its organization", async () => {

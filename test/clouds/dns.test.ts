@@ -60,3 +60,41 @@ test("queries are in the record of requests", async () => {
     expect.arrayContaining([expect.objectContaining({ method: "QUERY", url: "dns:contoso.example?type=MX", effect: "none" })]),
   );
 });
+
+test.each([
+  ["servfail", "ESERVFAIL"],
+  ["refuse", "EREFUSED"],
+  ["nxdomain", "ENOTFOUND"],
+])("a query that meets %s fails with %s", async (fault, code) => {
+  await clouds.fault("dns", fault, { method: "MX", path: "contoso.example" }, 2);
+  expect(await refusal(resolver.resolveTxt("contoso.example"))).toBe("no error");
+  // Some codes make the resolver ask its server once more.
+  expect(await refusal(resolver.resolveMx("contoso.example"))).toBe(code);
+  await clouds.clearFaults();
+  expect(await refusal(resolver.resolveMx("contoso.example"))).toBe("no error");
+});
+
+test("silence, and an answer to another question, are waited out", async () => {
+  const impatient = new Resolver({ timeout: 50, tries: 1 });
+  impatient.setServers(clouds.environment.dnsServers);
+  for (const fault of ["timeout", "wrong-id"]) {
+    await clouds.fault("dns", fault, { path: "contoso.example" });
+    expect(await refusal(impatient.resolveMx("contoso.example"))).toBe("ETIMEOUT");
+  }
+  const met = (await clouds.requests("dns")).map(({ fault }) => fault);
+  expect(met).toEqual(expect.arrayContaining(["timeout-before-effect", "wrong-id"]));
+});
+
+test("a truncated answer is asked for again over TCP, where it is whole", async () => {
+  const before = (await clouds.requests("dns")).length;
+  await clouds.fault("dns", "truncated", { path: "contoso.example" });
+  expect(await resolver.resolveTxt("contoso.example")).toEqual([["v=spf1 include:spf.protection.outlook.com -all"]]);
+  expect((await clouds.requests("dns")).length - before).toBe(2);
+});
+
+test("a fault for every cloud counts DNS queries too", async () => {
+  await clouds.fault(undefined, "503", {}, 1, 1);
+  expect(await refusal(resolver.resolveMx("contoso.example"))).toBe("no error");
+  await clouds.fault(undefined, "503");
+  expect(await refusal(resolver.resolveMx("contoso.example"))).toBe("ESERVFAIL");
+});

@@ -2,6 +2,7 @@
  * Mail really travels: mailbox, forwarding rule, gateway and back, over SMTP with STARTTLS. Rules as the manual (chapter 4) has them, and
  * requests written by hand from the research on Exchange Online's REST endpoint.
  */
+import { randomUUID } from "node:crypto";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { headerValues, hops } from "../../infra/local/clouds/mail/message.ts";
 import type { MailboxMessage, MailDelivery, SimulatedGuest } from "../../infra/local/clouds/simulator.ts";
@@ -144,6 +145,9 @@ const arrived = async (mailbox: string, subject: string): Promise<MailboxMessage
 
 /** Looks again until it is there. */
 const eventually = async <T>(look: () => T | Promise<T>): Promise<T> => vi.waitFor(look, { interval: 20, timeout: 25_000 });
+
+const subjectsOf = (mailbox: string): string[] =>
+  (clouds.platform.peers.messagesIn?.(contoso, mailbox) ?? []).flatMap(({ mime }) => headerValues(mime, "Subject"));
 
 const hopsOver = async (host: string): Promise<unknown[]> =>
   (await clouds.requests("mail")).filter(({ method, url }) => method === "SMTP" && url.includes(host));
@@ -302,4 +306,52 @@ test("what a gateway can neither deliver nor return is badmail", async () => {
     tls: "required",
   });
   await eventually(() => expect(clouds.platform.peers.mailQueue?.(virtualMachineId)).toMatchObject({ queued: 0, badmail: 1 }));
+});
+
+const BLOCK =
+  "550 5.7.606 Access denied, banned sending IP [198.51.100.44]. To request removal from this list please visit https://sender.office.com/";
+
+test.each([
+  ["throttle", "421 4.3.2 The maximum number of concurrent server connections"],
+  ["421", "421 4.3.2 Service not active"],
+  [{ kind: "reply", reply: BLOCK }, BLOCK],
+  [{ kind: "reply", phase: "sender", reply: "421 4.7.0 Try again later" }, "421 4.7.0 Try again later"],
+  [{ kind: "reply", phase: "recipient", reply: BLOCK }, BLOCK],
+  [{ kind: "reply", phase: "data", reply: "451 4.7.500 Server busy" }, "451 4.7.500 Server busy"],
+  ["refuse", "450 4.4.316 Connection refused"],
+  ["cut-before-effect", "450 4.4.317"],
+])("a session that meets %j tells its sender, and brings nothing", async (fault, reply) => {
+  const subject = `fault-${randomUUID()}`;
+  await clouds.fault("mail", fault, { path: "source=198.51.100.44" });
+  const { accepted, refused } = await sendFrom("198.51.100.44", "stranger@outside.example", pilot, subject);
+  expect({ accepted, reply: refused[0]?.reply.replaceAll(/\s+/g, " ") }).toEqual({
+    accepted: [],
+    reply: expect.stringContaining(reply),
+  });
+  // The next session is as good as ever, so whatever the first one brought would be there as well.
+  expect((await sendFrom("198.51.100.44", "stranger@outside.example", pilot, `${subject}-after`)).accepted).toEqual([pilot]);
+  await arrived(pilot, `${subject}-after`);
+  expect(subjectsOf(pilot)).not.toContain(subject);
+});
+
+test("a connection cut after DATA was taken: the sender can't know, and sends again", async () => {
+  await clouds.fault("mail", "cut-after-effect", { path: "source=198.51.100.44" });
+  const lost = await sendFrom("198.51.100.44", "stranger@outside.example", pilot, "twice");
+  expect(lost).toMatchObject({ accepted: [], refused: [{ reply: expect.stringMatching(/^4/) }] });
+  expect((await sendFrom("198.51.100.44", "stranger@outside.example", pilot, "twice")).accepted).toEqual([pilot]);
+  await eventually(() => expect(subjectsOf(pilot).filter((one) => one === "twice")).toHaveLength(2));
+});
+
+test("a block of Microsoft's against the gateway comes back to the sender as a report", async () => {
+  await connect();
+  await forward();
+  const block = BLOCK.replace("198.51.100.44", GATEWAY);
+  await clouds.fault("mail", { kind: "reply", reply: block }, { path: `source=${GATEWAY}` });
+  await send(pilot, colleague, "blocked-gateway");
+  const report = await eventually(() => {
+    const found = clouds.platform.peers.messagesIn?.(contoso, pilot)?.find(({ mime }) => mime.includes("5.7.606"));
+    if (!found) throw new Error("no report yet");
+    return found;
+  });
+  expect(report.mime).toContain(GATEWAY);
 });

@@ -1,11 +1,9 @@
 /** HTTP functions on the host. */
 
-import { mkdirSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
-import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { matchTemplate, overlap, parseTemplate } from "../../infra/local/functions-host/route-template.ts";
-import { fixtureApp, startFixture, withDirectory } from "./fixtures/hosts.ts";
+import { spawnHost, startFixture, withWrittenApp } from "./fixtures/hosts.ts";
 import type { LoggedHost } from "./fixtures/hosts.ts";
 
 describe("a request", () => {
@@ -30,8 +28,8 @@ describe("a request", () => {
     ["GET", "/echo/seven/a"],
     ["DELETE", "/echo/7/a"],
     ["GET", "/durabletask/instances/"],
-    ["GET", "/runtime/webhooks/durabletask/instances/"],
-    ["GET", "/admin/host/status"],
+    ["GET", "/admin/nowhere"],
+    ["GET", "/runtime/webhooks/eventgrid"],
   ])("%s %s is nobody's: 404", async (method, target) => {
     expect((await fetch(host.url + target, { method })).status).toBe(404);
   });
@@ -70,22 +68,41 @@ test("a host that stops answers what it has begun", async () => {
   await expect(fetch(`${host.url}/slow`)).rejects.toThrow("fetch failed");
 });
 
+describe("a function that takes longer than functionTimeout", () => {
+  const app = {
+    source: `const answer = { body: "done" };
+      app.http("hang", { handler: () => new Promise((resolve) => setTimeout(() => resolve(answer), 60_000).unref()) });
+      app.http("quick", { handler: () => answer });`,
+    hostJson: { functionTimeout: "00:00:01" },
+  };
+
+  test("has failed, and says so; others go on, until whoever runs the host ends the process as Azure ends the worker", () =>
+    withWrittenApp(app, async (appDirectory) => {
+      const timedOut: string[] = [];
+      const host = await startFixture({ appDirectory, timedOut: (name) => timedOut.push(name) });
+      const { status } = await fetch(`${host.url}/api/hang`);
+      expect({ status, timedOut }).toEqual({ status: 500, timedOut: ["hang"] });
+      const [{ message } = { message: "" }] = host.entries.filter(({ level }) => level === "error");
+      expect(message).toMatch("Timeout value of 00:00:01 was exceeded by function: hang");
+      expect(await (await fetch(`${host.url}/api/quick`)).text()).toBe("done");
+      await host.stop();
+    }));
+
+  test("ends the host's process, which is to be started again", () =>
+    withWrittenApp(app, async (appDirectory) => {
+      const host = await spawnHost(["--app", appDirectory, "--state", ":memory:"]);
+      const ended = new Promise((resolve) => host.child.once("exit", resolve));
+      expect((await fetch(`${host.url}/api/hang`)).status).toBe(500);
+      expect(await ended).toBe(1);
+    }));
+});
+
 describe("an app is refused", () => {
   const start = (source: string, hostJson: object = {}) =>
-    withDirectory(async (directory) => {
-      // Inside the project, so that the app finds its packages.
-      const app = path.join(fixtureApp, "..", `.${path.basename(directory)}`);
-      mkdirSync(app);
-      try {
-        writeFileSync(path.join(app, "package.json"), JSON.stringify({ type: "module", main: "*.ts" }));
-        writeFileSync(path.join(app, "host.json"), JSON.stringify(hostJson));
-        writeFileSync(path.join(app, "functions.ts"), `import { app, output } from "@azure/functions";\n${source}`);
-        const host = await startFixture({ appDirectory: app });
-        await host.stop();
-        return host;
-      } finally {
-        (await import("node:fs")).rmSync(app, { recursive: true });
-      }
+    withWrittenApp({ source, hostJson }, async (appDirectory) => {
+      const host = await startFixture({ appDirectory });
+      await host.stop();
+      return host;
     });
 
   test.each([
@@ -105,16 +122,39 @@ describe("an app is refused", () => {
       'app.http("a", { handler: () => ({}) }); app.http("A", { handler: () => ({}) });',
       'A function with id "A" has already been registered',
     ],
+    [
+      'app.http("a", { route: "administration", handler: () => ({}) });',
+      "function 'a' has the route 'administration': The specified route conflicts with one or more built in routes.",
+    ],
     ['app.http("a", { route: "x/{id:colour}", handler: () => ({}) });', "constraint 'colour'"],
-    ["void app; void output;", "registered no function"],
+    ["void app;", "registered no function"],
   ])("%s", async (source, message) => {
     await expect(start(source, { extensions: { http: { routePrefix: "" } } })).rejects.toThrow(message);
   });
 
-  test("but settings without effect are only named", async () => {
-    const hostJson = { version: "2.0", functionTimeout: "00:05:00", extensions: { queues: { batchSize: 4 } } };
+  test.each([
+    [{ functionTimeout: "10 minutes" }, "host.json: functionTimeout is '10 minutes', no duration such as 00:05:00"],
+    [
+      { extensions: { durableTask: { versionMatchStrategy: "Newer" } } },
+      "extensions.durableTask.versionMatchStrategy is 'Newer', not one of None, Strict, CurrentOrOlder",
+    ],
+  ])("whose host.json is %j", async (hostJson, message) => {
+    await expect(start('app.http("a", { handler: () => ({}) });', hostJson)).rejects.toThrow(message);
+  });
+
+  test("but settings without effect are only named, one a line, with their whole section if none of it counts", async () => {
+    const hostJson = {
+      version: "2.0",
+      functionTimeout: "00:05:00",
+      extensions: { queues: { batchSize: 4 }, durableTask: { hubName: "Hub", tracing: { version: "V2" } } },
+    };
     const { entries } = await start('app.http("a", { handler: () => ({}) });', hostJson);
-    expect(entries[0]?.message).toBe("without effect here: host.json functionTimeout, extensions.queues.batchSize");
+    expect(
+      entries.filter(({ message }) => message.startsWith("host.json")).map(({ level, message }) => [level, message]),
+    ).toEqual([
+      ["information", "host.json: extensions.queues has no effect here"],
+      ["information", "host.json: extensions.durableTask.tracing has no effect here: nothing is traced"],
+    ]);
   });
 });
 

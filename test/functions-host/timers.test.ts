@@ -4,12 +4,13 @@ import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { app as functions } from "@azure/functions";
-import type { Timer, TimerFunctionOptions } from "@azure/functions";
+import type { InvocationContext, RetryOptions, Timer, TimerFunctionOptions } from "@azure/functions";
 import { expect, test } from "vitest";
 import { createVirtualClock } from "../../infra/local/functions-host/clock.ts";
 import type { VirtualClock } from "../../infra/local/functions-host/clock.ts";
 import { createApp, withApp } from "../../infra/local/functions-host/functions-core.ts";
 import type { LogEntry } from "../../infra/local/functions-host/log.ts";
+import { retryPolicy } from "../../infra/local/functions-host/retry-policy.ts";
 import { parseSchedule } from "../../infra/local/functions-host/schedule.ts";
 import { openStore } from "../../infra/local/functions-host/store.ts";
 import type { DurableStore } from "../../infra/local/functions-host/store.ts";
@@ -20,11 +21,11 @@ const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const START = Date.UTC(2030, 0, 1);
 
-type Handler = (timer: Timer) => unknown;
+type Handler = (timer: Timer, context: InvocationContext) => unknown;
 
 /** One timer function called `watch`, begun. */
 async function beginTimer(
-  { clock, store = openStore(":memory:") }: { clock: VirtualClock; store?: DurableStore },
+  { clock, store = openStore(":memory:"), chaos = false }: { clock: VirtualClock; store?: DurableStore; chaos?: boolean },
   options: Omit<TimerFunctionOptions, "handler">,
   handler: Handler,
 ) {
@@ -32,7 +33,7 @@ async function beginTimer(
   const log = (entry: LogEntry): void => void entries.push(entry);
   const app = createApp({ log });
   await withApp(app, () => functions.timer("watch", { ...options, handler }));
-  const timers = createTimers({ app, functions: [...app.functions.values()], store, clock, log, input: () => undefined });
+  const timers = createTimers({ app, functions: [...app.functions.values()], store, clock, log, chaos, input: () => undefined });
   timers.begin();
   return { ...timers, entries };
 }
@@ -200,6 +201,81 @@ test("a timer that fails is logged, and runs again at its next time", async () =
   ]);
 });
 
+/** A timer that fails every time; when it was called, in seconds since `START`, and what it was told of retries. */
+async function failing(clock: VirtualClock, retry: RetryOptions, store?: DurableStore) {
+  const calls: number[] = [];
+  const contexts: unknown[] = [];
+  const options = { schedule: "0 0 * * * *", retry };
+  const timers = await beginTimer({ clock, ...(store ? { store } : {}) }, options, (_, context) => {
+    calls.push((clock.now() - START) / SECOND);
+    contexts.push(context.retryContext);
+    throw new Error(`the resolver is away (${calls.length})`);
+  });
+  return { timers, calls, contexts };
+}
+
+test("a timer with a fixed delay is tried again after it, so often and no more, and knows why", async () => {
+  const clock = createVirtualClock(START);
+  const retry = { strategy: "fixedDelay", maxRetryCount: 2, delayInterval: { seconds: 10 } } as const;
+  const { timers, calls, contexts } = await failing(clock, retry);
+  await elapse(clock, 2 * 60 * MINUTE + MINUTE);
+  await timers.stop();
+  expect(calls).toEqual([3600, 3610, 3620, 7200, 7210, 7220]);
+  const exception = (message: string) => ({ message, stackTrace: expect.stringContaining(message) as string });
+  expect(contexts.slice(0, 3)).toEqual([
+    undefined,
+    { retryCount: 1, maxRetryCount: 2, exception: exception("the resolver is away (1)") },
+    { retryCount: 2, maxRetryCount: 2, exception: exception("the resolver is away (2)") },
+  ]);
+});
+
+test("a timer with exponential backoff waits longer each time, up to the most", () => {
+  const options = {
+    retryStrategy: "exponentialBackoff",
+    minimumInterval: { seconds: 4 },
+    maximumInterval: { seconds: 30 },
+  } as const;
+  const delays = (random: number) => {
+    const { delayBefore } = retryPolicy({ ...options, maxRetryCount: 5 }, () => random);
+    return [1, 2, 3, 4, 5, 6].map(delayBefore);
+  };
+  expect(delays(0.5)).toEqual([8000, 12_000, 20_000, 30_000, 30_000, undefined]);
+  expect(delays(0)).toEqual([7200, 10_400, 16_800, 29_600, 30_000, undefined]);
+});
+
+test("a host that stops between two tries stops at once, and the run counts as missed", async () => {
+  const clock = createVirtualClock(START);
+  const store = openStore(":memory:");
+  const retry = { strategy: "fixedDelay", maxRetryCount: -1, delayInterval: { minutes: 30 } } as const;
+  const first = await failing(clock, retry, store);
+  await elapse(clock, 61 * MINUTE);
+  await first.timers.stop();
+  const { calls, note } = recorder(clock);
+  const second = await beginTimer({ clock, store }, { schedule: "0 0 * * * *" }, note);
+  await elapse(clock, 1 * MINUTE);
+  await second.stop();
+  expect([first.calls, calls]).toEqual([[3600], ["3660 past due"]]);
+});
+
+test("with chaos each call comes twice, one after the other", async () => {
+  const clock = createVirtualClock(START);
+  const { calls, note } = recorder(clock);
+  const timers = await beginTimer({ clock, chaos: true }, { schedule: "0 */5 * * * *" }, async (timer) => {
+    note(timer);
+    await clock.sleep(10 * SECOND);
+  });
+  await elapse(clock, 11 * MINUTE);
+  await timers.stop();
+  expect(calls).toEqual(["300", "310", "600", "610"]);
+});
+
+test("a time zone of its own is refused, as it would be ignored in Azure", async () => {
+  process.env["WEBSITE_TIME_ZONE"] = "Europe/Berlin";
+  const begun = beginTimer({ clock: createVirtualClock(START) }, { schedule: "0 0 3 * * *" }, () => undefined);
+  await expect(begun).rejects.toThrow("WEBSITE_TIME_ZONE isn't for Flex Consumption: schedules are in UTC");
+  delete process.env["WEBSITE_TIME_ZONE"];
+});
+
 test("a schedule may be an app setting", async () => {
   const clock = createVirtualClock(START);
   const { calls, note } = recorder(clock);
@@ -226,7 +302,7 @@ test.each([
 
 test.each([
   ["* * *", "which doesn't have five or six fields"],
-  ["00:05:00", "which doesn't have five or six fields"],
+  ["00:05:00", "which is a time span, for an App Service plan only: write it as NCRONTAB"],
   ["@daily", "which doesn't have five or six fields"],
   ["0 0 9-5 * * *", "which can't be read"],
   ["61 * * * * *", "which can't be read"],
@@ -315,7 +391,6 @@ test("a timer is run by hand through the admin API, and nothing else is", async 
   expect(await post("nightly")).toMatchObject({ status: 404, body: expect.stringMatching("no function 'nightly'") as string });
   expect(await post("show")).toMatchObject({ status: 400, body: expect.stringMatching("only timers and queues") as string });
   expect(await post("daily", "{")).toMatchObject({ status: 400 });
-  expect((await fetch(`${host.managementUrl}admin/functions/daily`)).status).toBe(404);
-  expect((await fetch(`${host.url}/admin/functions/daily`, { method: "POST" })).status).toBe(404);
+  expect((await fetch(`${host.url}/admin/functions/daily`, { method: "POST" })).status).toBe(202);
   await host.stop();
 });

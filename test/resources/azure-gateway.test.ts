@@ -19,7 +19,7 @@ import { virtualNetwork } from "../../shared/resources/virtual-network.ts";
 import { vmIdentity } from "../../shared/resources/vm-identity.ts";
 import { servicesSchema } from "../../shared/tenants/spec.ts";
 import { createVaults, type Vaults } from "../../shared/vault/client.ts";
-import { armSchemas } from "../support/arm-schemas.ts";
+import { addressed, armSchemas } from "../support/arm-schemas.ts";
 import { startClouds, type TestClouds } from "../support/clouds.ts";
 import { singleGatewayNames } from "../support/names.ts";
 
@@ -325,10 +325,9 @@ test("every body that was sent fits Microsoft's own types", async ({ skip }) => 
   const schemas = armSchemas() ?? skip("the specifications are absent");
   const sent = (await clouds.requests("arm")).filter(({ method, requestBody }) => method === "PUT" && requestBody !== undefined);
   const checked = sent.map(({ url, requestBody }) => {
-    const type = typeOf(new URL(url).pathname);
-    // Network's operations let a body say its own id; these types leave it out.
-    const { id: _, ...body } = requestBody as Record<string, unknown>;
-    return { type, findings: schemas.check(type, body, "request") };
+    const { pathname, searchParams } = new URL(url);
+    const { type } = addressed(pathname);
+    return { type, findings: schemas.check(type, searchParams.get("api-version") ?? "", requestBody, "request") };
   });
   expect(checked.filter(({ findings }) => (findings ?? []).length > 0)).toEqual([]);
   expect(new Set(checked.filter(({ findings }) => findings !== undefined).map(({ type }) => type))).toEqual(
@@ -344,13 +343,6 @@ test("every body that was sent fits Microsoft's own types", async ({ skip }) => 
     ]),
   );
 });
-
-/** `microsoft.network/virtualnetworks` of a path, in lower case. */
-function typeOf(path: string): string {
-  const [, namespace, rest] = /.*\/providers\/([^/]+)\/(.+)$/.exec(path.toLowerCase()) ?? [];
-  if (namespace === undefined || rest === undefined) return "microsoft.resources/resourcegroups";
-  return [namespace, ...rest.split("/").filter((_, index) => index % 2 === 0)].join("/");
-}
 
 describe("without access", () => {
   test("a subscription that we may not see is unknown, never absent, and nothing is written", async () => {

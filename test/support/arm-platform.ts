@@ -5,7 +5,7 @@ import { createArm } from "../../infra/local/clouds/arm/index.ts";
 import { openCollections } from "../../infra/local/clouds/collections.ts";
 import type { Claims, Organization, Platform, SimulatedResponse, Simulator } from "../../infra/local/clouds/simulator.ts";
 import { cloudEnvironments, type CloudEnvironment } from "../../shared/environment.ts";
-import { armSchemas } from "./arm-schemas.ts";
+import { addressed, armSchemas } from "./arm-schemas.ts";
 
 export const ours = {
   tenantId: "c0ffee00-0000-4000-8000-000000000001",
@@ -17,6 +17,7 @@ export const ours = {
 export interface Exchange {
   method: string;
   path: string;
+  apiVersion: string;
   requestBody: unknown;
   response: SimulatedResponse;
 }
@@ -75,6 +76,12 @@ export function createTestArm(options: Options = {}): TestArm {
       return token === undefined ? undefined : JSON.parse(Buffer.from(token, "base64url").toString("utf8"));
     },
     tempo,
+    after: (milliseconds, run) => {
+      const timer = setTimeout(run, milliseconds).unref();
+      return { cancel: () => clearTimeout(timer) };
+    },
+    hold: () => () => undefined,
+    fault: () => undefined,
     note: () => undefined,
     secrets: { add: () => undefined },
     peers: {
@@ -111,7 +118,8 @@ export function createTestArm(options: Options = {}): TestArm {
   const send = async (method: string, url: URL, headers: Record<string, string>, text: string): Promise<SimulatedResponse> => {
     const body: unknown = text === "" ? undefined : JSON.parse(text);
     const response = await arm.handle({ method, url, headers, body, text });
-    exchanges.push({ method, path: url.pathname, requestBody: body, response: structuredClone(response) });
+    const apiVersion = url.searchParams.get("api-version") ?? "";
+    exchanges.push({ method, path: url.pathname, apiVersion, requestBody: body, response: structuredClone(response) });
     return response;
   };
 
@@ -153,21 +161,11 @@ export function createTestArm(options: Options = {}): TestArm {
   };
 }
 
-function findingsOf({ method, path, requestBody, response }: Exchange): string[] {
+function findingsOf({ method, path, apiVersion, requestBody, response }: Exchange): string[] {
   const schemas = armSchemas();
-  const type = typeOf(path);
-  if (schemas === undefined || type === undefined || !["PUT", "GET", "PATCH"].includes(method)) return [];
-  const asked = method === "PUT" && response.status < 300 ? (schemas.check(type, requestBody, "request") ?? []) : [];
-  const answered = response.status < 300 ? (schemas.check(type, response.body, "response") ?? []) : [];
+  const { type, collection } = addressed(path);
+  if (schemas === undefined || collection || !["PUT", "GET", "PATCH"].includes(method) || response.status >= 300) return [];
+  const asked = method === "PUT" ? (schemas.check(type, apiVersion, requestBody, "request") ?? []) : [];
+  const answered = schemas.check(type, apiVersion, response.body, "response") ?? [];
   return [...asked, ...answered].map((finding) => `${method} ${path} ${finding}`);
-}
-
-/** The type of the single resource that a path names. */
-function typeOf(path: string): string | undefined {
-  if (/^\/subscriptions\/[^/]+\/resourcegroups\/[^/]+$/i.test(path)) return "Microsoft.Resources/resourceGroups";
-  const segments = /^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+\/providers\/([^/]+)\/(.+)$/i.exec(path);
-  const [, namespace, rest = ""] = segments ?? [];
-  const parts = rest.split("/");
-  if (namespace === undefined || parts.length % 2 === 1) return undefined;
-  return [namespace, ...parts.filter((_, index) => index % 2 === 0)].join("/");
 }

@@ -2,19 +2,14 @@
  * Checks ARM bodies against Microsoft's published types (bicep-types-az), which lie beside the repository in `../shared/specs`. Where that
  * folder is absent, the checks are skipped and say so.
  */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 
 const generated = new URL("../../../shared/specs/bicep-types/generated/", import.meta.url);
 
-/** Newest published types of each namespace; Network's are one version behind the SDK's, without a difference in what we use. */
-const files = [
-  "network/microsoft.network/2025-09-01/types.json",
-  "compute_1/microsoft.compute/2026-04-01/types.json",
-  "compute_1/microsoft.compute/2026-03-02/types.json",
-  "keyvault/microsoft.keyvault/2026-02-01/types.json",
-  "resources_7/microsoft.resources/2025-04-01/types.json",
-  "resources_11/microsoft.resources/2025-04-01/types.json",
-];
+/** Versions that our SDKs use and that aren't published there yet, with the published one that is nearest. */
+export const nearestTypes: Readonly<Record<string, string>> = {
+  "microsoft.network@2026-01-01": "2025-09-01",
+};
 
 interface Reference {
   $ref: string;
@@ -47,8 +42,13 @@ interface Type {
 type Mode = "request" | "response";
 
 export interface ArmSchemas {
-  /** What is wrong with a body of a resource type, as `path: reason`; `undefined` when the type is not among the published ones. */
-  check(resourceType: string, body: unknown, mode: Mode): string[] | undefined;
+  /** What is wrong with a body of a resource type, as `path: reason`; `undefined` when type or version aren't among the published ones. */
+  check(resourceType: string, apiVersion: string, body: unknown, mode: Mode): string[] | undefined;
+}
+
+interface Body {
+  types: Type[];
+  type: Type;
 }
 
 let loaded: ArmSchemas | undefined;
@@ -60,34 +60,62 @@ export function armSchemas(): ArmSchemas | undefined {
     console.warn("SKIPPED: ARM bodies are not checked, ../shared/specs/bicep-types is absent");
     return undefined;
   }
-  const resources = new Map<string, { types: Type[]; body: Type }>();
-  for (const file of files) {
-    const types: Type[] = JSON.parse(readFileSync(new URL(file, generated), "utf8"));
-    for (const type of types) {
-      const name = type.$type === "ResourceType" ? type.name?.split("@")[0]?.toLowerCase() : undefined;
-      if (name !== undefined && type.body !== undefined && !resources.has(name))
-        resources.set(name, { types, body: resolve(types, type.body) });
-    }
-  }
+  const files = readdirSync(generated, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith("/types.json"));
+  const bodies = new Map<string, Map<string, Body>>();
+  /** By `namespace@version`, read at its first use: all of them are megabytes. */
+  const bodiesOf = (namespace: string, version: string): Map<string, Body> => {
+    const key = `${namespace}@${version}`;
+    const found = bodies.get(key) ?? readBodies(files.filter((file) => file.includes(`/${namespace}/${version}/`)));
+    bodies.set(key, found);
+    return found;
+  };
   loaded = {
-    check: (resourceType, body, mode) => {
-      const known = resources.get(resourceType.toLowerCase());
+    check: (resourceType, apiVersion, body, mode) => {
+      const type = resourceType.toLowerCase();
+      const [namespace = ""] = type.split("/");
+      const known = bodiesOf(namespace, nearestTypes[`${namespace}@${apiVersion}`] ?? apiVersion).get(type);
       if (known === undefined) return undefined;
-      const { properties, ...type } = known.body;
-      const { id: _id, type: _type, apiVersion: _version, name: _name, ...requested } = properties ?? {};
-      const { apiVersion: _apiVersion, ...answered } = properties ?? {};
-      const wanted = { ...type, properties: mode === "request" ? requested : answered };
+      const { id: _id, type: _type, apiVersion: _version, name: _name, ...requested } = known.type.properties ?? {};
+      const { apiVersion: _apiVersion, ...answered } = known.type.properties ?? {};
+      const wanted = { ...known.type, properties: mode === "request" ? requested : answered };
       return findings(known.types, wanted, mode === "request" ? withoutAddress(body) : body, { path: "", mode });
     },
   };
   return loaded;
 }
 
+/** The bodies that some files describe, by resource type in lower case. */
+function readBodies(files: string[]): Map<string, Body> {
+  const described = files.flatMap((file) => {
+    const types: Type[] = JSON.parse(readFileSync(new URL(file, generated), "utf8"));
+    return types.flatMap((type) => {
+      const name = type.$type === "ResourceType" ? type.name?.split("@")[0]?.toLowerCase() : undefined;
+      return name === undefined || type.body === undefined ? [] : [[name, { types, type: resolve(types, type.body) }] as const];
+    });
+  });
+  return new Map(described);
+}
+
+/**
+ * What a path of ARM's is about: the type, in lower case, of the resource that it names, or of the members when it names a collection. An
+ * extension resource (a role assignment) has the last provider of its path.
+ */
+export function addressed(path: string): { type: string; collection: boolean } {
+  const [, namespace, rest = ""] = /^.*\/providers\/([^/]+)\/(.+)$/.exec(path.toLowerCase()) ?? [];
+  if (namespace === undefined) {
+    const group = /^\/+subscriptions\/[^/]+\/resourcegroups(\/[^/]+)?$/.exec(path.toLowerCase());
+    return { type: `microsoft.resources/${group ? "resourcegroups" : "subscriptions"}`, collection: group?.[1] === undefined };
+  }
+  const parts = rest.split("/");
+  const types = parts.filter((_, index) => index % 2 === 0);
+  return { type: [namespace, ...types].join("/"), collection: parts.length % 2 === 1 };
+}
+
 /** A PUT may repeat what its URL says: id, name and type. */
 function withoutAddress(body: unknown): unknown {
   if (!isObject(body)) return body;
-  const { id: _id, name: _name, type: _type, ...rest } = body;
-  return rest;
+  const address = new Set(["id", "name", "type"]);
+  return Object.fromEntries(Object.entries(body).filter(([name, value]) => !(address.has(name) && typeof value === "string")));
 }
 
 const resolve = (types: Type[], { $ref }: Reference): Type => {

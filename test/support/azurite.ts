@@ -8,13 +8,20 @@ export interface Azurite {
   stop(): Promise<void>;
 }
 
-export async function startAzurite(): Promise<Azurite> {
+/** On other ports when somebody else took one of them in the meantime. */
+export async function startAzurite(tries = 3): Promise<Azurite> {
   const ports = await freeAzuritePorts();
   const child = spawn(process.execPath, azuriteCommand(ports, "memory"), { stdio: "ignore" });
-  const ended = once(child, "exit");
-  const listening = untilAzuriteAnswers(ports).then(() => "listening");
-  if ((await Promise.race([listening, ended.then(() => "ended")])) === "ended")
+  const over = new AbortController();
+  const ended = once(child, "exit").then(() => over.abort());
+  const listening = untilAzuriteAnswers(ports, over.signal).then(
+    () => true,
+    () => false,
+  );
+  if (!(await listening)) {
+    if (tries > 1) return startAzurite(tries - 1);
     throw new Error(`azurite ended with exit code ${child.exitCode}`);
+  }
   return {
     connectionString: azuriteConnectionString(ports),
     stop: async () => {

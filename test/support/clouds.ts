@@ -15,12 +15,13 @@ export interface TestClouds extends Clouds {
   consent(tenantId: string, state?: string): Promise<URL>;
   /** Access token of a client for the partner API. */
   tokenOf(role: "partner" | "operator", index?: number): Promise<string>;
-  /** `POST /faults`. */
+  /** `POST /faults`: meets the next requests that match, `after` others have passed. A cloud that isn't given means every cloud. */
   fault(
-    cloud: CloudName,
+    cloud: CloudName | undefined,
     fault: unknown,
     match?: { method?: string; path?: string; cmdlet?: string },
     times?: number,
+    after?: number,
   ): Promise<void>;
   /** `DELETE /faults`: what was planned and not used up. */
   clearFaults(): Promise<void>;
@@ -95,8 +96,8 @@ export async function startClouds(options: CloudsOptions = {}): Promise<TestClou
       );
       return access_token;
     },
-    fault: async (cloud, fault, match = {}, times = 1) => {
-      await post("/faults", { cloud, match, fault, times });
+    fault: async (cloud, fault, match = {}, times = 1, after = 0) => {
+      await post("/faults", { cloud, match, fault, times, after });
     },
     clearFaults: async () => {
       await fetch(`${clouds.control}/faults`, { method: "DELETE" });

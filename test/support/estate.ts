@@ -123,6 +123,10 @@ export async function estateOf(clouds: TestClouds, { spec }: Customer): Promise<
   };
 }
 
+/** The same text for estates that differ in nothing but in what is random: the loop GUID. */
+export const canonical = (estate: Estate): string =>
+  JSON.stringify(estate).replaceAll(estate.loopGuid.vault ?? "no loop GUID", "{loop GUID}");
+
 /** One of each thing that an onboarding makes: what an estate has afterwards, however often it was tried. */
 export const oneOfEach = {
   azure: [

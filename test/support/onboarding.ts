@@ -126,7 +126,7 @@ export interface PlatformOptions {
   tempo?: number;
 }
 
-const queues = JSON.parse(
+export const queues = JSON.parse(
   readFileSync(new URL("../../infra/local/service-bus/queues.json", import.meta.url), "utf8"),
 ) as QueueOptions[];
 
@@ -207,7 +207,8 @@ async function startApp(
     PLATFORM_VAULT_URL: platformVault,
     PUBLIC_URL: url,
   });
-  const host = await createHost({ stateFile, port, log: (entry) => void logged.push(JSON.stringify(entry)) });
+  const chaos = process.env["CHAOS"] === "1";
+  const host = await createHost({ stateFile, port, chaos, log: (entry) => void logged.push(JSON.stringify(entry)) });
   const apiOf = (who: (client: TestClouds["clients"][number]) => boolean): ApiClient => {
     const client = clouds.clients.find(who);
     if (!client) throw new Error("the platform has no such client");

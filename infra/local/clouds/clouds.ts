@@ -6,11 +6,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { JWK } from "jose";
 import type { CloudEnvironment } from "../../../shared/environment.ts";
+import type { HostClock } from "../functions-host/clock.ts";
 import { keepablePort } from "../ports.ts";
 import { createArm } from "./arm/index.ts";
 import { makeAuthority } from "./authority.ts";
 import { openCollections } from "./collections.ts";
 import { controlDoor } from "./control.ts";
+import { NoSuchSnapshot, type Snapshots } from "./snapshots.ts";
 import { createDns } from "./dns/index.ts";
 import { createEntra } from "./entra/index.ts";
 import { createManagedIdentityEndpoint } from "./entra/managed-identity.ts";
@@ -41,9 +43,11 @@ export interface CloudsOptions {
   serviceBus?: string;
   /** Milliseconds since 1970; the system's clock by default. */
   now?: () => number;
+  /** A clock to wait on as well, instead of `now`: virtual time, shared with a host. */
+  clock?: HostClock;
 }
 
-export interface Clouds {
+export interface Clouds extends Snapshots {
   readonly environment: CloudEnvironment;
   readonly entra: string;
   readonly arm: string;
@@ -86,7 +90,8 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const authority = await makeAuthority(join(directory, "certificates"));
   const collections = openCollections(options.directory === undefined ? ":memory:" : join(directory, "clouds.sqlite"));
-  const now = options.now ?? Date.now;
+  const { clock } = options;
+  const now = clock ? () => clock.now() : (options.now ?? Date.now);
 
   const ports = collections.collection<number>("platform.ports");
   const kept = options.directory !== undefined;
@@ -131,45 +136,81 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
     certificates: authority,
     now,
     collection: collections.collection,
-    organizations: collections.collection<Organization>("platform.organizations"),
+    get organizations() {
+      return collections.collection<Organization>("platform.organizations");
+    },
     verify: async ({ headers }: SimulatedRequest, audience: string) => {
       const token = /^Bearer (\S+)$/i.exec(headers["authorization"] ?? "")?.[1];
       return token === undefined ? undefined : tokens.verify(token, audience);
     },
     tempo: options.tempo ?? 1,
-    note: (cloud, { effect = "none", ...entry }) => {
+    after: clock ? (milliseconds, run) => clock.setTimer(clock.now() + milliseconds, run) : afterReally,
+    hold: () => clock?.hold() ?? (() => undefined),
+    fault: (cloud, request) => faults.take(cloud, request),
+    note: (cloud, { effect = "none", fault, ...entry }) => {
       // What a simulator still does after the end (a mail's next try) fails on closed state, as at the end of its process.
       if (stopped) return;
-      record.add({ at: new Date(now()).toISOString(), cloud, ...entry, responseHeaders: {}, effect });
+      record.add({ at: new Date(now()).toISOString(), cloud, ...entry, responseHeaders: {}, effect, ...(fault ? { fault } : {}) });
     },
     secrets: redaction,
     peers: {},
   };
 
-  const { simulator: entraSimulator, entra } = createEntra(platform, tokens);
   const identityHeader = keptSetting("identityHeader", () => randomBytes(16).toString("hex"));
   redaction.add(identityHeader);
-  const simulators: Simulator[] = [
-    entraSimulator,
-    createManagedIdentityEndpoint(entra, identityHeader),
-    createVault(platform),
-    createArm(platform),
-    createGraph(platform),
-    createExchange(platform),
-    createDns(platform),
-    await createMail(platform),
-  ];
-  const clients = settle(platform, {
-    issuer: tokens.issuer(identity.homeTenantId),
-    redirectUris: options.redirectUris ?? ["http://localhost/api/consent/callback", "http://127.0.0.1/api/consent/callback"],
-  });
-  for (const simulator of simulators) await simulator.start?.();
-  for (const simulator of simulators) {
-    const listener = [...doors].find(([name]) => name === simulator.name)?.[1];
-    listener?.serve(recorded(simulator, { faults, record, now }));
+  let simulators: Simulator[] = [];
+  /** What a process does when it starts on this state: whatever simulators remember beside their collections is gone. */
+  const open = async (): Promise<Client[]> => {
+    const { simulator: entraSimulator, entra } = createEntra(platform, tokens);
+    simulators = [
+      entraSimulator,
+      createManagedIdentityEndpoint(entra, identityHeader),
+      createVault(platform),
+      createArm(platform),
+      createGraph(platform),
+      createExchange(platform),
+      createDns(platform),
+      await createMail(platform),
+    ];
+    const clients = settle(platform, {
+      issuer: tokens.issuer(identity.homeTenantId),
+      redirectUris: options.redirectUris ?? ["http://localhost/api/consent/callback", "http://127.0.0.1/api/consent/callback"],
+    });
+    for (const simulator of simulators) await simulator.start?.();
+    return clients;
+  };
+  const shut = async (): Promise<void> => {
+    for (const simulator of simulators) await simulator.close?.();
+  };
+  const position = () => collections.collection<number>("platform.record");
+  const snapshots: Snapshots = {
+    snapshot: () => {
+      position().set("position", record.position());
+      return collections.snapshot();
+    },
+    restore: async (snapshot) => {
+      if (!collections.has(snapshot)) throw new NoSuchSnapshot(snapshot);
+      await shut();
+      collections.restore(snapshot);
+      record.forgetAfter(position().get("position") ?? 0);
+      faults.clear();
+      await open();
+    },
+  };
+
+  const clients = await open();
+  for (const { name } of simulators) {
+    const listener = [...doors].find(([door]) => door === name)?.[1];
+    listener?.serve((request, cut) => {
+      const simulator = simulators.find((one) => one.name === name);
+      if (!simulator) throw new Error(`there is no cloud ${name}`);
+      return recorded(simulator, { faults, record, now })(request, cut);
+    });
   }
   const vaultEvents = options.serviceBus === undefined ? undefined : createVaultEvents(options.serviceBus, now);
-  door("control").serve(controlDoor({ platform, simulators, record, faults, redaction, vaultEvents }));
+  door("control").serve(
+    controlDoor({ platform, simulators: () => simulators, record, faults, redaction, vaultEvents, snapshots }),
+  );
 
   return {
     environment,
@@ -191,15 +232,22 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
     clients: clients.map((client) => shown(client, environment.authorityHost, identity.applicationId)),
     platform,
     tokens,
+    ...snapshots,
     stop: async () => {
       await Promise.all([...doors.values()].map((listener) => listener.close()));
       await vaultEvents?.close();
-      for (const simulator of simulators) await simulator.close?.();
+      await shut();
       stopped = true;
       collections.close();
       if (options.directory === undefined) rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** Modelled waiting in real time never keeps the process alive. */
+function afterReally(milliseconds: number, run: () => void): { cancel(): void } {
+  const timer = setTimeout(run, milliseconds).unref();
+  return { cancel: () => clearTimeout(timer) };
 }
 
 /** Audiences are the public cloud's own, not the endpoints: a client that confuses the two fails here as it does there. */

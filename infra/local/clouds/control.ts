@@ -1,9 +1,10 @@
 /** The simulators' own door for tests and for `npm start`, plain HTTP on loopback; the application never knocks here. */
 import * as z from "zod";
 import { blocklistSchema } from "./dns/blocklists.ts";
-import { type Faults, faultSchema, matchSchema } from "./faults.ts";
+import { type Faults, faultSchema, matchSchema, suits } from "./faults.ts";
 import { organizationSchema, registerOrganization, SubscriptionTaken } from "./organizations.ts";
 import type { RequestRecord } from "./record.ts";
+import { NoSuchSnapshot, type Snapshots } from "./snapshots.ts";
 import type { Redaction } from "./redaction.ts";
 import type { Answer } from "./server.ts";
 import { eventSchemas, type VaultEvents } from "./vault/events.ts";
@@ -11,13 +12,16 @@ import type { MailMessage, Platform, SimulatedRequest, SimulatedResponse, Simula
 
 const cloudNames = ["entra", "arm", "vault", "graph", "exchange", "dns", "mail", "identity"] as const;
 
-const faultRequestSchema = z.strictObject({
-  /** DNS and mail don't come over HTTP; they have no faults. */
-  cloud: z.enum(["entra", "arm", "vault", "graph", "exchange", "identity"]),
-  match: matchSchema.default({}),
-  fault: faultSchema,
-  times: z.number().int().min(1).default(1),
-});
+const faultRequestSchema = z
+  .strictObject({
+    /** Without a cloud, the requests of all are meant. */
+    cloud: z.enum(cloudNames).optional(),
+    match: matchSchema.default({}),
+    fault: faultSchema,
+    after: z.number().int().min(0).default(0),
+    times: z.number().int().min(1).default(1),
+  })
+  .refine(({ cloud, fault }) => suits(cloud, fault), { path: ["fault"], error: "is nothing that happens to this cloud" });
 
 const machineSchema = z
   .strictObject({
@@ -59,12 +63,14 @@ const mailSchema = z.strictObject({
 
 export interface Control {
   platform: Platform;
-  simulators: Simulator[];
+  /** Others after a restore. */
+  simulators: () => Simulator[];
   record: RequestRecord;
   faults: Faults;
   redaction: Redaction;
   /** None without a Service Bus to deliver to. */
   vaultEvents: VaultEvents | undefined;
+  snapshots: Snapshots;
 }
 
 /** Every answer is JSON; what is wrong with a body is said part by part. */
@@ -75,6 +81,7 @@ export const controlDoor =
       return await route(control, request);
     } catch (error) {
       if (error instanceof z.ZodError) return problem(400, z.prettifyError(error));
+      if (error instanceof NoSuchSnapshot) return problem(404, error.message);
       if (error instanceof SubscriptionTaken) return problem(409, error.message);
       process.stderr.write(`control: ${error instanceof Error ? error.stack : String(error)}\n`);
       return problem(500, error instanceof Error ? error.message : String(error));
@@ -82,11 +89,12 @@ export const controlDoor =
   };
 
 async function route(
-  { platform, simulators, record, faults, redaction, vaultEvents }: Control,
+  { platform, simulators, record, faults, redaction, vaultEvents, snapshots }: Control,
   request: SimulatedRequest,
 ): Promise<SimulatedResponse> {
   const { method, url, body } = request;
-  const [, first = "", second] = url.pathname.split("/");
+  const [, first = "", second, third] = url.pathname.split("/");
+  if (first === "azure") return platform.peers.controlAzure?.(request) ?? problem(404, `there is no ${method} ${url.pathname}`);
   switch (`${method} /${first}`) {
     case "GET /requests": {
       const query = z
@@ -109,9 +117,22 @@ async function route(
       faults.clear();
       return { status: 204 };
     case "GET /state": {
-      const simulator = simulators.find(({ name }) => name === second);
-      if (!simulator) return problem(404, `no such cloud; there are ${simulators.map(({ name }) => name).join(", ")}`);
+      const simulator = simulators().find(({ name }) => name === second);
+      if (!simulator)
+        return problem(
+          404,
+          `no such cloud; there are ${simulators()
+            .map(({ name }) => name)
+            .join(", ")}`,
+        );
       return { status: 200, body: redaction.redact(simulator.state() ?? {}) };
+    }
+    case "POST /snapshots": {
+      if (second === undefined) return { status: 201, body: { id: snapshots.snapshot() } };
+      const id = z.coerce.number().int().safeParse(second);
+      if (!id.success || third !== "restore") return problem(404, "POST /snapshots, POST /snapshots/{id}/restore");
+      await snapshots.restore(id.data);
+      return { status: 204 };
     }
     case "POST /blocklists": {
       if (!platform.peers.blocklists) throw new Error("DNS is not there to have blocklists");
@@ -129,7 +150,7 @@ async function route(
     default:
       return problem(
         404,
-        "GET /requests?cloud=&since=, POST /organizations, GET /organizations, POST /faults, GET /faults, DELETE /faults, GET /state/<cloud>, POST /machines, POST /secrets, POST /mail, POST /blocklists, GET and POST /portal/<zone>",
+        "GET /requests?cloud=&since=, POST /organizations, GET /organizations, POST /faults, GET /faults, DELETE /faults, GET /state/<cloud>, POST /snapshots, POST /snapshots/<id>/restore, POST /machines, POST /secrets, POST /mail, POST /blocklists, GET and POST /portal/<zone>",
       );
   }
 }

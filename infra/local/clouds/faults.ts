@@ -1,34 +1,103 @@
 /** Faults on command: what goes wrong with the next requests that match. */
 import * as z from "zod";
-import type { CloudName, SimulatedResponse } from "./simulator.ts";
+import type { CloudName } from "./simulator.ts";
+import { createStaleReads, type StaleReads } from "./stale-reads.ts";
 
-const retryAfterInSeconds = z.number().int().min(0).optional();
+/** Fractions are possible; null leaves the header out, as some services do. */
+const retryAfterInSeconds = z.number().min(0).nullable().optional();
+const httpStatus = z.number().int().min(200).max(599);
+const milliseconds = z.number().int().min(0).max(600_000).optional();
+
+/** Kinds that need nothing said beside their name; a name alone takes the defaults of the others too. */
+const bare = [
+  "refuse",
+  "throttle",
+  "delay",
+  "cut-before-effect",
+  "cut-after-effect",
+  "timeout-before-effect",
+  "timeout-after-effect",
+  "html",
+  "content-type",
+  "foreign-next-link",
+  "stale-read",
+  "claims-challenge",
+  "servfail",
+  "nxdomain",
+  "truncated",
+  "wrong-id",
+] as const;
+
+const optionsSchema = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("refuse") }),
+  z.strictObject({ kind: z.literal("throttle"), retryAfterInSeconds }),
+  z.strictObject({
+    kind: z.literal("status"),
+    status: z.number().int().min(400).max(599),
+    retryAfterInSeconds,
+    code: z.string().optional(),
+  }),
+  z.strictObject({ kind: z.literal("delay"), milliseconds }),
+  z.strictObject({ kind: z.literal("cut-before-effect") }),
+  z.strictObject({ kind: z.literal("cut-after-effect") }),
+  z.strictObject({ kind: z.literal("timeout-before-effect"), milliseconds }),
+  z.strictObject({ kind: z.literal("timeout-after-effect"), milliseconds }),
+  z.strictObject({ kind: z.literal("html"), status: httpStatus.optional(), afterEffect: z.boolean().optional() }),
+  z.strictObject({ kind: z.literal("content-type"), contentType: z.string().min(1).optional() }),
+  z.strictObject({
+    kind: z.literal("answer"),
+    status: httpStatus,
+    headers: z.record(z.string(), z.string()).optional(),
+    body: z.unknown().optional(),
+    afterEffect: z.boolean().optional(),
+  }),
+  z.strictObject({ kind: z.literal("foreign-next-link"), origin: z.url().optional() }),
+  z.strictObject({ kind: z.literal("stale-read") }),
+  z.strictObject({ kind: z.literal("claims-challenge") }),
+  z.strictObject({ kind: z.literal("servfail") }),
+  z.strictObject({ kind: z.literal("nxdomain") }),
+  z.strictObject({ kind: z.literal("truncated") }),
+  z.strictObject({ kind: z.literal("wrong-id") }),
+  z.strictObject({
+    kind: z.literal("reply"),
+    phase: z.enum(["greeting", "sender", "recipient", "data"]).default("greeting"),
+    reply: z.string().regex(/^[45]\d\d \S/, "must be an SMTP reply that refuses, such as `421 4.3.2 Service not active`"),
+  }),
+]);
+
+export type Fault = z.output<typeof optionsSchema>;
+
 /** A name alone takes the defaults; a number is an HTTP status. */
 export const faultSchema = z.union([
-  z.enum(["refuse", "throttle", "429", "5xx", "delay", "cut-before-effect", "cut-after-effect", "html"]).transform((kind) => {
-    if (kind === "429" || kind === "throttle") return { kind: "throttle" as const };
-    return kind === "5xx" ? { kind: "status" as const, status: 503 } : { kind };
+  z.enum([...bare, "429", "5xx", "timeout"]).transform((name): Fault => {
+    if (name === "429") return { kind: "throttle" };
+    if (name === "5xx") return { kind: "status", status: 503 };
+    return { kind: name === "timeout" ? "timeout-before-effect" : name };
   }),
   z
     .union([z.string().regex(/^[45]\d\d$/), z.number().int().min(400).max(599)])
-    .transform((status) => ({ kind: "status" as const, status: Number(status) })),
-  z.discriminatedUnion("kind", [
-    z.strictObject({ kind: z.literal("refuse") }),
-    z.strictObject({ kind: z.literal("throttle"), retryAfterInSeconds }),
-    z.strictObject({
-      kind: z.literal("status"),
-      status: z.number().int().min(400).max(599),
-      retryAfterInSeconds,
-      code: z.string().optional(),
-    }),
-    z.strictObject({ kind: z.literal("delay"), milliseconds: z.number().int().min(0).max(600_000).optional() }),
-    z.strictObject({ kind: z.literal("cut-before-effect") }),
-    z.strictObject({ kind: z.literal("cut-after-effect") }),
-    z.strictObject({ kind: z.literal("html"), status: z.number().int().min(200).max(599).optional() }),
-  ]),
+    .transform((status): Fault => ({ kind: "status", status: Number(status) })),
+  optionsSchema,
 ]);
 
-export type Fault = z.output<typeof faultSchema>;
+const onUdp: readonly Fault["kind"][] = ["servfail", "nxdomain", "truncated", "wrong-id"];
+const notOnSmtp: readonly Fault["kind"][] = [
+  ...onUdp,
+  "html",
+  "content-type",
+  "answer",
+  "foreign-next-link",
+  "stale-read",
+  "claims-challenge",
+];
+
+/** Whether a cloud can answer so; a fault for every cloud must suit those that speak HTTP. */
+export function suits(cloud: CloudName | undefined, { kind }: Fault): boolean {
+  if (cloud === "mail") return !notOnSmtp.includes(kind);
+  if (kind === "reply") return false;
+  if (cloud === "dns") return [...onUdp, "refuse", "delay", "cut-before-effect", "timeout-before-effect"].includes(kind);
+  return !onUdp.includes(kind);
+}
 
 /** Every part that is given must match; `path` is a part of path and query, or a regular expression between slashes. */
 export const matchSchema = z
@@ -53,9 +122,12 @@ export interface Matchable {
 
 export interface PlannedFault {
   id: number;
-  cloud: CloudName;
+  /** Without it, requests of every cloud are meant, but for mail: that goes between servers, and none of it is a client's request. */
+  cloud?: CloudName | undefined;
   match: Match;
   fault: Fault;
+  /** How many more requests that match go unharmed first: with 0 the next one is met, with n the one after n others. */
+  after: number;
   /** How many more times. */
   times: number;
 }
@@ -63,30 +135,40 @@ export interface PlannedFault {
 export interface Faults {
   plan(fault: Omit<PlannedFault, "id">): PlannedFault;
   list(): PlannedFault[];
+  /** Forgets what is planned, and what was read before. */
   clear(): void;
-  /** The first fault planned that matches, which is used up by one. */
+  readonly reads: StaleReads;
+  /** The first fault planned that matches and is due, which is used up by one; all others that match come one request closer. */
   take(cloud: CloudName, request: Matchable): Fault | undefined;
 }
 
 export function createFaults(): Faults {
   const planned = new Set<PlannedFault>();
+  const reads = createStaleReads();
   let last = 0;
   return {
+    reads,
     plan: (fault) => {
       const added = { id: ++last, ...fault };
       planned.add(added);
       return added;
     },
     list: () => [...planned],
-    clear: () => planned.clear(),
+    clear: () => {
+      planned.clear();
+      reads.clear();
+    },
     take: (cloud, request) => {
+      let due: PlannedFault | undefined;
       for (const one of planned) {
-        if (one.cloud !== cloud || !matches(one.match, request)) continue;
-        one.times -= 1;
-        if (one.times <= 0) planned.delete(one);
-        return one.fault;
+        if ((one.cloud === undefined ? cloud === "mail" : one.cloud !== cloud) || !matches(one.match, request)) continue;
+        if (one.after > 0) one.after -= 1;
+        else due ??= one;
       }
-      return undefined;
+      if (!due) return undefined;
+      due.times -= 1;
+      if (due.times <= 0) planned.delete(due);
+      return due.fault;
     },
   };
 }
@@ -106,48 +188,3 @@ function pathMatcher(path: string): (text: string) => boolean {
   const expression = new RegExp(pattern[1], pattern[2]);
   return (text) => expression.test(text);
 }
-
-/** What a fault answers instead of the cloud; undefined for those that let the cloud answer. */
-export function faultResponse(fault: Fault, cloud: CloudName): SimulatedResponse | undefined {
-  const retryAfter = (seconds: number | undefined): Record<string, string> =>
-    seconds === undefined ? {} : { "retry-after": String(seconds) };
-  switch (fault.kind) {
-    case "refuse":
-      return {
-        status: 403,
-        body: errorBody(cloud, "AuthorizationFailed", "The client does not have authorization to perform the action."),
-      };
-    case "throttle": {
-      const body = errorBody(cloud, "TooManyRequests", "The request was throttled.");
-      return { status: 429, headers: retryAfter("retryAfterInSeconds" in fault ? (fault.retryAfterInSeconds ?? 1) : 1), body };
-    }
-    case "status": {
-      const code =
-        "code" in fault && fault.code !== undefined
-          ? fault.code
-          : fault.status === 503
-            ? "ServiceUnavailable"
-            : "InternalServerError";
-      const body = errorBody(cloud, code, "The service is not able to process the request.");
-      return {
-        status: fault.status,
-        headers: retryAfter("retryAfterInSeconds" in fault ? fault.retryAfterInSeconds : undefined),
-        body,
-      };
-    }
-    case "html":
-      return {
-        status: "status" in fault ? (fault.status ?? 200) : 200,
-        headers: { "content-type": "text/html; charset=utf-8" },
-        body: "<!DOCTYPE html><html><head><title>Object moved</title></head><body><h1>The service is unavailable.</h1></body></html>",
-      };
-    default:
-      return undefined;
-  }
-}
-
-/** Entra answers as OAuth does (RFC 6749, chapter 5.2), the others as the Azure REST guidelines say. */
-const errorBody = (cloud: CloudName, code: string, message: string): unknown =>
-  cloud === "entra"
-    ? { error: "temporarily_unavailable", error_description: `AADSTS90033: ${message}`, error_codes: [90033] }
-    : { error: { code, message } };

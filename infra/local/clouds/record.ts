@@ -26,6 +26,10 @@ export interface RequestRecord {
   add(exchange: Omit<Exchange, "seq">): void;
   /** What came after number `since`, oldest first; `next` is the `since` of the next question. */
   list(options: { cloud?: string | undefined; since: number }): { value: Exchange[]; next: number };
+  /** The number of the last one. */
+  position(): number;
+  /** Forgets what came after number `seq`; numbers are not given again. */
+  forgetAfter(seq: number): void;
 }
 
 /** The oldest are forgotten when there are more. */
@@ -38,7 +42,9 @@ export function createRecord(database: DatabaseSync, redaction: Redaction): Requ
   const insert = database.prepare("INSERT INTO requests (cloud, json) VALUES (?, ?)");
   const forget = database.prepare("DELETE FROM requests WHERE seq <= ?");
   const select = database.prepare("SELECT seq, json FROM requests WHERE seq > ? AND (? IS NULL OR cloud = ?) ORDER BY seq");
+  const forgetLater = database.prepare("DELETE FROM requests WHERE seq > ?");
   const last = database.prepare("SELECT max(seq) AS seq FROM requests");
+  const position = (): number => Number(last.get()?.["seq"] ?? 0);
   return {
     add: (exchange) => {
       const { lastInsertRowid } = insert.run(exchange.cloud, JSON.stringify(redaction.redact(withoutValues(exchange))));
@@ -49,8 +55,10 @@ export function createRecord(database: DatabaseSync, redaction: Redaction): Requ
       const value = select
         .all(since, cloud, cloud)
         .map(({ seq, json }): Exchange => ({ seq: Number(seq), ...JSON.parse(String(json)) }));
-      return { value, next: Math.max(since, Number(last.get()?.["seq"] ?? 0)) };
+      return { value, next: Math.max(since, position()) };
     },
+    position,
+    forgetAfter: (seq) => void forgetLater.run(seq),
   };
 }
 

@@ -3,9 +3,13 @@ import { createServer as createHttpServer, type IncomingMessage, type Server, ty
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
-import { faultResponse, type Fault, type Faults } from "./faults.ts";
+import { actsFirst, answerInstead, spoilt } from "./fault-answers.ts";
+import type { Fault, Faults } from "./faults.ts";
 import type { RequestRecord } from "./record.ts";
 import type { SimulatedRequest, SimulatedResponse, Simulator } from "./simulator.ts";
+
+/** A client's patience is shorter, mostly. */
+const LONGEST_SILENCE_IN_MILLISECONDS = 600_000;
 
 export interface Listener {
   /** Scheme, address and port, without a slash at the end. */
@@ -126,7 +130,7 @@ export const recorded =
       path: request.url.pathname + request.url.search,
       cmdlet: cmdletOf(request),
     });
-    const outcome = await respond(simulator, request, fault);
+    const outcome = await respond({ simulator, faults, now }, request, fault);
     const tenant = tenantOf(request);
     record.add({
       at,
@@ -141,20 +145,40 @@ export const recorded =
       effect: outcome?.effect ?? "none",
       ...(fault ? { fault: fault.kind } : {}),
     });
+    if (fault?.kind === "timeout-before-effect" || fault?.kind === "timeout-after-effect") {
+      setTimeout(cut, fault.milliseconds ?? LONGEST_SILENCE_IN_MILLISECONDS).unref();
+      return undefined;
+    }
     if (outcome && fault?.kind !== "cut-after-effect") return outcome;
     cut();
     return undefined;
   };
 
+interface Answering {
+  simulator: Simulator;
+  faults: Faults;
+  now: () => number;
+}
+
+/** Undefined when the cloud wasn't asked and nothing is answered. */
 async function respond(
-  simulator: Simulator,
+  { simulator, faults, now }: Answering,
   request: SimulatedRequest,
   fault: Fault | undefined,
 ): Promise<SimulatedResponse | undefined> {
-  if (fault?.kind === "cut-before-effect") return undefined;
-  if (fault?.kind === "delay") await wait("milliseconds" in fault ? (fault.milliseconds ?? 1000) : 1000);
-  const instead = fault && faultResponse(fault, simulator.name);
-  if (instead) return instead;
+  if (fault?.kind === "cut-before-effect" || fault?.kind === "timeout-before-effect") return undefined;
+  if (fault?.kind === "delay") await wait(fault.milliseconds ?? 1000);
+  const instead = fault && answerInstead(fault, simulator.name, now());
+  if (instead && !actsFirst(fault)) return instead;
+  const answer = await answerOf(simulator, request);
+  const { name } = simulator;
+  const stale = fault?.kind === "stale-read" ? faults.reads.before(name, request, answer) : undefined;
+  faults.reads.note(name, request, answer);
+  if (instead) return { ...instead, effect: answer.effect ?? "none" };
+  return stale ?? (fault ? spoilt(fault, answer) : answer);
+}
+
+async function answerOf(simulator: Simulator, request: SimulatedRequest): Promise<SimulatedResponse> {
   try {
     return await simulator.handle(request);
   } catch (error) {

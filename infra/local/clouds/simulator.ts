@@ -1,6 +1,7 @@
 /** The contract of a simulated cloud: it answers requests as the real one would, from state that survives a restart. */
 import type { CloudEnvironment } from "../../../shared/environment.ts";
 import type { BlocklistChange } from "./dns/blocklists.ts";
+import type { Fault, Matchable } from "./faults.ts";
 
 export type CloudName = "entra" | "arm" | "vault" | "graph" | "exchange" | "dns" | "mail" | "identity";
 
@@ -102,6 +103,12 @@ export interface Platform {
   verify(request: SimulatedRequest, audience: string): Promise<Claims | undefined>;
   /** Multiplies modelled durations (VM creation, propagation): 1 is the modelled time, 0 is at once. */
   readonly tempo: number;
+  /** Runs something that many milliseconds of `now` later. It doesn't keep the process alive. */
+  readonly after: (milliseconds: number, run: () => void) => { cancel(): void };
+  /** Says that something is on its way (a mail over a socket), until what it answers is called: virtual time stands still meanwhile. */
+  readonly hold: () => () => void;
+  /** The fault that was planned for what didn't come over HTTPS (DNS query, SMTP session), used up by one. */
+  fault(cloud: "dns" | "mail", request: Matchable): Fault | undefined;
   /** Notes an effect or a read that did not come over HTTPS (DNS query, SMTP hop) in the record of requests. */
   note(
     cloud: CloudName,
@@ -112,6 +119,8 @@ export interface Platform {
       status: number;
       responseBody?: unknown;
       effect?: "none" | "write";
+      /** The fault that was applied, if any. */
+      fault?: Fault["kind"] | undefined;
     },
   ): void;
   /** Words that must never be seen in the record: whatever is added here is redacted by value. */
@@ -124,6 +133,8 @@ export interface Platform {
 export interface Peers {
   /** ARM: the running gateway behind a public address, if its NSG and guest firewall admit TCP `port` from `source`. */
   gatewayAt?(address: string, port: number, source: string): SimulatedGuest | undefined;
+  /** ARM: a machine's inside, whether anybody can reach it or not; its SMTP server runs only while the machine does. */
+  guestOf?(virtualMachineId: string): SimulatedGuest | undefined;
   /** ARM: name and address of every public DNS label and reverse FQDN. */
   publicAddresses?(): { fqdn: string | undefined; reverseFqdn: string | undefined; address: string }[];
   /** ARM: whether a principal holds a role (by role definition GUID) on a scope, a resource id in lower case, or on one above it. */
@@ -134,6 +145,8 @@ export interface Peers {
   machines?(): { virtualMachineId: string; tags: Record<string, string> }[];
   /** ARM: does to a machine at once what a person or the platform would; false when there is none. */
   actOnMachine?(virtualMachineId: string, action: "start" | "stop" | "fail" | "recover"): boolean;
+  /** ARM: answers `/azure/…` of the control door; undefined when there is no such request. */
+  controlAzure?(request: Pick<SimulatedRequest, "method" | "url" | "body">): SimulatedResponse | undefined;
   /** ARM: the user-assigned identities that exist, with the tenant that issues their tokens. */
   identities?(): { resourceId: string; clientId: string; principalId: string; tenantId: string }[];
   /** Key Vault: sets the expiry of a secret's newest version, as its owner would; undefined when there is no such secret. */
@@ -227,8 +240,10 @@ export interface MailReceiver {
 export interface SimulatedGuest {
   virtualMachineId: string;
   computerName: string;
-  /** The public address that its outgoing connections come from. */
+  /** The public address that its outgoing connections come from; empty when there is no way out. */
   egressAddress: string;
+  /** Nothing gets out to port 25: no way out, or a subscription of a kind that Azure blocks it for. */
+  outboundSmtpBlocked?: boolean;
   smtp: {
     running: boolean;
     fqdn: string | undefined;

@@ -3,6 +3,7 @@
 import { finished } from "./orchestration-step.ts";
 import { DurableRefusal } from "./engine.ts";
 import type { Engine } from "./engine.ts";
+import { entityNameIn, schedulerIdOf } from "./entity-messages.ts";
 import { EventType, eventTypeName } from "./history.ts";
 import type { HistoryEvent } from "./history.ts";
 import type { Instance } from "./store.ts";
@@ -22,11 +23,16 @@ export interface DurableReply {
   headers?: Record<string, string>;
 }
 
-/** What a durableClient input binding gets. */
-export function clientBinding(hubName: string, baseUrl: string) {
+/**
+ * What a durableClient input binding gets.
+ * @param rpcUrl base of the loopback address, where the client itself calls
+ * @param baseUrl base of the address that links lead to
+ * @param key system key that the links carry
+ */
+export function clientBinding(hubName: string, rpcUrl: string, baseUrl = rpcUrl, key?: string) {
   const instance = `${baseUrl}runtime/webhooks/durabletask/instances/INSTANCEID`;
   const orchestrator = `${baseUrl}runtime/webhooks/durabletask/orchestrators/{functionName}[/{instanceId}]`;
-  const query = `taskHub=${hubName}&connection=Storage`;
+  const query = `taskHub=${hubName}&connection=Storage${key === undefined ? "" : `&code=${key}`}`;
   return {
     taskHubName: hubName,
     creationUrls: {
@@ -46,7 +52,7 @@ export function clientBinding(hubName: string, baseUrl: string) {
     },
     baseUrl: `${baseUrl}runtime/webhooks/durabletask`,
     requiredQueryStringParameters: "",
-    rpcBaseUrl: `${baseUrl}durabletask/`,
+    rpcBaseUrl: `${rpcUrl}durabletask/`,
   };
 }
 
@@ -74,15 +80,9 @@ export function createDurableApi(engine: Engine, managementUrls: Links) {
 
   function listInstances({ query, continuationToken }: DurableRequest): DurableReply {
     const pageSize = Number(query.get("top")) || 100;
-    const afterId = continuationToken && Buffer.from(continuationToken, "base64url").toString();
-    const found = engine.listInstances({ ...filterIn(query), afterId, limit: pageSize + 1 });
-    const page = found.slice(0, pageSize);
-    const last = found.length > pageSize ? page.at(-1) : undefined;
-    return {
-      status: 200,
-      body: page.map((instance) => statusOf(instance, isTrue(query, "showInput"))),
-      headers: last ? { "x-ms-continuation-token": Buffer.from(last.id).toString("base64url") } : {},
-    };
+    const found = engine.listInstances({ ...filterIn(query), afterId: afterToken(continuationToken), limit: pageSize + 1 });
+    const { page, headers } = pageOf(found, pageSize);
+    return { status: 200, body: page.map((instance) => statusOf(instance, isTrue(query, "showInput"))), headers };
   }
 
   function purgeInstances({ query }: DurableRequest): DurableReply {
@@ -116,9 +116,8 @@ export function createDurableApi(engine: Engine, managementUrls: Links) {
   function change(request: DurableRequest, id: string, operation: string, argument: string | undefined): DurableReply {
     const reason = request.query.get("reason");
     if (operation === "restart") return restart(request, id);
-    if (operation === "rewind")
-      return { status: 501, body: "The rewind operation is not supported by the underlying storage provider." };
-    if (operation === "terminate") engine.terminate(id, reason);
+    if (operation === "rewind") engine.rewind(id, reason);
+    else if (operation === "terminate") engine.terminate(id, reason);
     else if (operation === "suspend") engine.suspend(id, reason);
     else if (operation === "resume") engine.resume(id, reason);
     else if (operation === "raiseEvent" && argument) engine.raiseEvent(id, argument, parseJson(request.body));
@@ -126,8 +125,36 @@ export function createDurableApi(engine: Engine, managementUrls: Links) {
     return { status: 202 };
   }
 
+  /** GET and POST; DELETE is the operation as POST, in the extension too. */
+  function entities({ method, query, body, continuationToken }: DurableRequest, name = "", key = ""): DurableReply {
+    if (method === "GET" && key === "") return listEntities(query, name, continuationToken);
+    if (method === "GET") {
+      const entity = engine.getEntity({ name, key });
+      return entity ? { status: 200, body: valueIn(entity.state) } : { status: 404 };
+    }
+    if (method !== "POST" && method !== "DELETE") return { status: 404 };
+    if (name === "" || key === "") return { status: 400, body: { message: "an entity has a name and a key" } };
+    if (body !== "") parseJson(body);
+    engine.signalEntity({ name, key }, query.get("op") ?? "", body === "" ? undefined : body);
+    return { status: 202 };
+  }
+
+  function listEntities(query: URLSearchParams, name: string, continuationToken: string | undefined): DurableReply {
+    const pageSize = Number(query.get("top")) || 100;
+    const prefix = name === "" ? "@" : schedulerIdOf({ name, key: "" });
+    const found = engine.listEntities(prefix, afterToken(continuationToken), pageSize + 1);
+    const { page, headers } = pageOf(found, pageSize);
+    const body = page.map(({ id, changedAt, state }) => ({
+      entityId: entityNameIn(id),
+      lastOperationTime: secondsOf(changedAt),
+      ...(isTrue(query, "fetchState") ? { state: valueIn(state) } : {}),
+    }));
+    return { status: 200, body, headers };
+  }
+
   function answer(request: DurableRequest): DurableReply {
     const [kind, name, operation, argument] = request.path.split("/").filter(Boolean).map(decodeURIComponent);
+    if (kind === "entities") return entities(request, name, operation);
     const asked = `${request.method} ${kind}`;
     if (asked === "POST orchestrators" && name) return startOrchestrator(request, name, operation);
     if (asked === "GET instances") return name ? showInstance(request, name) : listInstances(request);
@@ -157,6 +184,16 @@ function parseJson(text: string): unknown {
 }
 
 const isTrue = (query: URLSearchParams, name: string): boolean => query.get(name)?.toLowerCase() === "true";
+
+/** Pages are told from each other by the last id of the one before. */
+const afterToken = (token: string | undefined): string => Buffer.from(token ?? "", "base64url").toString();
+
+/** @param found one more than fits on the page, if there are more */
+function pageOf<Item extends { id: string }>(found: Item[], size: number): { page: Item[]; headers: Record<string, string> } {
+  const page = found.slice(0, size);
+  const last = found.length > size ? page.at(-1) : undefined;
+  return { page, headers: last ? { "x-ms-continuation-token": Buffer.from(last.id).toString("base64url") } : {} };
+}
 
 function filterIn(query: URLSearchParams) {
   const time = (name: string): number | undefined => {

@@ -4,24 +4,32 @@ import { randomUUID } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { createActivities } from "./activities.ts";
 import type { HostClock, Timer } from "./clock.ts";
+import type { EntityName } from "./actions.ts";
+import { newEntity, playBatch, requestMessage } from "./entities.ts";
+import { isSchedulerId, schedulerIdOf } from "./entity-messages.ts";
 import { createFunctionTable } from "./function-table.ts";
 import type { FunctionApp } from "./functions-core.ts";
 import { EventType, historyEvent, resultKey, toJson } from "./history.ts";
 import type { HistoryEvent } from "./history.ts";
 import type { Log } from "./log.ts";
-import { createInstance, finished, playEpisode, terminate } from "./orchestration-step.ts";
+import { createInstance, fail, finished, playEpisode, terminate } from "./orchestration-step.ts";
 import type { Effects, Step } from "./orchestration-step.ts";
-import type { ActivityTask, DurableStore, Instance, InstanceFilter, Message, StoredMessage } from "./store.ts";
+import { rewind } from "./rewind.ts";
+import type { ActivityTask, DurableStore, Entity, Instance, InstanceFilter, Message, StoredMessage } from "./store.ts";
+import { versionMismatch } from "./versions.ts";
+import type { Versioning } from "./versions.ts";
 
-export interface EngineOptions {
+export interface EngineOptions extends Versioning {
   app: FunctionApp;
   store: DurableStore;
   clock: HostClock;
   log: Log;
   /** host.json's `maxConcurrentActivityFunctions`. */
   maxConcurrentActivities: number;
-  /** host.json's `defaultVersion`, for orchestrations and sub-orchestrations that are started without one. */
-  defaultVersion?: string | undefined;
+  /** Milliseconds for which the history of a finished instance is kept; by default for as long as the instance. */
+  historyRetention?: number | undefined;
+  /** Runs every activity twice and delivers every result, event and timer twice, as Azure may. */
+  chaos?: boolean | undefined;
 }
 
 export interface StartOptions {
@@ -47,7 +55,17 @@ export class DurableRefusal extends Error {
 /** After an error of the state file: milliseconds until the step is tried again. */
 const RETRY_DELAY = 1000;
 
-export function createEngine({ app, store, clock, log, maxConcurrentActivities, defaultVersion }: EngineOptions) {
+export function createEngine({
+  app,
+  store,
+  clock,
+  log,
+  maxConcurrentActivities,
+  historyRetention,
+  chaos = false,
+  ...versioning
+}: EngineOptions) {
+  const { defaultVersion, versionFailureStrategy } = versioning;
   const functions = createFunctionTable(app);
   const activities = createActivities({
     app,
@@ -55,6 +73,7 @@ export function createEngine({ app, store, clock, log, maxConcurrentActivities, 
     clock,
     log,
     concurrency: maxConcurrentActivities,
+    twice: chaos,
     completed: completeActivity,
   });
   const ready = new Set<string>();
@@ -73,14 +92,22 @@ export function createEngine({ app, store, clock, log, maxConcurrentActivities, 
     const messages: Message[] = [];
     const tasks: ActivityTask[] = [];
     const ended: Instance[] = [];
+    const now = clock.now();
+    const post = (message: Message): void => {
+      store.addMessage(message);
+      messages.push(message);
+    };
     const result = store.transaction(() =>
       work({
         store,
         defaultVersion,
-        now: clock.now(),
-        post: (message) => {
-          store.addMessage(message);
-          messages.push(message);
+        historyRetention,
+        now,
+        post,
+        take: (message) => {
+          store.deleteMessage(message.sequence);
+          // In a step of its own, so that the second delivery comes when the first has had its effect.
+          if (chaos && mayComeTwice(message)) post({ ...message, key: `${message.key}${SECOND_DELIVERY}`, visibleAt: now });
         },
         run: (task) => {
           store.addActivity(task);
@@ -152,6 +179,7 @@ export function createEngine({ app, store, clock, log, maxConcurrentActivities, 
   // Steps
 
   async function step(instanceId: string): Promise<void> {
+    if (isSchedulerId(instanceId)) return stepOfEntity(instanceId);
     const instance = store.getInstance(instanceId);
     const messages = store.getMessages(instanceId, clock.now());
     if (!instance || messages.length === 0) return;
@@ -160,11 +188,14 @@ export function createEngine({ app, store, clock, log, maxConcurrentActivities, 
     const termination = messages.find(({ event }) => event.EventType === EventType.ExecutionTerminated);
     if (termination) return commit((effects) => terminate(effects, instance, termination.event.Input ?? null));
 
+    const mismatch = versionMismatch(versioning, instance.version);
+    if (mismatch !== undefined) return refuseVersion(instance, mismatch);
+
     const history = store.getHistory(instanceId);
     const next = consume(instance, history, messages);
     if (next.events.length === 0) {
       return commit((effects) => {
-        for (const { sequence } of next.consumed) store.deleteMessage(sequence);
+        for (const message of next.consumed) effects.take(message);
         store.saveInstance({ ...next.instance, updatedAt: effects.now });
       });
     }
@@ -176,6 +207,20 @@ export function createEngine({ app, store, clock, log, maxConcurrentActivities, 
     });
   }
 
+  /** Left alone, it waits for a host that may go on with it. */
+  function refuseVersion(instance: Instance, reason: string): void {
+    log({ level: "warning", category: "Host.Durable", message: `${instance.id}: ${reason}` });
+    if (versionFailureStrategy === "Fail") commit((effects) => fail(effects, instance, reason));
+  }
+
+  async function stepOfEntity(id: string): Promise<void> {
+    const messages = store.getMessages(id, clock.now());
+    if (messages.length === 0) return;
+    const isNew = (requestId: string): boolean => !store.hasRequest(id, requestId);
+    const write = await playBatch({ app, functions, log }, store.getEntity(id) ?? newEntity(id), messages, isNew);
+    if (!closed) commit(write);
+  }
+
   function completeActivity(task: ActivityTask, event: HistoryEvent): void {
     if (closed) return;
     const { instanceId, executionId, taskId } = task;
@@ -185,7 +230,7 @@ export function createEngine({ app, store, clock, log, maxConcurrentActivities, 
     });
   }
 
-  const knows = (kind: "activity" | "orchestrator", name: string): boolean => functions[kind](name) !== undefined;
+  const knows = (kind: "activity" | "orchestrator" | "entity", name: string): boolean => functions[kind](name) !== undefined;
 
   /** Sends an event from outside to whichever execution of the instance is running. */
   function send(instanceId: string, type: EventType, fields: Partial<HistoryEvent>): void {
@@ -227,6 +272,20 @@ export function createEngine({ app, store, clock, log, maxConcurrentActivities, 
     /** @param data plain JSON */
     raiseEvent: (instanceId: string, name: string, data: unknown): void =>
       send(instanceId, EventType.EventRaised, { Name: name, Input: JSON.stringify(data ?? null) }),
+    /** An entity that exists. */
+    getEntity(name: EntityName): Entity | undefined {
+      const entity = store.getEntity(schedulerIdOf(name));
+      return entity?.exists ? entity : undefined;
+    },
+    listEntities: (idPrefix: string, afterId: string, limit: number): Entity[] =>
+      store.listEntities(idPrefix, afterId, limit).filter(({ exists }) => exists),
+    /** @param input JSON text */
+    signalEntity(entity: EntityName, operation: string, input: string | undefined): void {
+      if (!knows("entity", entity.name)) throw new DurableRefusal(400, `there is no entity function '${entity.name}'`);
+      const request = { op: operation, signal: true, id: randomUUID(), ...(input === undefined ? {} : { input }) };
+      commit(({ post, now }) => post(requestMessage(schedulerIdOf(entity), "op", request, now)));
+    },
+
     /** Its sub-orchestrations go on, as in Azure. */
     terminate: (instanceId: string, reason: string | null): void =>
       send(instanceId, EventType.ExecutionTerminated, { Input: reason }),
@@ -234,13 +293,22 @@ export function createEngine({ app, store, clock, log, maxConcurrentActivities, 
       send(instanceId, EventType.ExecutionSuspended, { Reason: reason }),
     resume: (instanceId: string, reason: string | null): void => send(instanceId, EventType.ExecutionResumed, { Reason: reason }),
 
+    /** Does again what has failed in an orchestration that failed. */
+    rewind(instanceId: string, reason: string | null): void {
+      const instance = store.getInstance(instanceId);
+      if (!instance) throw new DurableRefusal(404, `no instance '${instanceId}'`);
+      if (instance.status !== "Failed")
+        throw new DurableRefusal(412, "The rewind operation is only supported on failed orchestration instances.");
+      commit((effects) => rewind(effects, instance, reason));
+    },
+
     /** Forgets an instance. @returns false if there is none */
-    purge: (instanceId: string): boolean =>
-      commit(() => {
-        const known = store.getInstance(instanceId) !== undefined;
-        store.deleteInstance(instanceId);
-        return known;
-      }),
+    purge(instanceId: string): boolean {
+      const known = store.getInstance(instanceId) !== undefined;
+      commit(() => store.deleteInstance(instanceId));
+      store.shrink();
+      return known;
+    },
 
     /** The instance when it has completed, failed or been terminated. */
     async whenFinished(instanceId: string): Promise<Instance> {
@@ -269,6 +337,12 @@ export function createEngine({ app, store, clock, log, maxConcurrentActivities, 
     },
   };
 }
+
+const SECOND_DELIVERY = ":again";
+
+/** Azure's queues deliver at least once: results and timers are recognised then, events from outside aren't. */
+const mayComeTwice = ({ key, event: { EventType: type } }: StoredMessage): boolean =>
+  !key.endsWith(SECOND_DELIVERY) && type !== EventType.ExecutionSuspended && type !== EventType.ExecutionResumed;
 
 /** Sorts an instance's messages into what it consumes now, and the events among them that it hasn't seen. */
 function consume(instance: Instance, history: HistoryEvent[], messages: StoredMessage[]): Step {

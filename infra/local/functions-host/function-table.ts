@@ -5,6 +5,7 @@ import type { FunctionApp, RegisteredFunction } from "./functions-core.ts";
 export interface FunctionTable {
   orchestrator(name: string): RegisteredFunction | undefined;
   activity(name: string): RegisteredFunction | undefined;
+  entity(name: string): RegisteredFunction | undefined;
 }
 
 export function createFunctionTable({ functions }: FunctionApp): FunctionTable {
@@ -17,5 +18,9 @@ export function createFunctionTable({ functions }: FunctionApp): FunctionTable {
     }
     return (name: string) => byName.get(name.toLowerCase());
   };
-  return { orchestrator: find("orchestrationtrigger", "orchestration"), activity: find("activitytrigger", "activity") };
+  return {
+    orchestrator: find("orchestrationtrigger", "orchestration"),
+    activity: find("activitytrigger", "activity"),
+    entity: find("entitytrigger", "entityName"),
+  };
 }

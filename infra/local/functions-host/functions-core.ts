@@ -1,6 +1,7 @@
 /** The module `@azure/functions-core`, which Azure's Node worker gives to @azure/functions: functions and hooks are registered here. */
 
 import Module from "node:module";
+import type { HostClock } from "./clock.ts";
 import type { Log, LogLevel } from "./log.ts";
 
 /** A trigger, input or output as the library declares it; further options depend on the type. */
@@ -15,6 +16,17 @@ export interface RegisteredFunction {
   bindings: Record<string, Binding>;
   trigger: Binding & { name: string };
   callback: (...inputs: unknown[]) => unknown;
+  retry?: RetryOptions;
+}
+
+/** As the library hands it over, in whole seconds (toRpcDuration.ts). */
+export interface RetryOptions {
+  retryStrategy: "fixedDelay" | "exponentialBackoff";
+  /** -1 is for ever. */
+  maxRetryCount: number;
+  delayInterval?: { seconds: number };
+  minimumInterval?: { seconds: number };
+  maximumInterval?: { seconds: number };
 }
 
 export type HookName = "preInvocation" | "postInvocation" | "appStart" | "appTerminate" | "log";
@@ -30,6 +42,19 @@ export interface FunctionApp {
   /** After start nothing may be registered any more, as in Azure. */
   locked: boolean;
   log: Log;
+  /** How long a call may take; without it, as long as it likes. */
+  timeLimit?: TimeLimit;
+  /** Where an output other than an HTTP answer goes, before the call counts as done. */
+  send?: (binding: Binding, data: TypedData) => Promise<void>;
+}
+
+export interface TimeLimit {
+  milliseconds: number;
+  /** As host.json writes it. */
+  text: string;
+  clock: HostClock;
+  /** A call has taken longer, and failed; what it does goes on as long as the process does. */
+  exceeded: (functionName: string) => void;
 }
 
 export const createApp = (options: { directory?: string; log: Log }): FunctionApp => ({
@@ -61,6 +86,8 @@ interface ProgrammingModel {
 /** The worker protocol's RpcTypedData, as far as our triggers use it. */
 export interface TypedData {
   string?: string;
+  collectionString?: { string: string[] };
+  collectionBytes?: { bytes: Uint8Array[] };
   json?: string;
   bytes?: Uint8Array;
   int?: number;
@@ -150,12 +177,16 @@ function currentApp(what: string): FunctionApp {
 interface FunctionMetadata {
   name: string;
   bindings: Record<string, Binding>;
+  retryOptions?: RetryOptions;
 }
 
+/** Whose behaviour is modelled. */
+export const HOST_VERSION = "4.1036.0";
+const WORKER_VERSION = "3.10.1";
+
 const functionsCore = {
-  // The worker's and host's versions whose behaviour is modelled.
-  version: "3.10.1",
-  hostVersion: "4.1036.0",
+  version: WORKER_VERSION,
+  hostVersion: HOST_VERSION,
   Disposable,
   setProgrammingModel(model: ProgrammingModel): void {
     programmingModel = model;
@@ -171,7 +202,7 @@ const functionsCore = {
     list.push(hook);
     return new Disposable(() => list.splice(list.indexOf(hook), 1));
   },
-  registerFunction({ name, bindings }: FunctionMetadata, callback: RegisteredFunction["callback"]): Disposable {
+  registerFunction({ name, bindings, retryOptions }: FunctionMetadata, callback: RegisteredFunction["callback"]): Disposable {
     const { functions } = currentApp("function");
     // One name space for activities, orchestrators, HTTP functions and all others; the real host ignores case in it.
     if ([...functions.keys()].some((taken) => taken.toLowerCase() === name.toLowerCase())) {
@@ -179,7 +210,8 @@ const functionsCore = {
     }
     const [trigger] = Object.entries(bindings).filter(([, { type }]) => type.toLowerCase().endsWith("trigger"));
     if (!trigger) throw new FunctionsSystemError(`Function "${name}" has no trigger.`);
-    functions.set(name, { name, bindings, callback, trigger: { ...trigger[1], name: trigger[0] } });
+    const retry = retryOptions ? { retry: retryOptions } : {};
+    functions.set(name, { name, bindings, callback, trigger: { ...trigger[1], name: trigger[0] }, ...retry });
     return new Disposable(() => functions.delete(name));
   },
 };

@@ -15,7 +15,9 @@ export const EventType = {
   TimerFired: 11,
   OrchestratorStarted: 12,
   OrchestratorCompleted: 13,
+  EventSent: 14,
   EventRaised: 15,
+  GenericEvent: 17,
   ExecutionSuspended: 19,
   ExecutionResumed: 20,
 } as const;
@@ -71,8 +73,9 @@ export const historyEvent = (type: EventType, at: number, fields: Fields = {}): 
   ...fields,
 });
 
-/** What identifies a result within an execution, so that a second delivery of it is recognised; undefined for other events. */
+/** What identifies a start or a result within an execution, so that a second delivery is recognised; undefined for other events. */
 export function resultKey(event: HistoryEvent): string | undefined {
+  if (event.EventType === EventType.ExecutionStarted) return "start";
   if (event.EventType === EventType.TimerFired) return `timer:${event.TimerId}`;
   return event.TaskScheduledId === undefined ? undefined : `task:${event.TaskScheduledId}`;
 }

@@ -2,21 +2,22 @@
 
 import path from "node:path";
 import { createAdministration } from "./administration.ts";
-import type { Administration } from "./administration.ts";
 import { loadApp } from "./app-loader.ts";
 import { createSystemClock, waitReally } from "./clock.ts";
 import type { HostClock } from "./clock.ts";
 import { clientBinding, createDurableApi } from "./durable-http.ts";
-import type { DurableReply, DurableRequest } from "./durable-http.ts";
 import { createEngine } from "./engine.ts";
 import type { Engine } from "./engine.ts";
 import { createApp, FunctionsSystemError } from "./functions-core.ts";
 import type { Binding, FunctionApp, RegisteredFunction, TypedData } from "./functions-core.ts";
+import { createHostApi } from "./host-api.ts";
 import { readHostSettings } from "./host-settings.ts";
-import { jsonReply, listen, readBody } from "./http-server.ts";
+import { listen } from "./http-server.ts";
 import type { HttpServer, Respond } from "./http-server.ts";
 import { createHttpTrigger } from "./http-trigger.ts";
 import { runHooks } from "./invocation.ts";
+import { createAuthorization, DURABLE_KEY, openKeys } from "./keys.ts";
+import type { Keys } from "./keys.ts";
 import { filterLog, logToStandardError } from "./log.ts";
 import type { Log } from "./log.ts";
 import { createServiceBusTrigger } from "./service-bus-trigger.ts";
@@ -34,20 +35,37 @@ export interface HostOptions {
   /** Interface for HTTP functions; by default loopback. */
   hostname?: string;
   log?: Log;
+  /** Function keys are checked, as in Azure; without it none is, as under Core Tools. */
+  auth?: boolean;
+  /** Milliseconds for which the history of a finished orchestration is kept; by default until it is purged, as in Azure. */
+  historyRetention?: number | undefined;
+  /** Delivers twice whatever Azure may deliver twice: the app's effects have to bear it. */
+  chaos?: boolean;
+  /** A call took longer than host.json's functionTimeout, and has failed. Azure ends the worker then, since nothing else ends the code. */
+  timedOut?: (functionName: string) => void;
 }
 
 export interface Host {
   /** Base of the HTTP functions, without a slash at the end. */
   url: string;
-  /** Base of the durable API and of `admin/functions/{name}`, on loopback only, with a slash at the end. */
+  /** Base of the durable API and of `admin/functions/{name}` without keys, on loopback only, with a slash at the end. */
   managementUrl: string;
+  /** With `auth`; they are in the file beside the state as well. */
+  keys: Keys | undefined;
   engine: Engine;
   /** Takes no more requests and messages, lets what runs end for up to 10 seconds, and closes the state file. */
   stop(): Promise<void>;
 }
 
 /** The triggers this host has. */
-const TRIGGERS = new Set(["httptrigger", "timertrigger", "servicebustrigger", "orchestrationtrigger", "activitytrigger"]);
+const TRIGGERS = new Set([
+  "httptrigger",
+  "timertrigger",
+  "servicebustrigger",
+  "orchestrationtrigger",
+  "activitytrigger",
+  "entitytrigger",
+]);
 const INPUTS = new Set(["durableclient", "orchestrationclient"]);
 const OUTPUTS = new Set(["http"]);
 
@@ -59,9 +77,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const directory = path.resolve(options.appDirectory ?? ".");
   const settings = readHostSettings(directory);
   const log = filterLog(options.log ?? logToStandardError, settings.logLevels);
-  if (settings.ignored.length > 0) {
-    log({ level: "warning", category: "Host.Startup", message: `without effect here: host.json ${settings.ignored.join(", ")}` });
-  }
+  for (const line of settings.ignored) log({ level: "information", category: "Host.Startup", message: `host.json: ${line}` });
 
   const store = openStore(options.stateFile);
   const servers: HttpServer[] = [];
@@ -89,19 +105,23 @@ export async function createHost(options: HostOptions): Promise<Host> {
     const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${http.port}`;
     const managementUrl = `http://${LOOPBACK}:${management.port}/`;
     // Without it, or with 0.0.0.0 in it, durable-functions takes localhost:7071 for every link (getClient.js).
-    process.env["WEBSITE_HOSTNAME"] = `${hostname === "0.0.0.0" ? "localhost" : hostname}:${http.port}`;
+    const address = `${hostname === "0.0.0.0" ? "localhost" : hostname}:${http.port}`;
+    process.env["WEBSITE_HOSTNAME"] = address;
 
     await loadApp(app);
     refuseUnknownBindings(app);
-    const clock = options.clock ?? createSystemClock();
-    const { maxConcurrentActivities, defaultVersion } = settings;
-    const engine = createEngine({ app, store, clock, log, maxConcurrentActivities, defaultVersion });
-    const client = clientBinding(settings.hubName, managementUrl);
+    const { clock = createSystemClock(), chaos = false, historyRetention } = options;
+    const { functionTimeout } = settings;
+    if (functionTimeout) app.timeLimit = { ...functionTimeout, clock, exceeded: (name) => options.timedOut?.(name) };
+    const engine = createEngine({ ...settings, app, store, clock, log, chaos, historyRetention });
+    const functions = functionsWith(app, "httptrigger");
+    const names = functions.map(({ name }) => name);
+    const keys = options.auth ? openKeys(keyFile(options.stateFile), names) : undefined;
+    const client = clientBinding(settings.hubName, managementUrl, `http://${address}/`, keys?.system[DURABLE_KEY]);
     const clientData = { string: JSON.stringify(client) };
     const input = ({ type }: Binding): TypedData | undefined => (INPUTS.has(type.toLowerCase()) ? clientData : undefined);
-    const functions = functionsWith(app, "httptrigger");
     const durableApi = createDurableApi(engine, client.managementUrls);
-    const timers = createTimers({ app, functions: functionsWith(app, "timertrigger"), store, clock, log, input });
+    const timers = createTimers({ app, functions: functionsWith(app, "timertrigger"), store, clock, log, input, chaos });
     const serviceBus = createServiceBusTrigger({
       app,
       functions: functionsWith(app, "servicebustrigger"),
@@ -112,10 +132,18 @@ export async function createHost(options: HostOptions): Promise<Host> {
     });
     const failed = (name: string, error: unknown): void =>
       log({ level: "error", category: `Function.${name}`, functionName: name, message: String(error) });
-    const administration = createAdministration({ functions: app.functions, timers, serviceBus, failed });
-    const respond = createHttpTrigger({ app, functions, routePrefix: settings.routePrefix, input });
+    const hostId = settings.hubName.toLowerCase();
+    const administration = createAdministration({ functions: app.functions, timers, serviceBus, url, hostId, failed });
+    const authorization = createAuthorization(keys);
+    const hostApi = createHostApi({ durableApi, administration, authorization });
+    const respond = createHttpTrigger({ app, functions, routePrefix: settings.routePrefix, authorization, input });
     engine.begin();
-    open({ http: holding(clock, respond), management: managementServer(durableApi, administration) });
+    open({
+      http: holding(clock, async (request, response) => {
+        if (!(await hostApi.respondOnAppAddress(request, response))) await respond(request, response);
+      }),
+      management: hostApi.respondOnLoopback,
+    });
     timers.begin();
     await serviceBus.begin();
     log({
@@ -137,9 +165,13 @@ export async function createHost(options: HostOptions): Promise<Host> {
       timers.close();
       engine.close();
     };
-    return { url, managementUrl, engine, stop: () => (stopping ??= stop()) };
+    return { url, managementUrl, keys, engine, stop: () => (stopping ??= stop()) };
   }
 }
+
+/** Beside the state, and for its owner's eyes only. */
+export const keyFile = (stateFile: string): string | undefined =>
+  stateFile === ":memory:" ? undefined : `${stateFile}.keys.json`;
 
 /** What Azure would run and this host wouldn't is an error at start, not a function that never runs. */
 function refuseUnknownBindings({ functions }: FunctionApp): void {
@@ -168,23 +200,4 @@ const holding =
     } finally {
       release();
     }
-  };
-
-/** The client of durable-functions calls `durabletask/`; the links that the extension gives out lead to `runtime/webhooks/durabletask/`. */
-const managementServer =
-  (api: (request: DurableRequest) => DurableReply, administration: Administration): Respond =>
-  async (request, response) => {
-    const url = new URL(request.url ?? "/", "http://localhost");
-    const method = request.method ?? "GET";
-    const body = (await readBody(request)).toString();
-    const answer = (): DurableReply => {
-      const path = /^\/(?:runtime\/webhooks\/)?durabletask\/(.*)$/u.exec(url.pathname)?.[1];
-      const token = request.headers["x-ms-continuation-token"];
-      const continuationToken = typeof token === "string" ? token : undefined;
-      if (path !== undefined) return api({ method, path, query: url.searchParams, continuationToken, body });
-      const name = /^\/admin\/functions\/([^/]+)$/u.exec(url.pathname)?.[1];
-      return name !== undefined && method === "POST" ? administration.invoke(name, body) : { status: 404 };
-    };
-    const { status, body: value, headers } = answer();
-    jsonReply(response, status, value, headers);
   };

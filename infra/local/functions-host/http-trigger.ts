@@ -6,6 +6,8 @@ import type { Binding, FunctionApp, HttpData, RegisteredFunction, RpcCookie, Typ
 import { readBody, reply } from "./http-server.ts";
 import type { Respond } from "./http-server.ts";
 import { InvocationFailure, invoke } from "./invocation.ts";
+import { keyOf } from "./keys.ts";
+import type { AccessLevel, Authorization } from "./keys.ts";
 import { matchTemplate, overlap, parseTemplate } from "./route-template.ts";
 import type { RouteTemplate } from "./route-template.ts";
 
@@ -13,26 +15,30 @@ interface Route {
   httpFunction: RegisteredFunction;
   template: RouteTemplate;
   methods: string[];
+  level: AccessLevel;
 }
 
 export interface HttpTriggerOptions {
   app: FunctionApp;
   functions: RegisteredFunction[];
   routePrefix: string;
+  authorization: Authorization;
   input: (binding: Binding) => TypedData | undefined;
 }
 
 /** @throws FunctionsSystemError if two templates overlap for a method */
-export function createHttpTrigger({ app, functions, routePrefix, input }: HttpTriggerOptions): Respond {
+export function createHttpTrigger({ app, functions, routePrefix, authorization, input }: HttpTriggerOptions): Respond {
   const routes = routesOf(functions, routePrefix);
   refuseOverlaps(routes);
 
   return async (request, response) => {
     const url = new URL(request.url ?? "/", `http://${request.headers.host ?? "localhost"}`);
     const path = url.pathname.split("/").filter(Boolean).map(decoded);
-    for (const { httpFunction, template, methods } of routes) {
+    for (const { httpFunction, template, methods, level } of routes) {
       const parameters = methods.includes(request.method ?? "") ? matchTemplate(template, path) : undefined;
-      if (parameters) return call(httpFunction, request, response, url, parameters);
+      if (!parameters) continue;
+      if (!authorization.mayCall(httpFunction.name, level, keyOf(request, url))) return reply(response, 401);
+      return call(httpFunction, request, response, url, parameters);
     }
     // The host knows no 405: a method that no function has is a path that no function has.
     reply(response, 404);
@@ -62,9 +68,15 @@ export function createHttpTrigger({ app, functions, routePrefix, input }: HttpTr
 function routesOf(functions: RegisteredFunction[], routePrefix: string): Route[] {
   const byName = functions.toSorted((a, b) => (a.name.toLowerCase() < b.name.toLowerCase() ? -1 : 1));
   return byName.map((httpFunction) => {
-    const { route, methods } = httpFunction.trigger;
+    const { route, methods, authLevel } = httpFunction.trigger;
     const own = typeof route === "string" ? route : httpFunction.name;
+    // With any prefix before it, and for `administration` as well.
+    if (/^\/*(?:admin|runtime(?:\/|$))/iu.test(own)) {
+      const why = "The specified route conflicts with one or more built in routes.";
+      throw new FunctionsSystemError(`function '${httpFunction.name}' has the route '${own}': ${why}`);
+    }
     return {
+      level: ((authLevel as string | undefined) ?? "anonymous").toLowerCase() as AccessLevel,
       httpFunction,
       template: parseTemplate(`${routePrefix}/${own}`),
       methods: ((methods as string[] | undefined) ?? ["GET", "POST"]).map((method) => method.toUpperCase()),

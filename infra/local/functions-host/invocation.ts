@@ -2,13 +2,21 @@
 
 import { randomUUID } from "node:crypto";
 import { requireProgrammingModel } from "./functions-core.ts";
-import type { Binding, FunctionApp, Hook, RegisteredFunction, TypedData } from "./functions-core.ts";
+import type { Binding, FunctionApp, Hook, InvocationResponse, RegisteredFunction, TypedData } from "./functions-core.ts";
 import type { LogEntry, LogLevel } from "./log.ts";
 
 export interface InvocationOptions {
   triggerMetadata?: Record<string, TypedData>;
   /** What an input other than the trigger gets, for example the durable client. */
   input?: (binding: Binding) => TypedData | undefined;
+  /** From the second try of one and the same call on. */
+  retryContext?: RetryContext | undefined;
+}
+
+export interface RetryContext {
+  retryCount: number;
+  maxRetryCount: number;
+  exception: { message: string; stackTrace: string };
 }
 
 export interface InvocationResult {
@@ -34,11 +42,33 @@ export class InvocationFailure extends Error {
   }
 }
 
+/** @throws InvocationFailure if the function throws, or takes longer than it may */
 export async function invoke(
+  app: FunctionApp,
+  called: RegisteredFunction,
+  triggerData: TypedData,
+  options: InvocationOptions = {},
+): Promise<InvocationResult> {
+  const { timeLimit } = app;
+  const call = run(app, called, triggerData, options);
+  if (!timeLimit) return call;
+  const { milliseconds, text, clock, exceeded } = timeLimit;
+  return new Promise((resolve, reject) => {
+    const timer = clock.setTimer(clock.now() + milliseconds, () => {
+      // FunctionTimeoutException.cs of azure-webjobs-sdk.
+      const cause = new Error(`Timeout value of ${text} was exceeded by function: ${called.name}`);
+      reject(new InvocationFailure(called.name, {}, cause));
+      exceeded(called.name);
+    });
+    call.then(resolve, reject).finally(() => timer.cancel());
+  });
+}
+
+async function run(
   app: FunctionApp,
   { name, bindings, trigger, callback }: RegisteredFunction,
   triggerData: TypedData,
-  options: InvocationOptions = {},
+  options: InvocationOptions,
 ): Promise<InvocationResult> {
   const invocationId = randomUUID();
   const inputData = [{ name: trigger.name, data: triggerData }];
@@ -55,6 +85,7 @@ export async function invoke(
       inputData,
       triggerMetadata: options.triggerMetadata ?? {},
       traceContext: traceOf(invocationId),
+      ...(options.retryContext ? { retryContext: options.retryContext } : {}),
     },
     state: undefined as string | undefined,
     log: (level: LogLevel, category: string, message: string) => {
@@ -96,8 +127,22 @@ export async function invoke(
   await runHooks(app.hooks.postInvocation, after);
   call.state = undefined;
   if (after.error) throw new InvocationFailure(name, context, after.error);
-  const { returnValue } = await model.getResponse(context, after.result);
-  return { invocationId, context, returnValue: returnValue ?? undefined };
+  const response = await model.getResponse(context, after.result);
+  await sendOutputs(app, bindings, response);
+  return { invocationId, context, returnValue: response.returnValue ?? undefined };
+}
+
+/** What leads elsewhere than back to the trigger; a call whose output can't be sent has failed. */
+async function sendOutputs(
+  app: FunctionApp,
+  bindings: Record<string, Binding>,
+  { returnValue, outputData = [] }: InvocationResponse,
+): Promise<void> {
+  const outputs = returnValue ? [...outputData, { name: "$return", data: returnValue }] : outputData;
+  for (const { name, data } of outputs) {
+    const binding = bindings[name];
+    if (binding?.direction === "out" && binding.type.toLowerCase() !== "http") await app.send?.(binding, data);
+  }
 }
 
 /** The value that a function gave back, read as the host reads it. */

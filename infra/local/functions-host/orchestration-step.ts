@@ -1,6 +1,8 @@
 /** One step of an orchestration: plays it with its new events, and writes all that follows from that. */
 
 import { randomUUID } from "node:crypto";
+import { requestMessage } from "./entities.ts";
+import type { EntityRequest } from "./entity-messages.ts";
 import type { FunctionTable } from "./function-table.ts";
 import type { FunctionApp } from "./functions-core.ts";
 import { EventType, historyEvent } from "./history.ts";
@@ -18,7 +20,11 @@ export interface Effects {
   /** Milliseconds since 1970. */
   now: number;
   defaultVersion: string | undefined;
+  /** Milliseconds for which the history of a finished instance is kept; undefined for as long as the instance. */
+  historyRetention: number | undefined;
   post: (message: Message) => void;
+  /** Takes a message out of the inbox. */
+  take: (message: StoredMessage) => void;
   run: (task: ActivityTask) => void;
   /** Says that an instance has finished. */
   end: (instance: Instance) => void;
@@ -57,6 +63,7 @@ export async function playEpisode({ app, functions, log, now }: Player, step: St
     "broken" in answer
       ? { decisions: [], completion: { status: "Failed", failure: { reason: answer.broken } }, nextSequenceNumber: 0 }
       : replay({
+          instanceId: instance.id,
           executionId: instance.executionId,
           name: instance.name,
           state: answer.state,
@@ -96,29 +103,39 @@ export function terminate(effects: Effects, instance: Instance, reason: string |
   finish(effects, { ...instance, status: "Terminated", output, updatedAt: effects.now }, { reason: reason ?? "Terminated" });
 }
 
+export function fail(effects: Effects, instance: Instance, reason: string): void {
+  finish(effects, { ...instance, status: "Failed", output: JSON.stringify(reason), updatedAt: effects.now }, { reason });
+}
+
 function write(effects: Effects, step: Step, { decisions, completion }: Outcome): void {
   const { store, now } = effects;
   const { instance, history, consumed, events } = step;
-  if (completion?.status === "ContinuedAsNew") return continueAsNew(effects, step, completion);
-  for (const { sequence } of consumed) store.deleteMessage(sequence);
+  if (completion?.status === "ContinuedAsNew") {
+    for (const decision of decisions) carryOut(effects, instance, decision);
+    return continueAsNew(effects, step, completion);
+  }
+  for (const message of consumed) effects.take(message);
   const scheduled = decisions.map((decision) => scheduledEvent(decision, now));
   const ending = completion ? [completedEvent(completion, now)] : [];
   const completed = historyEvent(EventType.OrchestratorCompleted, now);
   store.appendHistory(instance.id, history.length, [...events, ...scheduled, ...ending, completed]);
-  // What was decided together with the end is in the history, but nobody would wait for it.
+  for (const decision of decisions) carryOut(effects, instance, decision);
   if (completion?.status === "Completed") return finish(effects, { ...instance, status: "Completed", output: completion.result });
   if (completion?.status === "Failed") {
     const { failure } = completion;
     return finish(effects, { ...instance, status: "Failed", output: JSON.stringify(failure.reason) }, failure);
   }
   store.saveInstance(instance);
-  for (const decision of decisions) carryOut(effects, instance, decision);
 }
 
 function carryOut(effects: Effects, { id: instanceId, executionId }: Instance, decision: Decision): void {
   const { store, now, post, run } = effects;
   if (decision.kind === "activity") {
     run({ instanceId, executionId, taskId: decision.id, name: decision.name, input: decision.input });
+    return;
+  }
+  if (decision.kind === "message") {
+    post(requestMessage(decision.target, decision.name, JSON.parse(decision.input) as EntityRequest, now));
     return;
   }
   if (decision.kind === "timer") {
@@ -146,10 +163,12 @@ function carryOut(effects: Effects, { id: instanceId, executionId }: Instance, d
 }
 
 function finish(effects: Effects, instance: Instance, failure?: Failure): void {
-  const { store, now, post, end } = effects;
+  const { store, now, post, end, historyRetention } = effects;
   store.saveInstance(instance);
   store.deleteMessages(instance.id);
   store.deleteActivities(instance.id);
+  store.compactHistory(instance.id, now);
+  if (historyRetention !== undefined) store.dropHistories(now - historyRetention);
   const { parent } = instance;
   if (parent && store.getInstance(parent.id)?.executionId === parent.executionId) {
     post(
@@ -169,12 +188,12 @@ function continueAsNew(
   { instance, consumed }: Step,
   { input, unprocessed }: Completion & { status: "ContinuedAsNew" },
 ): void {
-  const { store, now, post } = effects;
+  const { store, now, post, take } = effects;
   const next: Instance = { ...instance, executionId: randomUUID().replaceAll("-", ""), input };
   store.deleteHistory(instance.id);
   store.deleteActivities(instance.id);
   store.deleteMessagesOfExecution(instance.id, instance.executionId);
-  for (const { sequence, event } of consumed) if (!unprocessed.includes(event)) store.deleteMessage(sequence);
+  for (const message of consumed) if (!unprocessed.includes(message.event)) take(message);
   store.saveInstance(next);
   post(startMessage(next, now));
 }
@@ -215,6 +234,10 @@ function scheduledEvent(decision: Decision, now: number): HistoryEvent {
   const EventId = decision.id;
   if (decision.kind === "timer")
     return historyEvent(EventType.TimerCreated, now, { EventId, FireAt: new Date(decision.fireAt).toISOString() });
+  if (decision.kind === "message") {
+    const { target, name, input } = decision;
+    return historyEvent(EventType.EventSent, now, { EventId, InstanceId: target, Name: name, Input: input });
+  }
   const { name: Name, input: Input } = decision;
   if (decision.kind === "activity") return historyEvent(EventType.TaskScheduled, now, { EventId, Name, Version: "", Input });
   const InstanceId = decision.instanceId;

@@ -1,9 +1,10 @@
 /** Calls an orchestrator function for one episode, as the Durable extension does, and reads what it answers. */
 
+import type { OrchestratorState } from "./actions.ts";
 import type { FunctionApp, RegisteredFunction } from "./functions-core.ts";
 import type { HistoryEvent } from "./history.ts";
+import { HTTP_POLLING_INTERVAL } from "./http-activity.ts";
 import { InvocationFailure, invoke, valueOf } from "./invocation.ts";
-import type { OrchestratorState } from "./replay.ts";
 import type { Instance } from "./store.ts";
 
 export type Answer =
@@ -13,6 +14,9 @@ export type Answer =
 
 /** The library puts its state behind this label into the message of what it throws (OrchestrationFailureError.js). */
 const STATE_LABEL = "\n\n$OutOfProcData$:";
+
+/** ReplaySchema.js: V4, which has entity locks. */
+const REPLAY_SCHEMA = 3;
 
 /** Bytes of UTF-16 (the extension's MaxCustomStatusPayloadSizeInKB). */
 const LARGEST_CUSTOM_STATUS = 16 * 1024;
@@ -33,10 +37,10 @@ export async function callOrchestrator(
     isReplaying: history.length > 0,
     parentInstanceId: instance.parent?.id ?? null,
     upperSchemaVersion: 1,
-    upperSchemaVersionNew: 2,
+    upperSchemaVersionNew: REPLAY_SCHEMA,
     longRunningTimerIntervalDuration: "3.00:00:00",
     maximumShortTimerDuration: "6.00:00:00",
-    defaultHttpAsyncRequestSleepTimeMillseconds: 30000,
+    defaultHttpAsyncRequestSleepTimeMillseconds: HTTP_POLLING_INTERVAL,
   };
   try {
     const { returnValue, context } = await invoke(app, orchestrator, { string: JSON.stringify(trigger) });

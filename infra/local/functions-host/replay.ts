@@ -1,51 +1,28 @@
 /** Walks the actions of an orchestrator over its history by DurableTask.Core's rules, and says what is new. */
 
+import { createHash } from "node:crypto";
+import type {
+  Action,
+  ActivityCall,
+  EntityName,
+  HttpCall,
+  OrchestratorState,
+  RetryOptions,
+  SubOrchestrationCall,
+} from "./actions.ts";
+import { entityNameIn, schedulerIdOf } from "./entity-messages.ts";
+import type { EntityRequest } from "./entity-messages.ts";
+import { completed, drive, Future, whenAll, whenAny } from "./future.ts";
+import type { Steps } from "./future.ts";
 import { EventType, toJson } from "./history.ts";
 import type { FailureDetails, HistoryEvent } from "./history.ts";
-
-/** What durable-functions gives back for an episode: always all actions since the start (IOrchestratorState). */
-export interface OrchestratorState {
-  isDone: boolean;
-  actions: Action[][];
-  output?: unknown;
-  error?: string;
-  customStatus?: unknown;
-  failureDetails?: FailureDetails;
-}
-
-interface RetryOptions {
-  firstRetryIntervalInMilliseconds: number;
-  maxNumberOfAttempts: number;
-  backoffCoefficient?: number;
-  maxRetryIntervalInMilliseconds?: number;
-  retryTimeoutInMilliseconds?: number;
-}
-
-interface ActivityCall {
-  functionName: string;
-  input?: unknown;
-}
-
-interface SubOrchestrationCall extends ActivityCall {
-  instanceId?: string;
-  version?: string;
-}
-
-/** ActionType.js of durable-functions; entities (7, 9, 13, 14) and callHttp (8) aren't modelled. */
-export type Action =
-  | ({ actionType: 0 } & ActivityCall)
-  | ({ actionType: 1; retryOptions: RetryOptions } & ActivityCall)
-  | ({ actionType: 2 } & SubOrchestrationCall)
-  | ({ actionType: 3; retryOptions: RetryOptions } & SubOrchestrationCall)
-  | { actionType: 4; input?: unknown }
-  | { actionType: 5; fireAt: string; isCanceled: boolean }
-  | { actionType: 6; externalEventName: string }
-  | { actionType: 11 | 12; compoundActions: Action[] };
+import { HTTP_ACTIVITY, HTTP_POLLING_INTERVAL, pollingRequest, responseIn } from "./http-activity.ts";
 
 /** Something to do that the history doesn't have yet; `id` is its sequence number. */
 export type Decision =
   | { kind: "activity"; id: number; name: string; input: string }
   | { kind: "timer"; id: number; fireAt: number }
+  | { kind: "message"; id: number; name: "op" | "release"; target: string; input: string }
   | { kind: "subOrchestration"; id: number; name: string; input: string | null; instanceId: string; version: string | undefined };
 
 export interface Failure {
@@ -68,13 +45,14 @@ export interface Outcome {
 }
 
 export interface Episode {
+  instanceId: string;
   executionId: string;
   /** The orchestrator function's name. */
   name: string;
   state: OrchestratorState;
   /** Old events, then the new ones. */
   events: HistoryEvent[];
-  knows: (kind: "activity" | "orchestrator", functionName: string) => boolean;
+  knows: (kind: "activity" | "orchestrator" | "entity", functionName: string) => boolean;
 }
 
 const DAY = 24 * 60 * 60 * 1000;
@@ -87,11 +65,12 @@ const LONG_TIMER_STEP = 3 * DAY;
  * TaskOrchestrationExecutor.cs and RetryInterceptor.cs of DurableTask.Core: actions run one after another, each awaited, their errors
  * swallowed; each activity, timer and sub-orchestration takes a sequence number when it is reached.
  */
-export function replay({ executionId, name, state, events, knows }: Episode): Outcome {
+export function replay({ instanceId, executionId, name, state, events, knows }: Episode): Outcome {
   let now = 0;
   let nextSequenceNumber = 0;
   let continueWith: { input: string | null } | undefined;
   let run: Future | undefined;
+  let held: { entities: string[]; requestId: string } | undefined;
   const pending = new Map<number, Decision>();
   const open = new Map<number, Future>();
   const waiting = new Map<string, Future[]>();
@@ -119,7 +98,48 @@ export function replay({ executionId, name, state, events, knows }: Episode): Ou
       version,
     });
 
-  function mustKnow(kind: "activity" | "orchestrator", functionName: string): void {
+  /** Its polls take the numbers that the library gives them (CallHttpWithPollingTask.js). */
+  function* callHttp(request: HttpCall): Steps {
+    const call = (asked: HttpCall): Future => schedule({ kind: "activity", name: HTTP_ACTIVITY, input: JSON.stringify([asked]) });
+    let response = responseIn(yield call(request));
+    while (request.asynchronousPatternEnabled && response.statusCode === 202 && response.location !== undefined) {
+      const delay = response.retryAfterInSeconds === undefined ? HTTP_POLLING_INTERVAL : response.retryAfterInSeconds * 1000;
+      yield drive(createTimer(now + delay, false));
+      response = responseIn(yield call(pollingRequest(request, response.location)));
+    }
+  }
+
+  /** Messages are sent and not waited for: they take a number, but don't keep the orchestration from completing. */
+  function send(target: string, name: "op" | "release", request: EntityRequest): void {
+    const id = nextSequenceNumber++;
+    pending.set(id, { kind: "message", id, name, target, input: JSON.stringify(request) });
+  }
+
+  function sendOperation(target: string, operation: string, input: unknown, signal: boolean): string {
+    mustKnow("entity", entityNameIn(target).name);
+    const id = guidOf(`${executionId}:${nextSequenceNumber}`);
+    const json = toJson(input);
+    const request = { op: operation, id, ...(json === null ? {} : { input: json }), ...(signal ? { signal } : {}) };
+    send(target, "op", { ...request, parent: instanceId, parentExecution: executionId });
+    return id;
+  }
+
+  /** The first entity hands the request on to the next when it is locked, and the last one answers. */
+  function lock(lockSet: EntityName[], requestId: string): Future {
+    const entities = lockSet.map(schedulerIdOf);
+    for (const { name: entity } of lockSet) mustKnow("entity", entity);
+    held = { entities, requestId };
+    const request = { op: null, id: requestId, lockset: lockSet, pos: 0, parent: instanceId, parentExecution: executionId };
+    send(entities[0] ?? "", "op", request);
+    return waitForExternalEvent(requestId);
+  }
+
+  function release(): void {
+    for (const entity of held?.entities ?? []) send(entity, "release", { id: held?.requestId ?? "", parent: instanceId });
+    held = undefined;
+  }
+
+  function mustKnow(kind: "activity" | "orchestrator" | "entity", functionName: string): void {
     if (!knows(kind, functionName)) throw new UnknownFunction(kind, functionName);
   }
 
@@ -189,6 +209,18 @@ export function replay({ executionId, name, state, events, knows }: Episode): Ou
         return completed();
       case 5:
         return drive(createTimer(Date.parse(action.fireAt), action.isCanceled));
+      case 7:
+        return waitForExternalEvent(sendOperation(action.instanceId, action.operation, action.input, false));
+      case 8:
+        return drive(callHttp(action.httpRequest));
+      case 9:
+        sendOperation(action.instanceId, action.operation, action.input, true);
+        return completed();
+      case 13:
+        return lock(action.lockSet, action.lockRequestId);
+      case 14:
+        release();
+        return completed();
       case 6:
         return waitForExternalEvent(action.externalEventName);
       case 11:
@@ -210,6 +242,7 @@ export function replay({ executionId, name, state, events, knows }: Episode): Ou
       }
     }
     if (state.error === undefined && !state.isDone) yield new Future();
+    release(); // as the extension does for an orchestration that ends inside of a critical section
   }
 
   function settle(id: number | undefined, how: (future: Future) => void): void {
@@ -245,9 +278,11 @@ export function replay({ executionId, name, state, events, knows }: Episode): Ou
         return match(event, "timer");
       case EventType.SubOrchestrationInstanceCreated:
         return match(event, "subOrchestration");
+      case EventType.EventSent:
+        return match(event, "message");
       case EventType.TaskCompleted:
       case EventType.SubOrchestrationInstanceCompleted:
-        return settle(event.TaskScheduledId, (future) => future.complete());
+        return settle(event.TaskScheduledId, (future) => future.complete(event.Result));
       case EventType.TaskFailed:
       case EventType.SubOrchestrationInstanceFailed:
         return settle(event.TaskScheduledId, (future) => future.fail(new TaskFailure(event)));
@@ -271,9 +306,9 @@ export function replay({ executionId, name, state, events, knows }: Episode): Ou
     else early.set(key, (early.get(key) ?? 0) + 1);
   }
 
-  const failed = (reason: string, failureDetails?: FailureDetails): Outcome => ({
+  const failed = (reason: string): Outcome => ({
     decisions: [],
-    completion: { status: "Failed", failure: { reason, failureDetails } },
+    completion: { status: "Failed", failure: { reason } },
     nextSequenceNumber,
   });
   try {
@@ -287,7 +322,10 @@ export function replay({ executionId, name, state, events, knows }: Episode): Ou
   if (run?.state === "failed") return failed((run.error as Error).message); // a name or action nobody knows: at once, where Azure hangs
   // DurableTask.Core completes no orchestration that has an open task, an uncancelled timer included.
   if (run?.state !== "completed" || open.size > 0) return going;
-  if (state.error !== undefined) return failed(`Orchestrator function '${name}' failed: ${state.error}`, state.failureDetails);
+  if (state.error !== undefined) {
+    const failure = { reason: `Orchestrator function '${name}' failed: ${state.error}`, failureDetails: state.failureDetails };
+    return { ...going, completion: { status: "Failed", failure } };
+  }
   if (continueWith) return { ...going, completion: { status: "ContinuedAsNew", input: continueWith.input, unprocessed } };
   return { ...going, completion: { status: "Completed", result: toJson(state.output) } };
 }
@@ -297,6 +335,12 @@ function retryDelay(options: RetryOptions, attempt: number, elapsed: number): nu
   if (elapsed >= (options.retryTimeoutInMilliseconds ?? Number.POSITIVE_INFINITY)) return 0;
   const delay = options.firstRetryIntervalInMilliseconds * (options.backoffCoefficient ?? 1) ** (attempt - 1);
   return Math.min(delay, options.maxRetryIntervalInMilliseconds ?? LONGEST_TIMER);
+}
+
+/** The same guid in every replay. */
+function guidOf(seed: string): string {
+  const digits = createHash("sha256").update(seed).digest("hex");
+  return [digits.slice(0, 8), digits.slice(8, 12), digits.slice(12, 16), digits.slice(16, 20), digits.slice(20, 32)].join("-");
 }
 
 class NonDeterministic extends Error {}
@@ -309,7 +353,7 @@ class UnknownFunction extends Error {
 
 class UnsupportedAction extends Error {
   constructor(actionType: number) {
-    super(`this host doesn't model the durable action of type ${actionType} (entities and callHttp are left out)`);
+    super(`this host doesn't model the durable action of type ${actionType}`);
   }
 }
 
@@ -320,77 +364,4 @@ class TaskFailure extends Error {
     super(event.Reason ?? "");
     this.failureDetails = event.FailureDetails;
   }
-}
-
-/** A promise whose callbacks run at once, because a replay has to be over when its events are. */
-class Future {
-  state: "open" | "completed" | "failed" = "open";
-  error: unknown;
-  private callbacks: (() => void)[] = [];
-
-  complete(): void {
-    this.settle("completed");
-  }
-
-  fail(error: unknown): void {
-    this.error = error;
-    this.settle("failed");
-  }
-
-  whenSettled(callback: () => void): void {
-    if (this.state === "open") this.callbacks.push(callback);
-    else callback();
-  }
-
-  private settle(state: "completed" | "failed"): void {
-    if (this.state !== "open") return;
-    this.state = state;
-    const callbacks = this.callbacks;
-    this.callbacks = [];
-    for (const callback of callbacks) callback();
-  }
-}
-
-type Steps = Generator<Future, void, void>;
-
-/** Runs a generator whose steps wait for futures. */
-function drive(steps: Steps): Future {
-  const ended = new Future();
-  const resume = (step: () => IteratorResult<Future, void>): void => {
-    try {
-      const { done, value } = step();
-      if (done) ended.complete();
-      else value.whenSettled(() => resume(() => (value.state === "completed" ? steps.next() : steps.throw(value.error))));
-    } catch (error) {
-      ended.fail(error);
-    }
-  };
-  resume(() => steps.next());
-  return ended;
-}
-
-function completed(): Future {
-  const future = new Future();
-  future.complete();
-  return future;
-}
-
-function whenAny(futures: Future[]): Future {
-  const any = new Future();
-  for (const future of futures) future.whenSettled(() => any.complete());
-  return any;
-}
-
-/** As .NET's Task.WhenAll: waits for every child, also after a failure, unlike the library's Task.all. */
-function whenAll(futures: Future[]): Future {
-  const all = new Future();
-  let left = futures.length;
-  if (left === 0) all.complete();
-  for (const future of futures) {
-    future.whenSettled(() => {
-      left -= 1;
-      if (left === 0) all.complete();
-    });
-  }
-  return all;
 }

@@ -22,6 +22,8 @@ const PERIODS = 5;
 export function parseSchedule(text: string, functionName: string): Schedule {
   const refused = (why: string): FunctionsSystemError =>
     new FunctionsSystemError(`function '${functionName}' has the schedule '${text}', ${why}`);
+  if (/^[\d.]+:\d+(?::\d+)?$/u.test(text.trim()))
+    throw refused("which is a time span, for an App Service plan only: write it as NCRONTAB");
   const fields = text.trim().split(/\s+/u);
   if (fields.length !== 5 && fields.length !== 6) throw refused("which doesn't have five or six fields");
   const odd = fields.find((field) => !FIELD.test(field));

@@ -3,7 +3,9 @@
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { deflateRawSync, inflateRawSync } from "node:zlib";
 import { FunctionsSystemError } from "./functions-core.ts";
+import type { EntityRequest } from "./entity-messages.ts";
 import type { HistoryEvent } from "./history.ts";
 
 export type RuntimeStatus = "Pending" | "Running" | "Suspended" | "Completed" | "Failed" | "Terminated";
@@ -43,6 +45,22 @@ export interface StoredMessage extends Message {
   sequence: number;
 }
 
+/** What an entity is between its batches. */
+export interface Entity {
+  /** `@name@key`. */
+  id: string;
+  /** False for one that only waits to be unlocked, or was deleted. */
+  exists: boolean;
+  /** JSON text. */
+  state: string | null;
+  /** The orchestration that holds it. */
+  lockedBy: string | null;
+  /** What others ask meanwhile. */
+  queue: EntityRequest[];
+  /** When its last operation ran; milliseconds since 1970. */
+  changedAt: number;
+}
+
 export interface ActivityTask {
   instanceId: string;
   executionId: string;
@@ -73,10 +91,24 @@ export interface InstanceFilter {
 
 export type DurableStore = ReturnType<typeof openStore>;
 
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 4;
 
 /** What version 1 didn't have. */
 const TIMERS = "CREATE TABLE timers (name TEXT PRIMARY KEY, status TEXT NOT NULL) WITHOUT ROWID;";
+/** What version 2 didn't have. */
+const ENTITIES = `
+  CREATE TABLE entities (id TEXT PRIMARY KEY, entity TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE requests (entityId TEXT NOT NULL, requestId TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (entityId, requestId)) WITHOUT ROWID;
+  CREATE INDEX requestsByTime ON requests (at);
+`;
+/** What version 3 didn't have: the histories of instances that have finished, each deflated. */
+const HISTORIES = `
+  CREATE TABLE histories (instanceId TEXT PRIMARY KEY, finishedAt INTEGER NOT NULL, events BLOB NOT NULL);
+  CREATE INDEX historiesByTime ON histories (finishedAt);
+`;
+
+/** In their order: what takes a file of version 1, 2, … to the next. */
+const MIGRATIONS = [TIMERS, ENTITIES, HISTORIES];
 
 const SCHEMA = `
   CREATE TABLE instances (id TEXT PRIMARY KEY, status TEXT NOT NULL, createdAt INTEGER NOT NULL, document TEXT NOT NULL) WITHOUT ROWID;
@@ -86,18 +118,21 @@ const SCHEMA = `
   CREATE INDEX messagesByTime ON messages (visibleAt);
   CREATE TABLE activities (instanceId TEXT NOT NULL, executionId TEXT NOT NULL, taskId INTEGER NOT NULL, name TEXT NOT NULL, input TEXT NOT NULL,
     PRIMARY KEY (instanceId, executionId, taskId)) WITHOUT ROWID;
-  ${TIMERS}
-  PRAGMA user_version = ${SCHEMA_VERSION};
+  ${MIGRATIONS.join("")}
 `;
 
 /** @param file path of the state file, or `:memory:` */
 export function openStore(file: string) {
   const database = openDatabase(file);
   const { user_version: version } = database.prepare("PRAGMA user_version").get() as { user_version: number };
-  if (version === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT;`);
-  else if (version === 1) database.exec(`BEGIN; ${TIMERS} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT;`);
-  else if (version !== SCHEMA_VERSION)
+  if (version > SCHEMA_VERSION)
     throw new FunctionsSystemError(`${file} has the state of another version of this host (${version}, not ${SCHEMA_VERSION})`);
+  if (version < SCHEMA_VERSION) {
+    // Pages that a purge has freed go back to the disk; a file that was made without this has to be written anew for it.
+    database.exec("PRAGMA auto_vacuum = INCREMENTAL;");
+    const steps = version === 0 ? SCHEMA : MIGRATIONS.slice(version - 1).join("");
+    database.exec(`BEGIN; ${steps} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT; VACUUM;`);
+  }
 
   const sql = {
     instance: database.prepare("SELECT document FROM instances WHERE id = ?"),
@@ -110,6 +145,10 @@ export function openStore(file: string) {
     history: database.prepare("SELECT event FROM history WHERE instanceId = ? ORDER BY position"),
     appendHistory: database.prepare("INSERT INTO history (instanceId, position, event) VALUES (?, ?, ?)"),
     deleteHistory: database.prepare("DELETE FROM history WHERE instanceId = ?"),
+    compacted: database.prepare("SELECT events FROM histories WHERE instanceId = ?"),
+    saveCompacted: database.prepare("INSERT OR REPLACE INTO histories (instanceId, finishedAt, events) VALUES (?, ?, ?)"),
+    deleteCompacted: database.prepare("DELETE FROM histories WHERE instanceId = ?"),
+    deleteCompactedUntil: database.prepare("DELETE FROM histories WHERE finishedAt < ?"),
     messages: database.prepare("SELECT * FROM messages WHERE instanceId = ? AND visibleAt <= ? ORDER BY sequence"),
     addMessage: database.prepare(
       "INSERT OR IGNORE INTO messages (instanceId, executionId, key, visibleAt, event) VALUES (?, ?, ?, ?, ?)",
@@ -123,6 +162,15 @@ export function openStore(file: string) {
     addActivity: database.prepare("INSERT INTO activities (instanceId, executionId, taskId, name, input) VALUES (?, ?, ?, ?, ?)"),
     deleteActivity: database.prepare("DELETE FROM activities WHERE instanceId = ? AND executionId = ? AND taskId = ?"),
     deleteActivities: database.prepare("DELETE FROM activities WHERE instanceId = ?"),
+    entity: database.prepare("SELECT entity FROM entities WHERE id = ?"),
+    entities: database.prepare(
+      "SELECT entity FROM entities WHERE id > :afterId AND substr(id, 1, length(:idPrefix)) = :idPrefix ORDER BY id LIMIT :limit",
+    ),
+    saveEntity: database.prepare("INSERT OR REPLACE INTO entities (id, entity) VALUES (?, ?)"),
+    deleteEntity: database.prepare("DELETE FROM entities WHERE id = ?"),
+    request: database.prepare("SELECT 1 FROM requests WHERE entityId = ? AND requestId = ?"),
+    addRequest: database.prepare("INSERT OR IGNORE INTO requests (entityId, requestId, at) VALUES (?, ?, ?)"),
+    deleteRequests: database.prepare("DELETE FROM requests WHERE at < ?"),
     timer: database.prepare("SELECT status FROM timers WHERE name = ?"),
     saveTimer: database.prepare("INSERT OR REPLACE INTO timers (name, status) VALUES (?, ?)"),
   };
@@ -157,12 +205,31 @@ export function openStore(file: string) {
     },
     /** Forgets an instance with all that belongs to it. */
     deleteInstance(id: string): void {
-      for (const statement of [sql.deleteInstance, sql.deleteHistory, sql.deleteMessages, sql.deleteActivities])
+      const { deleteInstance, deleteHistory, deleteCompacted, deleteMessages, deleteActivities } = sql;
+      for (const statement of [deleteInstance, deleteHistory, deleteCompacted, deleteMessages, deleteActivities])
         statement.run(id);
     },
+    /** Gives the space of what was deleted back to the disk. */
+    shrink: (): void => database.exec("PRAGMA incremental_vacuum;"),
 
-    getHistory: (instanceId: string): HistoryEvent[] =>
-      sql.history.all(instanceId).map(({ event }) => JSON.parse(event as string) as HistoryEvent),
+    getHistory(instanceId: string): HistoryEvent[] {
+      const row = sql.compacted.get(instanceId);
+      if (row) return JSON.parse(inflateRawSync(row["events"] as Uint8Array).toString()) as HistoryEvent[];
+      return sql.history.all(instanceId).map(({ event }) => JSON.parse(event as string) as HistoryEvent);
+    },
+    /** Keeps a finished instance's history as one row, about a tenth of the size; it grows no more. */
+    compactHistory(instanceId: string, finishedAt: number): void {
+      const events = sql.history.all(instanceId).map(({ event }) => event as string);
+      sql.saveCompacted.run(instanceId, finishedAt, deflateRawSync(`[${events.join(",")}]`));
+      sql.deleteHistory.run(instanceId);
+    },
+    /** Forgets the histories of instances that finished before that. */
+    dropHistories: (finishedBefore: number): void => void sql.deleteCompactedUntil.run(finishedBefore),
+    replaceHistory(instanceId: string, events: HistoryEvent[]): void {
+      sql.deleteCompacted.run(instanceId);
+      sql.deleteHistory.run(instanceId);
+      this.appendHistory(instanceId, 0, events);
+    },
     appendHistory(instanceId: string, position: number, events: HistoryEvent[]): void {
       for (const [offset, event] of events.entries()) sql.appendHistory.run(instanceId, position + offset, JSON.stringify(event));
     },
@@ -196,6 +263,22 @@ export function openStore(file: string) {
     deleteActivity: ({ instanceId, executionId, taskId }: ActivityTask): boolean =>
       sql.deleteActivity.run(instanceId, executionId, taskId).changes > 0,
     deleteActivities: (instanceId: string): void => void sql.deleteActivities.run(instanceId),
+
+    /** @param id `@name@key` */
+    getEntity(id: string): Entity | undefined {
+      const row = sql.entity.get(id);
+      return row && (JSON.parse(row["entity"] as string) as Entity);
+    },
+    listEntities: (idPrefix: string, afterId: string, limit: number): Entity[] =>
+      sql.entities.all({ idPrefix, afterId, limit }).map(({ entity }) => JSON.parse(entity as string) as Entity),
+    saveEntity: (entity: Entity): void => void sql.saveEntity.run(entity.id, JSON.stringify(entity)),
+    deleteEntity: (id: string): void => void sql.deleteEntity.run(id),
+    hasRequest: (entityId: string, requestId: string): boolean => sql.request.get(entityId, requestId) !== undefined,
+    /** Notes what an entity has taken, and forgets what any has taken before `until`. */
+    rememberRequests(entityId: string, requestIds: string[], at: number, until: number): void {
+      for (const requestId of requestIds) sql.addRequest.run(entityId, requestId, at);
+      sql.deleteRequests.run(until);
+    },
 
     /** @param name the function's, whose case doesn't matter */
     getTimer(name: string): TimerStatus | undefined {

@@ -1,10 +1,11 @@
 /** A message in a queue. */
 import type { Content } from "./amqp/content.ts";
+import type { Session } from "./sessions.ts";
 
 export interface Message {
   /** Its place in the queue; a scheduled message gets another when it becomes active. */
   sequence: number;
-  /** The first sequence number that it had. */
+  /** The first sequence number that it had; of a topic's message, the one that the topic gave it. */
   enqueuedSequence: number;
   content: Content;
   state: "active" | "scheduled" | "deferred";
@@ -24,5 +25,8 @@ export interface Message {
 
 export interface Lock {
   token: string;
-  until: number;
+  /** Under a session's lock, when that ends. */
+  readonly until: number;
+  /** The session under whose lock it was received. */
+  session?: Session;
 }

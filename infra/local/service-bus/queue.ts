@@ -2,26 +2,34 @@
 import { randomUUID } from "node:crypto";
 import { applicationPropertiesOf, type Content, withProperties } from "./amqp/content.ts";
 import { createSeenIds, type SeenIds } from "./duplicates.ts";
-import { createHeap } from "./heap.ts";
+import { type Consumer, createLine, handOut, leave, type Line } from "./line.ts";
 import type { Message } from "./message.ts";
-import type { QueueSettings } from "./queue-options.ts";
+import type { QueueSettings } from "./options.ts";
 import { Refusal } from "./refusal.ts";
+import { type Session, type SessionLock, Sessions } from "./sessions.ts";
 import type { Store } from "./store.ts";
 import type { Timers } from "./timers.ts";
-
-/** Whoever takes messages from a queue. */
-export interface Consumer {
-  /** Takes a message once and for all, with no settlement. */
-  readonly receiveAndDelete: boolean;
-  /** How many messages it can take now. */
-  available(): number;
-  deliver(message: Message): void;
-}
 
 export interface QueueWorld {
   clock: { now(): number };
   timers: Timers;
   store: Store;
+}
+
+/** What a queue hands its messages on to. */
+export interface Neighbours {
+  /** A dead-letter queue has none itself. */
+  deadLetters?: Queue;
+  /** Takes what becomes active; the queue keeps scheduled messages only. */
+  onward?: (message: Message) => void;
+}
+
+/** A consumer's place at the queue. */
+export interface Attachment {
+  /** Gives it what it can take. */
+  pump(): void;
+  /** What it holds stays locked until the lock ends; under a session's lock, which ends now, it goes back uncounted. */
+  detach(): void;
 }
 
 type Properties = Record<string, unknown>;
@@ -32,41 +40,58 @@ export class Queue {
   readonly name: string;
   /** A dead-letter queue has none itself. */
   readonly deadLetters: Queue | undefined;
+  /** If receivers must accept sessions. */
+  readonly sessions: Sessions | undefined;
   readonly #world: QueueWorld;
   readonly #settings: QueueSettings;
+  readonly #onward: ((message: Message) => void) | undefined;
   readonly #messages = new Map<number, Message>();
   readonly #held = new Map<string, Message>();
-  /** May also have messages that are ready no more; `#take` leaves them out. */
-  readonly #ready = createHeap<Message>(({ sequence }) => sequence);
-  readonly #consumers: Consumer[] = [];
+  /** Of a queue without sessions. */
+  readonly #line = createLine();
   readonly #seenIds: SeenIds | undefined;
   #nextSequence: number;
-  /** Consumers take turns. */
-  #turn = 0;
 
-  constructor(world: QueueWorld, settings: QueueSettings, deadLetters?: Queue) {
+  constructor(world: QueueWorld, settings: QueueSettings, { deadLetters, onward }: Neighbours = {}) {
     this.name = settings.name;
     this.deadLetters = deadLetters;
+    this.#onward = onward;
     this.#world = world;
     this.#settings = settings;
-    const { store } = world;
-    const { messages, lastSequence, ids } = store.load(this.name);
+    const { store, clock, timers } = world;
+    const { messages, lastSequence, ids, states } = store.load(this.name);
     this.#nextSequence = lastSequence + 1;
     if (settings.requiresDuplicateDetection)
       this.#seenIds = createSeenIds(settings.duplicateDetectionHistoryTimeWindow, ids, {
         rememberId: (id, seenAt) => store.rememberId(this.name, id, seenAt),
         forgetIdsSeenUntil: (until) => store.forgetIdsSeenUntil(this.name, until),
       });
+    if (settings.requiresSession)
+      this.sessions = new Sessions({
+        clock,
+        timers,
+        lockDuration: settings.lockDuration,
+        states,
+        saveState: (id, state) => store.saveState(this.name, id, state),
+        oldest: (session) => this.#first(session)?.sequence,
+        released: (session, expired) => {
+          for (const message of this.#held.values()) if (message.lock?.session === session) this.#giveBack(message, expired);
+        },
+      });
     for (const message of messages) this.#place(message);
   }
 
-  /** @returns the sequence numbers; a duplicate has none */
-  send(contents: Content[], scheduledAt?: number): number[] {
+  /** All of them, or none. @returns the sequence numbers; a duplicate has none */
+  send(contents: Content[]): number[] {
+    if (this.sessions && contents.some(({ sessionId }) => sessionId === undefined))
+      throw new Refusal(
+        "amqp:not-allowed",
+        "The SessionId was not set on a message, and it cannot be sent to the entity. Entities that have session support enabled can only receive messages that have the SessionId set to a valid value.",
+      );
     const now = this.#now();
     const fresh = contents.filter(({ messageId }) => this.#seenIds?.seen(messageId, now) !== true);
     const sequences = fresh.map((content) => {
-      const due = scheduledAt ?? content.scheduledAt ?? 0;
-      const timeToLive = Math.min(content.timeToLive ?? Infinity, this.#settings.defaultMessageTimeToLive);
+      const due = content.scheduledAt ?? 0;
       const sequence = this.#nextSequence;
       this.#put({
         sequence,
@@ -75,15 +100,32 @@ export class Queue {
         state: due > now ? "scheduled" : "active",
         deliveryCount: 0,
         enqueuedAt: now,
-        expiresAt: timeToLive === Infinity ? undefined : Math.max(now, due) + timeToLive,
+        expiresAt: this.#expiry(content.timeToLive, Math.max(now, due)),
         scheduledAt: due > now ? due : undefined,
         deadLetterSource: undefined,
         lock: undefined,
       });
       return sequence;
     });
-    this.pump();
+    this.#pumpFor(fresh);
     return sequences;
+  }
+
+  /** A copy of what was sent to the topic whose subscription this is. */
+  copy(sent: Message): void {
+    const expiresAt = Math.min(sent.expiresAt ?? Infinity, this.#expiry(undefined, this.#now()) ?? Infinity);
+    const message = { ...sent, sequence: this.#nextSequence, expiresAt: expiresAt === Infinity ? undefined : expiresAt };
+    // A topic may have subscriptions with and without sessions, so it takes what only some of them can.
+    if (this.sessions && sent.content.sessionId === undefined) {
+      this.#nextSequence += 1;
+      this.#moveToDeadLetters(message, {
+        DeadLetterReason: "Session ID is null",
+        DeadLetterErrorDescription: "Session enabled entity doesn't allow a message whose session identifier is null.",
+      });
+      return;
+    }
+    this.#put(message);
+    this.#pumpFor([message.content]);
   }
 
   cancelScheduled(sequences: number[]): void {
@@ -105,8 +147,8 @@ export class Queue {
   abandon(token: string, properties: Properties = {}): void {
     const message = this.#heldBy(token);
     message.content = withProperties(message.content, properties);
-    this.#giveBack(message);
-    this.pump();
+    this.#giveBack(message, true);
+    this.#pumpFor([message.content]);
   }
 
   defer(token: string, properties: Properties = {}): void {
@@ -121,9 +163,8 @@ export class Queue {
   deadLetter(token: string, reason: unknown, description: unknown, properties: Properties = {}): void {
     const message = this.#heldBy(token);
     if (!this.deadLetters) {
-      this.#unlock(message);
-      this.#makeReady(message);
-      this.pump();
+      this.#giveBack(message, false);
+      this.#pumpFor([message.content]);
       throw new Refusal("amqp:not-allowed", "A message cannot be dead-lettered from a dead-letter queue.");
     }
     this.#moveToDeadLetters(message, { ...properties, DeadLetterReason: reason, DeadLetterErrorDescription: description });
@@ -132,17 +173,20 @@ export class Queue {
   /** @returns until when the lock is held now */
   renew(token: string): number {
     const message = this.#heldBy(token);
+    if (message.lock?.session) throw new Refusal("amqp:not-allowed", "The session's lock is renewed, not those of its messages.");
     const lock = { token, until: this.#now() + this.#settings.lockDuration };
     message.lock = lock;
     this.#watchLock(message, lock.until);
     return lock.until;
   }
 
-  /** Takes deferred messages: all of them, or none. */
-  receiveDeferred(sequences: number[], receiveAndDelete: boolean): Message[] {
+  /** Takes deferred messages: all of them, or none. Those of a session only under its lock. */
+  receiveDeferred(sequences: number[], receiveAndDelete: boolean, sessionLock?: SessionLock): Message[] {
+    if (this.sessions && !sessionLock) throw sessionRequired();
     const messages = sequences.map((sequence) => {
       const message = this.#messages.get(sequence);
-      if (message?.state === "deferred" && !message.lock) return message;
+      const inSession = !sessionLock || message?.content.sessionId === sessionLock.session.id;
+      if (message?.state === "deferred" && !message.lock && inSession) return message;
       throw new Refusal(
         "com.microsoft:message-not-found",
         `Failed to lock one or more specified messages. The message with sequence number ${sequence} does not exist.`,
@@ -150,14 +194,16 @@ export class Queue {
     });
     for (const message of messages) {
       if (receiveAndDelete) this.#remove(message);
-      else this.#lock(message);
+      else this.#lock(message, sessionLock);
     }
     return messages;
   }
 
-  /** Looks without taking, in the order of sequence numbers. */
-  peek(fromSequence: number, count: number): Message[] {
-    const later = [...this.#messages.values()].filter(({ sequence }) => sequence >= fromSequence);
+  /** Looks without taking, in the order of sequence numbers; at all messages, or those of a session. */
+  peek(fromSequence: number, count: number, sessionId?: string): Message[] {
+    const later = [...this.#messages.values()].filter(
+      ({ sequence, content }) => sequence >= fromSequence && (sessionId === undefined || content.sessionId === sessionId),
+    );
     return later.sort((a, b) => a.sequence - b.sequence).slice(0, count);
   }
 
@@ -170,33 +216,27 @@ export class Queue {
     return Math.min(count, removable.length);
   }
 
-  attach(consumer: Consumer): void {
-    this.#consumers.push(consumer);
-    this.pump();
+  /** Sessions that have messages or a state. */
+  sessionIds(): string[] {
+    const ofMessages = [...this.#messages.values()].flatMap(({ content: { sessionId } }) =>
+      sessionId === undefined ? [] : [sessionId],
+    );
+    return [...new Set([...ofMessages, ...(this.sessions?.withState() ?? [])])].sort();
   }
 
-  /** What it holds stays locked until the lock ends, as in Azure. */
-  detach(consumer: Consumer): void {
-    const at = this.#consumers.indexOf(consumer);
-    if (at >= 0) this.#consumers.splice(at, 1);
-  }
-
-  /** Gives ready messages to consumers that can take some. */
-  pump(): void {
-    for (let idle = 0; idle < this.#consumers.length; ) {
-      const consumer = this.#consumers[this.#turn % this.#consumers.length];
-      this.#turn += 1;
-      if (!consumer || consumer.available() <= 0) {
-        idle += 1;
-        continue;
-      }
-      const message = this.#take();
-      if (!message) return;
-      idle = 0;
-      if (consumer.receiveAndDelete) this.#remove(message);
-      else this.#lock(message);
-      consumer.deliver(message);
-    }
+  /** @throws Refusal if there are sessions and it comes without one, or the other way round */
+  attach(consumer: Consumer, sessionLock?: SessionLock): Attachment {
+    if (this.sessions && !sessionLock) throw sessionRequired();
+    const line = sessionLock?.session ?? this.#line;
+    line.consumers.push(consumer);
+    this.#pump(line);
+    return {
+      pump: () => this.#pump(line),
+      detach: () => {
+        leave(line, consumer);
+        if (sessionLock) this.sessions?.release(sessionLock);
+      },
+    };
   }
 
   counts(): { active: number; locked: number; scheduled: number; deferred: number } {
@@ -214,8 +254,39 @@ export class Queue {
   }
 
   #put(message: Message): void {
+    if (this.#onward && message.state === "active") {
+      this.#nextSequence = Math.max(this.#nextSequence, message.sequence + 1);
+      this.#world.store.reserve(this.name, message.sequence);
+      this.#onward(message);
+      return;
+    }
     this.#place(message);
     this.#save(message);
+  }
+
+  #expiry(timeToLive: number | undefined, from: number): number | undefined {
+    const shorter = Math.min(timeToLive ?? Infinity, this.#settings.defaultMessageTimeToLive);
+    return shorter === Infinity ? undefined : from + shorter;
+  }
+
+  #lineOf({ sessionId }: Content): Line | Session {
+    return this.sessions?.get(sessionId ?? "") ?? this.#line;
+  }
+
+  /** Something may have become ready where these are. */
+  #pumpFor(contents: Content[]): void {
+    for (const line of new Set(contents.map((content) => this.#lineOf(content)))) this.#pump(line);
+    this.sessions?.serve();
+  }
+
+  #pump(line: Line | Session): void {
+    const sessionLock = "lock" in line ? line.lock : undefined;
+    handOut(line, ({ receiveAndDelete }) => {
+      const message = this.#take(line);
+      if (message && receiveAndDelete) this.#remove(message);
+      else if (message) this.#lock(message, sessionLock);
+      return message;
+    });
   }
 
   /** Into memory, with the timers that it needs. */
@@ -237,11 +308,11 @@ export class Queue {
     if (this.#messages.get(message.sequence) !== message || message.state !== "scheduled") return;
     this.#remove(message);
     this.#put({ ...message, sequence: this.#nextSequence, state: "active", enqueuedAt: this.#now() });
-    this.pump();
+    this.#pumpFor([message.content]);
   }
 
   #makeReady(message: Message): void {
-    this.#ready.push(message);
+    this.#lineOf(message.content).ready.push(message);
     // In a dead-letter queue nothing expires.
     if (message.expiresAt !== undefined && this.deadLetters)
       this.#world.timers.at(message.expiresAt, () => this.#expire(message));
@@ -262,20 +333,40 @@ export class Queue {
     return this.#messages.get(message.sequence) === message && message.state === "active" && !message.lock;
   }
 
-  #take(): Message | undefined {
-    for (let message = this.#ready.pop(); message; message = this.#ready.pop()) {
-      if (!this.#isReady(message)) continue;
-      if (!this.deadLetters || message.expiresAt === undefined || message.expiresAt > this.#now()) return message;
-      this.#expire(message);
+  /** The oldest message of a line that is ready. */
+  #first({ ready }: Line): Message | undefined {
+    for (let message = ready.peek(); message; message = ready.peek()) {
+      if (this.#isReady(message)) {
+        if (!this.deadLetters || message.expiresAt === undefined || message.expiresAt > this.#now()) return message;
+        this.#expire(message);
+      }
+      ready.pop();
     }
     return undefined;
   }
 
-  #lock(message: Message): void {
-    const lock = { token: randomUUID(), until: this.#now() + this.#settings.lockDuration };
-    message.lock = lock;
-    this.#held.set(lock.token, message);
-    this.#watchLock(message, lock.until);
+  #take(line: Line): Message | undefined {
+    const message = this.#first(line);
+    if (message) line.ready.pop();
+    return message;
+  }
+
+  #lock(message: Message, sessionLock: SessionLock | undefined): void {
+    const token = randomUUID();
+    this.#held.set(token, message);
+    if (sessionLock) {
+      const { session } = sessionLock;
+      message.lock = {
+        token,
+        session,
+        get until() {
+          return sessionLock.until;
+        },
+      };
+    } else {
+      message.lock = { token, until: this.#now() + this.#settings.lockDuration };
+      this.#watchLock(message, message.lock.until);
+    }
   }
 
   #watchLock(message: Message, until: number): void {
@@ -283,8 +374,8 @@ export class Queue {
     this.#world.timers.at(until, () => {
       const { lock } = message;
       if (lock?.token !== token || lock === undefined || lock.until > this.#now()) return;
-      this.#giveBack(message);
-      this.pump();
+      this.#giveBack(message, true);
+      this.#pumpFor([message.content]);
     });
   }
 
@@ -303,9 +394,9 @@ export class Queue {
   }
 
   /** Counts the delivery, and dead-letters the message when there were too many. A dead-letter queue counts none. */
-  #giveBack(message: Message): void {
+  #giveBack(message: Message, counted: boolean): void {
     this.#unlock(message);
-    if (this.deadLetters) message.deliveryCount += 1;
+    if (this.deadLetters && counted) message.deliveryCount += 1;
     if (this.deadLetters && message.deliveryCount >= this.#settings.maxDeliveryCount) {
       this.#moveToDeadLetters(message, {
         DeadLetterReason: "MaxDeliveryCountExceeded",
@@ -323,9 +414,15 @@ export class Queue {
     this.#remove(message);
     const content = withProperties(message.content, properties);
     deadLetters.#put({ ...message, content, state: "active", lock: undefined, deadLetterSource: this.name });
-    deadLetters.pump();
+    deadLetters.#pumpFor([content]);
   }
 }
+
+const sessionRequired = (): Refusal =>
+  new Refusal(
+    "amqp:not-allowed",
+    "It is not possible for an entity that requires sessions to create a non-sessionful message receiver.",
+  );
 
 /** Why a message was dead-lettered, as far as it says. */
 export function deadLetterReasonOf({ content }: Message): { reason: string | undefined; description: string | undefined } {

@@ -7,8 +7,12 @@ export type Condition =
   | "amqp:link:message-size-exceeded"
   | "amqp:internal-error"
   | "com.microsoft:argument-error"
+  | "com.microsoft:entity-already-exists"
   | "com.microsoft:message-lock-lost"
-  | "com.microsoft:message-not-found";
+  | "com.microsoft:message-not-found"
+  | "com.microsoft:session-cannot-be-locked"
+  | "com.microsoft:session-lock-lost"
+  | "com.microsoft:timeout";
 
 export class Refusal extends Error {
   readonly condition: Condition;
@@ -28,6 +32,8 @@ const STATUS: Partial<Record<Condition, number>> = {
   "amqp:not-implemented": 501,
   "amqp:unauthorized-access": 401,
   "com.microsoft:argument-error": 400,
+  "com.microsoft:entity-already-exists": 409,
   "com.microsoft:message-lock-lost": 410,
   "com.microsoft:message-not-found": 404,
+  "com.microsoft:session-lock-lost": 410,
 };

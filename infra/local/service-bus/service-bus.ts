@@ -2,17 +2,21 @@
 import { randomBytes } from "node:crypto";
 import { createSystemClock } from "../functions-host/clock.ts";
 import { serveAmqp } from "./amqp/server.ts";
-import { createBroker } from "./broker.ts";
+import type { AccessKey } from "./amqp/claims.ts";
+import { type Broker, createBroker } from "./broker.ts";
 import { openControl } from "./control.ts";
-import { parseQueues, type QueueOptions } from "./queue-options.ts";
+import { type AuthorizationRule, namespaceOptionsSchema, type QueueOptions, type TopicOptions } from "./options.ts";
 import { type NamespaceState, stateOf } from "./state.ts";
 import { openStore, type Store } from "./store.ts";
 import type { BrokerClock } from "./timers.ts";
 
-export type { QueueOptions } from "./queue-options.ts";
+export type { AuthorizationRule, QueueOptions, TopicOptions } from "./options.ts";
 
 export interface ServiceBusOptions {
   queues: QueueOptions[];
+  topics?: TopicOptions[];
+  /** Keys for the whole namespace, beside the one with all rights. */
+  authorizationRules?: AuthorizationRule[];
   /** Where messages, ports and key are kept; without it, nothing outlives the broker. */
   directory?: string;
   /** By default the one of the last start over the same directory, and else a free one. */
@@ -32,12 +36,16 @@ export interface ServiceBus {
   /** Ends all connections; what was acknowledged is kept. */
   stop(): Promise<void>;
   state(): NamespaceState;
+  /** All messages, with their sequence numbers, ids seen, states of sessions and rules; no locks. */
+  snapshot(): Uint8Array;
+  /** Everything is as it was then, and nobody holds a message or a session. Ends all connections; clients come back by themselves. */
+  restore(snapshot: Uint8Array): void;
 }
 
 /** @throws if the port is taken, another broker uses the directory, or a queue is described wrongly */
 export async function createServiceBus(options: ServiceBusOptions): Promise<ServiceBus> {
   const { clock = createSystemClock(), keyName = "RootManageSharedAccessKey", directory } = options;
-  const queues = parseQueues(options.queues);
+  const { queues, topics, authorizationRules } = namespaceOptionsSchema.parse(options);
   const store = openStore(directory);
   /** In the order of stopping. */
   const opened: { stop(): Promise<void> | void }[] = [{ stop: store.close }];
@@ -47,9 +55,15 @@ export async function createServiceBus(options: ServiceBusOptions): Promise<Serv
 
   try {
     const key = options.key ?? kept(store, "key", () => randomBytes(32).toString("base64"));
-    const broker = createBroker({ clock, store, queues });
-    opened.unshift(broker);
-    const server = await serveAmqp(broker, { port: options.port ?? keptPort(store, "port"), key: { name: keyName, key } });
+    const keys: AccessKey[] = [
+      { name: keyName, primaryKey: key, rights: ["Manage", "Send", "Listen"], path: "" },
+      ...authorizationRules.map((rule) => ({ ...rule, path: "" })),
+      ...[...queues, ...topics].flatMap(({ name: path, authorizationRules: rules }) => rules.map((rule) => ({ ...rule, path }))),
+    ];
+    const open = (): Broker => createBroker({ clock, store, queues, topics });
+    let broker = open();
+    opened.unshift({ stop: () => broker.stop() });
+    const server = await serveAmqp({ broker: () => broker, store, clock, keys, port: options.port ?? keptPort(store, "port") });
     opened.unshift(server);
     const control = await openControl(keptPort(store, "controlPort"), () => stateOf(broker));
     opened.unshift({ stop: control.close }, control);
@@ -61,6 +75,13 @@ export async function createServiceBus(options: ServiceBusOptions): Promise<Serv
       control: `http://127.0.0.1:${control.port}`,
       stop,
       state: () => stateOf(broker),
+      snapshot: store.snapshot,
+      restore(snapshot) {
+        server.drop();
+        broker.stop();
+        store.restore(snapshot);
+        broker = open();
+      },
     };
   } catch (error) {
     await stop();

@@ -9,19 +9,25 @@ export type Json = Record<string, unknown>;
 export const textOf = (value: unknown, otherwise = ""): string =>
   typeof value === "string" || typeof value === "number" ? String(value) : otherwise;
 
+export interface ErrorDetail {
+  code: string;
+  message: string;
+  target?: string;
+}
+
 /** ARM's `error` object as a refusal that a provider throws. Source: ARM's common-types v5 ErrorDetail. */
 export class ArmError extends Error {
   readonly status: number;
   readonly code: string;
   readonly target: string | undefined;
-  readonly details: { code: string; message: string }[] | undefined;
+  readonly details: ErrorDetail[] | undefined;
   readonly headers: Record<string, string>;
 
   constructor(
     status: number,
     code: string,
     message: string,
-    options: { target?: string; details?: { code: string; message: string }[]; headers?: Record<string, string> } = {},
+    options: { target?: string; details?: ErrorDetail[]; headers?: Record<string, string> } = {},
   ) {
     super(message);
     this.name = "ArmError";

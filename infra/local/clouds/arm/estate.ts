@@ -8,6 +8,7 @@
 import { randomUUID } from "node:crypto";
 import type { Collection, Organization, Platform } from "../simulator.ts";
 import { ArmError, type Json } from "./envelope.ts";
+import type { Failures } from "./failures.ts";
 import type { GuestState } from "./guest.ts";
 import type { Operations } from "./operations.ts";
 
@@ -60,6 +61,7 @@ export interface Estate {
   readonly roleAssignments: Collection<RoleAssignment>;
   readonly deletedVaults: Collection<DeletedVault>;
   readonly operations: Operations;
+  readonly failures: Failures;
   /** The next number of a purpose; never the same twice, restarts included. */
   next(purpose: string): number;
   resource(id: string): Stored | undefined;
@@ -75,12 +77,13 @@ export const keyOf = (id: string): string => id.toLowerCase();
 export const sameId = (a: unknown, b: unknown): boolean =>
   typeof a === "string" && typeof b === "string" && a.toLowerCase() === b.toLowerCase();
 
-export function createEstate(platform: Platform, operations: Operations): Estate {
+export function createEstate(platform: Platform, operations: Operations, failures: Failures): Estate {
   const counters = platform.collection<number>("arm.counters");
   const resourcesOf = (type: string): Collection<Stored> => platform.collection(`arm.${type.toLowerCase()}`);
   return {
     platform,
     operations,
+    failures,
     resourceGroups: platform.collection("arm.resourceGroups"),
     guests: platform.collection("arm.guests"),
     roleAssignments: platform.collection("arm.roleAssignments"),
@@ -122,7 +125,8 @@ export interface ResourceId {
 
 /** Undefined when the text is not the id of a resource in a resource group. */
 export function parseResourceId(id: string): ResourceId | undefined {
-  const parts = /^\/subscriptions\/([^/]+)\/resourceGroups\/([^/]+)\/providers\/([^/]+)\/(.+)$/i.exec(id);
+  // The last provider counts: an extension resource's id begins with the id of what it extends.
+  const parts = /^\/subscriptions\/([^/]+)\/resourceGroups\/([^/]+)(?:\/.+)?\/providers\/([^/]+)\/(.+)$/i.exec(id);
   const [, subscriptionId, resourceGroup, namespace, rest] = parts ?? [];
   const segments = rest?.split("/") ?? [];
   if (subscriptionId === undefined || resourceGroup === undefined || namespace === undefined) return undefined;

@@ -2,16 +2,20 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { Claims, Platform, SimulatedRequest, SimulatedResponse, Simulator } from "../simulator.ts";
 import { createAccess, type Access } from "./access.ts";
+import { answerControl } from "./control.ts";
 import { disks } from "./disks.ts";
 import { ArmError, envelope, errorBody, page, requireApiVersion, type Json } from "./envelope.ts";
 import { createEstate, keyOf, type Estate } from "./estate.ts";
+import { createFailures } from "./failures.ts";
 import { redacted } from "./guest.ts";
+import { loadBalancers } from "./load-balancers.ts";
 import { networkInterfaces } from "./network-interfaces.ts";
 import { networkSecurityGroups } from "./network-security-groups.ts";
 import { operationOf, operationResult, operationStatus } from "./operation-status.ts";
-import { createOperations, type Effect, type Operation, type OperationKind } from "./operations.ts";
+import { createOperations, type Effect, type Failure, type Operation, type OperationKind } from "./operations.ts";
 import { checkDnsNameAvailability, publicIpAddresses } from "./public-ip-addresses.ts";
-import { gatewayAt, identities, publicAddresses } from "./reachability.ts";
+import { computeUsages, networkUsages } from "./quotas.ts";
+import { createReachability, identities, publicAddresses } from "./reachability.ts";
 import { handleResourceGroup, listAll, listGroups, removeGroup } from "./resource-groups.ts";
 import type { ResourceType } from "./resource-type.ts";
 import {
@@ -24,6 +28,7 @@ import {
   putResource,
   requireResource,
   requireResourceGroup,
+  shown,
   type Addressed,
 } from "./resources.ts";
 import {
@@ -39,7 +44,7 @@ import { availabilityStatus, createResourceGraph, type GraphCall } from "./resou
 import { runCommandEffect, runCommands, type Fetch } from "./run-commands.ts";
 import { skus } from "./skus.ts";
 import { getSubscription, listLocations, listSubscriptions, provider } from "./subscriptions.ts";
-import { createThrottle } from "./throttle.ts";
+import { createThrottle, type Throttle } from "./throttle.ts";
 import { userAssignedIdentities } from "./user-assigned-identities.ts";
 import { checkVaultName, findVault, getDeletedVault, listDeletedVaults, purgeVault, vaults } from "./vaults.ts";
 import { actOnMachine, instanceView, powerAction, virtualMachines } from "./virtual-machines.ts";
@@ -69,13 +74,15 @@ interface Arm {
 /** `fetch` is how simulated machines reach Key Vault. */
 export function createArm(platform: Platform, { fetch = globalThis.fetch }: { fetch?: Fetch } = {}): Simulator {
   const operations = createOperations(platform);
-  const estate = createEstate(platform, operations);
+  const failures = createFailures();
+  const estate = createEstate(platform, operations, failures);
   const access = createAccess(estate);
   const makers = [
     networkSecurityGroups,
     virtualNetworks,
     publicIpAddresses,
     networkInterfaces,
+    loadBalancers,
     virtualMachines,
     runCommands,
     disks,
@@ -86,12 +93,17 @@ export function createArm(platform: Platform, { fetch = globalThis.fetch }: { fe
   const arm: Arm = { estate, access, types, queryResources: createResourceGraph(estate, access, types) };
   operations.effects(effects(arm, fetch));
   const throttle = createThrottle(platform);
+  const reachability = createReachability(estate);
   const settle = (): void => void operations.settle();
 
   Object.assign(platform.peers, {
     gatewayAt: (address, port, source) => {
       settle();
-      return gatewayAt(estate, address, port, source);
+      return reachability.gatewayAt(address, port, source);
+    },
+    guestOf: (virtualMachineId) => {
+      settle();
+      return reachability.guestOf(virtualMachineId);
     },
     publicAddresses: () => {
       settle();
@@ -111,6 +123,7 @@ export function createArm(platform: Platform, { fetch = globalThis.fetch }: { fe
       }));
     },
     actOnMachine: (virtualMachineId, action) => actOnMachine(estate, virtualMachineId, action),
+    controlAzure: (request) => answerControl({ estate, failures, throttle }, request),
   } satisfies Platform["peers"]);
 
   return {
@@ -150,11 +163,7 @@ async function settleFor({ estate }: Arm, request: SimulatedRequest): Promise<vo
     await Promise.race([settled, wait(PATIENCE_IN_MILLISECONDS, undefined, { ref: false })]);
 }
 
-async function answer(
-  arm: Arm,
-  request: SimulatedRequest,
-  throttle: ReturnType<typeof createThrottle>,
-): Promise<SimulatedResponse> {
+async function answer(arm: Arm, request: SimulatedRequest, throttle: Throttle): Promise<SimulatedResponse> {
   const claims = await arm.access.authenticate(request);
   const endpoint = arm.estate.platform.environment.resourceManager.endpoint;
   const prefix = new URL(endpoint).pathname.replace(/\/$/, "");
@@ -171,7 +180,7 @@ async function answer(
   if (method === "POST" && /^\/providers\/Microsoft\.ResourceGraph\/resources$/i.test(path))
     return arm.queryResources({ claims, query: call.query, body });
   const subscriptionId = /^\/subscriptions\/([^/]+)/i.exec(path)?.[1] ?? "";
-  const remaining = throttle(method, subscriptionId, claims.oid);
+  const remaining = throttle.take({ method, path, principalId: claims.oid });
   const response = route(arm, call, subscriptionId);
   return { ...response, headers: { ...remaining, ...paced(arm.estate.platform, response.headers) } };
 }
@@ -299,7 +308,14 @@ function routeSubscription(arm: Arm, call: Call, subscriptionId: string, rest: s
     authorize(`${namespace}/locations/${fifth}/read`);
     const operation = operationOf(estate, subscriptionId, sixth);
     const result = fifth.toLowerCase() === "operationresults" || query.get("monitor") === "true";
-    return result ? operationResult(operation, `${call.endpoint}${call.path}?${query.toString()}`) : operationStatus(operation);
+    if (!result) return operationStatus(operation);
+    const made = estate.resource(operation.target);
+    const type = types.get(made?.type.toLowerCase() ?? "");
+    return operationResult(
+      operation,
+      `${call.endpoint}${call.path}?${query.toString()}`,
+      made === undefined || type === undefined ? undefined : shown(type, made, query),
+    );
   }
   const listed = types.get(`${namespace}/${third}`.toLowerCase());
   if (listed !== undefined && segments.length === 3 && method === "GET") {
@@ -332,6 +348,14 @@ function routeProvider(
       requireApiVersion(query, namespace, "skus");
       authorize("Microsoft.Compute/skus/read");
       return page(call, skus(query.get("$filter")), 1000);
+    case "get microsoft.compute/locations/usages":
+      requireApiVersion(query, namespace, "locations");
+      authorize("Microsoft.Compute/locations/usages/read");
+      return page(call, computeUsages(estate, { subscriptionId, location: location.toLowerCase() }));
+    case "get microsoft.network/locations/usages":
+      requireApiVersion(query, namespace, "locations");
+      authorize("Microsoft.Network/locations/usages/read");
+      return page(call, networkUsages(estate, { subscriptionId, location: location.toLowerCase() }));
     case "get microsoft.network/locations/checkdnsnameavailability":
       requireApiVersion(query, namespace, "locations");
       authorize("Microsoft.Network/locations/checkDnsNameAvailability/read");
@@ -481,12 +505,20 @@ function effects({ estate, types }: Arm, fetch: Fetch): Record<OperationKind, Ef
   return {
     put: (operation) => {
       const resource = estate.resource(operation.target);
-      const failure = resource === undefined ? undefined : typeOf(operation)?.created?.(resource);
-      setProperties(operation.target, { provisioningState: failure === undefined ? "Succeeded" : "Failed" });
+      const type = typeOf(operation);
+      const ordered = operation.facts["failure"] as Failure | undefined;
+      const failure = resource === undefined || type?.created === undefined ? ordered : type.created(resource, ordered);
+      const { property = "provisioningState", ready = "Succeeded" } = type?.progress ?? {};
+      setProperties(operation.target, { [property]: failure === undefined ? ready : "Failed" });
       return failure;
     },
     delete: (operation) => {
       const resource = estate.resource(operation.target);
+      const ordered = operation.facts["failure"] as Failure | undefined;
+      if (ordered !== undefined) {
+        setProperties(operation.target, { provisioningState: "Failed" });
+        return ordered;
+      }
       if (resource !== undefined) typeOf(operation)?.deleted?.(resource);
       estate.remove(operation.target);
       return undefined;
@@ -507,6 +539,11 @@ function effects({ estate, types }: Arm, fetch: Fetch): Record<OperationKind, Ef
       if (resource !== undefined) estate.save({ ...resource, facts: { ...resource.facts, power: operation.facts["power"] } });
       return undefined;
     },
-    runCommand,
+    runCommand: (operation) => {
+      const ordered = operation.facts["failure"] as Failure | undefined;
+      if (ordered === undefined) return runCommand(operation);
+      setProperties(operation.target, { provisioningState: "Failed" });
+      return ordered;
+    },
   };
 }

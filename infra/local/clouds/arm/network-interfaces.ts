@@ -22,6 +22,7 @@ const networkInterfaceSchema = z.looseObject({
             privateIPAddress: z.string().optional(),
             privateIPAllocationMethod: z.enum(["Dynamic", "Static"]).default("Dynamic"),
             primary: z.boolean().optional(),
+            loadBalancerBackendAddressPools: z.array(subResourceSchema).default([]),
           }),
         }),
       )
@@ -47,13 +48,15 @@ export const networkInterfaces = (estate: Estate): ResourceType => ({
     if (networkSecurityGroup !== undefined)
       requireReference(estate, networkSecurityGroup.id, { path: "properties.networkSecurityGroup.id", by: id, location });
     const configurations = ipConfigurations.map((configuration, index): Json => {
-      const { subnet, publicIPAddress, primary } = configuration.properties;
+      const { subnet, publicIPAddress, primary, loadBalancerBackendAddressPools: pools } = configuration.properties;
       const path = `properties.ipConfigurations[${index}].properties`;
       const network = requireReference(estate, subnet.id, { path: `${path}.subnet.id`, by: id, location });
       if (publicIPAddress !== undefined) {
         requireReference(estate, publicIPAddress.id, { path: `${path}.publicIPAddress.id`, by: id, location });
-        checkAddressFree(estate, publicIPAddress.id, id, configuration.name);
+        checkAddressFree(estate, publicIPAddress.id, `${id}/ipConfigurations/${configuration.name}`);
       }
+      for (const [at, pool] of pools.entries())
+        requireReference(estate, pool.id, { path: `${path}.loadBalancerBackendAddressPools[${at}].id`, by: id, location });
       const before = ((existing?.body.properties["ipConfigurations"] ?? []) as (Json & { properties: Json })[])[index]
         ?.properties;
       const kept = sameId((before?.["subnet"] as Json | undefined)?.["id"], subnet.id) ? before?.["privateIPAddress"] : undefined;
@@ -68,6 +71,7 @@ export const networkInterfaces = (estate: Estate): ResourceType => ({
           privateIPAllocationMethod: configuration.properties.privateIPAllocationMethod,
           privateIPAddressVersion: "IPv4",
           ...(publicIPAddress === undefined ? {} : { publicIPAddress: { id: publicIPAddress.id } }),
+          ...(pools.length === 0 ? {} : { loadBalancerBackendAddressPools: pools.map((pool) => ({ id: pool.id })) }),
           subnet: { id: subnet.id },
           primary: primary ?? index === 0,
         },
@@ -145,19 +149,27 @@ export function checkReservation(estate: Estate, networkInterface: Stored, virtu
   );
 }
 
-function checkAddressFree(estate: Estate, publicIpAddressId: string, networkInterfaceId: string, configuration: string): void {
-  const other = estate
-    .ofType(type)
-    .filter(({ id }) => !sameId(id, networkInterfaceId))
-    .flatMap(({ body }) => body.properties["ipConfigurations"] as (Json & { id: string; properties: Json })[])
-    .find(({ properties }) => sameId((properties["publicIPAddress"] as Json | undefined)?.["id"], publicIpAddressId));
-  if (other === undefined) return;
+/** `user` is the ip configuration that wants the address, of an interface or of a load balancer. */
+export function checkAddressFree(estate: Estate, publicIpAddressId: string, user: string): void {
+  const other = configurationUsing(estate, publicIpAddressId);
+  if (other === undefined || sameId(other, user)) return;
   throw new ArmError(
     400,
     "PublicIPAddressInUse",
-    `Resource ${networkInterfaceId}/ipConfigurations/${configuration} is referencing public IP address ${publicIpAddressId} that is already allocated to resource ${other.id}.`,
+    `Resource ${user} is referencing public IP address ${publicIpAddressId} that is already allocated to resource ${other}.`,
   );
 }
+
+/** The ip configuration of an interface or the frontend of a load balancer that has a public address. */
+export const configurationUsing = (estate: Estate, publicIpAddressId: string): string | undefined =>
+  [
+    ["Microsoft.Network/networkInterfaces", "ipConfigurations"],
+    ["Microsoft.Network/loadBalancers", "frontendIPConfigurations"],
+  ]
+    .flatMap(([owner = "", collection = ""]) =>
+      estate.ofType(owner).flatMap(({ body }) => body.properties[collection] as (Json & { id: string; properties: Json })[]),
+    )
+    .find(({ properties }) => sameId((properties["publicIPAddress"] as Json | undefined)?.["id"], publicIpAddressId))?.id;
 
 /** Azure keeps the first four addresses and the last one of a subnet for itself. */
 function freeAddress(estate: Estate, network: Stored, subnetId: string): string {

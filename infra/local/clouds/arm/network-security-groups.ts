@@ -235,9 +235,14 @@ const portWithin = (range: string, port: number): boolean => {
   return range === "*" || (from !== undefined && to !== undefined && port >= from && port <= to);
 };
 
-/** Of the service tags only `Internet` holds a public address; the others are Azure's own. */
+/** The address of Azure's own services on each host; probes of load balancers come from there. */
+const AZURE_ADDRESS = "168.63.129.16";
+
+/** Of the service tags only `Internet` holds public addresses, and `AzureLoadBalancer` the source of probes. */
 export const addressWithin = (prefix: string, address: string): boolean => {
-  if (prefix === "*" || prefix.toLowerCase() === "internet" || prefix === "0.0.0.0/0") return true;
+  if (prefix === "*" || prefix === "0.0.0.0/0") return true;
+  if (prefix.toLowerCase() === "internet") return address !== AZURE_ADDRESS;
+  if (prefix.toLowerCase() === "azureloadbalancer") return address === AZURE_ADDRESS;
   const [network = "", bits = "32"] = prefix.split("/");
   if (!isIPv4(network) || !isIPv4(address)) return false;
   const list = new BlockList();

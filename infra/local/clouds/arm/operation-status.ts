@@ -29,10 +29,11 @@ export function operationStatus(operation: Operation): SimulatedResponse {
   };
 }
 
-/** 202 with the same Location while it runs; then nothing more to say, or the error as ARM's body. */
-export function operationResult(operation: Operation, url: string): SimulatedResponse {
+/** 202 with the same Location while it runs; then the resource if it is there, or the error as ARM's body. */
+export function operationResult(operation: Operation, url: string, resource?: Json): SimulatedResponse {
   if (operation.status === "InProgress")
     return { status: 202, headers: { location: url, "retry-after": operation.kind === "deleteResourceGroup" ? "15" : "1" } };
   if (operation.error !== undefined) throw new ArmError(409, operation.error.code, operation.error.message);
-  return { status: operation.kind === "delete" ? 204 : 200 };
+  if (operation.kind === "delete") return { status: 204 };
+  return { status: 200, ...(operation.kind === "put" && resource !== undefined ? { body: resource } : {}) };
 }

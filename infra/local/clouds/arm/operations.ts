@@ -9,6 +9,9 @@ import type { Platform } from "../simulator.ts";
 import { keyOf } from "./estate.ts";
 import type { Json } from "./envelope.ts";
 
+/** Resource Manager asks providers to keep an operation's status for at least a day ("Asynchronous operations" of its provider contract). */
+const RETENTION_IN_SECONDS = 24 * 60 * 60;
+
 export type OperationKind = "put" | "delete" | "deleteResourceGroup" | "purgeVault" | "power" | "runCommand";
 
 export interface Operation {
@@ -28,6 +31,8 @@ export interface Operation {
   error?: { code: string; message: string };
   /** What the effect needs to know, for example the power state to reach. */
   facts: Json;
+  /** Its URLs answer 404 from now on, whether it is over or not. */
+  forgotten?: boolean;
 }
 
 export interface Failure {
@@ -40,7 +45,10 @@ export type Effect = (operation: Operation) => Failure | undefined | Promise<Fai
 
 export interface Operations {
   begin(operation: Omit<Operation, "id" | "startedAt" | "endsAt" | "status">, duration: number): Operation;
+  /** Undefined also for one that is over for a day, or was forgotten on command. */
   get(id: string): Operation | undefined;
+  /** How many were known until now; those that run go on. */
+  forget(): number;
   all(): Operation[];
   /** The unfinished operation on a resource, if any. */
   runningOn(id: string): Operation | undefined;
@@ -93,7 +101,20 @@ export function createOperations(platform: Platform): Operations {
       pending.set(begun.id, begun);
       return begun;
     },
-    get: (id) => stored.get(id.toLowerCase()),
+    get: (id) => {
+      const operation = stored.get(id.toLowerCase());
+      const over = (operation?.finishedAt ?? Number.POSITIVE_INFINITY) + RETENTION_IN_SECONDS * 1000 * platform.tempo;
+      return operation?.forgotten || (platform.tempo > 0 && over < platform.now()) ? undefined : operation;
+    },
+    forget: () => {
+      const known = stored.values().filter(({ forgotten }) => !forgotten);
+      for (const operation of known) {
+        const forgotten = { ...operation, forgotten: true };
+        stored.set(operation.id, forgotten);
+        if (pending.has(operation.id)) pending.set(operation.id, forgotten);
+      }
+      return known.length;
+    },
     all: () => stored.values(),
     runningOn: (id) => [...pending.values()].find((operation) => keyOf(operation.target) === keyOf(id)),
     settle: async () => {

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import * as z from "zod";
 import { ArmError, parseBody, tagsSchema, textOf, type Json } from "./envelope.ts";
 import { sameId, type Estate, type Stored } from "./estate.ts";
+import { configurationUsing } from "./network-interfaces.ts";
 import type { Put, ResourceType } from "./resource-type.ts";
 
 const publicIpAddressSchema = z.looseObject({
@@ -187,12 +188,6 @@ function checkReverse(
     `ReverseFqdn ${reverseFqdn} that PublicIPAddress ${id.split("/").at(-1)} is trying to use does not belong to subscription ${subscriptionId}. One of the following conditions need to be met to establish ownership: 1) ReverseFqdn matches fqdn of any public ip resource under the subscription; 2) ReverseFqdn resolves to the fqdn (through CName records chain) of any public ip resource under the subscription; 3) It resolves to the ip address (through CName and A records chain) of a static public ip resource under the subscription.`,
   );
 }
-
-const configurationUsing = (estate: Estate, publicIpAddressId: string): string | undefined =>
-  estate
-    .ofType("Microsoft.Network/networkInterfaces")
-    .flatMap(({ body }) => body.properties["ipConfigurations"] as (Json & { id: string; properties: Json })[])
-    .find(({ properties }) => sameId((properties["publicIPAddress"] as Json | undefined)?.["id"], publicIpAddressId))?.id;
 
 /** GET …/locations/{location}/CheckDnsNameAvailability?domainNameLabel=… */
 export function checkDnsNameAvailability(estate: Estate, location: string, label: string | null): { available: boolean } {

@@ -26,11 +26,20 @@ export interface Accepted {
   effect?: "none" | "write";
 }
 
+/** Network and Compute answer with the resource; SQL and Storage with 202, and Storage without Azure-AsyncOperation. */
+export type Manner = "sync" | "network" | "compute" | "sql" | "storage";
+
 export interface ResourceType {
   /** As Azure spells it. */
   type: string;
   /** `sync` answers at once; the others begin a long-running operation in the manner of their provider. */
-  manner: "sync" | "network" | "compute";
+  manner: Manner;
+  /** Types without a region of their own, such as a DNS zone, may be anywhere. */
+  regional?: false;
+  /** How far a resource is, when it isn't `provisioningState` that tells. */
+  progress?: { property: string; creating: string; updating: string; ready: string };
+  /** Status of a PUT that created; 201 when absent. */
+  createdStatus?: 200 | 201;
   /** Modelled durations. */
   putInSeconds?: number;
   deleteInSeconds?: number;
@@ -45,8 +54,8 @@ export interface ResourceType {
   /** Throws the refusal when the resource is in use. */
   checkDelete?(resource: Stored): void;
   deleteEffect?(resource: Stored): "none" | "write";
-  /** A PUT's operation ends; what it gives is why it failed. */
-  created?(resource: Stored): Failure | undefined;
+  /** A PUT's operation ends, with a failure when one was ordered; what it gives is why it failed. */
+  created?(resource: Stored, ordered: Failure | undefined): Failure | undefined;
   deleted?(resource: Stored): void;
   /** Kind of operation that a PUT begins, if not the plain one. */
   putOperation?: "runCommand";

@@ -1,9 +1,11 @@
 /** PUT, GET, PATCH and DELETE of any resource in a resource group: what ARM and the providers do alike, whatever the type. */
 import type { Claims, SimulatedResponse } from "../simulator.ts";
+import { regions } from "./catalog.ts";
 import { ArmError, page, textOf, type Json } from "./envelope.ts";
 import { groupIdOf, keyOf, newEtag, sameId, type Estate, type Stored } from "./estate.ts";
 import type { Operation } from "./operations.ts";
-import type { ResourceType } from "./resource-type.ts";
+import { checkNetworkCount } from "./quotas.ts";
+import type { Manner, ResourceType } from "./resource-type.ts";
 
 export interface Addressed {
   endpoint: string;
@@ -82,8 +84,26 @@ export function putResource(estate: Estate, type: ResourceType, call: Addressed)
     );
   if (accepted.unchanged && existing !== undefined)
     return { status: 200, body: shown(type, existing, call.query), headers: etagHeader(existing), effect: "none" };
+  if (type.regional !== false && regions[accepted.location] === undefined)
+    throw new ArmError(
+      400,
+      "LocationNotAvailableForResourceType",
+      `The provided location '${accepted.location}' is not available for resource type '${type.type}'. List of available regions for the resource type is '${Object.keys(regions).join(",")}'.`,
+    );
   const created = existing === undefined;
-  const answer = { status: created ? 201 : 200, effect: accepted.effect ?? ("write" as const) };
+  if (created) checkNetworkCount(estate, { subscriptionId: call.subscriptionId, location: accepted.location }, type.type);
+  const failure = estate.failures.take({
+    id: call.id,
+    name: call.name,
+    type: type.type,
+    location: accepted.location,
+    operation: "put",
+    body: accepted.body,
+  });
+  const answer = {
+    status: created ? (type.createdStatus ?? 201) : 200,
+    effect: accepted.effect ?? ("write" as const),
+  };
   if (type.manner === "sync") {
     const resource = remember(estate, type, { call, existing, accepted });
     return { ...answer, body: shown(type, resource, call.query), headers: etagHeader(resource) };
@@ -97,11 +117,18 @@ export function putResource(estate: Estate, type: ResourceType, call: Addressed)
       namespace: namespaceOf(type.type),
       location: accepted.location,
       target: existing?.id ?? call.id,
-      facts: {},
+      facts: failure === undefined ? {} : { failure },
     },
     estate.duration(type.putInSeconds ?? 0),
   );
   const resource = remember(estate, type, { call, existing, accepted });
+  if (type.manner === "sql" || type.manner === "storage")
+    return {
+      status: 202,
+      effect: answer.effect,
+      headers: operationHeaders(call, operation, type.manner, created ? "create" : "update"),
+      ...(type.manner === "sql" ? { body: operationBegun(operation) } : {}),
+    };
   return {
     ...answer,
     body: shown(type, resource, call.query),
@@ -124,7 +151,7 @@ function remember(
 ): Stored {
   const version = Number(existing?.facts["version"] ?? 0) + 1;
   const etag = type.etag === "weak" ? newEtag() : type.etag === "number" ? `"${version}"` : undefined;
-  const state = type.manner === "sync" ? {} : { provisioningState: provisioningState(type, existing) };
+  const state = type.manner === "sync" ? {} : { [type.progress?.property ?? "provisioningState"]: progressOf(type, existing) };
   const resource: Stored = {
     id: existing?.id ?? call.id,
     name: existing?.name ?? call.name,
@@ -138,8 +165,16 @@ function remember(
   return resource;
 }
 
-const provisioningState = (type: ResourceType, existing: Stored | undefined): string =>
-  type.manner === "compute" && existing === undefined ? "Creating" : "Updating";
+const progressOf = ({ manner, progress }: ResourceType, existing: Stored | undefined): string => {
+  if (progress !== undefined) return existing === undefined ? progress.creating : progress.updating;
+  return (manner === "compute" || manner === "storage") && existing === undefined ? "Creating" : "Updating";
+};
+
+/** What SQL says of an operation that it has begun. */
+const operationBegun = ({ name, startedAt }: Operation): Json => ({
+  operation: name,
+  startTime: new Date(startedAt).toISOString(),
+});
 
 /** Tags are replaced, properties merged over what is there; then it is a PUT, but Network answers tag changes at once. */
 export function patchResource(estate: Estate, type: ResourceType, call: Addressed): SimulatedResponse {
@@ -169,6 +204,14 @@ export function deleteResource(estate: Estate, type: ResourceType, call: Address
   checkPreconditions(existing, call);
   type.checkDelete?.(existing);
   const effect = type.deleteEffect?.(existing) ?? "write";
+  const failure = estate.failures.take({
+    id: existing.id,
+    name: existing.name,
+    type: type.type,
+    location: existing.location,
+    operation: "delete",
+    body: existing.body,
+  });
   if (type.manner === "sync") {
     type.deleted?.(existing);
     estate.remove(existing.id);
@@ -182,14 +225,15 @@ export function deleteResource(estate: Estate, type: ResourceType, call: Address
       namespace: namespaceOf(type.type),
       location: existing.location,
       target: existing.id,
-      facts: {},
+      facts: failure === undefined ? {} : { failure },
     },
     estate.duration(type.deleteInSeconds ?? 0),
   );
-  estate.save({
-    ...existing,
-    body: { ...existing.body, properties: { ...existing.body.properties, provisioningState: "Deleting" } },
-  });
+  if (type.progress === undefined)
+    estate.save({
+      ...existing,
+      body: { ...existing.body, properties: { ...existing.body.properties, provisioningState: "Deleting" } },
+    });
   return { status: 202, headers: operationHeaders(call, operation, type.manner, "delete"), effect };
 }
 
@@ -292,20 +336,23 @@ const operationNoun = (type: string): string => {
   return singular.charAt(0).toUpperCase() + singular.slice(1);
 };
 
-/** Where to look how far an operation is. Network's writes have no Location, its deletes have both; Compute's have both. */
+/** Where to look how far an operation is. Network's writes have no Location, its deletes have both; Compute's and SQL's have both. */
 export function operationHeaders(
   { endpoint, apiVersion }: { endpoint: string; apiVersion: string },
   operation: Operation,
-  manner: "network" | "compute",
+  manner: Exclude<Manner, "sync">,
   verb: "create" | "update" | "delete" | "action",
 ): Record<string, string> {
   const base = `${endpoint}/subscriptions/${operation.subscriptionId}/providers/${operation.namespace}/locations/${operation.location}`;
   const status = `${base}/operations/${operation.id}?api-version=${apiVersion}`;
+  const result = `${base}/operationResults/${operation.id}?api-version=${apiVersion}`;
+  if (manner === "storage") return { location: result, "retry-after": "17" };
+  if (manner === "sql") return { "azure-asyncoperation": status, location: result, "retry-after": "15" };
   if (manner === "network")
     return {
       "azure-asyncoperation": status,
       "retry-after": "1",
-      ...(verb === "delete" ? { location: `${base}/operationResults/${operation.id}?api-version=${apiVersion}` } : {}),
+      ...(verb === "delete" ? { location: result } : {}),
     };
   return {
     "azure-asyncoperation": `${base}/operations/${operation.id}?p=${operation.id.slice(0, 8)}&api-version=${apiVersion}`,

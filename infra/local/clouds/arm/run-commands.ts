@@ -4,7 +4,6 @@
  * protected parameters never come back.
  */
 import { createHash } from "node:crypto";
-import { setTimeout as wait } from "node:timers/promises";
 import * as z from "zod";
 import type { SecretReference } from "../../../../shared/vault/reference.ts";
 import { ArmError, parseBody, tagsSchema, type Json } from "./envelope.ts";
@@ -212,7 +211,8 @@ async function secretOf(
       return answer.value;
     }
     if (estate.platform.now() >= deadline) throw new Error(`reading the secret ${reference.name}: ${answer.reason}`);
-    await wait(Math.min(estate.duration(15), deadline - estate.platform.now()), undefined, { ref: false });
+    const pause = Math.min(estate.duration(15), deadline - estate.platform.now());
+    await new Promise<void>((resolve) => void estate.platform.after(pause, resolve));
   }
 }
 

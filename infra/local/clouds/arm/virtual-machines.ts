@@ -6,9 +6,11 @@ import { imageOf, regions, sizeNamed, sizes, type PlatformImage } from "./catalo
 import { systemDisk } from "./disks.ts";
 import { ArmError, parseBody, tagsSchema, textOf, type Json } from "./envelope.ts";
 import { groupIdOf, keyOf, requireReference, sameId, type Estate, type Stored } from "./estate.ts";
+import { allocationFailed, skuNotAvailable } from "./failures.ts";
 import { freshGuest } from "./guest.ts";
 import { checkReservation, machineUsing } from "./network-interfaces.ts";
 import type { Failure } from "./operations.ts";
+import { checkCores } from "./quotas.ts";
 import { operationHeaders, requireResource, type Addressed } from "./resources.ts";
 import type { Put, ResourceType } from "./resource-type.ts";
 
@@ -78,7 +80,7 @@ export const virtualMachines = (estate: Estate): ResourceType => ({
     expand === "instanceView"
       ? { ...resource.body, properties: { ...resource.body.properties, instanceView: instanceView(estate, resource) } }
       : resource.body,
-  created: (resource) => build(estate, resource),
+  created: (resource, ordered) => build(estate, resource, ordered),
   deleted: (resource) => tearDown(estate, resource),
 });
 
@@ -96,6 +98,7 @@ function acceptMachine(
   checkSize(asked, image, subscriptionId);
   checkOsProfile(asked, existing);
   if (existing !== undefined) checkUnchanged(asked, existing);
+  checkCores(estate, { subscriptionId, location }, { vmSize: properties.hardwareProfile.vmSize, id });
   const identity = identityOf(estate, asked, id);
   const networkInterfaces = properties.networkProfile.networkInterfaces.map((used, index) => {
     const networkInterface = requireReference(estate, used.id, {
@@ -201,12 +204,7 @@ function checkSize({ location, zones, properties }: VirtualMachine, image: Platf
       { target: "vmSize" },
     );
   if (size.missingIn?.includes(location) || size.restrictedIn?.includes(location))
-    throw new ArmError(
-      409,
-      "SkuNotAvailable",
-      `The requested VM size for resource 'Following SKUs have failed for Capacity Restrictions: ${vmSize}' is currently not available in location '${location}'. Please try another size or deploy to a different location or different zone. See https://aka.ms/azureskunotavailable for details.`,
-      { target: subscriptionId },
-    );
+    throw new ArmError(409, "SkuNotAvailable", skuNotAvailable(vmSize, location), { target: subscriptionId });
   const zone = zones?.find((asked) => !region.zones.includes(asked));
   if (zone !== undefined)
     throw new ArmError(
@@ -361,19 +359,17 @@ function identityOf(estate: Estate, { identity }: VirtualMachine, id: string): J
 }
 
 /** The deadline of a creation: there is a machine with a fresh guest, or no capacity was found and its interfaces stay reserved for it. */
-function build(estate: Estate, resource: Stored): Failure | undefined {
+function build(estate: Estate, resource: Stored, ordered: Failure | undefined): Failure | undefined {
   const size = sizeNamed(String((resource.body.properties["hardwareProfile"] as Json)["vmSize"]));
-  if (size?.exhaustedIn?.includes(resource.location)) {
+  const withoutCapacity = ordered !== undefined && /Allocation/.test(ordered.code) && resource.facts["power"] === "starting";
+  if (size?.exhaustedIn?.includes(resource.location) || withoutCapacity) {
     const until = estate.platform.now() + estate.duration(180);
     for (const networkInterface of interfacesOf(estate, resource))
       estate.save({
         ...networkInterface,
         facts: { ...networkInterface.facts, reserved: { virtualMachineId: resource.id, until } },
       });
-    return {
-      code: "AllocationFailed",
-      message: `Allocation failed. We do not have sufficient capacity for the requested VM size in this region. Read more about improving likelihood of allocation success at https://aka.ms/allocation-guidance`,
-    };
+    return ordered ?? { code: "AllocationFailed", message: allocationFailed };
   }
   const { osDisk, imageReference } = resource.body.properties["storageProfile"] as VirtualMachine["properties"]["storageProfile"];
   const diskId = String(osDisk.managedDisk?.id);
@@ -398,7 +394,8 @@ function build(estate: Estate, resource: Stored): Failure | undefined {
       }),
     );
   if (resource.facts["power"] === "starting") estate.save({ ...resource, facts: { ...resource.facts, power: "running" } });
-  return undefined;
+  // Whatever else fails, fails in a machine that is there and runs.
+  return ordered;
 }
 
 const interfacesOf = (estate: Estate, resource: Stored): Stored[] =>

@@ -77,7 +77,9 @@ export function createGateways(
   async function forward(id: string): Promise<void> {
     const mail = queue.get(id);
     if (!mail) return;
-    const guest = platform.peers.gatewayAt?.(mail.address, 25, mail.source) ?? lastSeen.get(mail.virtualMachineId);
+    const { guestOf, gatewayAt } = platform.peers;
+    const guest =
+      guestOf?.(mail.virtualMachineId) ?? gatewayAt?.(mail.address, 25, mail.source) ?? lastSeen.get(mail.virtualMachineId);
     if (!guest?.smtp.running) return retry(id, mail, "the SMTP service doesn't run");
     const { accepted, refused } = await deliverFor(guest, mail.message);
     const waiting = refused.filter(({ reply }) => !reply.startsWith("5"));
@@ -99,6 +101,10 @@ export function createGateways(
     const { smartHost, outboundTls, fqdn } = guest.smtp;
     const from = { name: fqdn ?? guest.computerName, address: guest.egressAddress };
     const tls = outboundTls ? "required" : "opportunistic";
+    if (guest.outboundSmtpBlocked) {
+      const reply = "450 4.4.315 Connection timed out [Message=Socket error code 10060]";
+      return { accepted: [], refused: message.recipients.map((recipient) => ({ recipient, reply })), tls: { used: false } };
+    }
     if (smartHost !== undefined) return deliver({ from, to: { host: smartHost, port: 25 }, message, tls });
     // Runbook 3.3: without a smart host mail leaves from the VM itself.
     const domain = domainOf(message.recipients[0] ?? "");

@@ -23,15 +23,19 @@ export async function createMail(platform: Platform): Promise<MailInternet> {
   const proxy = await createEgressProxy(async (address, port, source) => {
     if (port !== SMTP_PORT) return undefined;
     const receiver = receiverAt(address, source);
-    if (receiver) return listeners.portFor(address, receiver);
-    platform.note("mail", {
-      method: "CONNECT",
-      url: `smtp://${address}:${port}`,
-      requestBody: { source },
-      status: 502,
-      responseBody: "connection refused",
-    });
-    return undefined;
+    const url = `smtp://${address}:${port}`;
+    const fault = platform.fault("mail", { method: "SMTP", path: `smtp://${receiver?.fqdn ?? ""}/${address}?source=${source}` });
+    const refused = !receiver || fault?.kind === "refuse";
+    if (refused || fault)
+      platform.note("mail", {
+        method: "CONNECT",
+        url,
+        requestBody: { source },
+        status: refused ? 502 : 200,
+        responseBody: refused ? "connection refused" : undefined,
+        fault: fault?.kind,
+      });
+    return refused ? undefined : listeners.portFor(address, receiver, { source, fault });
   });
   const lookup: NonNullable<Peers["lookup"]> = (name, type) => peers.lookup?.(name, type) ?? [];
 

@@ -1,4 +1,4 @@
-/** Modelled waiting: real timers, shortened by the platform's tempo, that never keep the process alive. */
+/** Modelled waiting: on the platform's time, shortened by its tempo. */
 import type { Platform } from "../simulator.ts";
 
 /** Even at tempo 0 a retry is not a busy loop. */
@@ -14,10 +14,9 @@ export interface Timers {
 /** Work that fails is noted, not thrown: nobody waits for it. */
 export function schedule(platform: Platform): Timers {
   let stopped = false;
-  const run = (work: () => Promise<void> | void) => (): void => {
-    if (!stopped) void attempt(work);
-  };
+  const waiting = new Set<{ cancel(): void }>();
   async function attempt(work: () => Promise<void> | void): Promise<void> {
+    const release = platform.hold();
     try {
       await work();
     } catch (error) {
@@ -28,14 +27,28 @@ export function schedule(platform: Platform): Timers {
         status: 500,
         responseBody: error instanceof Error ? error.message : String(error),
       });
+    } finally {
+      release();
     }
   }
   return {
-    soon: (work) => void setImmediate(run(work)),
-    after: (modelledMilliseconds, work) =>
-      void setTimeout(run(work), Math.max(SHORTEST_IN_MILLISECONDS, modelledMilliseconds * platform.tempo)).unref(),
+    soon: (work) => {
+      const release = platform.hold();
+      setImmediate(() => {
+        if (!stopped) void attempt(work);
+        release();
+      });
+    },
+    after: (modelledMilliseconds, work) => {
+      const timer = platform.after(Math.max(SHORTEST_IN_MILLISECONDS, modelledMilliseconds * platform.tempo), () => {
+        waiting.delete(timer);
+        if (!stopped) void attempt(work);
+      });
+      waiting.add(timer);
+    },
     stop: () => {
       stopped = true;
+      for (const timer of waiting) timer.cancel();
     },
   };
 }

@@ -1,7 +1,9 @@
 /** A link by which a client receives: it is a consumer of its queue, and settles what it was given. */
-import type { Broker } from "../broker.ts";
+import type { Consumer } from "../line.ts";
 import type { Message } from "../message.ts";
-import type { Consumer, Queue } from "../queue.ts";
+import type { Queue } from "../queue.ts";
+import type { SessionLock } from "../sessions.ts";
+import type { Store } from "../store.ts";
 import { encodeForReceiver } from "./content.ts";
 import { amqpErrorOf, type Outcomes } from "./outcomes.ts";
 import type { Delivery, Outcome, SendingLink } from "./rhea.ts";
@@ -21,10 +23,9 @@ const ROOM_FOR_ANSWERS = 8;
 
 export function createReceiving(
   link: SendingLink,
-  queue: Queue,
-  { broker, outcomes }: { broker: Broker; outcomes: Outcomes },
+  { queue, sessionLock }: { queue: Queue; sessionLock?: SessionLock },
+  { store, outcomes }: { store: Store; outcomes: Outcomes },
 ): Receiving {
-  const { store } = broker;
   const locks = new Map<Delivery, string>();
   /** rhea lowers a link's credit only in the next turn, so what was given out is counted here. */
   let given = 0;
@@ -75,11 +76,11 @@ export function createReceiving(
     else queue.abandon(token, outcome.message_annotations);
   };
 
-  queue.attach(consumer);
+  const attachment = queue.attach(consumer, sessionLock);
   return {
     flow() {
       draining = false;
-      queue.pump();
+      attachment.pump();
       if (!link._draining) return;
       // What was taken for good and is still being kept goes out before the answer does.
       if (consumer.receiveAndDelete) void store.flush().then(drain);
@@ -97,7 +98,7 @@ export function createReceiving(
       }
       void store.flush().then(() => outcomes.settle(delivery, refusal));
     },
-    detach: () => queue.detach(consumer),
+    detach: attachment.detach,
   };
 }
 

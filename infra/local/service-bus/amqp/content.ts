@@ -10,6 +10,8 @@ export interface Content {
   applicationProperties: Buffer;
   body: Buffer;
   messageId: string;
+  /** AMQP's group id. */
+  sessionId: string | undefined;
   /** Milliseconds. */
   timeToLive: number | undefined;
   /** Milliseconds since 1970. */
@@ -49,12 +51,14 @@ export function decodeContent(bytes: Buffer): Content {
     else if (code === APPLICATION_PROPERTIES) sections.applicationProperties = raw;
   }
   const { properties, messageId } = named(sections.properties);
+  const { sessionId } = systemProperties(properties);
   const timeToLive = plain(sections.header[2]);
   const scheduled = plain(valueOf(sections.annotations, "x-opt-scheduled-enqueue-time"));
   return {
     ...sections,
     properties,
     messageId,
+    sessionId,
     timeToLive: typeof timeToLive === "number" ? timeToLive : undefined,
     scheduledAt: scheduled === undefined || scheduled === null ? undefined : Number(new Date(scheduled as Date | number)),
   };
@@ -98,6 +102,28 @@ export const encodeContent = ({ header, annotations, properties, applicationProp
     applicationProperties,
     body,
   ]);
+
+/** Where the properties that correlation filters may name are in the section "properties", AMQP 1.0 part 3.2.4. */
+const PLACES = {
+  messageId: 0,
+  to: 2,
+  label: 3,
+  replyTo: 4,
+  correlationId: 5,
+  contentType: 6,
+  sessionId: 10,
+  replyToSessionId: 12,
+};
+export type SystemProperty = keyof typeof PLACES;
+
+export const systemPropertiesOf = ({ properties }: Content): { [name in SystemProperty]?: string } =>
+  systemProperties(properties);
+
+function systemProperties(properties: Buffer): { [name in SystemProperty]?: string } {
+  const fields = properties.length > 0 ? (readerOf(properties).read().value as Typed[]) : [];
+  const given = Object.entries(PLACES).map(([name, place]) => [name, plain(fields[place])] as const);
+  return Object.fromEntries(given.flatMap(([name, value]) => (typeof value === "string" ? [[name, value] as const] : [])));
+}
 
 export const applicationPropertiesOf = ({ applicationProperties }: Content): Record<string, unknown> =>
   applicationProperties.length > 0 ? types.unwrap_map_simple(readerOf(applicationProperties).read()) : {};

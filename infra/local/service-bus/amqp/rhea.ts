@@ -7,10 +7,19 @@ export interface Link {
   readonly session: Session;
   readonly credit: number;
   readonly remote: { attach?: Attach };
-  readonly local: { attach: { max_message_size?: number; snd_settle_mode?: number; rcv_settle_mode?: number } };
-  set_source(fields: { address: string | undefined }): void;
+  readonly local: {
+    attach: {
+      max_message_size?: number;
+      snd_settle_mode?: number;
+      rcv_settle_mode?: number;
+      properties?: Record<string, unknown>;
+    };
+  };
+  readonly state: { local_open: boolean; open_requests: number };
+  set_source(fields: { address: string | undefined; filter?: Record<string, unknown> }): void;
   set_target(fields: { address: string | undefined }): void;
   is_open(): boolean;
+  open(): void;
   close(error?: AmqpError): void;
 }
 
@@ -38,6 +47,7 @@ export interface Attach {
   target?: { address?: string };
   snd_settle_mode?: number;
   rcv_settle_mode?: number;
+  properties?: Record<string, unknown>;
 }
 
 export interface Delivery {
@@ -100,6 +110,12 @@ export const rejected = (error: AmqpError): unknown => outcomes.rejected({ error
 
 /** A message's body as bytes, which is how an answer without any content is sent. */
 export const emptyBody = (): unknown => rhea.message.data_section(Buffer.alloc(0));
+
+/** rhea answers an attach as soon as the listener for it returns. This takes that back: `link.open()` answers it later. */
+export function holdAttach({ state }: Link): void {
+  state.local_open = false;
+  state.open_requests = 0;
+}
 
 /** Not one of AMQP's message formats: rhea hands over a message of another format than 0 undecoded. */
 const UNDECODED = 0x7fff_0001;

@@ -2,66 +2,89 @@
 import type { AddressInfo, Socket } from "node:net";
 import { once } from "node:events";
 import rhea from "rhea";
-import type { Broker } from "../broker.ts";
-import { DEAD_LETTER_SUFFIX, type Queue } from "../queue.ts";
+import type { Broker, Entity } from "../broker.ts";
+import type { Right } from "../options.ts";
+import type { Queue } from "../queue.ts";
 import { Refusal, statusOf } from "../refusal.ts";
+import type { SessionLock } from "../sessions.ts";
+import type { Store } from "../store.ts";
+import type { BrokerClock } from "../timers.ts";
+import type { Topic } from "../topic.ts";
 import { type AccessKey, createClaims } from "./claims.ts";
 import { createReceiving, type HowSettled, type Receiving } from "./consumers.ts";
 import { contentsOfBatch, decodeContent } from "./content.ts";
-import { type Answer, manage } from "./management.ts";
+import { type Answer, manage, queueOf, sessionsOf, targetOf } from "./management.ts";
 import { amqpErrorOf, createOutcomes } from "./outcomes.ts";
 import {
   type AmqpError,
+  type Connection,
   decodeRequest,
   emptyBody,
   type EventContext,
   handOverUndecoded,
+  holdAttach,
   type Link,
   type Request,
   type SendingLink,
 } from "./rhea.ts";
-import { types } from "./values.ts";
+import { numberOf, ticks, types } from "./values.ts";
 
 export interface AmqpServer {
   port: number;
-  /** Ends all connections. */
+  /** Ends all connections, as a broken network does. */
+  drop(): void;
+  /** Ends all connections, and takes no more. */
   stop(): Promise<void>;
 }
 
 /** What a link is for. */
 type Role =
   | { kind: "claims" }
-  | { kind: "management"; queue: Queue }
-  | { kind: "sending"; queue: Queue }
+  | { kind: "management"; entity: Entity }
+  | { kind: "sending"; target: Queue | Topic }
   | { kind: "replies"; address: string }
+  | { kind: "waiting"; cancel(): void }
   | { kind: "receiving"; receiving: Receiving };
 
 const CLAIMS = "$cbs";
 const MANAGEMENT = /\/\$management$/i;
+const SESSION_FILTER = "com.microsoft:session-filter";
+/** Whoever may do anything may ask; what, is looked at when it asks. */
+const ANY_RIGHT: Right[] = ["Send", "Listen", "Manage"];
+/** Of a client that waits for a session and doesn't say how long. */
+const DEFAULT_TIMEOUT_IN_MILLISECONDS = 65_000;
 /** Message format of a batch. */
 const BATCH = 0x8001_3700;
 /** Of the Standard tier. */
 const LARGEST_MESSAGE_IN_BYTES = 262_144;
 
-/** @param port 0 picks a free one */
-export async function serveAmqp(broker: Broker, { port, key }: { port: number; key: AccessKey }): Promise<AmqpServer> {
-  const { store } = broker;
-  const claims = createClaims(key, broker.clock);
+export interface AmqpOptions {
+  /** As it is now: another one takes its place when a snapshot is restored. */
+  broker(): Broker;
+  store: Store;
+  clock: BrokerClock;
+  keys: AccessKey[];
+  /** 0 picks a free one. */
+  port: number;
+}
+
+export async function serveAmqp({ broker, store, clock, keys, port }: AmqpOptions): Promise<AmqpServer> {
+  const claims = createClaims(keys, clock);
   const outcomes = createOutcomes();
   const roles = new WeakMap<Link, Role>();
 
-  /** @throws Refusal if there is no such queue, or the connection may not use it */
-  function queueAt(address: string, link: Link): Queue {
+  /** @throws Refusal if there is no such entity, or the connection has none of these rights on it */
+  function entityAt(address: string, link: Link, ...rights: Right[]): Entity {
     const path = address.replace(MANAGEMENT, "");
-    const queue = broker.find(path);
+    const entity = broker().find(path);
     // The client knows this reason by its words.
-    if (!queue)
+    if (!entity)
       throw new Refusal(
         "amqp:not-found",
         `The messaging entity 'sb://${link.connection.hostname ?? ""}/${path}' could not be found.`,
       );
-    claims.require(link.connection, queue.name);
-    return queue;
+    claims.require(link.connection, entity.name, ...(MANAGEMENT.test(address) ? ANY_RIGHT : rights));
+    return entity;
   }
 
   /** The client sends by it. */
@@ -71,11 +94,9 @@ export async function serveAmqp(broker: Broker, { port, key }: { port: number; k
     link.set_target({ address });
     link.local.attach.max_message_size = LARGEST_MESSAGE_IN_BYTES;
     if (address === CLAIMS) return { kind: "claims" };
-    const queue = queueAt(address, link);
-    if (MANAGEMENT.test(address)) return { kind: "management", queue };
-    if (queue.name.endsWith(DEAD_LETTER_SUFFIX))
-      throw new Refusal("amqp:not-allowed", `The entity '${queue.name}' cannot be sent to.`);
-    return { kind: "sending", queue };
+    const entity = entityAt(address, link, "Send");
+    if (MANAGEMENT.test(address)) return { kind: "management", entity };
+    return { kind: "sending", target: targetOf(entity) };
   }
 
   /** The client receives by it. */
@@ -87,14 +108,61 @@ export async function serveAmqp(broker: Broker, { port, key }: { port: number; k
     link.local.attach.snd_settle_mode = sendMode ?? 0;
     link.local.attach.rcv_settle_mode = receiveMode ?? 0;
     if (address === CLAIMS) return { kind: "replies", address };
-    const queue = queueAt(address, link);
+    const entity = entityAt(address, link, "Listen");
     if (MANAGEMENT.test(address)) return { kind: "replies", address };
-    if (source?.filter && "com.microsoft:session-filter" in source.filter)
-      throw new Refusal(
-        "amqp:not-allowed",
-        "A sessionful message receiver cannot be created on an entity that does not require sessions.",
-      );
-    return { kind: "receiving", receiving: createReceiving(link, queue, { broker, outcomes }) };
+    const queue = queueOf(entity);
+    if (!source?.filter || !(SESSION_FILTER in source.filter))
+      return { kind: "receiving", receiving: createReceiving(link, { queue }, { store, outcomes }) };
+    const wanted = source.filter[SESSION_FILTER];
+    if (typeof wanted === "string") return openSession(link, queue, sessionsOf(queue).accept(wanted, link.name));
+    return waitForSession(link, queue);
+  }
+
+  /** Tells the client which session it holds, and until when. */
+  function openSession(link: SendingLink, queue: Queue, sessionLock: SessionLock): Role {
+    link.set_source({ address: link.remote.attach?.source?.address, filter: { [SESSION_FILTER]: sessionLock.session.id } });
+    link.local.attach.properties = { "com.microsoft:locked-until-utc": ticks(sessionLock.until) };
+    sessionLock.lost = () => {
+      close(link);
+      link.close({
+        condition: "com.microsoft:session-lock-lost",
+        description: `The session lock has expired on the session '${sessionLock.session.id}'. Request a new session receiver.`,
+      });
+    };
+    return { kind: "receiving", receiving: createReceiving(link, { queue, sessionLock }, { store, outcomes }) };
+  }
+
+  /** The link's attach is answered when there is a session for it, or the time is over that the client gave. */
+  function waitForSession(link: SendingLink, queue: Queue): Role {
+    let accepted: SessionLock | undefined;
+    let timer: { cancel(): void } | undefined;
+    const giveUp = sessionsOf(queue).acceptNext(link.name, (lock) => {
+      accepted = lock;
+      if (!timer) return;
+      timer.cancel();
+      open(link, () => openSession(link, queue, lock));
+      link.open();
+    });
+    if (accepted) return openSession(link, queue, accepted);
+    holdAttach(link);
+    const timeout = numberOf(link.remote.attach?.properties?.["com.microsoft:timeout"] ?? DEFAULT_TIMEOUT_IN_MILLISECONDS);
+    timer = clock.setTimer(clock.now() + timeout, () => {
+      giveUp();
+      roles.delete(link);
+      link.open();
+      link.close({
+        condition: "com.microsoft:timeout",
+        description: `The operation did not complete within the allotted timeout of ${timeout} ms: no session with messages became free.`,
+      });
+    });
+    return {
+      kind: "waiting",
+      cancel() {
+        timer?.cancel();
+        giveUp();
+        link.open();
+      },
+    };
   }
 
   const open = <L extends Link>(link: L, find: (link: L) => Role): void => {
@@ -109,6 +177,7 @@ export async function serveAmqp(broker: Broker, { port, key }: { port: number; k
     const role = roles.get(link);
     roles.delete(link);
     if (role?.kind === "receiving") role.receiving.detach();
+    else if (role?.kind === "waiting") role.cancel();
   };
 
   const receivingBy = (link: Link): Receiving | undefined => {
@@ -121,13 +190,13 @@ export async function serveAmqp(broker: Broker, { port, key }: { port: number; k
     if (role?.kind === "sending") {
       const refusal = refusalOf(() => {
         checkSize(message);
-        role.queue.send(format === BATCH ? contentsOfBatch(message) : [decodeContent(message)]);
+        role.target.send(format === BATCH ? contentsOfBatch(message) : [decodeContent(message)]);
       });
       void store.flush().then(() => outcomes.settle(delivery, refusal));
     } else if (role?.kind === "claims" || role?.kind === "management") {
       outcomes.settle(delivery);
       const request = decodeRequest(message);
-      const answer = role.kind === "claims" ? answerClaim(receiver, request) : answerManagement(role.queue, request);
+      const answer = role.kind === "claims" ? answerClaim(receiver, request) : answerManagement(receiver, role.entity, request);
       void store.flush().then(() => reply(receiver, role.kind, request, answer));
     } else outcomes.settle(delivery, { condition: "amqp:not-allowed", description: "The link is closed." });
   }
@@ -135,9 +204,10 @@ export async function serveAmqp(broker: Broker, { port, key }: { port: number; k
   const answerClaim = (link: Link, request: Request): Answer | AmqpError =>
     refusalOf(() => claims.put(link.connection, request)) ?? { status: 202 };
 
-  function answerManagement(queue: Queue, request: Request): Answer | AmqpError {
+  function answerManagement(link: Link, entity: Entity, request: Request): Answer | AmqpError {
+    const require = (rights: Right[]): void => claims.require(link.connection, entity.name, ...rights);
     try {
-      return manage(queue, request, checkSize);
+      return manage(entity, request, { checkSize, require });
     } catch (error) {
       return amqpErrorOf(error);
     }
@@ -205,14 +275,24 @@ export async function serveAmqp(broker: Broker, { port, key }: { port: number; k
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   });
+  const connections = new Set<Connection>();
+  on("connection_open", ({ connection }) => void connections.add(connection));
+  on("disconnected", ({ connection }) => void connections.delete(connection));
   await once(server, "listening");
+
+  function drop(): void {
+    // At once, and not when the sockets' ends are noticed: what links held goes back to the queues as they are now.
+    for (const connection of connections) connection.each_link(close);
+    for (const socket of sockets) socket.destroy();
+  }
 
   return {
     port: (server.address() as AddressInfo).port,
+    drop,
     async stop() {
       const closed = once(server, "close");
       server.close();
-      for (const socket of sockets) socket.destroy();
+      drop();
       await closed;
     },
   };

@@ -17,10 +17,12 @@ export interface Reader {
 
 export const readerOf = (bytes: Buffer): Reader => new codec.Reader(bytes);
 
+export const described = (code: number, value: Typed): Typed => types.described_nc(types.wrap_ulong(code), value);
+
 /** A described value's bytes: for example one section of a message. */
 export function encodeDescribed(code: number, value: Typed): Buffer {
   const writer = new codec.Writer(Buffer.alloc(256));
-  writer.write(types.described_nc(types.wrap_ulong(code), value));
+  writer.write(described(code, value));
   return writer.toBuffer();
 }
 
@@ -37,6 +39,15 @@ export const longBytes = (value: number): Buffer => {
   const bytes = Buffer.alloc(8);
   bytes.writeBigInt64BE(BigInt(value));
   return bytes;
+};
+
+const TICKS_UNTIL_1970 = 621_355_968_000_000_000n;
+
+/** .NET's time: units of 100 ns since the year 1. */
+export const ticks = (milliseconds: number): Typed => {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigInt64BE(BigInt(Math.trunc(milliseconds)) * 10_000n + TICKS_UNTIL_1970);
+  return types.wrap_long(bytes);
 };
 
 /** rhea gives long integers as numbers, or as eight bytes when they may not fit one. */

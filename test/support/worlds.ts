@@ -1,0 +1,181 @@
+/**
+ * The same onboarding, again and again from the same beginning, in virtual time: a customer that has consented and is registered. Clouds,
+ * tables and the host's durable state go back to a snapshot; the app is loaded afresh, so that nothing that it remembers leaks over.
+ */
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { vi } from "vitest";
+import { makeCustomer } from "../../infra/local/customer.ts";
+import type { Exchange } from "../../infra/local/clouds/record.ts";
+import type { CloudName } from "../../infra/local/clouds/simulator.ts";
+import { createHost, type Host } from "../../infra/local/functions-host/host.ts";
+import { createServiceBus } from "../../infra/local/service-bus/service-bus.ts";
+import { tokenSource } from "../../infra/local/tokens.ts";
+import { type ApiClient, createClient } from "../../shared/api/client.ts";
+import type { Operation } from "../../shared/api/operation.ts";
+import { startClouds } from "./clouds.ts";
+import { type Estate, estateOf } from "./estate.ts";
+import { type Violation, violations } from "./invariants.ts";
+import { type Customer, customer, queues } from "./onboarding.ts";
+import { startTables } from "./tables.ts";
+import { startVirtualTime } from "./virtual-time.ts";
+
+/** The request of that number, counted from one, of all that go there. */
+export interface FaultAt {
+  to: CloudName | "tables";
+  at: number;
+  kind: "refuse" | "cut-before-effect" | "cut-after-effect";
+}
+
+/** How one call of `POST …/onboard` ended: the operation, or what the API answered instead of one. */
+export type Ending = Pick<Operation, "status" | "error"> & { operation?: Operation };
+
+export interface Played {
+  ending: Ending;
+  /** How the same call ended when it was made again without a fault, if the first one did not succeed. */
+  again?: Ending;
+  /** What the clouds hold at last. */
+  estate: Estate;
+  violations: Violation[];
+  /** Everything asked of the clouds. */
+  record: Exchange[];
+  /** Everything asked of Table Storage: method and path. */
+  tables: string[];
+  /** Whether a request came by that met the fault. */
+  met: boolean;
+  /** What an onboarding takes in the world's time, and here. */
+  virtualMilliseconds: number;
+  milliseconds: number;
+}
+
+export interface Worlds {
+  customer: Customer;
+  play(fault?: FaultAt): Promise<Played>;
+  stop(): Promise<void>;
+}
+
+const MILLISECONDS_A_DAY = 24 * 3600 * 1000;
+/** On the 29th of February: there is none for years from `BEGINNING`. */
+const NEVER = "0 0 0 29 2 *";
+const BEGINNING = Date.UTC(2028, 2, 1);
+
+export async function startWorlds(): Promise<Worlds> {
+  for (const level of ["debug", "info", "warn", "error"] as const) vi.spyOn(console, level).mockReturnValue();
+  const time = startVirtualTime(BEGINNING);
+  const { clock } = time;
+  const folder = mkdtempSync(join(tmpdir(), "gatehouse-worlds-"));
+  const tables = await startTables();
+  const bus = await createServiceBus({ queues });
+  const clouds = await startClouds({ clock, tempo: 1 });
+  setSettings();
+
+  function setSettings(): void {
+    const { environment, application, platformVault } = clouds;
+    const sample = new URL("../../local.settings.sample.json", import.meta.url);
+    const { Values } = JSON.parse(readFileSync(sample, "utf8")) as { Values: Record<string, string> };
+    Object.assign(process.env, Values, {
+      CLOUD_ENVIRONMENT: JSON.stringify(environment),
+      APPLICATION_ID: application.applicationId,
+      HOME_TENANT_ID: application.homeTenantId,
+      MANAGED_IDENTITY_CLIENT_ID: application.managedIdentityClientId,
+      STATE_STORAGE: tables.connectionString,
+      SERVICE_BUS: bus.connectionString,
+      ServiceBusConnection: bus.connectionString,
+      PLATFORM_VAULT_URL: platformVault,
+      PUBLIC_URL: "http://127.0.0.1:7071",
+      GATEWAYS_SCHEDULE: NEVER,
+      BLOCKLISTS_SCHEDULE: NEVER,
+      ROTATION_SCHEDULE: NEVER,
+    });
+  }
+
+  let hosts = 0;
+  const stateFile = (name: string | number): string => join(folder, `${name}.sqlite`);
+  const host = async (from?: string): Promise<{ host: Host; partner: ApiClient; operator: ApiClient }> => {
+    const file = stateFile(++hosts);
+    if (from !== undefined) copyFileSync(from, file);
+    const host = await createHost({ stateFile: file, port: 0, clock, log: () => undefined });
+    const as = async (who: (client: (typeof clouds.clients)[number]) => boolean): Promise<ApiClient> => {
+      const client = clouds.clients.find(who);
+      if (!client) throw new Error("the platform has no such client");
+      const token = tokenSource(client);
+      await token(); // now, before anybody counts requests
+      return createClient({ baseUrl: host.url, token });
+    };
+    const [partner, operator] = [
+      await as(({ partnerId }) => partnerId === "northwind"),
+      await as(({ role }) => role === "operator"),
+    ];
+    return { host, partner, operator };
+  };
+
+  const who = customer("contoso");
+  const { tenantId, body, spec, watched } = who;
+  const beginning = await (async () => {
+    const { host: first, partner, operator } = await host();
+    for (const { partnerId, tenantId: entraTenantId, clientId } of clouds.clients)
+      if (partnerId) await operator.putPartner({ partnerId, body: { displayName: partnerId, entraTenantId, clientId } });
+    await makeCustomer(clouds.control, spec);
+    await clouds.consent(spec.microsoft365.tenantId);
+    await partner.putTenant({ tenantId, body });
+    await first.stop();
+    return { clouds: clouds.snapshot(), tables: tables.snapshot(), host: stateFile(hosts) };
+  })();
+
+  async function onboard(app: Host, partner: ApiClient): Promise<Ending> {
+    const asked = await partner.startOnboarding({ tenantId }).catch((error: unknown) => error);
+    if (asked instanceof Error) {
+      const { code = "", message } = asked as Error & { code?: string };
+      return { status: "Failed", error: { code, message } };
+    }
+    const { id } = (asked as Awaited<ReturnType<ApiClient["startOnboarding"]>>).body;
+    await time.until(app.engine.whenFinished(`northwind_${id}_1`));
+    const operation = (await partner.getOperation({ operationId: id })).body;
+    return { status: operation.status, ...(operation.error ? { error: operation.error } : {}), operation };
+  }
+
+  return {
+    customer: who,
+    play: async (fault) => {
+      const began = performance.now();
+      await clouds.restore(beginning.clouds);
+      tables.restore(beginning.tables);
+      // A day later: no token that a library of this process still remembers is valid any more.
+      await time.until(new Promise<void>((resolve) => void clock.setTimer(clock.now() + MILLISECONDS_A_DAY, resolve)));
+      const { host: app, partner } = await host(beginning.host);
+      const since = (await clouds.requests()).at(-1)?.seq ?? 0;
+      const started = clock.now();
+      tables.watch(fault?.to === "tables" ? { at: fault.at, kind: fault.kind } : undefined);
+      if (fault && fault.to !== "tables") await clouds.fault(fault.to, fault.kind, {}, 1, fault.at - 1);
+      const ending = await onboard(app, partner);
+      const virtualMilliseconds = clock.now() - started;
+      const asked = tables.asked;
+      tables.watch();
+      await clouds.clearFaults();
+      const again = ending.status === "Succeeded" ? undefined : await onboard(app, partner);
+      await app.stop();
+      rmSync(stateFile(hosts));
+      const record = await clouds.requests(undefined, since);
+      return {
+        ending,
+        ...(again ? { again } : {}),
+        estate: await estateOf(clouds, who),
+        violations: violations(record, watched),
+        record,
+        tables: asked,
+        met: fault !== undefined && (fault.to === "tables" ? asked.length >= fault.at : record.some((one) => one.fault)),
+        virtualMilliseconds,
+        milliseconds: performance.now() - began,
+      };
+    },
+    stop: async () => {
+      await bus.stop();
+      await clouds.stop();
+      await tables.stop();
+      time.stop();
+      rmSync(folder, { recursive: true });
+      vi.restoreAllMocks();
+    },
+  };
+}
