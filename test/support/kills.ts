@@ -15,23 +15,13 @@ import {
   startCommand,
 } from "./command.ts";
 import { type Violation, violations } from "./invariants.ts";
+import { createRandom } from "./random.ts";
 
 /** `KILL_SEED=… npx vitest run …` repeats a run's instants; what happens at them still depends on the machine. */
 export const seed = Number(process.env["KILL_SEED"] ?? Date.now() % 1_000_000);
 
 /** An onboarding takes about this long here; a kill comes somewhere in it. */
 const ONBOARDING_IN_MILLISECONDS = 15_000;
-
-/** Mulberry32: the same numbers between 0 and 1 for the same seed. */
-function createRandom(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 export interface Survived {
   tenantId: string;
