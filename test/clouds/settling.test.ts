@@ -70,7 +70,7 @@ test("an application is found by its unique name at once, by its id and behind a
   const name = "/applications(uniqueName='gatehouse-settling')";
   const { body: application } = await graph("PATCH", name, { displayName: "Settling" });
   expect(await statuses(1, () => graph("GET", name))).toEqual([200]);
-  expect(await statuses(2, () => graph("GET", `/applications/${application["id"]}`))).toEqual([404, 200]);
+  expect(await statuses(2, () => graph("GET", `/applications/${String(application["id"])}`))).toEqual([404, 200]);
   const addPrincipal = (): ReturnType<typeof graph> => graph("POST", "/servicePrincipals", { appId: application["appId"] });
   expect(await addPrincipal()).toMatchObject({ status: 400, body: { error: { code: "NoBackingApplicationObject" } } });
   const { status, body: principal } = await addPrincipal();
@@ -78,7 +78,7 @@ test("an application is found by its unique name at once, by its id and behind a
 
   const { body: resource } = await graph("GET", `/servicePrincipals(appId='${microsoftGraph}')`);
   const assign = (): ReturnType<typeof graph> =>
-    graph("POST", `/servicePrincipals/${resource["id"]}/appRoleAssignedTo`, {
+    graph("POST", `/servicePrincipals/${String(resource["id"])}/appRoleAssignedTo`, {
       principalId: principal["id"],
       resourceId: resource["id"],
       appRoleId: directoryReadAll,
@@ -89,7 +89,7 @@ test("an application is found by its unique name at once, by its id and behind a
   });
   expect((await assign()).status).toBe(201);
   const listed = async (): Promise<number> =>
-    valueOf((await graph("GET", `/servicePrincipals/${principal["id"]}/appRoleAssignments`)).body).length;
+    valueOf((await graph("GET", `/servicePrincipals/${String(principal["id"])}/appRoleAssignments`)).body).length;
   expect([await listed(), await listed()]).toEqual([0, 1]);
 });
 
