@@ -81,6 +81,7 @@ export function createTestArm(options: Options = {}): TestArm {
       return { cancel: () => clearTimeout(timer) };
     },
     hold: () => () => undefined,
+    lag: 0,
     fault: () => undefined,
     note: () => undefined,
     secrets: { add: () => undefined },

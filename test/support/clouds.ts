@@ -32,12 +32,12 @@ export interface TestClouds extends Clouds {
 }
 
 /**
- * Durations are modelled as nothing unless `tempo` says otherwise. Sets IDENTITY_ENDPOINT and IDENTITY_HEADER of this process. One
+ * Durations are modelled as nothing unless `tempo` says otherwise, and what was written is seen at once unless `lag` does. Sets IDENTITY_ENDPOINT and IDENTITY_HEADER of this process. One
  * platform a process, that is a test file (or several in turn over one directory): MSAL remembers the first managed identity endpoint
  * it found, and the tokens that it gave.
  */
 export async function startClouds(options: CloudsOptions = {}): Promise<TestClouds> {
-  const clouds = await createClouds({ tempo: 0, ...options });
+  const clouds = await createClouds({ tempo: 0, lag: 0, ...options });
   setDefaultCACertificates([...getCACertificates("default"), clouds.platform.certificates.authority]);
   const variables = {
     IDENTITY_ENDPOINT: clouds.identity.endpoint,

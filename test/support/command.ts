@@ -14,12 +14,14 @@ import { throughRestarts, untilAnswered } from "../../infra/local/through-restar
 import { tokenSource } from "../../infra/local/tokens.ts";
 import { type ApiClient, createClient } from "../../shared/api/client.ts";
 import { type TenantSpec, tenantSpecSchema } from "../../shared/tenants/spec.ts";
+import type { OpenClouds } from "./estate.ts";
 
 export interface Endpoints {
   api: string;
   control: string;
   ca: string;
   pids: { host: number; clouds: number; azurite: number; serviceBus: number };
+  serviceBus: { connectionString: string; control: string };
   clients: ApiCredentials[];
 }
 
@@ -111,30 +113,21 @@ export function recordLeftIn(folder: string): Exchange[] {
   }
 }
 
-/** What the simulated clouds hold of one customer. */
-export async function holdingsOf(endpoints: Endpoints, { microsoft365, azure }: TenantSpec) {
-  type Named = { displayName: string };
-  type Organization = {
-    tenantId: string;
-    inboundConnectors: unknown[];
-    outboundConnectors: unknown[];
-    transportRules: unknown[];
-  };
-  type Directory = { tenantId: string; applications: Named[]; servicePrincipals: Named[] };
-  const { resources } = await controlled<{ resources: { id: string; type: string }[] }>(endpoints, "/state/arm");
-  const { organizations } = await controlled<{ organizations: Organization[] }>(endpoints, "/state/exchange");
-  const directories = Object.values(await controlled<Record<string, Directory>>(endpoints, "/state/graph"));
-  const organization = organizations.find(({ tenantId }) => tenantId === microsoft365.tenantId);
+/** The simulated clouds' own database and door: nothing of the first comes through a door that redacts. */
+export function openCloudsIn(folder: string, endpoints: Endpoints): OpenClouds & { close(): void } {
+  const database = new DatabaseSync(join(folder, "clouds", "clouds.sqlite"), { readOnly: true });
+  const documents = database.prepare("SELECT id, json FROM documents WHERE collection = ? ORDER BY rowid");
+  const entriesOf = <T>(name: string) =>
+    documents.all(name).map(({ id, json }): [string, T] => [String(id), JSON.parse(String(json)) as T]);
   return {
-    // Runs on the machine come and go: a rotation may be under way.
-    azure: resources
-      .filter(({ id, type }) => id.includes(azure.subscriptionId) && !type.endsWith("/runCommands"))
-      .map(({ type }) => type)
-      .toSorted(),
-    inboundConnectors: organization?.inboundConnectors.length,
-    outboundConnectors: organization?.outboundConnectors.length,
-    transportRules: organization?.transportRules.length,
-    applications: directories.find(({ tenantId }) => tenantId === microsoft365.tenantId)?.applications.length,
+    state: (cloud) => controlled(endpoints, `/state/${cloud}`),
+    platform: {
+      collection: <T>(name: string) => ({
+        entries: () => entriesOf<T>(name),
+        values: () => entriesOf<T>(name).map(([, value]) => value),
+      }),
+    },
+    close: () => database.close(),
   };
 }
 

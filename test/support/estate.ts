@@ -2,7 +2,7 @@
 import type { ServicePrincipal, Application } from "../../infra/local/clouds/entra/directory.ts";
 import type { Connector, ConnectionFilterPolicy, TransportRule } from "../../infra/local/clouds/exchange/store.ts";
 import type { Customer } from "./onboarding.ts";
-import type { TestClouds } from "./clouds.ts";
+import type { CloudName, Collection } from "../../infra/local/clouds/simulator.ts";
 
 export interface Estate {
   /** Types of everything in the subscription, sorted. */
@@ -41,7 +41,14 @@ interface Secret {
   versions: { value: string }[];
 }
 
-export async function estateOf(clouds: TestClouds, { spec }: Customer): Promise<Estate> {
+/** Clouds that can be looked into, in this process or in what another one keeps. */
+export interface OpenClouds {
+  /** `GET /state/<cloud>`. */
+  state(cloud: CloudName): Promise<unknown>;
+  platform: { collection<T>(name: string): Pick<Collection<T>, "entries" | "values"> };
+}
+
+export async function estateOf(clouds: OpenClouds, { spec }: Pick<Customer, "spec">): Promise<Estate> {
   const { platform } = clouds;
   const { organization, subscription } = { organization: spec.microsoft365.tenantId, subscription: spec.azure.subscriptionId };
   const arm = (await clouds.state("arm")) as ArmState;

@@ -1,5 +1,6 @@
-/** Onboardings during which the app's host is killed at random instants, over the real command; replayable by its seed. */
+/** Onboardings during which processes of the platform are killed at random instants, over the real command; replayable by its seed. */
 import { setTimeout as pause } from "node:timers/promises";
+import { expect } from "vitest";
 import type { Screen } from "../../infra/local/progress.ts";
 import { onboardFromFile } from "../../infra/local/customer.ts";
 import type { Operation } from "../../shared/api/operation.ts";
@@ -8,96 +9,141 @@ import {
   type Endpoints,
   type NewCustomer,
   endpointsOf,
-  holdingsOf,
   newCustomer,
+  openCloudsIn,
   partnerOf,
   recordOf,
   startCommand,
 } from "./command.ts";
+import { canonical, estateOf, oneOfEach } from "./estate.ts";
 import { type Violation, violations } from "./invariants.ts";
+import { type Fates, createWitness } from "./messages.ts";
+import { createRandom } from "./random.ts";
 
-/** `KILL_SEED=… npx vitest run …` repeats a run's instants; what happens at them still depends on the machine. */
+/** `KILL_SEED=… npx vitest run …` repeats a run's victims and instants; what happens at them still depends on the machine. */
 export const seed = Number(process.env["KILL_SEED"] ?? Date.now() % 1_000_000);
 
 /** An onboarding takes about this long here; a kill comes somewhere in it. */
 const ONBOARDING_IN_MILLISECONDS = 15_000;
 
-/** Mulberry32: the same numbers between 0 and 1 for the same seed. */
-function createRandom(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+/** Azurite isn't among them: it loses its last seconds when it is killed, which Table Storage doesn't. */
+const victims = ["host", "clouds", "serviceBus"] as const;
+type Victim = (typeof victims)[number];
 
 export interface Survived {
   tenantId: string;
+  killed: Victim | "nobody";
   status: Operation["status"];
   error: Operation["error"] | undefined;
-  holdings: Awaited<ReturnType<typeof holdingsOf>>;
+  /** What the clouds hold of it, without what is its own: name, address, loop GUID. */
+  estate: string;
   violations: Violation[];
 }
 
-/** What one onboarding leaves in a customer's clouds, killed or not. */
-export const oneOfEach: Survived["holdings"] = {
-  azure: [
-    "Microsoft.Compute/disks",
-    "Microsoft.Compute/virtualMachines",
-    "Microsoft.KeyVault/vaults",
-    "Microsoft.ManagedIdentity/userAssignedIdentities",
-    "Microsoft.Network/networkInterfaces",
-    "Microsoft.Network/networkSecurityGroups",
-    "Microsoft.Network/publicIPAddresses",
-    "Microsoft.Network/virtualNetworks",
-  ],
-  inboundConnectors: 1,
-  outboundConnectors: 1,
-  transportRules: 3,
-  applications: 1,
-};
+export interface Survival {
+  /** Of a customer during whose onboarding nobody was killed. */
+  undisturbed: Survived;
+  survived: Survived[];
+  kills: Record<Victim, number>;
+  messages: Fates;
+  seconds: number;
+}
 
-/** Onboards customers, some at a time, and kills the host once for each at a random instant of its onboarding. */
-export async function onboardUnderKills(folder: string, customers: number, atATime: number): Promise<Survived[]> {
+/** Onboards one customer in peace, then so many more, some at a time, with one kill during each; messages are sent all the while. */
+export async function onboardUnderKills(folder: string, customers: number, atATime: number): Promise<Survival> {
+  const began = performance.now();
   const random = createRandom(seed);
   const command = startCommand("--idle", "--port", "0", "--data", folder);
   try {
     await command.untilPrinted("Running");
+    const witness = createWitness((await endpointsOf(folder)).serviceBus);
+    const undisturbed = await onboardKilled(folder, { customer: newCustomer("undisturbed"), killed: "nobody", after: 0 });
+    const kills = { host: 0, clouds: 0, serviceBus: 0 };
     const queue = Array.from({ length: customers }, (_, index) => ({
       customer: newCustomer(`customer-${index + 1}`),
-      killAfterInMilliseconds: random() * ONBOARDING_IN_MILLISECONDS,
+      killed: victims[Math.floor(random() * victims.length)] ?? "host",
+      after: random() * ONBOARDING_IN_MILLISECONDS,
     }));
     const survived: Survived[] = [];
     const worker = async (): Promise<void> => {
-      for (let next = queue.shift(); next; next = queue.shift()) survived.push(await onboardKilled(folder, next));
+      for (let next = queue.shift(); next; next = queue.shift()) {
+        await witness.send();
+        survived.push(await onboardKilled(folder, next));
+        kills[next.killed] += 1;
+      }
     };
     await Promise.all(Array.from({ length: atATime }, worker));
-    return survived;
+    const messages = await witness.fates();
+    return { undisturbed, survived, kills, messages, seconds: Math.round((performance.now() - began) / 1000) };
   } finally {
     await stopped(command);
   }
 }
 
-async function onboardKilled(
-  folder: string,
-  { customer, killAfterInMilliseconds }: { customer: NewCustomer; killAfterInMilliseconds: number },
-): Promise<Survived> {
+/** All ended as the undisturbed one did, with one of each thing in the same state, and every message is where it belongs. */
+export function expectNothingLost({ undisturbed, survived, messages }: Survival): void {
+  const { estate } = undisturbed;
+  expect(undisturbed).toMatchObject({ status: "Succeeded", violations: [] });
+  expect(JSON.parse(estate)).toMatchObject({ ...oneOfEach, azure: expect.any(Array) });
+  for (const { tenantId, killed, ...run } of survived)
+    expect({ tenantId, killed, ...run }).toEqual({
+      tenantId,
+      killed,
+      status: "Succeeded",
+      error: undefined,
+      estate,
+      violations: [],
+    });
+  expect(messages).toEqual({ sent: messages.sent, lost: [], doubled: [] });
+}
+
+interface Run {
+  customer: NewCustomer;
+  killed: Victim | "nobody";
+  /** Milliseconds since its beginning. */
+  after: number;
+}
+
+async function onboardKilled(folder: string, { customer, killed, after }: Run): Promise<Survived> {
   const endpoints = await endpointsOf(folder);
-  const killed = pause(killAfterInMilliseconds).then(() => killHost(folder));
-  const operation = await onboard(endpoints, customer);
-  await killed;
-  return survivedOf(endpoints, customer, operation);
+  const kill = killed === "nobody" ? undefined : pause(after).then(() => killProcess(folder, killed));
+  const { status, error } = await onboard(endpoints, customer);
+  await kill;
+  const { tenantId, spec } = customer;
+  const watched = { ...spec.microsoft365, organization: spec.microsoft365.tenantId };
+  return {
+    tenantId,
+    killed,
+    status,
+    error,
+    estate: await anonymousEstate(folder, customer),
+    violations: violations(await recordOf(endpoints), watched),
+  };
 }
 
 /** By the process id that endpoints.json names at that moment; one that has just been killed isn't there any more. */
-async function killHost(folder: string): Promise<void> {
+async function killProcess(folder: string, victim: Victim): Promise<void> {
   const { pids } = await endpointsOf(folder);
   try {
-    process.kill(pids.host, "SIGKILL");
+    process.kill(pids[victim], "SIGKILL");
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+  }
+}
+
+/** Client secrets and runs on the machine come and go: a rotation may be under way. */
+async function anonymousEstate(folder: string, { tenantId, spec }: NewCustomer): Promise<string> {
+  const clouds = openCloudsIn(folder, await endpointsOf(folder));
+  try {
+    const estate = await estateOf(clouds, { spec });
+    const { "webclient-client-secret": _, ...secrets } = estate.secrets;
+    const azure = estate.azure.filter((type) => !type.endsWith("/runCommands"));
+    const { fqdn = "", address = "" } = estate.publicIpAddress ?? {};
+    return [fqdn, address, tenantId]
+      .filter((own) => own !== "")
+      .reduce((text, own) => text.replaceAll(own, "{own}"), canonical({ ...estate, azure, secrets }));
+  } finally {
+    clouds.close();
   }
 }
 
@@ -109,21 +155,6 @@ export const onboard = (endpoints: Endpoints, { tenantId, spec }: NewCustomer): 
     ask: false,
     screen: { say: () => undefined, show: () => undefined, finish: () => undefined } satisfies Screen,
   });
-
-export async function survivedOf(
-  endpoints: Endpoints,
-  { tenantId, spec }: NewCustomer,
-  { status, error }: Operation,
-): Promise<Survived> {
-  const watched = { ...spec.microsoft365, organization: spec.microsoft365.tenantId };
-  return {
-    tenantId,
-    status,
-    error,
-    holdings: await holdingsOf(endpoints, spec),
-    violations: violations(await recordOf(endpoints), watched),
-  };
-}
 
 export async function stopped(command: Command): Promise<number | null> {
   command.signal("SIGTERM");

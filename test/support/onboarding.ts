@@ -132,7 +132,7 @@ export const queues = JSON.parse(
 
 /** One platform a test file: MSAL keeps the managed identity's tokens for as long as the process lives. */
 export async function startOnboarding(options: PlatformOptions = {}): Promise<OnboardingPlatform> {
-  const clouds = await startClouds(options.tempo === undefined ? {} : { tempo: options.tempo });
+  const clouds = await startClouds({ lag: 1, ...(options.tempo === undefined ? {} : { tempo: options.tempo }) });
   const bus = await createServiceBus({
     queues,
     ...(options.busDirectory === undefined ? {} : { directory: options.busDirectory }),

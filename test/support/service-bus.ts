@@ -1,7 +1,20 @@
 /** A broker for one test, with a clock that the test moves, and the unmodified client of `@azure/service-bus`. */
-import { ServiceBusClient, type ServiceBusReceivedMessage, type ServiceBusReceiver } from "@azure/service-bus";
+import {
+  type RuleProperties,
+  ServiceBusClient,
+  type ServiceBusReceivedMessage,
+  type ServiceBusReceiver,
+  type ServiceBusRuleManager,
+  type ServiceBusSessionReceiver,
+} from "@azure/service-bus";
 import { onTestFinished } from "vitest";
-import { createServiceBus, type QueueOptions, type ServiceBus } from "../../infra/local/service-bus/service-bus.ts";
+import {
+  createServiceBus,
+  type QueueOptions,
+  type ServiceBus,
+  type ServiceBusOptions,
+  type TopicOptions,
+} from "../../infra/local/service-bus/service-bus.ts";
 import type { BrokerClock } from "../../infra/local/service-bus/timers.ts";
 
 export interface ManualClock extends BrokerClock {
@@ -46,9 +59,24 @@ export interface BusForTest {
   client: ServiceBusClient;
 }
 
-export async function startBus(queues: QueueOptions[] = [queue], directory?: string): Promise<BusForTest> {
+/** With sessions, and else as `queue`. */
+export const sessionQueue: QueueOptions = { ...queue, name: "rotation", requiresSession: true };
+
+/** Subscriptions for whoever wants everything, and for the urgent ones. */
+export const topic: TopicOptions = {
+  name: "alerts",
+  subscriptions: [
+    { name: "archive", deadLetteringOnMessageExpiration: true, maxDeliveryCount: 3 },
+    { name: "urgent", rules: [{ name: "urgent", correlationFilter: { label: "urgent" } }] },
+  ],
+};
+
+export async function startBus(
+  queues: QueueOptions[] = [queue],
+  { topics = [], ...options }: Partial<ServiceBusOptions> = {},
+): Promise<BusForTest> {
   const clock = createManualClock();
-  const bus = await createServiceBus({ queues, clock, ...(directory === undefined ? {} : { directory }) });
+  const bus = await createServiceBus({ queues, topics, clock, ...options });
   const client = connect(bus.connectionString);
   onTestFinished(async () => {
     await client.close();
@@ -67,6 +95,20 @@ export const peekLock = (client: ServiceBusClient, name = "delisting"): ServiceB
 
 export const deadLetters = (client: ServiceBusClient, name = "delisting"): ServiceBusReceiver =>
   client.createReceiver(name, { subQueueType: "deadLetter", maxAutoLockRenewalDurationInMs: 0 });
+
+/** A session by its name, or the next one that is free and has messages; its lock is renewed by the test alone. */
+export const accept = (client: ServiceBusClient, session?: string, name = "rotation"): Promise<ServiceBusSessionReceiver> =>
+  session === undefined
+    ? client.acceptNextSession(name, { maxAutoLockRenewalDurationInMs: 0 })
+    : client.acceptSession(name, session, { maxAutoLockRenewalDurationInMs: 0 });
+
+export const bodies = (messages: ServiceBusReceivedMessage[]): unknown[] => messages.map(({ body }) => body as unknown);
+
+export async function rulesOf(manager: ServiceBusRuleManager): Promise<RuleProperties[]> {
+  const rules: RuleProperties[] = [];
+  for await (const rule of manager.listRules()) rules.push(rule);
+  return rules;
+}
 
 /** The next message; fails when there is none. */
 export async function receive(receiver: ServiceBusReceiver): Promise<ServiceBusReceivedMessage> {

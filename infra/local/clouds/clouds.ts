@@ -34,6 +34,8 @@ export interface CloudsOptions {
   directory?: string;
   /** Multiplies modelled durations; 1 is the modelled time. */
   tempo?: number;
+  /** How many of the first looks at what was just written miss it; 1 by default, 0 for clouds that are consistent at once. */
+  lag?: number;
   homeTenantId?: string;
   applicationId?: string;
   managedIdentityClientId?: string;
@@ -144,6 +146,7 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
       return token === undefined ? undefined : tokens.verify(token, audience);
     },
     tempo: options.tempo ?? 1,
+    lag: options.lag ?? 1,
     after: clock ? (milliseconds, run) => clock.setTimer(clock.now() + milliseconds, run) : afterReally,
     hold: () => clock?.hold() ?? (() => undefined),
     fault: (cloud, request) => faults.take(cloud, request),

@@ -103,6 +103,8 @@ export interface Platform {
   verify(request: SimulatedRequest, audience: string): Promise<Claims | undefined>;
   /** Multiplies modelled durations (VM creation, propagation): 1 is the modelled time, 0 is at once. */
   readonly tempo: number;
+  /** How many of the first looks at what was just written miss it, as on a replica that lags behind; 0 is none. */
+  readonly lag: number;
   /** Runs something that many milliseconds of `now` later. It doesn't keep the process alive. */
   readonly after: (milliseconds: number, run: () => void) => { cancel(): void };
   /** Says that something is on its way (a mail over a socket), until what it answers is called: virtual time stands still meanwhile. */

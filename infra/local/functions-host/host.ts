@@ -20,6 +20,8 @@ import { createAuthorization, DURABLE_KEY, openKeys } from "./keys.ts";
 import type { Keys } from "./keys.ts";
 import { filterLog, logToStandardError } from "./log.ts";
 import type { Log } from "./log.ts";
+import { createClients } from "./service-bus-entity.ts";
+import { createServiceBusOutput, SERVICE_BUS_OUTPUT } from "./service-bus-output.ts";
 import { createServiceBusTrigger } from "./service-bus-trigger.ts";
 import { openStore } from "./store.ts";
 import { createTimers } from "./timer-trigger.ts";
@@ -67,7 +69,7 @@ const TRIGGERS = new Set([
   "entitytrigger",
 ]);
 const INPUTS = new Set(["durableclient", "orchestrationclient"]);
-const OUTPUTS = new Set(["http"]);
+const OUTPUTS = new Set(["http", SERVICE_BUS_OUTPUT]);
 
 const LOOPBACK = "127.0.0.1";
 const GRACE_IN_MILLISECONDS = 10_000;
@@ -110,6 +112,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
 
     await loadApp(app);
     refuseUnknownBindings(app);
+    for (const line of ignoredRetriesOf(app)) log({ level: "information", category: "Host.Startup", message: line });
     const { clock = createSystemClock(), chaos = false, historyRetention } = options;
     const { functionTimeout } = settings;
     if (functionTimeout) app.timeLimit = { ...functionTimeout, clock, exceeded: (name) => options.timedOut?.(name) };
@@ -122,14 +125,18 @@ export async function createHost(options: HostOptions): Promise<Host> {
     const input = ({ type }: Binding): TypedData | undefined => (INPUTS.has(type.toLowerCase()) ? clientData : undefined);
     const durableApi = createDurableApi(engine, client.managementUrls);
     const timers = createTimers({ app, functions: functionsWith(app, "timertrigger"), store, clock, log, input, chaos });
+    const clients = createClients();
     const serviceBus = createServiceBusTrigger({
       app,
       functions: functionsWith(app, "servicebustrigger"),
       settings: settings.serviceBus,
+      clients,
       clock,
       log,
       input,
+      chaos,
     });
+    app.send = createServiceBusOutput(app, clients);
     const failed = (name: string, error: unknown): void =>
       log({ level: "error", category: `Function.${name}`, functionName: name, message: String(error) });
     const hostId = settings.hubName.toLowerCase();
@@ -161,7 +168,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
       await runHooks(app.hooks.appTerminate, { hookData: {}, appHookData: app.hookData });
       void management.stop();
       for (const server of servers) server.close();
-      serviceBus.close();
+      clients.close();
       timers.close();
       engine.close();
     };
@@ -186,6 +193,18 @@ function refuseUnknownBindings({ functions }: FunctionApp): void {
     }
   }
 }
+
+/** In Azure, too, only timers and streams are tried again by the host. */
+const ignoredRetriesOf = ({ functions }: FunctionApp): string[] =>
+  [...functions.values()].flatMap(({ name, trigger, retry }) => {
+    const type = trigger.type.toLowerCase();
+    if (!retry || type === "timertrigger") return [];
+    const why =
+      type === "servicebustrigger"
+        ? "a message that fails comes again until its deliveries are used up"
+        : "only timers are tried again";
+    return [`function '${name}': retry has no effect: ${why}`];
+  });
 
 const functionsWith = ({ functions }: FunctionApp, triggerType: string): RegisteredFunction[] =>
   [...functions.values()].filter(({ trigger }) => trigger.type.toLowerCase() === triggerType);

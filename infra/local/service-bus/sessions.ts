@@ -84,10 +84,7 @@ export class Sessions {
   heldBy(id: string, owner: string | undefined): SessionLock {
     const lock = this.#sessions.get(id)?.lock;
     if (lock && (owner === undefined || owner === lock.owner)) return lock;
-    throw new Refusal(
-      "com.microsoft:session-lock-lost",
-      `The session lock was lost on the session '${id}'. Request a new session receiver.`,
-    );
+    throw sessionLockLost(id);
   }
 
   /** For its whole duration, from now on. */
@@ -145,3 +142,9 @@ export class Sessions {
 
 /** A lock whose time is over is ended by its timer. */
 const isFree = ({ lock }: Session): boolean => lock === undefined;
+
+export const sessionLockLost = (id: string): Refusal =>
+  new Refusal(
+    "com.microsoft:session-lock-lost",
+    `The session lock has expired on the session '${id}'. Request a new session receiver.`,
+  );

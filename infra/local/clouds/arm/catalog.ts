@@ -31,6 +31,15 @@ export interface VirtualMachineSize {
   restrictedIn?: string[];
   /** Regions where its creation is accepted and then fails for want of capacity. */
   exhaustedIn?: string[];
+  /** Zones, by region, that it is restricted in for every subscription. */
+  restrictedZones?: Record<string, string[]>;
+  /** Zones, by region, where its creation is accepted and then fails for want of capacity. */
+  exhaustedZones?: Record<string, string[]>;
+  /** Disk controllers; Windows Server 2022 boots from either. */
+  controllers?: "SCSI" | "NVMe" | "SCSI, NVMe";
+  /** Without it Premium and other SSDs with burst can't be attached. */
+  premiumDisks?: boolean;
+  burstable?: boolean;
 }
 
 const size = (
@@ -49,8 +58,42 @@ export const sizes: VirtualMachineSize[] = [
   size("Standard_B4as_v2", "standardBasv2Family", 4, 16, { exhaustedIn: ["westus2"] }),
   size("Standard_B4ls_v2", "standardBsv2Family", 4, 8, { restrictedIn: ["westeurope"] }),
   size("Standard_F4als_v6", "standardFalsv6Family", 4, 8, { missingIn: ["germanynorth", "switzerlandnorth"] }),
-  size("Standard_A4_v2", "standardAv2Family", 4, 8, { generations: "V1", trustedLaunch: false }),
+  size("Standard_A4_v2", "standardAv2Family", 4, 8, { generations: "V1", trustedLaunch: false, premiumDisks: false }),
+  size("Standard_B2s_v2", "standardBsv2Family", 2, 8, { burstable: true }),
+  size("Standard_B4s_v2", "standardBsv2Family", 4, 16, { burstable: true }),
+  size("Standard_D2s_v5", "standardDSv5Family", 2, 8),
+  size("Standard_D4s_v3", "standardDSv3Family", 4, 16, { generations: "V1,V2" }),
+  size("Standard_D4_v3", "standardDv3Family", 4, 16, { generations: "V1", trustedLaunch: false, premiumDisks: false }),
+  size("Standard_D4ads_v5", "standardDADSv5Family", 4, 16),
+  size("Standard_D4as_v6", "standardDav6Family", 4, 16, {
+    controllers: "NVMe",
+    missingIn: ["germanynorth", "switzerlandnorth"],
+    restrictedZones: { swedencentral: ["3"] },
+  }),
+  size("Standard_D4als_v6", "standardDalv6Family", 4, 8, {
+    controllers: "NVMe",
+    missingIn: ["germanynorth", "switzerlandnorth"],
+    exhaustedZones: { northeurope: ["1"] },
+  }),
+  size("Standard_D8s_v5", "standardDSv5Family", 8, 32),
+  size("Standard_D16s_v5", "standardDSv5Family", 16, 64),
+  size("Standard_E4s_v5", "standardESv5Family", 4, 32),
+  size("Standard_F4s_v2", "standardFSv2Family", 4, 8),
 ];
+
+/** Kinds of managed disks. A zone-redundant one needs a region with zones; the last two can't hold an operating system. */
+export const diskKinds: { name: string; zoneRedundant: boolean; system: boolean }[] = [
+  { name: "Standard_LRS", zoneRedundant: false, system: true },
+  { name: "StandardSSD_LRS", zoneRedundant: false, system: true },
+  { name: "StandardSSD_ZRS", zoneRedundant: true, system: true },
+  { name: "Premium_LRS", zoneRedundant: false, system: true },
+  { name: "Premium_ZRS", zoneRedundant: true, system: true },
+  { name: "PremiumV2_LRS", zoneRedundant: false, system: false },
+  { name: "UltraSSD_LRS", zoneRedundant: false, system: false },
+];
+
+export const diskKindsIn = (region: string): string[] =>
+  diskKinds.filter(({ zoneRedundant }) => !zoneRedundant || (regions[region]?.zones.length ?? 0) > 0).map(({ name }) => name);
 
 export const sizeNamed = (name: string): VirtualMachineSize | undefined =>
   sizes.find((known) => known.name.toLowerCase() === name.toLowerCase());
@@ -65,6 +108,8 @@ export interface PlatformImage {
   osVersion: string;
   /** Windows Server 2025 no longer has the SMTP Server feature. Source: Microsoft's "Features removed or no longer developed". */
   smtpServerFeature: boolean;
+  /** A publisher's image that is bought; absent for Microsoft's own. */
+  plan?: { publisher: string; product: string; name: string };
 }
 
 const windowsServer = (sku: string, versions: string[], more: Partial<PlatformImage> = {}): PlatformImage => ({
@@ -90,6 +135,12 @@ export const images: PlatformImage[] = [
     osName: "Windows Server 2025 Datacenter Azure Edition",
     osVersion: "10.0.26100.2314",
     smtpServerFeature: false,
+  }),
+  windowsServer("iq-suite-2022", ["1.0.0"], {
+    publisher: "gatewaymaker",
+    offer: "mail-gateway",
+    osName: "Windows Server 2022 Datacenter",
+    plan: { publisher: "gatewaymaker", product: "mail-gateway", name: "iq-suite-2022" },
   }),
 ];
 

@@ -98,6 +98,7 @@ const versionsOf: Record<string, string[]> = {
   "microsoft.compute": ["2024-07-01", "2024-11-01", "2025-04-01", "2025-11-01", "2026-03-01", "2026-04-01"],
   "microsoft.compute/disks": ["2024-03-02", "2025-01-02", "2026-03-02"],
   "microsoft.compute/skus": ["2021-07-01"],
+  "microsoft.marketplaceordering": ["2015-06-01", "2021-01-01"],
   "microsoft.keyvault": ["2023-07-01", "2024-11-01", "2025-05-01", "2026-02-01"],
   "microsoft.managedidentity": ["2023-01-31", "2024-11-30"],
   "microsoft.authorization": ["2020-10-01", "2022-04-01"],

@@ -100,8 +100,7 @@ const troubleshoot = "More information on troubleshooting is available at https:
 
 const messages: Record<z.output<typeof nameSchema>, (write: FailingWrite) => string> = {
   AllocationFailed: () => allocationFailed,
-  ZonalAllocationFailed: () =>
-    "Allocation failed. We do not have sufficient capacity for the requested VM size in this zone. Read more about improving likelihood of allocation success at http://aka.ms/allocation-guidance",
+  ZonalAllocationFailed: () => zonalAllocationFailed,
   OverconstrainedAllocationRequest: () =>
     "Allocation failed. VM(s) with the following constraints cannot be allocated, because the condition is too restrictive. Please remove some constraints and try again. Constraints applied are:\n  - Availability Set\n  - VM Size",
   SkuNotAvailable: ({ body, location }) => skuNotAvailable(vmSizeOf(body), location),
@@ -128,6 +127,9 @@ function knownFailure(failure: z.output<typeof nameSchema>, write: FailingWrite)
 
 export const allocationFailed =
   "Allocation failed. We do not have sufficient capacity for the requested VM size in this region. Read more about improving likelihood of allocation success at https://aka.ms/allocation-guidance";
+
+export const zonalAllocationFailed =
+  "Allocation failed. We do not have sufficient capacity for the requested VM size in this zone. Read more about improving likelihood of allocation success at http://aka.ms/allocation-guidance";
 
 export const skuNotAvailable = (size: string, location: string): string =>
   `The requested VM size for resource 'Following SKUs have failed for Capacity Restrictions: ${size}' is currently not available in location '${location}'. Please try another size or deploy to a different location or different zone. See https://aka.ms/azureskunotavailable for details.`;

@@ -3,12 +3,15 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { Claims, Platform, SimulatedRequest, SimulatedResponse, Simulator } from "../simulator.ts";
 import { createAccess, type Access } from "./access.ts";
 import { answerControl } from "./control.ts";
+import { availabilitySets } from "./availability-sets.ts";
 import { disks } from "./disks.ts";
 import { ArmError, envelope, errorBody, page, requireApiVersion, type Json } from "./envelope.ts";
 import { createEstate, keyOf, type Estate } from "./estate.ts";
+import { extensions } from "./extensions.ts";
 import { createFailures } from "./failures.ts";
 import { redacted } from "./guest.ts";
 import { loadBalancers } from "./load-balancers.ts";
+import { answerAgreement } from "./marketplace.ts";
 import { networkInterfaces } from "./network-interfaces.ts";
 import { networkSecurityGroups } from "./network-security-groups.ts";
 import { operationOf, operationResult, operationStatus } from "./operation-status.ts";
@@ -47,7 +50,7 @@ import { getSubscription, listLocations, listSubscriptions, provider } from "./s
 import { createThrottle, type Throttle } from "./throttle.ts";
 import { userAssignedIdentities } from "./user-assigned-identities.ts";
 import { checkVaultName, findVault, getDeletedVault, listDeletedVaults, purgeVault, vaults } from "./vaults.ts";
-import { actOnMachine, instanceView, powerAction, virtualMachines } from "./virtual-machines.ts";
+import { actOnMachine, bootDiagnosticsData, instanceView, powerAction, virtualMachines } from "./virtual-machines.ts";
 import { virtualNetworks } from "./virtual-networks.ts";
 
 /** How long a poll of a run command waits for the machine before it answers "in progress". */
@@ -83,8 +86,10 @@ export function createArm(platform: Platform, { fetch = globalThis.fetch }: { fe
     publicIpAddresses,
     networkInterfaces,
     loadBalancers,
+    availabilitySets,
     virtualMachines,
     runCommands,
+    extensions,
     disks,
     vaults,
     userAssignedIdentities,
@@ -317,6 +322,13 @@ function routeSubscription(arm: Arm, call: Call, subscriptionId: string, rest: s
       made === undefined || type === undefined ? undefined : shown(type, made, query),
     );
   }
+  if (namespace.toLowerCase() === "microsoft.marketplaceordering") {
+    requireApiVersion(query, namespace);
+    authorize(`Microsoft.MarketplaceOrdering/agreements/offers/plans/${method === "GET" ? "read" : "sign/action"}`);
+    const path = segments.slice(2).join("/");
+    const answered = answerAgreement(estate, { subscriptionId, method, path, body: call.body });
+    if (answered !== undefined) return answered;
+  }
   const listed = types.get(`${namespace}/${third}`.toLowerCase());
   if (listed !== undefined && segments.length === 3 && method === "GET") {
     const apiVersion = requireApiVersion(query, namespace, third);
@@ -473,7 +485,9 @@ function routeAction(
   }
   if (machine && call.method === "POST") {
     access.authorize(call.claims, `${type.type}/${action}/action`, addressed.id);
-    return powerAction(estate, type, addressed, action);
+    return action.toLowerCase() === "retrievebootdiagnosticsdata"
+      ? bootDiagnosticsData(estate, type, addressed)
+      : powerAction(estate, type, addressed, action);
   }
   throw new ArmError(404, "InvalidResourceType", `The resource type '${action}' could not be found on '${type.type}'.`);
 }

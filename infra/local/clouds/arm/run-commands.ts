@@ -39,7 +39,7 @@ export const runCommands = (estate: Estate): ResourceType => ({
   putOperation: "runCommand",
   put: ({ id, name, body, existing }: Put) => {
     const { location, tags, properties } = parseBody(runCommandSchema, body);
-    const machine = machineOf(estate, id);
+    const machine = runningMachineOf(estate, id);
     if (machine.location !== location)
       throw new ArmError(
         409,
@@ -92,8 +92,9 @@ export const runCommands = (estate: Estate): ResourceType => ({
   deleteEffect: (resource) => (resource.facts["mode"] === "test" ? "none" : "write"),
 });
 
-function machineOf(estate: Estate, runCommandId: string): Stored {
-  const machine = estate.resource(runCommandId.split("/").slice(0, -2).join("/"));
+/** The machine above a run command or an extension, which has to be there and to run. */
+export function runningMachineOf(estate: Estate, childId: string): Stored {
+  const machine = estate.resource(childId.split("/").slice(0, -2).join("/"));
   if (machine === undefined)
     throw new ArmError(
       404,

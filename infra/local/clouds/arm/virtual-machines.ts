@@ -2,11 +2,14 @@
 import { createHmac, randomBytes, randomUUID } from "node:crypto";
 import * as z from "zod";
 import type { SimulatedResponse } from "../simulator.ts";
-import { imageOf, regions, sizeNamed, sizes, type PlatformImage } from "./catalog.ts";
+import { checkAligned, domainsOf, upperCased } from "./availability-sets.ts";
+import { diskKinds, diskKindsIn, imageOf, regions, sizeNamed, sizes, type PlatformImage } from "./catalog.ts";
 import { systemDisk } from "./disks.ts";
 import { ArmError, parseBody, tagsSchema, textOf, type Json } from "./envelope.ts";
 import { groupIdOf, keyOf, requireReference, sameId, type Estate, type Stored } from "./estate.ts";
-import { allocationFailed, skuNotAvailable } from "./failures.ts";
+import { extensionsOf, extensionView, handlerView } from "./extensions.ts";
+import { allocationFailed, skuNotAvailable, zonalAllocationFailed } from "./failures.ts";
+import { checkPlan } from "./marketplace.ts";
 import { freshGuest } from "./guest.ts";
 import { checkReservation, machineUsing } from "./network-interfaces.ts";
 import type { Failure } from "./operations.ts";
@@ -19,7 +22,10 @@ const imageReferenceSchema = z.looseObject({ publisher: z.string(), offer: z.str
 const virtualMachineSchema = z.looseObject({
   location: z.string(),
   tags: tagsSchema.optional(),
-  zones: z.array(z.string()).optional(),
+  zones: z.array(z.string()).max(1).optional(),
+  plan: z
+    .looseObject({ name: z.string().optional(), publisher: z.string().optional(), product: z.string().optional() })
+    .optional(),
   identity: z.looseObject({ type: z.string(), userAssignedIdentities: z.record(z.string(), z.unknown()).optional() }).optional(),
   properties: z.looseObject({
     hardwareProfile: z.looseObject({ vmSize: z.string() }),
@@ -61,7 +67,12 @@ const virtualMachineSchema = z.looseObject({
           .optional(),
       })
       .optional(),
-    diagnosticsProfile: z.looseObject({}).optional(),
+    availabilitySet: z.looseObject({ id: z.string() }).optional(),
+    diagnosticsProfile: z
+      .looseObject({
+        bootDiagnostics: z.looseObject({ enabled: z.boolean().optional(), storageUri: z.string().optional() }).optional(),
+      })
+      .optional(),
   }),
 });
 
@@ -76,10 +87,13 @@ export const virtualMachines = (estate: Estate): ResourceType => ({
   deleteInSeconds: 20,
   etag: "number",
   put: (put) => acceptMachine(estate, put),
-  present: (resource, { expand }) =>
-    expand === "instanceView"
-      ? { ...resource.body, properties: { ...resource.body.properties, instanceView: instanceView(estate, resource) } }
-      : resource.body,
+  present: (resource, { expand }) => {
+    const resources = extensionsOf(estate, resource).map(({ body }) => body);
+    const shown = resources.length === 0 ? resource.body : { ...resource.body, resources };
+    return expand?.toLowerCase() === "instanceview"
+      ? { ...shown, properties: { ...resource.body.properties, instanceView: instanceView(estate, resource) } }
+      : shown;
+  },
   created: (resource, ordered) => build(estate, resource, ordered),
   deleted: (resource) => tearDown(estate, resource),
 });
@@ -96,6 +110,9 @@ function acceptMachine(
   const { location, properties } = asked;
   const image = checkImage(asked);
   checkSize(asked, image, subscriptionId);
+  checkDisk(asked);
+  checkPlan(estate, subscriptionId, { wanted: image.plan, given: asked.plan });
+  checkPlacement(estate, asked, id);
   checkOsProfile(asked, existing);
   if (existing !== undefined) checkUnchanged(asked, existing);
   checkCores(estate, { subscriptionId, location }, { vmSize: properties.hardwareProfile.vmSize, id });
@@ -137,9 +154,13 @@ function acceptMachine(
       location,
       ...(asked.tags === undefined ? {} : { tags: asked.tags }),
       ...(asked.zones === undefined ? {} : { zones: asked.zones }),
+      ...(asked.plan === undefined ? {} : { plan: asked.plan }),
       ...(identity === undefined ? {} : { identity }),
       properties: {
         ...properties,
+        ...(properties.availabilitySet === undefined
+          ? {}
+          : { availabilitySet: { id: upperCased(properties.availabilitySet.id) } }),
         storageProfile: {
           imageReference: { ...imageReference, exactVersion },
           osDisk: {
@@ -205,6 +226,14 @@ function checkSize({ location, zones, properties }: VirtualMachine, image: Platf
     );
   if (size.missingIn?.includes(location) || size.restrictedIn?.includes(location))
     throw new ArmError(409, "SkuNotAvailable", skuNotAvailable(vmSize, location), { target: subscriptionId });
+  const [closed] = (zones ?? []).filter((asked) => size.restrictedZones?.[location]?.includes(asked));
+  if (closed !== undefined)
+    throw new ArmError(
+      409,
+      "SkuNotAvailable",
+      `The requested VM size for resource 'Following SKUs have failed for Capacity Restrictions: ${vmSize}' is currently not available in location '${location}' zones '${closed}'. Please try another size or deploy to a different location or different zone. See https://aka.ms/azureskunotavailable for details.`,
+      { target: subscriptionId },
+    );
   const zone = zones?.find((asked) => !region.zones.includes(asked));
   if (zone !== undefined)
     throw new ArmError(
@@ -225,6 +254,47 @@ function checkSize({ location, zones, properties }: VirtualMachine, image: Platf
       `Security type 'TrustedLaunch' is not supported for the VM size '${vmSize}' with an image of Hypervisor Generation '${image.generation.slice(1)}'.`,
       { target: "securityProfile" },
     );
+}
+
+/** What the system disk may be, by region and size. */
+function checkDisk({ location, properties: { storageProfile, hardwareProfile } }: VirtualMachine): void {
+  if (storageProfile.dataDisks.length > 0)
+    throw new ArmError(501, "NotModelled", "The simulator knows machines with a system disk only.");
+  const kind = storageProfile.osDisk.managedDisk?.storageAccountType;
+  if (kind === undefined) return;
+  const target = "osDisk.managedDisk.storageAccountType";
+  const known = diskKinds.find(({ name }) => name === kind);
+  if (known === undefined || !diskKindsIn(location).includes(kind))
+    throw new ArmError(
+      400,
+      "InvalidParameter",
+      `Storage account type '${kind}' is not supported in location '${location}'. Supported types are: ${diskKindsIn(location).join(", ")}.`,
+      { target },
+    );
+  if (!known.system)
+    throw new ArmError(400, "InvalidParameter", `StorageAccountType ${kind} is not supported for the OS disk.`, { target });
+  const premium = kind.startsWith("Premium");
+  if (premium && sizeNamed(hardwareProfile.vmSize)?.premiumDisks === false)
+    throw new ArmError(
+      400,
+      "InvalidParameter",
+      `Requested operation cannot be performed because the VM size ${hardwareProfile.vmSize} does not support the storage account type ${kind} of disk. Consider updating the VM to a size that supports Premium storage.`,
+      { target },
+    );
+}
+
+/** A set or a zone, not both; the set in the machine's region. */
+function checkPlacement(estate: Estate, { location, zones, properties }: VirtualMachine, id: string): void {
+  if (properties.availabilitySet === undefined) return;
+  if ((zones ?? []).length > 0)
+    throw new ArmError(
+      400,
+      "BadRequest",
+      "Virtual Machine cannot be created because both Availability Zone and Availability Set were specified. Deploying an Availability Set to an Availability Zone isn't supported.",
+    );
+  checkAligned(
+    requireReference(estate, properties.availabilitySet.id, { path: "properties.availabilitySet.id", by: id, location }),
+  );
 }
 
 /** Names and passwords that Compute refuses. Source: the parameter descriptions in Compute's virtualMachine.json. */
@@ -313,8 +383,8 @@ function checkUnchanged(asked: VirtualMachine, existing: Stored): void {
     [
       "availabilitySet.id",
       "availabilitySet",
-      text(before.properties["availabilitySet"]),
-      text(asked.properties["availabilitySet"]),
+      text(before.properties.availabilitySet?.id),
+      text(asked.properties.availabilitySet?.id),
     ],
     [
       "securityProfile.securityType",
@@ -323,6 +393,14 @@ function checkUnchanged(asked: VirtualMachine, existing: Stored): void {
       asked.properties.securityProfile?.securityType ?? before.properties.securityProfile?.securityType,
     ],
     ["zones", "zones", text(before.zones), text(asked.zones ?? before.zones)],
+    ["plan", "plan", text(before.plan), text(asked.plan ?? before.plan)],
+    [
+      "osDisk.managedDisk.storageAccountType",
+      "osDisk.managedDisk.storageAccountType",
+      before.properties.storageProfile.osDisk.managedDisk?.storageAccountType,
+      asked.properties.storageProfile.osDisk.managedDisk?.storageAccountType ??
+        before.properties.storageProfile.osDisk.managedDisk?.storageAccountType,
+    ],
   ];
   const changed = facets.find(([, , was, is]) => was !== is);
   if (changed === undefined) return;
@@ -362,14 +440,19 @@ function identityOf(estate: Estate, { identity }: VirtualMachine, id: string): J
 function build(estate: Estate, resource: Stored, ordered: Failure | undefined): Failure | undefined {
   const size = sizeNamed(String((resource.body.properties["hardwareProfile"] as Json)["vmSize"]));
   const withoutCapacity = ordered !== undefined && /Allocation/.test(ordered.code) && resource.facts["power"] === "starting";
-  if (size?.exhaustedIn?.includes(resource.location) || withoutCapacity) {
+  const zones = (resource.body["zones"] ?? []) as string[];
+  const zoneFull = zones.some((zone) => size?.exhaustedZones?.[resource.location]?.includes(zone));
+  if (size?.exhaustedIn?.includes(resource.location) || zoneFull || withoutCapacity) {
     const until = estate.platform.now() + estate.duration(180);
     for (const networkInterface of interfacesOf(estate, resource))
       estate.save({
         ...networkInterface,
         facts: { ...networkInterface.facts, reserved: { virtualMachineId: resource.id, until } },
       });
-    return ordered ?? { code: "AllocationFailed", message: allocationFailed };
+    if (ordered !== undefined) return ordered;
+    return zoneFull
+      ? { code: "ZonalAllocationFailed", message: zonalAllocationFailed }
+      : { code: "AllocationFailed", message: allocationFailed };
   }
   const { osDisk, imageReference } = resource.body.properties["storageProfile"] as VirtualMachine["properties"]["storageProfile"];
   const diskId = String(osDisk.managedDisk?.id);
@@ -416,8 +499,8 @@ function tearDown(estate: Estate, resource: Stored): void {
     });
   const { networkInterfaces } = resource.body.properties["networkProfile"] as VirtualMachine["properties"]["networkProfile"];
   for (const { id, properties } of networkInterfaces) if (properties?.deleteOption === "Delete") estate.remove(id);
-  for (const command of estate.ofType(`${type}/runCommands`))
-    if (keyOf(command.id).startsWith(`${keyOf(resource.id)}/`)) estate.remove(command.id);
+  for (const child of [...estate.ofType(`${type}/runCommands`), ...extensionsOf(estate, resource)])
+    if (keyOf(child.id).startsWith(`${keyOf(resource.id)}/`)) estate.remove(child.id);
   estate.guests.delete(keyOf(resource.id));
 }
 
@@ -458,6 +541,8 @@ export function instanceView(estate: Estate, resource: Stored): Json {
   const { imageReference } = resource.body.properties["storageProfile"] as VirtualMachine["properties"]["storageProfile"];
   const image = imageOf(imageReference)?.image;
   return {
+    ...domainsOf(estate, resource),
+    ...bootDiagnosticsOf(resource),
     ...(running
       ? {
           computerName: guest.computerName,
@@ -474,8 +559,9 @@ export function instanceView(estate: Estate, resource: Stored): Json {
                 time: new Date(estate.platform.now()).toISOString(),
               },
             ],
-            extensionHandlers: [],
+            extensionHandlers: extensionsOf(estate, resource).map(handlerView),
           },
+          extensions: extensionsOf(estate, resource).map(extensionView),
         }
       : {}),
     hyperVGeneration: resource.facts["generation"],
@@ -496,6 +582,38 @@ export function instanceView(estate: Estate, resource: Stored): Json {
         ? []
         : [{ code: `PowerState/${power}`, level: "Info", displayStatus: powerNames[power] ?? power }]),
     ],
+  };
+}
+
+/** Pictures and log are in the given storage account, or in one of Azure's own when none is given ("managed"). */
+function bootDiagnosticsOf({ name, body }: Stored): Json {
+  const { diagnosticsProfile } = body.properties as VirtualMachine["properties"];
+  const { enabled, storageUri } = diagnosticsProfile?.bootDiagnostics ?? {};
+  if (!enabled) return {};
+  if (storageUri === undefined) return { bootDiagnostics: {} };
+  const blob = `${storageUri.replace(/\/$/, "")}/bootdiagnostics-${name.toLowerCase().slice(0, 9)}-${textOf(body.properties["vmId"])}/${name}`;
+  return {
+    bootDiagnostics: {
+      consoleScreenshotBlobUri: `${blob}.screenshot.bmp`,
+      serialConsoleLogBlobUri: `${blob}.serialconsole.log`,
+    },
+  };
+}
+
+/** POST retrieveBootDiagnosticsData: addresses that are good for a while, only where boot diagnostics are on. */
+export function bootDiagnosticsData(estate: Estate, machine: ResourceType, call: Addressed): SimulatedResponse {
+  const resource = requireResource(estate, machine, call);
+  const { diagnosticsProfile } = resource.body.properties as VirtualMachine["properties"];
+  if (!diagnosticsProfile?.bootDiagnostics?.enabled)
+    throw new ArmError(
+      409,
+      "OperationNotAllowed",
+      `Boot diagnostics is not enabled on VM '${resource.name}'. Enable boot diagnostics and try again.`,
+    );
+  const blob = `https://managed.blob.example/${textOf(resource.body.properties["vmId"])}/${resource.name}`;
+  return {
+    status: 200,
+    body: { consoleScreenshotBlobUri: `${blob}.screenshot.bmp`, serialConsoleLogBlobUri: `${blob}.serialconsole.log` },
   };
 }
 

@@ -3,7 +3,11 @@ import type { Organization, SimulatedRequest, SimulatedResponse } from "../simul
 import type { Application, Directory } from "./directory.ts";
 import { type EntraError, entraErrors } from "./errors.ts";
 import { exchangeAdministrator, exchangeOnline } from "./first-party.ts";
-import { type Entra, findOrganization } from "./token-endpoint.ts";
+import { createSettling } from "../settling.ts";
+import { consentKey, type Entra, findOrganization } from "./token-endpoint.ts";
+
+/** An Entra role that Exchange Online doesn't know of yet. */
+export const roleKey = (tenantId: string, principalId: string): string => `exchange role/${tenantId}/${principalId}`;
 
 interface Question {
   application: Application;
@@ -37,7 +41,7 @@ export function answerConsentRequest(entra: Entra, tenant: string, request: Simu
   if (given("action") !== "accept") return declined(question, theirs);
   // The administrator is `admin@` in each of the organisation's domains; mailboxes are users.
   if (!account.startsWith("admin@")) return errorPage(entraErrors.administratorNeeded());
-  grant(directory, theirs.tenantId, question.application);
+  grant(entra, theirs.tenantId, question.application);
   const answer = {
     admin_consent: "True",
     tenant: theirs.tenantId,
@@ -77,18 +81,27 @@ function sameRedirect(registered: string, asked: string): boolean {
 }
 
 /** What the application registered as required is granted, in every resource, as `.default` means. */
-function grant(directory: Directory, tenantId: string, application: Application): void {
+function grant({ platform, directory }: Entra, tenantId: string, application: Application): void {
+  const settling = createSettling(platform);
   const principal = directory.ensureServicePrincipal(tenantId, application.appId);
   if (!principal) return;
   for (const { resourceAppId, resourceAccess } of application.requiredResourceAccess) {
     const resource = directory.ensureServicePrincipal(tenantId, resourceAppId);
     if (!resource) continue;
+    const had = directory.rolesOf(tenantId, principal.id, resourceAppId).length;
     for (const { id, type } of resourceAccess) {
       if (type === "Role")
         directory.ensureAppRoleAssignment(tenantId, { principalId: principal.id, resourceId: resource.id, appRoleId: id });
     }
     // Consent alone doesn't open Exchange: the same administrator assigns the Entra role, by hand or script, in the same sitting.
-    if (resourceAppId === exchangeOnline) directory.ensureDirectoryRole(tenantId, principal.id, exchangeAdministrator);
+    if (resourceAppId === exchangeOnline) {
+      if (!directory.holdsDirectoryRole(tenantId, principal.id, exchangeAdministrator))
+        settling.begin(roleKey(tenantId, principal.id), { looks: 2 });
+      directory.ensureDirectoryRole(tenantId, principal.id, exchangeAdministrator);
+    }
+    // Tokens come from another replica than the one that took the consent.
+    if (directory.rolesOf(tenantId, principal.id, resourceAppId).length > had)
+      settling.begin(consentKey(tenantId, principal.id, resourceAppId));
   }
 }
 

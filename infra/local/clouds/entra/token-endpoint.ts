@@ -4,6 +4,7 @@ import type { Organization, Platform, SimulatedRequest, SimulatedResponse } from
 import { type Application, type Directory, hashOf } from "./directory.ts";
 import { type EntraError, entraErrors, refused } from "./errors.ts";
 import { firstPartyApplications } from "./first-party.ts";
+import { createSettling } from "../settling.ts";
 import type { Tokens } from "./tokens.ts";
 
 export interface Entra {
@@ -11,6 +12,10 @@ export interface Entra {
   directory: Directory;
   tokens: Tokens;
 }
+
+/** What was granted in a resource and isn't in tokens yet. */
+export const consentKey = (tenantId: string, principalId: string, resourceAppId: string): string =>
+  `consent/${tenantId}/${principalId}/${resourceAppId}`;
 
 const jwtBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -43,7 +48,8 @@ export async function answerTokenRequest(entra: Entra, tenant: string, request: 
     const { audience, appId } = findResource(entra, tenantId, required(field, "scope"));
     const resource = appId && directory.servicePrincipal(tenantId, { appId });
     if (!resource) throw new Refusal(entraErrors.resourceNotFound(audience, organization.displayName));
-    const roles = directory.rolesOf(tenantId, client.id, resource.appId);
+    const granted = directory.rolesOf(tenantId, client.id, resource.appId);
+    const roles = createSettling(platform).unseen(consentKey(tenantId, client.id, resource.appId)) ? [] : granted;
     if (resource.appRoleAssignmentRequired && roles.length === 0)
       throw new Refusal(entraErrors.roleRequired(clientId, resource.appId));
     const lifetimeInSeconds = 3599;

@@ -1,4 +1,5 @@
 /** What a cmdlet is here: a signature, and what it would do with bound parameters. */
+import type { Settling } from "../settling.ts";
 import type { Peers } from "../simulator.ts";
 import type { Bound, Signature } from "./binder.ts";
 import type { ExchangeStore } from "./store.ts";
@@ -7,6 +8,8 @@ export interface CmdletContext {
   tenantId: string;
   store: ExchangeStore;
   peers: Peers;
+  /** A fresh object isn't in the first answers of its Get-. */
+  settling: Settling;
   /** ISO 8601, as `WhenChanged` shows it. */
   readonly now: () => string;
 }

@@ -204,10 +204,9 @@ export const connectorCmdlets: Record<string, Cmdlet> = {
         const scoped = flag(bound, "IsTransportRuleScoped") ?? false;
         const testMode = flag(bound, "IncludeTestModeConnectors") ?? false;
         // Documented default $false: without the parameter, rule-scoped connectors don't show; by Identity they do.
-        return found(outbound, context, bound)
-          .filter(({ settings }) => text(bound, "Identity") !== undefined || settings["IsTransportRuleScoped"] === scoped)
-          .filter(({ settings }) => text(bound, "Identity") !== undefined || testMode || settings["TestMode"] !== true)
-          .map((one) => shown(outbound, one));
+        const passes = ({ settings }: Connector): boolean =>
+          settings["IsTransportRuleScoped"] === scoped && (testMode || settings["TestMode"] !== true);
+        return found(outbound, context, bound, passes).map((one) => shown(outbound, one));
       }),
   },
   "New-OutboundConnector": {
@@ -242,10 +241,22 @@ interface Kind {
   removable(context: CmdletContext, connector: Connector): void;
 }
 
-function found(kind: Kind, { tenantId, store }: CmdletContext, bound: Bound): Connector[] {
+/** What a Get- shows: by identity whatever there is, else what passes; a fresh one not at once. */
+function found(
+  kind: Kind,
+  { tenantId, store, settling }: CmdletContext,
+  bound: Bound,
+  passes: (connector: Connector) => boolean = () => true,
+): Connector[] {
   const identity = text(bound, "Identity");
-  if (identity === undefined) return kind.collection(store).of(tenantId);
-  return [required(kind, store, tenantId, identity)];
+  if (identity === undefined)
+    return kind
+      .collection(store)
+      .of(tenantId)
+      .filter((one) => passes(one) && !settling.unseen(one.guid));
+  const connector = required(kind, store, tenantId, identity);
+  if (settling.unseen(connector.guid)) throw notFound(identity);
+  return [connector];
 }
 
 function required(kind: Kind, store: ExchangeStore, tenantId: string, identity: string): Connector {
@@ -264,6 +275,7 @@ function creating(kind: Kind, context: CmdletContext, bound: Bound): ReturnType<
     commit: () => {
       const connector = { tenantId, guid: randomUUID(), name, settings, whenCreated: now(), whenChanged: now() };
       kind.collection(store).set(connector);
+      context.settling.begin(connector.guid);
       return [shown(kind, connector)];
     },
   };

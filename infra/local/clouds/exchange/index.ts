@@ -2,7 +2,9 @@
 import { randomUUID } from "node:crypto";
 import { exchangeAdministrator } from "../entra/first-party.ts";
 import { createDirectory } from "../entra/directory.ts";
+import { roleKey } from "../entra/consent.ts";
 import { headerValues, messageIdOf, withHeaderOnTop } from "../mail/message.ts";
+import { createSettling } from "../settling.ts";
 import type { Claims, Platform, SimulatedRequest, SimulatedResponse, Simulator } from "../simulator.ts";
 import { ARGUMENT, CmdletError, errorResponse, withNoise } from "./answers.ts";
 import { bind } from "./binder.ts";
@@ -25,6 +27,7 @@ const cmdlets: Record<string, Cmdlet> = { ...connectorCmdlets, ...transportRuleC
 export function createExchange(platform: Platform): Simulator {
   const store = createStore(platform);
   const directory = createDirectory(platform);
+  const settling = createSettling(platform);
   const transport = createTransport(platform, store);
   const { peers } = platform;
   peers.messagesIn = store.messagesIn;
@@ -85,7 +88,8 @@ export function createExchange(platform: Platform): Simulator {
   }
 
   /** App-only needs a role in the tenant beside the permission: here the Entra role Exchange Administrator. */
-  const mayRun = ({ tid, oid }: Claims): boolean => directory.holdsDirectoryRole(tid, oid, exchangeAdministrator);
+  const mayRun = ({ tid, oid }: Claims): boolean =>
+    directory.holdsDirectoryRole(tid, oid, exchangeAdministrator) && !settling.unseen(roleKey(tid, oid));
 
   async function run(
     request: SimulatedRequest,
@@ -96,7 +100,7 @@ export function createExchange(platform: Platform): Simulator {
   ): Promise<SimulatedResponse> {
     const bound = bind(cmdlet, parameters);
     const now = (): string => new Date(platform.now()).toISOString();
-    const prepared = cmdlet.prepare({ tenantId, store, peers, now }, bound);
+    const prepared = cmdlet.prepare({ tenantId, store, peers, settling, now }, bound);
     const context = `${platform.environment.exchange.endpoint}/adminapi/beta/${tenantId}/$metadata#Collection(Exchange.GenericHashTable)`;
     const asking = bound.get("Confirm") === true || bound.get("WhatIf") === true;
     if (asking || (cmdlet.asksByDefault === true && bound.get("Confirm") !== false))

@@ -105,6 +105,11 @@ export const transportRuleCmdlets: Record<string, Cmdlet> = {
         const state = text(bound, "State");
         return rules
           .filter(({ enabled }) => state === undefined || enabled === (state === "Enabled"))
+          .filter(({ guid }) => {
+            const unseen = context.settling.unseen(guid);
+            if (unseen && identity !== undefined) throw notFound(identity);
+            return !unseen;
+          })
           .map((rule) => shown(context, rule));
       }),
   },
@@ -131,6 +136,7 @@ export const transportRuleCmdlets: Record<string, Cmdlet> = {
         target: rule.name,
         commit: () => {
           reorder(context, [...rules.slice(0, rule.priority), rule, ...rules.slice(rule.priority)]);
+          context.settling.begin(rule.guid);
           return [shown(context, rule)];
         },
       };

@@ -175,6 +175,9 @@ function created(
   };
   const { id: _id, createdDateTime: _created, appId: _appId, ...wanted } = changed(draft, { ...body, identifierUris: [] });
   const application = directory.addApplication(tenantId, { ...wanted, owners: [claims.oid] });
+  // Two replicas: the one that reads by id, and the one that knows the application behind a new service principal.
+  for (const replica of ["application", "backing application"])
+    graph.settling.begin(`${replica}/${application.id}`, { milliseconds: REPLICATION_IN_MILLISECONDS });
   if (Array.isArray(body["identifierUris"]) && body["identifierUris"].length > 0) {
     directory.replaceApplication(tenantId, changed(application, { identifierUris: body["identifierUris"] }));
   }
@@ -279,12 +282,7 @@ function find({ directory, tenantId }: GraphRequest, { name, value }: Key): Appl
 /** By its unique name a fresh application is found at once (the write goes to one replica), by id only after replication. */
 function replicated(graph: GraphRequest, key: Key): Application {
   const application = find(graph, key);
-  const { platform } = graph;
-  if (
-    !application ||
-    (key.name !== "uniqueName" &&
-      platform.now() < Date.parse(application.createdDateTime) + REPLICATION_IN_MILLISECONDS * platform.tempo)
-  )
+  if (!application || (key.name !== "uniqueName" && graph.settling.unseen(`application/${application.id}`)))
     throw resourceNotFound(key.value);
   return application;
 }
@@ -381,9 +379,7 @@ function shown(application: Application): Record<string, unknown> {
 /** An application by appId, for routes of service principals. */
 export const freshApplication = (graph: GraphRequest, appId: string): boolean => {
   const application = graph.directory.application(graph.tenantId, { appId });
-  if (!application) return false;
-  const { platform } = graph;
-  return platform.now() < Date.parse(application.createdDateTime) + REPLICATION_IN_MILLISECONDS * platform.tempo;
+  return application !== undefined && graph.settling.unseen(`backing application/${application.id}`);
 };
 
 export const notBacked = (appId: string): GraphFailure =>

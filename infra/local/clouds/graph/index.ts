@@ -1,5 +1,6 @@
 /** Simulated Microsoft Graph v1.0: organisation, domains, applications, service principals, grants, and mail. */
 import { createDirectory } from "../entra/directory.ts";
+import { createSettling } from "../settling.ts";
 import type { Platform, SimulatedRequest, SimulatedResponse, Simulator } from "../simulator.ts";
 import { failure, GraphFailure, requestDenied } from "./answers.ts";
 import { applicationRoutes } from "./applications.ts";
@@ -13,6 +14,7 @@ const routes: Route[] = [...organizationRoutes, ...applicationRoutes, ...service
 
 export function createGraph(platform: Platform): Simulator {
   const directory = createDirectory(platform);
+  const settling = createSettling(platform);
 
   async function handle(request: SimulatedRequest): Promise<SimulatedResponse> {
     try {
@@ -45,6 +47,7 @@ export function createGraph(platform: Platform): Simulator {
     return found.run({
       platform,
       directory,
+      settling,
       organization,
       tenantId: claims.tid,
       claims,

@@ -1,11 +1,13 @@
 /** What a route of Graph is here: a pattern, the application permissions of which one is needed, and its work. */
 import type { Directory } from "../entra/directory.ts";
+import type { Settling } from "../settling.ts";
 import type { Claims, Organization, Platform, SimulatedRequest, SimulatedResponse } from "../simulator.ts";
 import { badRequest } from "./answers.ts";
 
 export interface GraphRequest {
   platform: Platform;
   directory: Directory;
+  settling: Settling;
   organization: Organization;
   tenantId: string;
   claims: Claims;

@@ -55,6 +55,7 @@ export const servicePrincipalRoutes: Route[] = [
       if (!made) throw notBacked(appId);
       const principal = { ...made, owners: [claims.oid] };
       directory.replaceServicePrincipal(tenantId, principal);
+      graph.settling.begin(`reference/${principal.id}`);
       return {
         status: 201,
         effect: "write",
@@ -140,9 +141,11 @@ export const servicePrincipalRoutes: Route[] = [
       );
       if ((graph.parts[3] === "appRoleAssignedTo" ? resourceId : principalId) !== id)
         throw badRequest("The id in the request's path doesn't match the one in its body.");
+      if (graph.settling.unseen(`reference/${principalId}`)) throw resourceNotFound(principalId);
       const ensured = graph.directory.ensureAppRoleAssignment(graph.tenantId, { principalId, resourceId, appRoleId });
       if (!ensured) throw badRequest(`Permission being assigned was not found on application '${resourceId}'`);
       if (!ensured.created) throw badRequest("Permission being assigned already exists on the object");
+      graph.settling.begin(`listed/${ensured.assignment.id}`);
       return {
         status: 201,
         effect: "write",
@@ -201,7 +204,8 @@ export const servicePrincipalRoutes: Route[] = [
         throw badRequest("Invalid value specified for property 'consentType' of resource 'OAuth2PermissionGrant'.");
       if ((consentType === "Principal") !== (principalId !== null))
         throw badRequest("principalId must be set with consentType Principal, and only then.");
-      for (const id of [clientId, resourceId]) if (!directory.servicePrincipal(tenantId, { id })) throw resourceNotFound(id);
+      for (const id of [clientId, resourceId])
+        if (!directory.servicePrincipal(tenantId, { id }) || graph.settling.unseen(`reference/${id}`)) throw resourceNotFound(id);
       if (
         directory
           .oauth2PermissionGrants(tenantId)
@@ -223,6 +227,7 @@ export const servicePrincipalRoutes: Route[] = [
         scope,
       };
       directory.replaceOAuth2PermissionGrant(tenantId, made);
+      graph.settling.begin(`listed/${made.id}`);
       return {
         status: 201,
         effect: "write",
@@ -263,7 +268,8 @@ export const servicePrincipalRoutes: Route[] = [
 
 function list(graph: GraphRequest, name: string, values: Record<string, unknown>[]): SimulatedResponse {
   const { url } = graph.request;
-  const { page, nextLink } = paged(filtered(values, url), url, PAGE_SIZE);
+  const listed = filtered(values, url).filter(({ id }) => !graph.settling.unseen(`listed/${String(id)}`));
+  const { page, nextLink } = paged(listed, url, PAGE_SIZE);
   return {
     status: 200,
     body: {

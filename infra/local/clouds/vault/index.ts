@@ -6,6 +6,7 @@
 import { randomUUID } from "node:crypto";
 import * as z from "zod";
 import { redacted } from "../redaction.ts";
+import { createSettling } from "../settling.ts";
 import type { Claims, Platform, SimulatedRequest, SimulatedResponse, Simulator } from "../simulator.ts";
 import { forbidden, forbiddenByRole, refused, secretNotFound, unauthorized } from "./errors.ts";
 
@@ -72,6 +73,7 @@ export const platformVaultName = "gatehouse";
 export function createVault(platform: Platform): Simulator {
   const secrets = platform.collection<Secret>("vault.secrets");
   for (const { versions } of secrets.values()) for (const { value } of versions) platform.secrets.add(value);
+  const settling = createSettling(platform);
   const seconds = (): number => Math.floor(platform.now() / 1000);
 
   function findVault(name: string): Vault | undefined {
@@ -148,7 +150,10 @@ export function createVault(platform: Platform): Simulator {
   /** A role may be held on the vault, above it, or on the one secret. */
   function allowed({ vault, claims }: Call, action: string, name?: string): SimulatedResponse | undefined {
     const roles = readActions.has(action) ? [secretsUser, secretsOfficer] : [secretsOfficer];
-    if (roles.some((role) => vault.holds(claims.oid, role) || holdsOnSecret(vault, claims.oid, role, name))) return undefined;
+    const held = roles.find((role) => vault.holds(claims.oid, role) || holdsOnSecret(vault, claims.oid, role, name));
+    // A role assignment takes its time from Azure Resource Manager to the vault ("Azure role-based access control for Key Vault").
+    const effective = vault.name === platformVaultName || !settling.unseenAtFirst(`vault role/${vault.id}/${claims.oid}/${held}`);
+    if (held !== undefined && effective) return undefined;
     const resource = `${vault.id.toLowerCase()}${name === undefined ? "" : `/secrets/${name.toLowerCase()}`}`;
     return forbiddenByRole({ claims, resource, vault: vault.name, action: dataAction(action) });
   }

@@ -6,7 +6,7 @@ import type { Broker, Entity } from "../broker.ts";
 import type { Right } from "../options.ts";
 import type { Queue } from "../queue.ts";
 import { Refusal, statusOf } from "../refusal.ts";
-import type { SessionLock } from "../sessions.ts";
+import { type SessionLock, sessionLockLost } from "../sessions.ts";
 import type { Store } from "../store.ts";
 import type { BrokerClock } from "../timers.ts";
 import type { Topic } from "../topic.ts";
@@ -124,10 +124,7 @@ export async function serveAmqp({ broker, store, clock, keys, port }: AmqpOption
     link.local.attach.properties = { "com.microsoft:locked-until-utc": ticks(sessionLock.until) };
     sessionLock.lost = () => {
       close(link);
-      link.close({
-        condition: "com.microsoft:session-lock-lost",
-        description: `The session lock has expired on the session '${sessionLock.session.id}'. Request a new session receiver.`,
-      });
+      link.close(amqpErrorOf(sessionLockLost(sessionLock.session.id)));
     };
     return { kind: "receiving", receiving: createReceiving(link, { queue, sessionLock }, { store, outcomes }) };
   }
