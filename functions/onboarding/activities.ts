@@ -6,9 +6,9 @@ import type { Work } from "../../shared/durable/resources.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
 import { virtualMachineId } from "../../shared/azure/place.ts";
-import { machinesOf } from "../../shared/desired/machines.ts";
+import { machinesOf, regionSuffix } from "../../shared/desired/machines.ts";
 import { home } from "../../shared/desired/state.ts";
-import { targetOf } from "../../shared/desired/target.ts";
+import { type Target, targetOf } from "../../shared/desired/target.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 import { checkAccess } from "./access.ts";
@@ -17,7 +17,9 @@ import type { Ground, GuestGeneration, Loop } from "../../shared/desired/state.t
 import { settledGuestOf } from "./guest.ts";
 import type { AccessWait, LoopEvidence } from "./orchestrator.ts";
 import type { Application, SecretWanted } from "./runbook.ts";
+import { type Placement, placementOf } from "./placement.ts";
 import { tenantSecrets } from "./secrets.ts";
+import { setIsPlanned } from "./steps.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 export type OnboardingActivities = ReturnType<typeof createOnboardingActivities>;
@@ -111,6 +113,16 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       const { principalId } = await azureAccess({ entraTenantId, subscriptionId });
       if (!principalId) throw new ControlPlaneError("AzureAccessMissing", "our service principal could not be read", 403, true);
       return { principalId };
+    },
+
+    /** Sizes and places of a region's machines, named by the region's index; what stands keeps its own. */
+    choosePlacement: async ({ work, spec, names, region }: PlacementStep): Promise<Placement> => {
+      const at = regionSuffix(region);
+      const placement = await recorded(work, `placement${at}`, async () => ({
+        result: await placementOf(world.azure, { work, spec, names }, region),
+      }));
+      if (!placement.availabilitySet && setIsPlanned(spec)) await recordStep(work, `availabilitySet${at}`, { status: "Skipped" });
+      return placement;
     },
 
     /** A secret that is made once per tenant and purpose: found, or generated straight into the tenant's vault. */
@@ -293,6 +305,11 @@ async function registerGateways({ stores }: OnboardingWorld, tenant: TenantRecor
 const gatewayOf = ({ smartHosts }: Loop): string => smartHosts.join(", ");
 
 type SecretStep = SecretWanted & { work: Work };
+
+interface PlacementStep extends Target {
+  work: Work;
+  region: number;
+}
 
 type ProbeFound = { found: "absent" | "bypassed" } | { found: "looped"; evidence: LoopEvidence };
 

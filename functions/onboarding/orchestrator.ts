@@ -101,15 +101,17 @@ export const waitForAccess = branch("waitForAccess", function* (context, access:
 });
 
 /** Hands that make true what the runbook names. */
-function handsOf(context: OrchestrationContext, { work, spec, pace }: Onboarding): Hands<Task> {
-  const { ensure } = resourceSteps<Resources>(context, work, pace);
-  const { ensureSecret, readOwnPrincipal, readMailRoute, readGuestGeneration } = stepsOf<OnboardingActivities>(
+function handsOf(context: OrchestrationContext, { work, spec, names, pace }: Onboarding): Hands<Task> {
+  const { ensure, remove } = resourceSteps<Resources>(context, work, pace);
+  const { ensureSecret, choosePlacement, readOwnPrincipal, readMailRoute, readGuestGeneration } = stepsOf<OnboardingActivities>(
     context,
     pace.patience,
   );
   const target = { organization: spec.microsoft365.tenantId, domain: spec.microsoft365.domains[0] ?? "" };
   return {
     ensure,
+    remove,
+    placement: (region) => choosePlacement({ work, spec, names, region }),
     secret: (wanted) => ensureSecret({ work, ...wanted }),
     *ownPrincipal(subscription) {
       return (yield* readOwnPrincipal(subscription)).principalId;

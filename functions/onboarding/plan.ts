@@ -13,6 +13,7 @@ import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts"
 import { type Target, targetOf } from "../../shared/desired/target.ts";
 import { guestOf } from "./guest.ts";
 import { type Begun, buildAndConnect, type Hands, type Installation, prepareGround } from "./runbook.ts";
+import { type Placement, placementOf } from "./placement.ts";
 import { tenantSecrets } from "./secrets.ts";
 import { onboardingSteps } from "./steps.ts";
 import type { OnboardingWorld } from "./world.ts";
@@ -104,6 +105,14 @@ function lookingHands(
   return {
     *ensure(kind, step, wanted) {
       return (yield look(kind, step, wanted)) as ActualOf<Resources[typeof kind]>;
+    },
+    *remove() {
+      // A plan makes nothing, so nothing it made can be in the way.
+    },
+    *placement(region) {
+      if (readable.azure) return (yield placementOf(world.azure, target, region)) as Placement;
+      const size = target.spec.gateway.size ?? LATER;
+      return { availabilitySet: false, machines: (target.names.regions[region]?.machines ?? []).map(() => [{ size }]) };
     },
     *ownPrincipal(subscription) {
       if (!readable.azure) return LATER;

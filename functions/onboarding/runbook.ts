@@ -5,12 +5,14 @@
 import type { MachineNames, RegionNames } from "../../shared/azure/names.ts";
 import { machineSuffix, regionSuffix } from "../../shared/desired/machines.ts";
 import type { MailRoute } from "../../shared/desired/mail-route.ts";
-import type { Address, Ground, GuestGeneration, RegionGround } from "../../shared/desired/state.ts";
+import type { Address, Candidate, Ground, GuestGeneration, RegionGround } from "../../shared/desired/state.ts";
 import * as desired from "../../shared/desired/state.ts";
 import type { Target } from "../../shared/desired/target.ts";
 import type { ActualOf, DesiredOf } from "../../shared/durable/resources.ts";
 import type { Subscription } from "../../shared/azure/place.ts";
 import type { Resources } from "../../shared/resources/index.ts";
+import type { Placement } from "./placement.ts";
+import { ControlPlaneError } from "../../shared/errors.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 
 export interface Installation extends Target {
@@ -34,7 +36,17 @@ export interface Hands<Wait> {
     kind: Kind,
     step: string,
     wanted: DesiredOf<Resources[Kind]>,
+    attempt?: number,
   ): Walk<Wait, ActualOf<Resources[Kind]>>;
+  /** Takes away what could not be made as wanted. */
+  remove<Kind extends keyof Resources>(
+    kind: Kind,
+    step: string,
+    wanted: DesiredOf<Resources[Kind]>,
+    attempt: number,
+  ): Walk<Wait, void>;
+  /** Where the machines of a region go, by its index. */
+  placement(region: number): Walk<Wait, Placement>;
   /** Object id of our own service principal in the subscription's Entra tenant. */
   ownPrincipal(subscription: Subscription): Walk<Wait, string>;
   /** Made once per tenant and purpose, straight into the tenant's vault. */
@@ -107,7 +119,10 @@ function* reserveAddresses<Wait>(
     const step = `publicIpAddress${machineSuffix(index, number)}`;
     machines.push(addressOf(yield* hands.ensure("publicIpAddress", step, desired.machineAddress(tenant, { region, machine }))));
   }
-  return { machines };
+  if (!balanced(region)) return { machines };
+  const step = `loadBalancerAddress${regionSuffix(index)}`;
+  const address = yield* hands.ensure("publicIpAddress", step, desired.loadBalancerAddress(tenant, region));
+  return { loadBalancer: addressOf(address), machines };
 }
 
 const addressOf = ({ id, ipAddress, fqdn }: Address): Address => ({ id, ipAddress, fqdn });
@@ -135,9 +150,27 @@ export const buildGateway: Chapter<RegionChapter, void> = {
       `virtualNetwork${at}`,
       desired.virtualNetwork(tenant, region, guard.id),
     );
-    const place = { tenant, ground, region: index, subnetId: network.subnetId, networkSecurityGroupId: guard.id };
+    const placement = yield* hands.placement(index);
+    const set = placement.availabilitySet
+      ? yield* hands.ensure("availabilitySet", `availabilitySet${at}`, desired.availabilitySet(tenant, region))
+      : undefined;
+    const { loadBalancer } = ground.regions[index] ?? {};
+    const balancer = loadBalancer
+      ? yield* hands.ensure("loadBalancer", `loadBalancer${at}`, desired.loadBalancer(tenant, region, loadBalancer.id))
+      : undefined;
+    const place = {
+      tenant,
+      ground,
+      region: index,
+      subnetId: network.subnetId,
+      networkSecurityGroupId: guard.id,
+      availabilitySetId: set?.id,
+      poolId: balancer?.poolId,
+    };
     yield* hands.together<void[]>(
-      ...region.machines.map((_, machine) => begin(buildMachine, { ...place, machine }, `m${machine + 1}`)),
+      ...placement.machines.map((candidates, machine) =>
+        begin(buildMachine, { ...place, machine, candidates }, `m${machine + 1}`),
+      ),
     );
   },
 };
@@ -145,25 +178,49 @@ export const buildGateway: Chapter<RegionChapter, void> = {
 export interface MachineChapter extends RegionChapter {
   /** Index among the region's machines. */
   machine: number;
+  candidates: Candidate[];
   subnetId: string;
   networkSecurityGroupId: string;
+  availabilitySetId?: string | undefined;
+  poolId?: string | undefined;
 }
+
+/** Azure has no room for that size in that place at the moment. Source: "Troubleshoot allocation failures"; SkuNotAvailable is told at once. */
+const NO_ROOM = new Set([
+  "AllocationFailed",
+  "ZonalAllocationFailed",
+  "OverconstrainedAllocationRequest",
+  "OverconstrainedZonalAllocationRequest",
+  "SkuNotAvailable",
+]);
+
+const hasNoRoom = (error: unknown): boolean =>
+  error instanceof ControlPlaneError && [error, ...(error.details ?? [])].some(({ code }) => NO_ROOM.has(code));
 
 /** Manual, chapters 2.2 and 3: interface, machine, and what Windows inside it has to be, once it runs. */
 export const buildMachine: Chapter<MachineChapter, void> = {
   name: "buildMachine",
-  *walk(hands, { tenant, ground, region: index, machine: number, subnetId, networkSecurityGroupId }) {
+  *walk(hands, { tenant, ground, region: index, machine: number, candidates, availabilitySetId, ...subnet }) {
     const region = regionOf(tenant, index);
     const place = { region, machine: machineOf(region, number) };
     const address = addressIn(ground, index, number);
     const at = machineSuffix(index, number);
-    const network = { subnetId, networkSecurityGroupId, publicIpAddressId: address.id };
+    const network = { ...subnet, publicIpAddressId: address.id };
     const networkInterface = yield* hands.ensure(
       "networkInterface",
       `networkInterface${at}`,
       desired.networkInterface(tenant, place, network),
     );
-    yield* hands.ensure("gatewayVm", `gatewayVm${at}`, desired.gatewayVm(tenant, place, networkInterface.id, ground));
+    for (const [index, candidate] of candidates.entries()) {
+      const wanted = desired.gatewayVm(tenant, place, { ...candidate, availabilitySetId }, networkInterface.id, ground);
+      try {
+        yield* hands.ensure("gatewayVm", `gatewayVm${at}`, wanted, index + 1);
+        break;
+      } catch (error) {
+        if (!hasNoRoom(error) || index + 1 === candidates.length) throw error;
+        yield* hands.remove("gatewayVm", `gatewayVm${at}`, wanted, index + 1);
+      }
+    }
     const route = yield* hands.mailRoute();
     // As late as can be: a credential that was rotated meanwhile is not taken away again.
     const generation = yield* hands.guestGeneration();
@@ -221,6 +278,8 @@ export function* buildAndConnect<Wait>(hands: Hands<Wait>, tenant: Installation,
   return application;
 }
 
+/** One machine is reached by its own name; several need one for all of them. */
+const balanced = ({ machines }: RegionNames): boolean => machines.length > 1;
 const regionOf = ({ names }: Installation, index: number): RegionNames => present(names.regions[index], `region ${index + 1}`);
 const machineOf = ({ machines }: RegionNames, index: number): MachineNames => present(machines[index], `machine ${index + 1}`);
 const addressIn = ({ regions }: Ground, region: number, machine: number): Address =>

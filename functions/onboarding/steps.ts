@@ -14,11 +14,16 @@ const step = (branch: Branch, name: string, title: string): StepTitle => ({ name
 const titled = (places: Title[], branch: Branch, name: string, title: string): StepTitle[] =>
   places.map(({ suffix, where }) => step(branch, name + suffix, [title, ...where].join(", ")));
 
+/** Whether it is needed shows when the region is asked for its zones. */
+export const setIsPlanned = ({ gateway: { placement } }: { gateway: Pick<TenantSpec["gateway"], "placement"> }): boolean =>
+  placement === "automatic" || placement === "availabilitySet";
+
 export function onboardingSteps({ connectionFilter, gateway }: Pick<TenantSpec, "connectionFilter" | "gateway">): StepTitle[] {
   const inRegions = (branch: Branch, name: string, title: string): StepTitle[] =>
     titled(regionTitles({ gateway }), branch, name, title);
   const onMachines = (branch: Branch, name: string, title: string): StepTitle[] =>
     titled(machineTitles({ gateway }), branch, name, title);
+  const balanced = regionTitles({ gateway }).filter((_, index) => (gateway.regions[index]?.machines ?? 1) > 1);
   return [
     step("access", "consent", "Admin consent, and the domains verified there"),
     step("access", "azureAccess", "Access to the Azure subscription"),
@@ -30,8 +35,12 @@ export function onboardingSteps({ connectionFilter, gateway }: Pick<TenantSpec, 
     step("root", "loopGuid", "Loop GUID, in the vault"),
     step("root", "adminPassword", "Administrator's password, in the vault"),
     ...onMachines("root", "publicIpAddress", "Static public address with its name"),
+    ...titled(balanced, "root", "loadBalancerAddress", "The load balancer's public address"),
     ...inRegions("gateway", "networkSecurityGroup", "Network security group"),
     ...inRegions("gateway", "virtualNetwork", "Virtual network and subnet"),
+    ...inRegions("gateway", "placement", "Sizes and places that Azure has for the machines"),
+    ...(setIsPlanned({ gateway }) ? inRegions("gateway", "availabilitySet", "Availability set, where there are no zones") : []),
+    ...titled(balanced, "gateway", "loadBalancer", "Load balancer with its probes"),
     ...onMachines("gateway", "networkInterface", "Network interface"),
     ...onMachines("gateway", "gatewayVm", "Gateway VM"),
     ...onMachines("gateway", "guest", "SMTP server, loop header and firewall in the VM"),

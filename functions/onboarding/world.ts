@@ -1,5 +1,6 @@
 /** What onboarding needs of the world: the API's part, the clouds' clients, the durations that travel with each operation. */
 import type { ApiWorld } from "../../shared/api/world.ts";
+import type { Azure } from "../../shared/azure/client.ts";
 import type { AzureAccess } from "../../shared/azure/access.ts";
 import type { Subscription } from "../../shared/azure/place.ts";
 import type { DnsResolver } from "../../shared/dns/resolver.ts";
@@ -14,6 +15,7 @@ import type { OnboardingPace } from "./orchestrator.ts";
 
 export interface OnboardingWorld extends ApiWorld {
   environment: CloudEnvironment;
+  azure: Azure;
   resources: Resources;
   vaults: Vaults;
   azureAccess(subscription: Subscription): Promise<AzureAccess>;

@@ -83,13 +83,13 @@ export function unreadable(cause: unknown): Absent | Unknown {
 
 export const isGone = (cause: unknown): boolean => unreadable(cause).state === "absent";
 
-/** `action` is a phrase such as `creating public IP address gateway-1-address`; ARM's own code and message stay in the message. */
+/** `action` is a phrase such as `creating public IP address gateway-1-address`; ARM's own code and message stay in the message, and are its detail. */
 export function azureError(action: string, cause: unknown): ControlPlaneError {
   if (cause instanceof ControlPlaneError) return cause;
   const failure = armFailureOf(cause);
   const { status, code, message, retryAfterInSeconds } = failure;
   const phrase = `${action}: ${code}: ${message}`;
-  const options = { cause, retryAfterInSeconds };
+  const options = { cause, retryAfterInSeconds, details: [{ code, message }] };
   if (isAccessMissing(failure)) return new ControlPlaneError("AzureAccessMissing", phrase, 403, false, options);
   if (status === 429 || SETTLING_CODES.has(code)) return new ControlPlaneError("AzureBusy", phrase, 503, true, options);
   if (status === undefined || status === 408 || status >= 500)

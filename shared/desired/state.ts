@@ -58,7 +58,6 @@ type Desired<Kind extends keyof Resources> = DesiredOf<Resources[Kind]>;
 export const LOOP_HEADER = "X-iqsuite-process";
 const ADDRESS_PREFIX = "10.20.0.0/24";
 const SUBNET_PREFIX = "10.20.0.0/26";
-const DEFAULT_SIZE = "Standard_D4as_v5";
 const ADMIN_USERNAME = "gatehouse";
 
 /** A machine of the tenant and the region that it is in. */
@@ -134,19 +133,43 @@ export const virtualNetwork = (
 export const networkInterface = (
   target: Target,
   { region, machine }: MachinePlace,
-  network: { subnetId: string; networkSecurityGroupId: string; publicIpAddressId: string },
+  network: { subnetId: string; networkSecurityGroupId: string; publicIpAddressId: string; poolId?: string | undefined },
 ): Desired<"networkInterface"> => ({ ...placeIn(target, region), name: machine.networkInterface, ...network });
+
+/** A size and a place that a machine may have. */
+export interface Candidate {
+  size: string;
+  zone?: string | undefined;
+}
+
+/** Mission A3: where the region has no zones. */
+export const availabilitySet = (target: Target, region: RegionNames): Desired<"availabilitySet"> => ({
+  ...placeIn(target, region),
+  name: region.availabilitySet,
+});
+
+/** Mission A11. */
+export const loadBalancer = (target: Target, region: RegionNames, publicIpAddressId: string): Desired<"loadBalancer"> => {
+  const place = placeIn(target, region);
+  const { subscriptionId, resourceGroup } = place;
+  const id = `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}/providers/Microsoft.Network/loadBalancers/${region.loadBalancer}`;
+  return { ...place, name: region.loadBalancer, id, publicIpAddressId, services: target.spec.gateway.services };
+};
 
 export const gatewayVm = (
   target: Target,
   { region, machine }: MachinePlace,
+  { size, zone, availabilitySetId }: Candidate & { availabilitySetId?: string | undefined },
   networkInterfaceId: string,
   { identityId, adminPassword }: Pick<Ground, "identityId" | "adminPassword">,
 ): Desired<"gatewayVm"> => ({
   ...placeIn(target, region),
   name: machine.virtualMachine,
   computerName: machine.computerName,
-  size: target.spec.gateway.size ?? DEFAULT_SIZE,
+  size,
+  zone,
+  availabilitySetId,
+  disk: target.spec.gateway.disk,
   image: target.spec.gateway.image,
   networkInterfaceId,
   identityId,

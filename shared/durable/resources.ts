@@ -29,21 +29,26 @@ export type ActualOf<R> = R extends Resource<infer _, infer Actual> ? Actual : n
 const MOST_ROUNDS = 4;
 
 export const resourceSteps = <Resources>(context: OrchestrationContext, work: Work, pace: ResourcePace) => {
-  const { ensureResource, confirmResource, recordFailure } = stepsOf<ResourceActivities>(context, pace.patience);
+  const { ensureResource, confirmResource, removeResource, recordFailure } = stepsOf<ResourceActivities>(context, pace.patience);
   return {
-    /** Makes the resource true; `step` names it in the operation's step graph. */
+    /**
+     * Makes the resource true; `step` names it in the operation's step graph. `attempt` counts from 1 where the same step is tried
+     * with another desired state.
+     */
     *ensure<Kind extends keyof Resources & string>(
       kind: Kind,
       step: string,
       desired: DesiredOf<Resources[Kind]>,
+      attempt = 1,
     ): Routine<ActualOf<Resources[Kind]>> {
+      const of = attempt === 1 ? step : `${step}-${attempt}`;
       for (let round = 1; round <= MOST_ROUNDS; round++) {
         const ensured: Ensured<unknown> = yield* ensureResource({ work, step, kind, desired });
         if ("actual" in ensured) return ensured.actual as ActualOf<Resources[Kind]>;
         try {
           const deadline = secondsNow(context) + pace.operationDeadlineInSeconds;
           const input = { ...ensured.begun, entraTenantId: tenantOf(desired), patience: pace.patience, deadline, kind, ticks: 0 };
-          yield* child(context, waitForOperation, input, `${step}-${round}`);
+          yield* child(context, waitForOperation, input, `${of}-${round}`);
         } catch (error) {
           yield* recordFailure({ work, step, failure: failureFrom(error) });
           throw error;
@@ -54,6 +59,20 @@ export const resourceSteps = <Resources>(context: OrchestrationContext, work: Wo
         `the ${kind} differs again after each write; is something else changing it?`,
         409,
       );
+    },
+
+    /** Takes the resource away, to its end. */
+    *remove<Kind extends keyof Resources & string>(
+      kind: Kind,
+      step: string,
+      desired: DesiredOf<Resources[Kind]>,
+      attempt = 1,
+    ): Routine<void> {
+      const removed = yield* removeResource({ kind, desired });
+      if (removed.state !== "begun") return;
+      const deadline = secondsNow(context) + pace.operationDeadlineInSeconds;
+      const input = { ...removed, entraTenantId: tenantOf(desired), patience: pace.patience, deadline, kind, ticks: 0 };
+      yield* child(context, waitForOperation, input, `${step}-${attempt}-removed`);
     },
 
     /** Reads the resource back and insists that it is as desired, writing nothing. */

@@ -6,7 +6,7 @@ import type { Work } from "../durable/resources.ts";
 import { ControlPlaneError, detailOf } from "../errors.ts";
 import type { OperationStore } from "../stores/operations.ts";
 import { type Change, type Ensured, confirmed, ensuring } from "./ensure.ts";
-import type { Resource } from "./resource.ts";
+import type { Begun, Done, Resource } from "./resource.ts";
 
 export type ResourceActivities = ReturnType<typeof createResourceActivities>;
 
@@ -48,6 +48,10 @@ export const createResourceActivities = ({
     /** Reads back; what can't be read or differs is a failure. */
     confirmResource: ({ work, step, kind, desired }: ResourceStep): Promise<unknown> =>
       recorded(work, step, async () => ({ result: await confirmed(resourceOf(kind), desired), change: "unchanged" })),
+
+    /** Takes it away if it is ours; the step it belongs to stays as it is. */
+    removeResource: async ({ kind, desired }: Pick<ResourceStep, "kind" | "desired">): Promise<Done | Begun> =>
+      resourceOf(kind).remove(desired),
 
     /** One GET on the cloud's long-running operation. */
     pollOperation: ({ operationUrl, entraTenantId }: { operationUrl: string; entraTenantId: string }) =>

@@ -11,6 +11,7 @@ import {
   refuseReplacement,
 } from "../azure/owned.ts";
 import { type Named, ownershipTags, regionName, sameId } from "../azure/place.ts";
+import type { TenantSpec } from "../tenants/spec.ts";
 import type { Vaults } from "../vault/client.ts";
 import type { SecretReference } from "../vault/reference.ts";
 import { done, type Resource } from "./resource.ts";
@@ -22,11 +23,19 @@ export interface Image {
   version: string;
 }
 
+/** Mission A4. */
+export type Disk = TenantSpec["gateway"]["disk"];
+
 export type GatewayVm = Named & {
   /** Its name inside Windows, at most 15 characters. */
   computerName: string;
   size: string;
   image: Image;
+  /** Kind of its managed disk. */
+  disk: Disk;
+  /** Fixed for life: `1` to `3`, or a set, or neither. */
+  zone?: string | undefined;
+  availabilitySetId?: string | undefined;
   networkInterfaceId: string;
   identityId: string;
   adminUsername: string;
@@ -40,6 +49,10 @@ export interface ActualGatewayVm extends Provisioned {
   size: string;
   computerName: string;
   image: Image;
+  disk: string;
+  zone: string;
+  /** In lower case: Compute writes it in capitals. */
+  availabilitySetId: string;
   networkInterfaceId: string;
   /** Ids in lower case, sorted; others may have added theirs. */
   identityIds: string[];
@@ -93,6 +106,9 @@ export const gatewayVm = ({ azure, vaults }: { azure: Azure; vaults: Vaults }): 
           size: desired.size.toLowerCase() === actual.size.toLowerCase() ? actual.size : desired.size,
           computerName: desired.computerName,
           image: canonicalImage(desired.image),
+          disk: desired.disk as string,
+          zone: desired.zone ?? "",
+          availabilitySetId: desired.availabilitySetId?.toLowerCase() ?? "",
           networkInterfaceId: sameId(desired.networkInterfaceId, actual.networkInterfaceId)
             ? actual.networkInterfaceId
             : desired.networkInterfaceId,
@@ -144,6 +160,9 @@ const actualOf = (found: FoundMachine): ActualGatewayVm => ({
   size: found.hardwareProfile?.vmSize ?? "",
   computerName: found.osProfile?.computerName ?? "",
   image: canonicalImage(found.storageProfile?.imageReference ?? {}),
+  disk: found.storageProfile?.osDisk?.managedDisk?.storageAccountType ?? "",
+  zone: found.zones?.[0] ?? "",
+  availabilitySetId: found.availabilitySet?.id?.toLowerCase() ?? "",
   networkInterfaceId: found.networkProfile?.networkInterfaces?.[0]?.id ?? "",
   identityIds: Object.keys(found.identity?.userAssignedIdentities ?? {})
     .map((id) => id.toLowerCase())
@@ -178,6 +197,8 @@ const machine = (desired: GatewayVm, adminPassword: string, found: FoundMachine 
       [desired.identityId]: {},
     },
   },
+  ...(desired.zone === undefined ? {} : { zones: [desired.zone] }),
+  ...(desired.availabilitySetId === undefined ? {} : { availabilitySet: { id: desired.availabilitySetId } }),
   hardwareProfile: { vmSize: desired.size },
   securityProfile: trustedLaunch,
   storageProfile: {
@@ -187,7 +208,7 @@ const machine = (desired: GatewayVm, adminPassword: string, found: FoundMachine 
       createOption: "FromImage",
       caching: "ReadWrite",
       deleteOption: "Delete",
-      managedDisk: { storageAccountType: "Premium_LRS" },
+      managedDisk: { storageAccountType: desired.disk },
     },
   },
   osProfile: {

@@ -4,12 +4,14 @@ import type { Exchange } from "../exchange/client.ts";
 import type { Graph } from "../graph/client.ts";
 import type { Vaults } from "../vault/client.ts";
 import { approvalRule } from "./approval-rule.ts";
+import { availabilitySet } from "./availability-set.ts";
 import { connectionFilter } from "./connection-filter.ts";
 import { forwardingRule } from "./forwarding-rule.ts";
 import { gatewayVm } from "./gateway-vm.ts";
 import { guardRule } from "./guard-rule.ts";
 import { guest } from "./guest.ts";
 import { inboundConnector } from "./inbound-connector.ts";
+import { loadBalancer } from "./load-balancer.ts";
 import { networkInterface } from "./network-interface.ts";
 import { networkSecurityGroup } from "./network-security-group.ts";
 import { outboundConnector } from "./outbound-connector.ts";
@@ -38,6 +40,8 @@ export const createResources = ({ azure, vaults, exchange, graph }: ResourceClie
   publicIpAddress: publicIpAddress({ azure }),
   networkSecurityGroup: networkSecurityGroup({ azure }),
   virtualNetwork: virtualNetwork({ azure }),
+  availabilitySet: availabilitySet({ azure }),
+  loadBalancer: loadBalancer({ azure }),
   networkInterface: networkInterface({ azure }),
   gatewayVm: gatewayVm({ azure, vaults }),
   guest: guest({ azure }),

@@ -13,7 +13,13 @@ import {
 import { type Named, ownershipTags, regionName, sameId } from "../azure/place.ts";
 import type { Resource } from "./resource.ts";
 
-export type NetworkInterface = Named & { subnetId: string; networkSecurityGroupId: string; publicIpAddressId: string };
+export type NetworkInterface = Named & {
+  subnetId: string;
+  networkSecurityGroupId: string;
+  publicIpAddressId: string;
+  /** The load balancer's pool, where there is one. */
+  poolId?: string | undefined;
+};
 
 export interface ActualNetworkInterface extends Provisioned {
   id: string;
@@ -21,6 +27,8 @@ export interface ActualNetworkInterface extends Provisioned {
   subnetId: string;
   networkSecurityGroupId: string;
   publicIpAddressId: string;
+  /** In lower case, sorted; others may have added theirs. */
+  poolIds: string[];
 }
 
 export const networkInterface = ({ azure }: { azure: Azure }): Resource<NetworkInterface, ActualNetworkInterface> => {
@@ -39,6 +47,7 @@ export const networkInterface = ({ azure }: { azure: Azure }): Resource<NetworkI
           subnetId: address?.subnet?.id ?? "",
           networkSecurityGroupId: networkSecurityGroup?.id ?? "",
           publicIpAddressId: address?.publicIPAddress?.id ?? "",
+          poolIds: (address?.loadBalancerBackendAddressPools ?? []).map(({ id: pool }) => (pool ?? "").toLowerCase()).sort(),
           provisioningState: provisioningStateOf(provisioningState),
         };
       },
@@ -65,6 +74,7 @@ export const networkInterface = ({ azure }: { azure: Azure }): Resource<NetworkI
           subnetId: kept("subnetId"),
           networkSecurityGroupId: kept("networkSecurityGroupId"),
           publicIpAddressId: kept("publicIpAddressId"),
+          poolIds: [...new Set([...actual.poolIds, ...(desired.poolId ? [desired.poolId.toLowerCase()] : [])])].sort(),
         },
         actual,
       );
@@ -87,6 +97,7 @@ export const networkInterface = ({ azure }: { azure: Azure }): Resource<NetworkI
 /** A write replaces the whole interface: its private address and what others added go back as they were. */
 function merged(desired: NetworkInterface, found: FoundInterface): FoundInterface {
   const [first, ...others] = found.ipConfigurations ?? [];
+  const pools = (first?.loadBalancerBackendAddressPools ?? []).filter(({ id }) => !sameId(id ?? "", desired.poolId ?? ""));
   return {
     ...found,
     location: desired.region,
@@ -101,6 +112,7 @@ function merged(desired: NetworkInterface, found: FoundInterface): FoundInterfac
         privateIPAddressVersion: "IPv4",
         subnet: { id: desired.subnetId },
         publicIPAddress: { id: desired.publicIpAddressId },
+        loadBalancerBackendAddressPools: [...pools, ...(desired.poolId ? [{ id: desired.poolId }] : [])],
       },
       ...others,
     ],
