@@ -134,6 +134,7 @@ describe("a gateway's Azure resources, in the order of an onboarding", () => {
       sku: "2022-datacenter-azure-edition",
       version: "latest",
     },
+    disk: "Premium_LRS" as const,
     networkInterfaceId: found.interfaceId,
     identityId: found.identity.id,
     adminUsername: "gatehouse",

@@ -95,6 +95,7 @@ const machine = async (one: World, name: string, address: 1 | 2): Promise<Desire
       sku: "2022-datacenter-azure-edition",
       version: "latest",
     },
+    disk: "Premium_LRS",
     networkInterfaceId: id,
     identityId: identity.id,
     adminUsername: "gatehouse",
@@ -353,10 +354,20 @@ const networkInterface: RowOf<"networkInterface"> = {
         },
       ],
     }))(one, { ...place, name: "ground-network" });
-    return { ...place, name: "conformance-interface", subnetId, networkSecurityGroupId, publicIpAddressId: addressIds[0] };
+    const balanced = balancerOf("ground-balancer", await balancerAddress(one, "ground-balancer-address"));
+    const { poolId } = (await one.ensure("loadBalancer", balanced)) as { poolId: string };
+    return {
+      ...place,
+      name: "conformance-interface",
+      subnetId,
+      networkSecurityGroupId,
+      publicIpAddressId: addressIds[0],
+      poolId,
+    };
   },
   drifts: [
     { paths: ["networkSecurityGroupId"], change: changing(interfacePath, () => ({ networkSecurityGroup: undefined })) },
+    { paths: ["poolIds"], change: addressChange((properties) => ({ ...properties, loadBalancerBackendAddressPools: [] })) },
     { paths: ["publicIpAddressId"], change: addressChange((properties) => ({ ...properties, publicIPAddress: undefined })) },
     {
       paths: ["subnetId"],
@@ -372,6 +383,100 @@ const networkInterface: RowOf<"networkInterface"> = {
   unowned: foreignTag(interfacePath),
   stranger: foreignTags("networkInterface", interfacePath),
   count: countedBy("Microsoft.Network/networkInterfaces"),
+};
+
+const setPath = inGroup("Microsoft.Compute/availabilitySets");
+
+const availabilitySet: RowOf<"availabilitySet"> = {
+  prepare: async (one) => (await one.ground(), { ...place, name: "conformance-set" }),
+  drifts: { notApplicable: "Azure changes nothing of a set that holds machines with managed disks" },
+  fixed: {
+    region: another,
+    sku: "an Aligned set stays one",
+    faultDomains: "Azure changes none of a set",
+    updateDomains: "Azure changes none of a set",
+    provisioningState: "Compute writes a set at once",
+  },
+  unowned: foreignTag(setPath),
+  stranger: foreignTags("availabilitySet", setPath),
+  count: countedBy("Microsoft.Compute/availabilitySets"),
+};
+
+const balancerPath = inGroup("Microsoft.Network/loadBalancers");
+const balancerOf = (name: string, publicIpAddressId: string): DesiredOf<Resources["loadBalancer"]> => ({
+  ...place,
+  name,
+  id: balancerPath({ ...place, name }),
+  publicIpAddressId,
+  services,
+});
+const balancerAddress = async (one: World, name: string): Promise<string> => {
+  const made = await one.ensure("publicIpAddress", {
+    ...place,
+    name,
+    dnsLabel: `${names.loadBalancerLabel}-${name.slice(0, 4)}`,
+  });
+  return (made as { id: string }).id;
+};
+
+const balancer: RowOf<"loadBalancer"> = {
+  async prepare(one) {
+    await one.ground();
+    return balancerOf("conformance-balancer", await balancerAddress(one, "conformance-balancer-address"));
+  },
+  drifts: [
+    {
+      paths: ["rules/smtp"],
+      change: changing(balancerPath, (properties) => ({
+        loadBalancingRules: (properties["loadBalancingRules"] as Json[]).map((rule) =>
+          rule["name"] === "smtp"
+            ? { ...rule, properties: { ...(rule["properties"] as Json), disableOutboundSnat: false } }
+            : rule,
+        ),
+      })),
+    },
+    {
+      paths: ["rules/https"],
+      change: changing(balancerPath, (properties) => ({
+        probes: (properties["probes"] as Json[]).map((probe) =>
+          probe["name"] === "https"
+            ? { ...probe, properties: { ...(probe["properties"] as Json), requestPath: "/health" } }
+            : probe,
+        ),
+      })),
+    },
+    {
+      paths: ["rules/temporary"],
+      change: changing(balancerPath, (properties) => {
+        const [rule] = properties["loadBalancingRules"] as { properties: Json }[];
+        const temporary = { name: "temporary", properties: { ...rule?.properties, frontendPort: 8025, backendPort: 8026 } };
+        return { loadBalancingRules: [...(properties["loadBalancingRules"] as Json[]), temporary] };
+      }),
+    },
+    failedWrite("Microsoft.Network/loadBalancers"),
+  ],
+  fixed: {
+    region: another,
+    sku: "Azure changes none of a load balancer",
+    publicIpAddressId: "its frontend can't be without an address, and another address is another desired state",
+    poolId: "the pool goes only with the load balancer: rules use it",
+  },
+  unowned: {
+    what: "a tag, another pool",
+    async set(one, desired) {
+      await one.arm.tag(balancerPath(desired), { ...ownershipTags(owner), costCentre: "7" });
+      await changing(balancerPath, (properties) => ({
+        backendAddressPools: [...(properties["backendAddressPools"] as Json[]), { name: "theirs" }],
+      }))(one, desired);
+    },
+    async read({ arm }, desired) {
+      const { tags, properties } = await arm.get(balancerPath(desired));
+      const pools = (properties as Json)["backendAddressPools"] as Json[];
+      return { tags, theirs: pools.filter(({ name }) => name === "theirs").length };
+    },
+  },
+  stranger: foreignTags("loadBalancer", balancerPath),
+  count: countedBy("Microsoft.Network/loadBalancers"),
 };
 
 const gatewayVm: RowOf<"gatewayVm"> = {
@@ -398,6 +503,12 @@ const gatewayVm: RowOf<"gatewayVm"> = {
     region: another,
     computerName: (desired) => ({ ...desired, computerName: "gw-another" }),
     image: (desired) => ({ ...desired, image: { ...desired.image, version: "20348.1.1" } }),
+    disk: (desired) => ({ ...desired, disk: "StandardSSD_LRS" }),
+    zone: (desired) => ({ ...desired, zone: "2" }),
+    availabilitySetId: (desired) => ({
+      ...desired,
+      availabilitySetId: `${groupPath(desired)}/providers/Microsoft.Compute/availabilitySets/a`,
+    }),
     networkInterfaceId: (desired) => ({ ...desired, networkInterfaceId: `${desired.networkInterfaceId}-2` }),
     adminUsername: (desired) => ({ ...desired, adminUsername: "another" }),
     securityType: "Azure takes no machine back from Trusted Launch",
@@ -509,4 +620,13 @@ const guest: RowOf<"guest"> = {
 /** What is there before the gateway, and may outlive it. */
 export const groundRows = { resourceGroup, vmIdentity, vault, roleAssignment };
 
-export const gatewayRows = { publicIpAddress, networkSecurityGroup, virtualNetwork, networkInterface, gatewayVm, guest };
+export const gatewayRows = {
+  publicIpAddress,
+  networkSecurityGroup,
+  virtualNetwork,
+  availabilitySet,
+  loadBalancer: balancer,
+  networkInterface,
+  gatewayVm,
+  guest,
+};
