@@ -31,7 +31,9 @@ describe("contoso, from nothing to the pilot", () => {
       kind: "onboarding",
       tenantId: contoso.tenantId,
     });
-    expect(operation.steps.filter(({ status }) => status !== "Succeeded")).toEqual([]);
+    const others = operation.steps.filter(({ status }) => status !== "Succeeded");
+    // West Europe has zones, so that no set is needed.
+    expect(others.map(({ name, status }) => `${name}: ${status}`)).toEqual(["availabilitySet: Skipped"]);
     expect(operation.waitingFor).toBeUndefined();
     const { publicIpAddress } = await platform.estate(contoso);
     expect(operation.result).toMatchObject({
