@@ -56,6 +56,15 @@ export interface Organization {
   offer: "EnterpriseAgreement" | "PayAsYouGo" | "CSP";
   /** Whether our application's service principal holds its roles on the subscription. */
   azureAccess: boolean;
+  /** What is unusual about its Exchange Online; nothing by default. */
+  exchange?: ExchangeOrganization;
+}
+
+export interface ExchangeOrganization {
+  /** It shares Microsoft's default settings until Enable-OrganizationCustomization is run. */
+  dehydrated?: boolean | undefined;
+  /** New inbound connectors are disabled until Microsoft's support enables them, as in trial organisations. */
+  inboundConnectorsDisabled?: boolean | undefined;
 }
 
 /** What an access token that was issued here says; `undefined` from `verify` means: no, foreign, expired or for another audience. */

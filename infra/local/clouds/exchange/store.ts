@@ -43,6 +43,8 @@ export interface ExchangeStore {
   inboundConnectors: OwnedCollection<Connector>;
   outboundConnectors: OwnedCollection<Connector>;
   rules: OwnedCollection<TransportRule>;
+  /** Gives the organisation its own copy of what it shared; false when it has one already. */
+  hydrate(tenantId: string): boolean;
   filterPolicy(tenantId: string): ConnectionFilterPolicy;
   setFilterPolicy(policy: ConnectionFilterPolicy): void;
   /** Makes the present rules effective after their propagation; called after each change of a rule. */
@@ -86,6 +88,12 @@ export function createStore(platform: Platform): ExchangeStore {
     inboundConnectors,
     outboundConnectors,
     rules,
+    hydrate: (tenantId) => {
+      const known = organization(tenantId);
+      if (!known?.exchange?.dehydrated) return false;
+      platform.organizations.set(known.tenantId, { ...known, exchange: { ...known.exchange, dehydrated: false } });
+      return true;
+    },
     filterPolicy: (tenantId) =>
       policies.get(tenantId) ?? {
         tenantId,
