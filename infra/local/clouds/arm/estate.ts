@@ -9,7 +9,7 @@ import { randomUUID } from "node:crypto";
 import type { Collection, Organization, Platform } from "../simulator.ts";
 import { ArmError, type Json } from "./envelope.ts";
 import type { Failures } from "./failures.ts";
-import type { GuestState } from "./guest.ts";
+import type { GuestState } from "../guest/state.ts";
 import type { Operations } from "./operations.ts";
 
 export interface ResourceGroup {

@@ -9,7 +9,7 @@ import { ArmError, envelope, errorBody, page, requireApiVersion, type Json } fro
 import { createEstate, keyOf, type Estate } from "./estate.ts";
 import { extensions } from "./extensions.ts";
 import { createFailures } from "./failures.ts";
-import { redacted } from "./guest.ts";
+import { redacted } from "../guest/state.ts";
 import { loadBalancers } from "./load-balancers.ts";
 import { answerAgreement } from "./marketplace.ts";
 import { networkInterfaces } from "./network-interfaces.ts";
