@@ -111,8 +111,8 @@ describe("an app is refused", () => {
       "function 'tick' has a trigger that this host doesn't know: queueTrigger",
     ],
     [
-      'app.http("send", { extraOutputs: [output.serviceBusQueue({ queueName: "q", connection: "C" })], handler: () => ({}) });',
-      "function 'send' has an output that this host doesn't know: serviceBus",
+      'app.http("send", { extraOutputs: [output.storageQueue({ queueName: "q", connection: "C" })], handler: () => ({}) });',
+      "function 'send' has an output that this host doesn't know: queue",
     ],
     [
       'app.http("a", { route: "tenants/{id}", handler: () => ({}) }); app.http("b", { route: "tenants/search", handler: () => ({}) });',
