@@ -212,7 +212,8 @@ export function deleteResource(estate: Estate, type: ResourceType, call: Address
     operation: "delete",
     body: existing.body,
   });
-  if (type.manner === "sync") {
+  // Storage begins its creations, but deletes at once.
+  if (type.manner === "sync" || type.manner === "storage") {
     type.deleted?.(existing);
     estate.remove(existing.id);
     return { status: 200, effect };
