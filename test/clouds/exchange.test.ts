@@ -320,9 +320,36 @@ describe("transport rules", () => {
     const { status } = await exchange.call("New-TransportRule", {
       Name: "group",
       SetSCL: "-1",
-      FromMemberOf: ["all@contoso.example"],
+      AnyOfToHeader: ["all@contoso.example"],
     });
     expect(status).toBe(501);
+  });
+});
+
+describe("groups", () => {
+  const group = { Name: "Pilot", PrimarySmtpAddress: "Pilots@contoso.example", Members: ["pilot@contoso.example"] };
+
+  test("have members of the organisation, and are found by name and by address", async () => {
+    await exchange.run("New-DistributionGroup", group);
+    expect(await text("New-DistributionGroup", group)).toContain("AlreadyExistsException");
+    const members = async (Identity: string): Promise<unknown[]> =>
+      (await exchange.list("Get-DistributionGroupMember", { Identity })).map(({ PrimarySmtpAddress }) => PrimarySmtpAddress);
+    expect(await members("Pilot")).toEqual(["pilot@contoso.example"]);
+    const pilot = { Identity: "pilots@contoso.example", Member: "pilot@contoso.example" };
+    expect(await text("Add-DistributionGroupMember", pilot)).toContain("MemberAlreadyExistsException");
+    expect(await text("Add-DistributionGroupMember", { ...pilot, Member: "nobody@contoso.example" })).toMatch(/^404/);
+    await exchange.run("Remove-DistributionGroupMember", { ...pilot, Confirm: false });
+    expect(await members("pilots@contoso.example")).toEqual([]);
+    await exchange.run("Remove-DistributionGroup", { Identity: "Pilot", Confirm: false });
+    expect(await exchange.list("Get-DistributionGroup")).toEqual([]);
+  });
+
+  test("scope a rule only if they are there", async () => {
+    const rule = { Name: "Pilot only", SetSCL: "-1", FromMemberOf: ["pilots@contoso.example"] };
+    expect(await text("New-TransportRule", rule)).toContain("couldn't be found");
+    await exchange.run("New-DistributionGroup", group);
+    await exchange.run("New-TransportRule", rule);
+    expect(await exchange.list("Get-TransportRule")).toMatchObject([{ FromMemberOf: ["pilots@contoso.example"] }]);
   });
 });
 

@@ -11,6 +11,7 @@ import { bind } from "./binder.ts";
 import type { Cmdlet } from "./cmdlet.ts";
 import { connectorCmdlets } from "./connectors.ts";
 import { createFrontEnd } from "./front-end.ts";
+import { groupCmdlets } from "./groups.ts";
 import { organizationCmdlets } from "./organization.ts";
 import { createStore } from "./store.ts";
 import { transportRuleCmdlets } from "./transport-rules.ts";
@@ -23,7 +24,7 @@ const LARGEST_BATCH = 10;
 /** The module's and the service's own upper bound. */
 const LARGEST_PAGE = 1000;
 
-const cmdlets: Record<string, Cmdlet> = { ...connectorCmdlets, ...transportRuleCmdlets, ...organizationCmdlets };
+const cmdlets: Record<string, Cmdlet> = { ...connectorCmdlets, ...transportRuleCmdlets, ...groupCmdlets, ...organizationCmdlets };
 
 /** Sets `platform.peers.submitMail`, `messagesIn` and `mailReceiverAt`. */
 export function createExchange(platform: Platform): Simulator {
