@@ -146,6 +146,8 @@ export interface Peers {
   gatewayAt?(address: string, port: number, source: string): SimulatedGuest | undefined;
   /** ARM: a machine's inside, whether anybody can reach it or not; its SMTP server runs only while the machine does. */
   guestOf?(virtualMachineId: string): SimulatedGuest | undefined;
+  /** ARM: what a delegated zone of Azure DNS says of a name; undefined when none says anything. */
+  publicRecords?(name: string, type: "A" | "MX" | "TXT" | "PTR"): string[] | undefined;
   /** ARM: name and address of every public DNS label and reverse FQDN. */
   publicAddresses?(): { fqdn: string | undefined; reverseFqdn: string | undefined; address: string }[];
   /** ARM: whether a principal holds a role (by role definition GUID) on a scope, a resource id in lower case, or on one above it. */

@@ -184,5 +184,8 @@ function nestedOwner(parent: Stored | undefined, segments: string[]): Stored | u
   return children.some((child) => sameId((child as Json)["name"], name)) ? parent : undefined;
 }
 
+/** Azure DNS' ETag, without quotes. */
+export const newGuidEtag = (): string => randomUUID();
+
 /** Network's weak ETag: a new one at each change. */
 export const newEtag = (): string => `W/"${randomUUID()}"`;

@@ -7,6 +7,7 @@ import { availabilitySets } from "./availability-sets.ts";
 import { disks } from "./disks.ts";
 import { ArmError, envelope, errorBody, page, requireApiVersion, type Json } from "./envelope.ts";
 import { createEstate, keyOf, type Estate } from "./estate.ts";
+import { dnsZones, listRecordSets, publicRecords, recordSets } from "./dns-zones.ts";
 import { extensions } from "./extensions.ts";
 import { dataCollectionRuleAssociations, dataCollectionRules, workspaces } from "./data-collection.ts";
 import { diagnosticSettings } from "./diagnostic-settings.ts";
@@ -107,6 +108,8 @@ export function createArm(platform: Platform, { fetch = globalThis.fetch }: { fe
     sqlAdministrators,
     sqlOnlyEntra,
     sqlFirewallRules,
+    dnsZones,
+    ...recordSets,
   ];
   const types = new Map(makers.map((make) => make(estate)).map((type) => [type.type.toLowerCase(), type]));
   const arm: Arm = { estate, access, types, queryResources: createResourceGraph(estate, access, types) };
@@ -128,6 +131,7 @@ export function createArm(platform: Platform, { fetch = globalThis.fetch }: { fe
       settle();
       return publicAddresses(estate);
     },
+    publicRecords: (name, type) => publicRecords(estate, name, type),
     holdsRole: (principalId, roleDefinitionId, scope) => access.holdsRole(principalId, roleDefinitionId, scope),
     vaultNamed: (name) => {
       const vault = findVault(estate, name);
@@ -523,6 +527,10 @@ function routeAction(
   type: ResourceType,
   { addressed, action }: { addressed: Addressed; action: string },
 ): SimulatedResponse {
+  if (type.type === "Microsoft.Network/dnsZones" && call.method === "GET" && /^(recordsets|all)$/i.test(action)) {
+    access.authorize(call.claims, `${type.type}/${action}/read`, addressed.id);
+    return listRecordSets(estate, requireResource(estate, type, addressed), call);
+  }
   const machine = type.type === "Microsoft.Compute/virtualMachines";
   if (machine && call.method === "GET" && action.toLowerCase() === "instanceview") {
     access.authorize(call.claims, `${type.type}/instanceView/read`, addressed.id);

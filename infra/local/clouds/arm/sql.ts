@@ -387,7 +387,7 @@ const serverAbove = (estate: Estate, childId: string): Stored | undefined =>
   estate.resource(childId.split("/").slice(0, -2).join("/"));
 
 const administrationOf = (estate: Estate, childId: string): Partial<Administration> =>
-  (serverAbove(estate, childId)?.body.properties["administrators"] ?? {}) as Partial<Administration>;
+  serverAbove(estate, childId)?.body.properties["administrators"] ?? {};
 
 function administer(estate: Estate, childId: string, administrators: Json | undefined): void {
   const server = serverAbove(estate, childId);
