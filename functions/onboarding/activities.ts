@@ -18,6 +18,7 @@ import { settledGuestOf } from "./guest.ts";
 import type { AccessWait, LoopEvidence } from "./orchestrator.ts";
 import type { Application, SecretWanted } from "./runbook.ts";
 import { type Placement, placementOf } from "./placement.ts";
+import { preflightOf, refuseFailed } from "./preflight.ts";
 import { tenantSecrets } from "./secrets.ts";
 import { setIsPlanned } from "./steps.ts";
 import type { OnboardingWorld } from "./world.ts";
@@ -70,7 +71,6 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       const type = conditionOf[wanted];
       if (found.state === "refused") return found;
       if (found.state === "granted") {
-        if (wanted === "azureAccess") await leaveRegistered(work);
         await recordStep(work, wanted, { status: "Succeeded" });
         await recordProgress(work, { waitingFor: null });
         await setConditions(work, [{ type, status: "True", reason: "Proven", message: found.message }]);
@@ -114,6 +114,14 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       if (!principalId) throw new ControlPlaneError("AzureAccessMissing", "our service principal could not be read", 403, true);
       return { principalId };
     },
+
+    /** The last look before the first thing is made. */
+    checkPreflight: ({ work, spec, names }: Target & { work: Work }): Promise<void> =>
+      recorded(work, "preflight", async () => {
+        refuseFailed(await preflightOf(world, { work, spec, names }, true));
+        await leaveRegistered(work);
+        return { result: undefined };
+      }),
 
     /** Sizes and places of a region's machines, named by the region's index; what stands keeps its own. */
     choosePlacement: async ({ work, spec, names, region }: PlacementStep): Promise<Placement> => {

@@ -45,7 +45,7 @@ export interface OnboardingPace extends ResourcePace {
 }
 
 export function* onboardTenant(context: OrchestrationContext, tenant: Onboarding): Routine<void> {
-  const { beginOnboarding, keepForDayTwo, finishOnboarding, failOnboarding } = stepsOf<OnboardingActivities>(
+  const { beginOnboarding, checkPreflight, keepForDayTwo, finishOnboarding, failOnboarding } = stepsOf<OnboardingActivities>(
     context,
     tenant.pace.patience,
   );
@@ -53,6 +53,7 @@ export function* onboardTenant(context: OrchestrationContext, tenant: Onboarding
   try {
     yield* beginOnboarding({ work });
     yield* proveAccess(context, tenant);
+    yield* checkPreflight({ work, spec: tenant.spec, names: tenant.names });
     const hands = handsOf(context, tenant);
     const ground = yield* prepareGround(hands, tenant);
     const application = yield* buildAndConnect(hands, tenant, ground);

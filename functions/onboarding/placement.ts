@@ -16,6 +16,8 @@ export interface Placement {
   availabilitySet: boolean;
   /** For each machine, in the order of preference; never empty. */
   machines: Candidate[][];
+  /** Indices of those that aren't there yet. */
+  missing: number[];
 }
 
 interface Existing {
@@ -66,6 +68,7 @@ export function decided(
     (placement === "automatic" && !inSet && (standing.length === 0 || standing.some(({ zone }) => zone !== undefined)));
   return {
     availabilitySet: inSet,
+    missing: machines.flatMap((machine, index) => (machine === undefined ? [index] : [])),
     machines: machines.map((machine, index) => {
       const byRule = inZones
         ? zoned.flatMap(({ name, zones }) => turned(zones, index).map((zone) => ({ size: name, zone })))

@@ -14,6 +14,7 @@ import { type Target, targetOf } from "../../shared/desired/target.ts";
 import { guestOf } from "./guest.ts";
 import { type Begun, buildAndConnect, type Hands, type Installation, prepareGround } from "./runbook.ts";
 import { type Placement, placementOf } from "./placement.ts";
+import { preflightOf } from "./preflight.ts";
 import { tenantSecrets } from "./secrets.ts";
 import { onboardingSteps } from "./steps.ts";
 import type { OnboardingWorld } from "./world.ts";
@@ -27,11 +28,12 @@ export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Prom
   await walked(runbook(hands, { ...target, piloted: true }));
   const planned = inOrder(found, spec);
 
+  const checks = azure.state === "granted" ? await preflightOf(world, target, consent.state === "granted") : [];
   const findings = [...findingsOf("consent", consent), ...findingsOf("azureAccess", azure)];
   const hash = createHash("sha256")
-    .update(JSON.stringify({ spec, names, resources: planned, findings }))
+    .update(JSON.stringify({ spec, names, resources: planned, checks, findings }))
     .digest("hex");
-  return { tenantId: tenant.id, hash, resources: planned, findings };
+  return { tenantId: tenant.id, hash, resources: planned, checks, findings };
 }
 
 /** Whose mail runs in the end is what the plan shows: the narrower scope before the proof is only a step on the way. */
@@ -112,7 +114,11 @@ function lookingHands(
     *placement(region) {
       if (readable.azure) return (yield placementOf(world.azure, target, region)) as Placement;
       const size = target.spec.gateway.size ?? LATER;
-      return { availabilitySet: false, machines: (target.names.regions[region]?.machines ?? []).map(() => [{ size }]) };
+      return {
+        availabilitySet: false,
+        missing: [],
+        machines: (target.names.regions[region]?.machines ?? []).map(() => [{ size }]),
+      };
     },
     *ownPrincipal(subscription) {
       if (!readable.azure) return LATER;

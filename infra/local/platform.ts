@@ -140,15 +140,8 @@ export function createPlatform({ data, fresh, port, say }: PlatformOptions): Pla
     const bus = await serviceBus.ready;
     const clouds = launch({
       name: "clouds",
-      command: [
-        "infra/local/clouds/main.ts",
-        "--data",
-        join(directory, "clouds"),
-        "--tempo",
-        String(local.tempo),
-        "--service-bus",
-        bus.connectionString,
-      ],
+      command: ["infra/local/clouds/main.ts", "--data", join(directory, "clouds"), "--tempo", String(local.tempo)],
+      environment: { SERVICE_BUS: bus.connectionString },
       ready: readyLine<CloudsReady>(),
     });
     const azurite = launch({

@@ -1,4 +1,5 @@
 /** Who calls: Entra's access token, verified here and nowhere else, gives the caller; nothing else in a request does. */
+import { hash } from "node:crypto";
 import { createLocalJWKSet, createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from "jose";
 import type { Clock } from "../clock.ts";
 import type { CloudEnvironment } from "../environment.ts";
@@ -39,6 +40,9 @@ export interface AuthenticationOptions {
 
 const CLOCK_TOLERANCE_IN_SECONDS = 60;
 const KEYS_KEPT_IN_MILLISECONDS = 24 * 60 * 60 * 1000;
+/** How long a token is believed without another look at its signature and at Entra's keys. */
+const TOKENS_KEPT_FOR_MILLISECONDS = 5 * 60 * 1000;
+const TOKENS_KEPT = 1000;
 const GUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 export function createAuthentication({
@@ -49,6 +53,7 @@ export function createAuthentication({
   clock,
 }: AuthenticationOptions): Authenticate {
   const keys = entraKeys(environment.authorityHost);
+  const accepted = acceptedTokens(clock);
 
   async function verify(token: string): Promise<JWTPayload> {
     const { payload, protectedHeader } = await jwtVerify(token, keys.find, {
@@ -71,7 +76,7 @@ export function createAuthentication({
   return async (authorization) => {
     const token = /^Bearer ([^\s]+)$/i.exec(authorization ?? "")?.[1];
     if (token === undefined) throw refusal("TokenInvalid", "the request has no bearer token");
-    const claims = await verify(token);
+    const claims = accepted.find(token) ?? accepted.keep(token, await verify(token));
     const identity = { entraTenantId: String(claims.tid).toLowerCase(), clientId: String(claims.azp).toLowerCase() };
     const roles: unknown[] = Array.isArray(claims.roles) ? claims.roles : [];
     if (identity.entraTenantId === homeTenantId.toLowerCase() && roles.includes("Operator"))
@@ -85,6 +90,29 @@ export function createAuthentication({
     }
     if (!roles.includes("Partner")) throw refusal("RoleRequired", "the token has not the app role Partner");
     return { role: "Partner", partnerId: partner.partnerId, displayName: partner.displayName, ...identity };
+  };
+}
+
+/** A caller sends its token with every request for an hour, and to verify it costs as much as all the rest of a request. */
+function acceptedTokens(clock: Clock) {
+  const known = new Map<string, { claims: JWTPayload; until: number }>();
+  // Not the token itself: whoever reads this memory can't use it.
+  const keyOf = (token: string): string => hash("sha256", token, "base64");
+  return {
+    find: (token: string): JWTPayload | undefined => {
+      const key = keyOf(token);
+      const found = known.get(key);
+      if (found === undefined || clock.now() < found.until) return found?.claims;
+      known.delete(key);
+      return undefined;
+    },
+    keep: (token: string, claims: JWTPayload): JWTPayload => {
+      const [oldest] = known.keys();
+      if (known.size >= TOKENS_KEPT && oldest !== undefined) known.delete(oldest);
+      const now = clock.now();
+      known.set(keyOf(token), { claims, until: Math.min((claims.exp ?? 0) * 1000, now + TOKENS_KEPT_FOR_MILLISECONDS) });
+      return claims;
+    },
   };
 }
 

@@ -19,10 +19,21 @@ export const findingSchema = z.object({
   remedy: z.string(),
 });
 
+export const checkStatuses = ["pass", "fail", "unknown"] as const;
+
+export const checkSchema = z.object({
+  code: z.string().describe("What it would fail with."),
+  status: z.enum(checkStatuses),
+  message: z.string().describe("The evidence."),
+  remedy: z.string().optional(),
+  target: z.string().optional().describe("The field that it is about."),
+});
+
 export const planSchema = z.object({
   tenantId: tenantIdSchema,
   hash: z.string().describe("Stands for this plan; send it along to have exactly this done."),
   resources: z.array(plannedResourceSchema),
+  checks: z.array(checkSchema).describe("What would stop the operation halfway, asked before anything is made."),
   findings: z.array(findingSchema),
 });
 
@@ -31,5 +42,6 @@ export const onboardInputSchema = z.strictObject({
 });
 
 export type PlannedResource = z.output<typeof plannedResourceSchema>;
+export type Check = z.output<typeof checkSchema>;
 export type Finding = z.output<typeof findingSchema>;
 export type Plan = z.output<typeof planSchema>;

@@ -1,7 +1,7 @@
 /** From a tenant's spec to the desired state of each resource: pure, so that plan, onboarding and later drift mean the same thing. */
 import type { DesiredOf } from "../durable/resources.ts";
-import { gatewayDocument } from "../guest/document.ts";
 import type { MachineNames, RegionNames } from "../azure/names.ts";
+import { gatewayDocument } from "../guest/gateway.ts";
 import type { Resources } from "../resources/index.ts";
 import type { SecretReference } from "../vault/reference.ts";
 import type { MailRoute } from "./mail-route.ts";

@@ -1,5 +1,6 @@
 /** Client secrets of an application: added (shown once), listed, removed. Source: Microsoft Graph, "application: addPassword". */
 import * as z from "zod";
+import { ControlPlaneError } from "../errors.ts";
 import { type Graph, nothing, segment } from "./client.ts";
 
 /** A client secret as Entra lists it: never its text. */
@@ -38,7 +39,7 @@ const applicationSchema = z.looseObject({
 export function createApplicationPasswords(graph: Graph): ApplicationPasswords {
   const list: ApplicationPasswords["list"] = async (organization, objectId) => {
     const path = `/applications/${segment(objectId)}?$select=passwordCredentials`;
-    const { passwordCredentials } = await graph.get(organization, path, applicationSchema);
+    const { passwordCredentials } = await graph.get(organization, path, applicationSchema).catch(notReplicated);
     return passwordCredentials.map(({ keyId, displayName = null, startDateTime = null, endDateTime = null }) => ({
       keyId,
       displayName,
@@ -49,11 +50,22 @@ export function createApplicationPasswords(graph: Graph): ApplicationPasswords {
   return {
     list,
     add: (organization, objectId, passwordCredential) =>
-      graph.post(organization, `/applications/${segment(objectId)}/addPassword`, { passwordCredential }, addedSchema),
+      graph
+        .post(organization, `/applications/${segment(objectId)}/addPassword`, { passwordCredential }, addedSchema)
+        .catch(notReplicated),
     remove: async (organization, objectId, keyId) => {
       const known = await list(organization, objectId);
       if (!known.some((password) => password.keyId === keyId)) return;
       await graph.post(organization, `/applications/${segment(objectId)}/removePassword`, { keyId }, nothing);
     },
   };
+}
+
+/** Each replica of the directory finds a fresh application by its id in its own time, so that one look may miss what another saw. */
+function notReplicated(error: unknown): never {
+  if (error instanceof ControlPlaneError && error.code === "GraphNotFound")
+    throw new ControlPlaneError("ResourceSettling", "Microsoft Graph does not find the application by its id (yet)", 503, true, {
+      cause: error,
+    });
+  throw error;
 }

@@ -1,22 +1,42 @@
-# gatehouse-guest-engine 1
+# gatehouse-guest-engine 2
 <#
-Makes a Windows gateway look like its guest document, or says where it does not. Windows PowerShell 5.1, run as SYSTEM by Run Command.
+.SYNOPSIS
+Makes a machine's Windows look like its guest document, or says where it does not.
 
-  Document          gzip in base64url of the guest document's JSON (shared/guest/document.ts)
-  Mode              test: change nothing; set: change what differs, then test again
-  IdentityClientId  client id of the machine's user-assigned identity, which may read the machine's secrets
+.DESCRIPTION
+Windows PowerShell 5.1, run as SYSTEM by Run Command. For each kind of the document (shared/guest/document.ts) there is one function that
+names what differs and one that sets it. One run at a time works (a named mutex); a document older than one that was set before is
+refused, and a document's parts are taken in order. Secrets are pulled from Key Vault with the machine's own identity.
 
-Prints one JSON line: { inDesiredState, generation, differences, changed } and, after a failure, error { code, message }. Differences
-are names of properties; a secret's value is never printed, and nothing of it is written but to its place.
+Prints one JSON line: { inDesiredState, generation, page, pages, differences, changed, secrets } and, after a failure,
+error { code, message }. Differences are names of properties; `secrets` are names followed by = and eight hexadecimal digits of a salted hash;
+a value is never printed, and nothing of a secret is written but to its place.
 
+Exit codes: 0 it was done, 1 it failed, 2 the document is refused, 3 the same run may succeed later.
+
+.PARAMETER Document
+Gzip in base64url of the guest document's JSON.
+
+.PARAMETER Mode
+test: change nothing; set: change what differs, then test again.
+
+.PARAMETER IdentityClientId
+Client id of the machine's user-assigned identity, which may read the machine's secrets.
+
+.PARAMETER Page
+Run Command keeps the last 4 kB of what is printed; with more to say, each page is a run of its own in test mode.
+
+.NOTES
 Sources: IIS 6.0 metabase reference on learn.microsoft.com (SmartHostType ms525300, RouteAction ms524483, AccessSSLFlags ms524954,
-AlwaysUseSsl, FullyQualifiedDomainName), "Azure Instance Metadata Service", Key Vault REST "Get Secret".
+AlwaysUseSsl, FullyQualifiedDomainName), "Azure Instance Metadata Service", Key Vault REST "Get Secret", about_PSDesiredStateConfiguration,
+secedit's reference, .NET's XmlDocument, File.Replace and X509Store.
 #>
 [CmdletBinding()]
 param(
     [Parameter(Mandatory = $true)] [ValidatePattern('^[A-Za-z0-9_-]+$')] [string] $Document,
     [Parameter(Mandatory = $true)] [ValidateSet('test', 'set')] [string] $Mode,
-    [Parameter(Mandatory = $true)] [ValidatePattern('^[0-9a-fA-F-]{36}$')] [string] $IdentityClientId
+    [Parameter(Mandatory = $true)] [ValidatePattern('^[0-9a-fA-F-]{36}$')] [string] $IdentityClientId,
+    [ValidateRange(1, 99)] [int] $Page = 1
 )
 
 Set-StrictMode -Version 2.0
@@ -25,9 +45,14 @@ $ProgressPreference = 'SilentlyContinue'
 $WarningPreference = 'SilentlyContinue'
 [Net.ServicePointManager]::SecurityProtocol = [Net.ServicePointManager]::SecurityProtocol -bor [Net.SecurityProtocolType]::Tls12
 
-$StateKey = 'HKLM:\SOFTWARE\Gatehouse\Guest'
+$SchemaVersion = 2
+$StateKey = 'HKLM\SOFTWARE\Gatehouse\Guest'
+$ConsumedKey = 'HKLM\SOFTWARE\Gatehouse\Guest\Consumed'
 $SmtpServerPath = 'IIS://localhost/SMTPSVC/1'
 $MutexName = 'Global\GatehouseGuestEngine'
+$TaskFolder = '\Gatehouse\'
+$PageLength = 3000
+$Utf8 = New-Object Text.UTF8Encoding($false)
 
 # RouteAction's bits: Windows SDK, smtpinet.h
 $RouteSmartHost = 0x0002
@@ -36,17 +61,49 @@ $RouteDomainRelay = 0x1000
 # AccessSSLFlags: MD_ACCESS_SSL, "require TLS" on the Access tab
 $AccessSsl = 0x0008
 
+# What may go wrong, and the exit code that says whether the same run may succeed later.
+$ExitCodes = @{
+    AccountUnknown      = 1
+    CertificateMismatch = 1
+    DocumentMalformed   = 2
+    DocumentUnsupported = 2
+    EngineBusy          = 3
+    EvidenceMissing     = 3
+    FeatureFailed       = 1
+    FeatureUnknown      = 1
+    GenerationOutdated  = 2
+    GuestFailed         = 1
+    LcmBusy             = 3
+    PartMissing         = 2
+    RelayListMissing    = 1
+    RestartNeeded       = 3
+    RightsFailed        = 1
+    SecretUnreadable    = 3
+    ServiceMissing      = 1
+    XmlMalformed        = 1
+    XmlMissing          = 1
+    XmlNodeAmbiguous    = 1
+    XmlNodeComplex      = 1
+    XmlNodeMissing      = 1
+}
+
 $secrets = @{}
 
+# Of our own failures code and message are told; messages name things of the document, never values.
+function Stop-Engine([string] $Code, [string] $Message) { throw ('{0}: {1}' -f $Code, $Message) }
+
 function Read-Document([string] $Encoded) {
-    $base64 = $Encoded.Replace('-', '+').Replace('_', '/')
-    $base64 = $base64.PadRight($base64.Length + (4 - $base64.Length % 4) % 4, '=')
-    $compressed = New-Object IO.MemoryStream(, [Convert]::FromBase64String($base64))
-    $gzip = New-Object IO.Compression.GzipStream($compressed, [IO.Compression.CompressionMode]::Decompress)
-    $reader = New-Object IO.StreamReader($gzip, [Text.Encoding]::UTF8)
-    try { $json = $reader.ReadToEnd() } finally { $reader.Dispose() }
-    $parsed = ConvertFrom-Json -InputObject $json
-    if ($parsed.schema -ne 1) { throw "DocumentUnsupported: the document has schema $($parsed.schema), this engine reads 1" }
+    try {
+        $base64 = $Encoded.Replace('-', '+').Replace('_', '/')
+        $base64 = $base64.PadRight($base64.Length + (4 - $base64.Length % 4) % 4, '=')
+        $compressed = New-Object IO.MemoryStream(, [Convert]::FromBase64String($base64))
+        $gzip = New-Object IO.Compression.GzipStream($compressed, [IO.Compression.CompressionMode]::Decompress)
+        $reader = New-Object IO.StreamReader($gzip, [Text.Encoding]::UTF8)
+        try { $json = $reader.ReadToEnd() } finally { $reader.Dispose() }
+        $parsed = ConvertFrom-Json -InputObject $json
+    }
+    catch { Stop-Engine 'DocumentMalformed' 'the guest document could not be read' }
+    if ((Get-Optional $parsed 'schema') -ne $SchemaVersion) { Stop-Engine 'DocumentUnsupported' "this engine reads documents of schema $SchemaVersion" }
     return $parsed
 }
 
@@ -55,6 +112,12 @@ function Get-Optional($Object, [string] $Name) {
     $property = $Object.PSObject.Properties[$Name]
     if ($null -eq $property) { return $null }
     return $property.Value
+}
+
+function Get-Section($Desired, [string] $Kind) {
+    $section = Get-Optional $Desired $Kind
+    if ($null -eq $section) { return @() }
+    return @($section)
 }
 
 # --- Secrets: pulled from the vault with the machine's own identity -----------------------------------------------------------------
@@ -67,7 +130,7 @@ function Get-IdentityToken([string] $Resource) {
 
 # A role assignment takes minutes to reach the vault, an identity a while to reach the machine: both answer 4xx until then.
 function Get-Secret($Reference) {
-    $id = '{0}/secrets/{1}/{2}' -f $Reference.vaultUrl.TrimEnd('/'), $Reference.name, $Reference.version
+    $id = '{0}/secrets/{1}/{2}' -f $Reference.vaultUrl.TrimEnd('/'), [Uri]::EscapeDataString($Reference.name), [Uri]::EscapeDataString($Reference.version)
     if ($secrets.ContainsKey($id)) { return $secrets[$id] }
     # contoso.vault.azure.net is a vault of https://vault.azure.net, and so in every cloud
     $resource = 'https://' + ([Uri] $Reference.vaultUrl).Host.Split('.', 2)[1]
@@ -80,7 +143,7 @@ function Get-Secret($Reference) {
             return $secrets[$id]
         }
         catch {
-            if ((Get-Date) -gt $deadline) { throw "SecretUnreadable: reading the secret $($Reference.name): $(Get-FailureStatus $_)" }
+            if ((Get-Date) -gt $deadline) { Stop-Engine 'SecretUnreadable' "reading the secret $($Reference.name): $(Get-FailureStatus $_)" }
             Start-Sleep -Seconds 15
         }
     }
@@ -93,27 +156,109 @@ function Get-FailureStatus($Failure) {
     return $Failure.Exception.GetType().Name
 }
 
-# --- Features -----------------------------------------------------------------------------------------------------------------------
-
-function Test-Feature([string] $Name) {
-    $feature = Get-WindowsFeature -Name $Name
-    if ($null -eq $feature) { throw "FeatureUnknown: this Windows has no feature $Name; the image must be Windows Server 2022 or older" }
-    return [bool] $feature.Installed
-}
-
-function Set-Feature([string] $Name) {
-    $result = Install-WindowsFeature -Name $Name -IncludeManagementTools
-    if (-not $result.Success) { throw "FeatureFailed: installing the feature $Name" }
-    if ($result.RestartNeeded -eq 'Yes') { throw "RestartNeeded: the feature $Name needs a restart of the machine" }
-}
-
-# --- Registry -----------------------------------------------------------------------------------------------------------------------
-
-function Get-DesiredValue($Entry) {
+function Get-DesiredText($Entry) {
     $secret = Get-Optional $Entry 'secret'
     if ($null -ne $secret) { return [string] (Get-Optional $Entry 'prefix') + (Get-Secret $secret) }
     return [string] (Get-Optional $Entry 'value')
 }
+
+# The same as the control plane's own fingerprint of a secret: salted with its name.
+function Get-Fingerprint([string] $Salt, [string] $Value) {
+    $sha = [Security.Cryptography.SHA256]::Create()
+    try { $hash = $sha.ComputeHash($Utf8.GetBytes("$Salt`n$Value")) } finally { $sha.Dispose() }
+    return [BitConverter]::ToString($hash, 0, 4).Replace('-', '').ToLowerInvariant()
+}
+
+# --- Evidence: what has to be there before anything is changed (mission B16) --------------------------------------------------------
+
+function Test-Evidence($Entry) {
+    if (-not [IO.File]::Exists($Entry.file)) { return $false }
+    $path = Get-Optional $Entry 'path'
+    if ($null -eq $path) { return $true }
+    $node = Get-XmlNode (Open-XmlFile $Entry.file) $path $Entry.file
+    return ($null -ne $node) -and ($node.InnerText.Trim() -ne '')
+}
+
+# --- Features -----------------------------------------------------------------------------------------------------------------------
+
+function Test-Feature([string] $Name) {
+    $feature = Get-WindowsFeature -Name $Name
+    if ($null -eq $feature) { Stop-Engine 'FeatureUnknown' "this Windows has no feature $Name; the image must be Windows Server 2022 or older" }
+    return [bool] $feature.Installed
+}
+
+# Invoke-DscResource fails while the Local Configuration Manager works on something else, such as a policy's own configuration.
+function Wait-LocalConfigurationManager {
+    $deadline = (Get-Date).AddMinutes(10)
+    while ([string] (Get-DscLocalConfigurationManager).LCMState -eq 'Busy') {
+        if ((Get-Date) -gt $deadline) { Stop-Engine 'LcmBusy' 'the Local Configuration Manager did not become idle' }
+        Start-Sleep -Seconds 15
+    }
+}
+
+function Set-Feature([string] $Name) {
+    Wait-LocalConfigurationManager
+    $result = Invoke-DscResource -Name 'WindowsFeature' -ModuleName 'PSDesiredStateConfiguration' -Method 'Set' -Property @{ Name = $Name; Ensure = 'Present' }
+    if ([bool] $result.RebootRequired) { Stop-Engine 'RestartNeeded' "the feature $Name needs a restart of the machine" }
+    if (-not (Test-Feature $Name)) { Stop-Engine 'FeatureFailed' "installing the feature $Name" }
+}
+
+# --- Files --------------------------------------------------------------------------------------------------------------------------
+
+function Get-DesiredBytes($Entry) {
+    $secret = Get-Optional $Entry 'secret'
+    if ($null -ne $secret) { return , $Utf8.GetBytes((Get-Secret $secret)) }
+    return , $Utf8.GetBytes([string] $Entry.content)
+}
+
+function Test-File($Entry) {
+    $exists = [IO.File]::Exists($Entry.path)
+    if ($null -ne (Get-Optional $Entry 'absent')) { return -not $exists }
+    if (-not $exists) { return $false }
+    return [Convert]::ToBase64String([IO.File]::ReadAllBytes($Entry.path)) -ceq [Convert]::ToBase64String((Get-DesiredBytes $Entry))
+}
+
+function Set-File($Entry) {
+    if ($null -ne (Get-Optional $Entry 'absent')) { [IO.File]::Delete($Entry.path); return }
+    Save-Bytes $Entry.path (Get-DesiredBytes $Entry) ''
+}
+
+# Whole or not at all: whoever reads meanwhile sees the old file or the new one.
+function Save-Bytes([string] $Path, [byte[]] $Bytes, [string] $Backup) {
+    [void] [IO.Directory]::CreateDirectory([IO.Path]::GetDirectoryName($Path))
+    $temporary = "$Path.gatehouse-new"
+    [IO.File]::WriteAllBytes($temporary, $Bytes)
+    if (-not [IO.File]::Exists($Path)) { [IO.File]::Move($temporary, $Path) }
+    elseif ($Backup -eq '') { [IO.File]::Replace($temporary, $Path, [NullString]::Value) }
+    else { [IO.File]::Replace($temporary, $Path, $Backup) }
+}
+
+# --- Certificates (mission B15) -----------------------------------------------------------------------------------------------------
+
+function Test-Certificate($Entry) {
+    $present = Test-Path -Path "Cert:\LocalMachine\$($Entry.store)\$($Entry.thumbprint)"
+    return $present -eq ($null -eq (Get-Optional $Entry 'absent'))
+}
+
+function Set-Certificate($Entry) {
+    $store = New-Object Security.Cryptography.X509Certificates.X509Store($Entry.store, 'LocalMachine')
+    $store.Open('ReadWrite')
+    try {
+        if ($null -ne (Get-Optional $Entry 'absent')) {
+            foreach ($old in $store.Certificates.Find('FindByThumbprint', $Entry.thumbprint, $false)) { $store.Remove($old) }
+            return
+        }
+        $pkcs12 = New-Object Security.Cryptography.X509Certificates.X509Certificate2Collection
+        # Not exportable: without that flag the key stays where it was imported.
+        $pkcs12.Import([Convert]::FromBase64String((Get-Secret $Entry.secret)), '', 'MachineKeySet, PersistKeySet')
+        $wanted = @($pkcs12 | Where-Object { $_.Thumbprint -eq $Entry.thumbprint })
+        if ($wanted.Count -ne 1) { Stop-Engine 'CertificateMismatch' "the vault's $($Entry.secret.name) is not the certificate $($Entry.thumbprint)" }
+        $store.Add($wanted[0])
+    }
+    finally { $store.Close() }
+}
+
+# --- Registry -----------------------------------------------------------------------------------------------------------------------
 
 function Open-RegistryKey([string] $Path, [bool] $Writable) {
     # The 64-bit view, whatever the host that started us: the product's service reads that one.
@@ -123,27 +268,166 @@ function Open-RegistryKey([string] $Path, [bool] $Writable) {
     return $machine.OpenSubKey($below)
 }
 
-function Test-RegistryValue($Entry) {
-    $key = Open-RegistryKey $Entry.path $false
-    if ($null -eq $key) { return $false }
+function Get-RegistryData([string] $Path, [string] $Name) {
+    $key = Open-RegistryKey $Path $false
+    if ($null -eq $key) { return $null }
     try {
-        $value = $key.GetValue($Entry.name, $null, [Microsoft.Win32.RegistryValueOptions]::DoNotExpandEnvironmentNames)
-        if ($null -eq $value) { return $false }
-        if ($key.GetValueKind($Entry.name) -ne [Microsoft.Win32.RegistryValueKind]::String) { return $false }
-        return [string]::Equals([string] $value, (Get-DesiredValue $Entry), [StringComparison]::Ordinal)
+        $data = $key.GetValue($Name, $null, [Microsoft.Win32.RegistryValueOptions]::DoNotExpandEnvironmentNames)
+        if ($null -eq $data) { return $null }
+        return @{ Type = [string] $key.GetValueKind($Name); Data = $data }
     }
     finally { $key.Dispose() }
 }
 
-function Set-RegistryValue($Entry) {
-    $key = Open-RegistryKey $Entry.path $true
-    try { $key.SetValue($Entry.name, (Get-DesiredValue $Entry), [Microsoft.Win32.RegistryValueKind]::String) }
-    finally { $key.Dispose() }
+function Set-RegistryData([string] $Path, [string] $Name, [string] $Type, $Data) {
+    $key = Open-RegistryKey $Path $true
+    try { $key.SetValue($Name, $Data, [Microsoft.Win32.RegistryValueKind] $Type) } finally { $key.Dispose() }
 }
 
-# --- Windows firewall (mission B2) --------------------------------------------------------------------------------------------------
+# .NET keeps a DWORD as a signed number.
+function ConvertTo-RegistryData($Entry) {
+    switch ($Entry.type) {
+        'DWord' { return [BitConverter]::ToInt32([BitConverter]::GetBytes([uint32] $Entry.value), 0) }
+        'QWord' { return [int64] $Entry.value }
+        'MultiString' { return , [string[]] @($Entry.value) }
+        default { return Get-DesiredText $Entry }
+    }
+}
 
-function Get-RuleName($Entry) { return 'Gatehouse-' + ($Entry.name -replace '^Gatehouse ', '' -replace ' ', '-') }
+function Test-RegistryValue($Entry) {
+    $there = Get-RegistryData $Entry.path $Entry.name
+    if ($null -eq $there -or $there.Type -ne $Entry.type) { return $false }
+    $wanted = ConvertTo-RegistryData $Entry
+    return [string]::Equals((@($there.Data) -join "`0"), (@($wanted) -join "`0"), [StringComparison]::Ordinal)
+}
+
+function Set-RegistryValue($Entry) { Set-RegistryData $Entry.path $Entry.name $Entry.type (ConvertTo-RegistryData $Entry) }
+
+# --- XML: by the DOM, with a backup, read again before it takes its place -----------------------------------------------------------
+
+function Open-XmlFile([string] $Path) { return Read-Xml ([IO.File]::ReadAllBytes($Path)) $Path }
+
+function Read-Xml([byte[]] $Bytes, [string] $Path) {
+    $xml = New-Object Xml.XmlDocument
+    $xml.PreserveWhitespace = $true
+    $xml.XmlResolver = $null
+    $stream = New-Object IO.MemoryStream(, $Bytes)
+    try { $xml.Load($stream) } catch { Stop-Engine 'XmlMalformed' "$Path is no well-formed XML" } finally { $stream.Dispose() }
+    return $xml
+}
+
+function Get-XmlNode($Xml, [string] $Path, [string] $File) {
+    $nodes = @($Xml.SelectNodes($Path))
+    if ($nodes.Count -gt 1) { Stop-Engine 'XmlNodeAmbiguous' "$File has $($nodes.Count) nodes $Path" }
+    if ($nodes.Count -eq 0) { return $null }
+    if (@($nodes[0].ChildNodes | Where-Object { $_.NodeType -eq 'Element' }).Count -gt 0) { Stop-Engine 'XmlNodeComplex' "$Path in $File holds elements" }
+    return $nodes[0]
+}
+
+function Get-NodeName([string] $File, [string] $Path) { return $File + '#' + $Path }
+
+function Add-XmlNode($Xml, [string] $Path, [string] $File) {
+    $last = $Path.LastIndexOf('/')
+    $name = $Path.Substring($last + 1)
+    $parents = @($Xml.SelectNodes($Path.Substring(0, $last)))
+    if ($parents.Count -ne 1) { Stop-Engine 'XmlNodeMissing' "$File has no place for $Path" }
+    if ($name.StartsWith('@')) {
+        [void] $parents[0].SetAttribute($name.Substring(1), '')
+        return $parents[0].GetAttributeNode($name.Substring(1))
+    }
+    return $parents[0].AppendChild($Xml.CreateElement($name))
+}
+
+# The product takes some secrets out of their elements and keeps them encrypted in another: then the element is empty, its twin is not, and we
+# remember by a fingerprint which secret we had put there.
+function Test-Consumed($Xml, $Node, $Entry, [string] $File) {
+    $twin = Get-Optional $Entry 'twin'
+    if ($null -eq $twin -or $Node.InnerText -ne '') { return $false }
+    $encrypted = Get-XmlNode $Xml $twin $File
+    if ($null -eq $encrypted -or $encrypted.InnerText -eq '') { return $false }
+    $remembered = Get-RegistryData $ConsumedKey (Get-NodeName $File $Entry.path)
+    return ($null -ne $remembered) -and ($remembered.Data -ceq (Get-Fingerprint $Entry.secret.name (Get-Secret $Entry.secret)))
+}
+
+function Get-XmlDifferences($Section) {
+    $found = New-Object Collections.Generic.List[string]
+    foreach ($entry in $Section) {
+        if (-not [IO.File]::Exists($entry.file)) {
+            if ($null -eq (Get-Optional $entry 'whenPresent')) { $found.Add("xml/$($entry.file)") }
+            continue
+        }
+        $xml = Open-XmlFile $entry.file
+        foreach ($node in $entry.nodes) {
+            $there = Get-XmlNode $xml $node.path $entry.file
+            if ($null -ne $there -and ($there.InnerText -ceq (Get-DesiredText $node) -or (Test-Consumed $xml $there $node $entry.file))) { continue }
+            $found.Add('xml/' + (Get-NodeName $entry.file $node.path))
+        }
+    }
+    return $found
+}
+
+function Set-XmlFile($Entry) {
+    if (-not [IO.File]::Exists($Entry.file)) {
+        if ($null -ne (Get-Optional $Entry 'whenPresent')) { return }
+        Stop-Engine 'XmlMissing' "$($Entry.file) is not there"
+    }
+    $before = [IO.File]::ReadAllBytes($Entry.file)
+    $xml = Read-Xml $before $Entry.file
+    $written = @()
+    foreach ($node in $Entry.nodes) {
+        $there = Get-XmlNode $xml $node.path $Entry.file
+        if ($null -eq $there) {
+            if ($null -eq (Get-Optional $node 'create')) { Stop-Engine 'XmlNodeMissing' "$($Entry.file) has no $($node.path)" }
+            $there = Add-XmlNode $xml $node.path $Entry.file
+        }
+        elseif ($there.InnerText -ceq (Get-DesiredText $node) -or (Test-Consumed $xml $there $node $Entry.file)) { continue }
+        $there.InnerText = Get-DesiredText $node
+        $written += $node
+    }
+    if ($written.Count -eq 0) { return }
+    $after = ConvertTo-XmlBytes $xml $before
+    $again = Read-Xml $after $Entry.file
+    foreach ($node in $written) {
+        if ((Get-XmlNode $again $node.path $Entry.file).InnerText -cne (Get-DesiredText $node)) { Stop-Engine 'XmlMalformed' "$($node.path) in $($Entry.file) does not read back" }
+    }
+    Save-Bytes $Entry.file $after "$($Entry.file).gatehouse-before"
+    foreach ($node in $written) {
+        if ($null -eq (Get-Optional $node 'twin')) { continue }
+        Set-RegistryData $ConsumedKey (Get-NodeName $Entry.file $node.path) 'String' (Get-Fingerprint $node.secret.name (Get-Secret $node.secret))
+    }
+}
+
+# As it was: with or without a byte order mark and a declaration, in the encoding that is declared.
+function ConvertTo-XmlBytes($Xml, [byte[]] $Before) {
+    $declaration = $Xml.FirstChild -as [Xml.XmlDeclaration]
+    $marked = $Before.Length -ge 3 -and $Before[0] -eq 0xEF -and $Before[1] -eq 0xBB -and $Before[2] -eq 0xBF
+    $settings = New-Object Xml.XmlWriterSettings
+    $settings.OmitXmlDeclaration = $null -eq $declaration
+    $settings.NewLineHandling = [Xml.NewLineHandling]::None
+    $settings.Encoding = New-Object Text.UTF8Encoding($marked)
+    if ($null -ne $declaration -and $declaration.Encoding -ne '' -and $declaration.Encoding -ne 'utf-8') { $settings.Encoding = [Text.Encoding]::GetEncoding($declaration.Encoding) }
+    $stream = New-Object IO.MemoryStream
+    $writer = [Xml.XmlWriter]::Create($stream, $settings)
+    try { $Xml.Save($writer) } finally { $writer.Close() }
+    return , $stream.ToArray()
+}
+
+# --- Defender (mission B1, E8) ------------------------------------------------------------------------------------------------------
+
+# Without Defender there is nothing to except from.
+function Get-MissingExclusions($Section) {
+    if ($null -eq (Get-Service -Name 'WinDefend' -ErrorAction SilentlyContinue)) { return @() }
+    $there = @((Get-MpPreference).ExclusionPath)
+    return @($Section.exclusions | Where-Object { $there -notcontains $_ })
+}
+
+function Set-Exclusions($Section) { foreach ($path in (Get-MissingExclusions $Section)) { Add-MpPreference -ExclusionPath $path } }
+
+# --- Windows firewall (mission B2, E9) ----------------------------------------------------------------------------------------------
+
+function Get-RuleName([string] $Name) { return 'Gatehouse-' + ($Name -replace '^Gatehouse ', '' -replace ' ', '-') }
+
+function Get-RuleDirection($Entry) { if ($null -eq (Get-Optional $Entry 'direction')) { return 'Inbound' } else { return 'Outbound' } }
 
 function Get-RuleSources($Entry) {
     $sources = Get-Optional $Entry 'sources'
@@ -152,26 +436,38 @@ function Get-RuleSources($Entry) {
 }
 
 function Test-FirewallRule($Entry) {
-    $rule = Get-NetFirewallRule -Name (Get-RuleName $Entry) -ErrorAction SilentlyContinue
+    $rule = Get-NetFirewallRule -Name (Get-RuleName $Entry.name) -ErrorAction SilentlyContinue
     if ($null -eq $rule) { return $false }
-    $port = $rule | Get-NetFirewallPortFilter
+    $direction = Get-RuleDirection $Entry
+    $filter = $rule | Get-NetFirewallPortFilter
+    # Inbound it is our own port that is opened, outbound the other side's.
+    if ($direction -eq 'Inbound') { $port = [string] $filter.LocalPort } else { $port = [string] $filter.RemotePort }
     # Windows gives 203.0.113.0/24 back as 203.0.113.0/255.255.255.0
     $sources = @(($rule | Get-NetFirewallAddressFilter).RemoteAddress | ForEach-Object { ConvertTo-Prefix $_ } | Sort-Object)
-    return ([string] $rule.Enabled -eq 'True') -and ([string] $rule.Direction -eq 'Inbound') -and ([string] $rule.Action -eq 'Allow') -and
-        ($port.Protocol -eq $Entry.protocol) -and ([string] $port.LocalPort -eq [string] $Entry.port) -and
+    return ([string] $rule.Enabled -eq 'True') -and ([string] $rule.Direction -eq $direction) -and ([string] $rule.Action -eq 'Allow') -and
+        ($filter.Protocol -eq $Entry.protocol) -and ($port -eq [string] $Entry.port) -and
         (($sources -join ',') -eq ((Get-RuleSources $Entry) -join ','))
 }
 
 function Set-FirewallRule($Entry) {
-    $name = Get-RuleName $Entry
+    $name = Get-RuleName $Entry.name
     Remove-NetFirewallRule -Name $name -ErrorAction SilentlyContinue
-    [void] (New-NetFirewallRule -Name $name -DisplayName $Entry.name -Group 'Gatehouse' -Direction Inbound -Action Allow -Enabled True `
-            -Profile Any -Protocol $Entry.protocol -LocalPort $Entry.port -RemoteAddress (Get-RuleSources $Entry))
+    if ((Get-RuleDirection $Entry) -eq 'Inbound') {
+        [void] (New-NetFirewallRule -Name $name -DisplayName $Entry.name -Group 'Gatehouse' -Direction Inbound -Action Allow -Enabled True `
+                -Profile Any -Protocol $Entry.protocol -LocalPort $Entry.port -RemoteAddress (Get-RuleSources $Entry))
+    }
+    else {
+        [void] (New-NetFirewallRule -Name $name -DisplayName $Entry.name -Group 'Gatehouse' -Direction Outbound -Action Allow -Enabled True `
+                -Profile Any -Protocol $Entry.protocol -RemotePort $Entry.port -RemoteAddress (Get-RuleSources $Entry))
+    }
 }
 
 # A port that the document no longer names is closed again; rules of others are left alone.
-function Get-SurplusRules($Entries) {
-    $wanted = @($Entries | ForEach-Object { Get-RuleName $_ })
+function Get-SurplusRules($Desired) {
+    if ($null -eq (Get-Optional $Desired 'firewall')) { return @() }
+    $names = Get-Optional $Desired 'firewallNames'
+    if ($null -eq $names) { $names = @($Desired.firewall | ForEach-Object { $_.name }) }
+    $wanted = @($names | ForEach-Object { Get-RuleName $_ })
     return @(Get-NetFirewallRule -Group 'Gatehouse' -ErrorAction SilentlyContinue | Where-Object { $wanted -notcontains $_.Name })
 }
 
@@ -244,7 +540,7 @@ function Test-RelayGrants($Server, $Smtp) {
 function Set-RelayGrants($Server, $Smtp) {
     $set = [Reflection.BindingFlags] 'Public, Instance, SetProperty'
     $list = Get-MetabaseValue $Server 'RelayIpList'
-    if ($null -eq $list) { throw 'RelayListMissing: the SMTP server keeps no list of relay addresses that could be changed' }
+    if ($null -eq $list) { Stop-Engine 'RelayListMissing' 'the SMTP server keeps no list of relay addresses that could be changed' }
     [void] $list.GetType().InvokeMember('GrantByDefault', $set, $null, $list, @($false))
     [void] $list.GetType().InvokeMember('IPGrant', $set, $null, $list, (, [object[]] (Get-RelayGrants $Smtp)))
     $Server.psbase.Invoke('Put', @('RelayIpList', $list))
@@ -299,92 +595,261 @@ function Set-Smtp($Smtp) {
     }
 }
 
+# --- Scheduled tasks ----------------------------------------------------------------------------------------------------------------
+
+function Test-Task($Entry) {
+    $task = Get-ScheduledTask -TaskPath $TaskFolder -TaskName $Entry.name -ErrorAction SilentlyContinue
+    if ($null -eq $task) { return $false }
+    $actions = @($task.Actions)
+    $triggers = @($task.Triggers)
+    return ($actions.Count -eq 1) -and ([string] $actions[0].Execute -eq $Entry.execute) -and ([string] $actions[0].Arguments -ceq [string] (Get-Optional $Entry 'arguments')) -and
+        ($triggers.Count -eq 1) -and ([Xml.XmlConvert]::ToTimeSpan([string] $triggers[0].Repetition.Interval).TotalMinutes -eq $Entry.everyInMinutes) -and
+        ([string] $task.State -ne 'Disabled') -and ([string] $task.Principal.UserId -eq 'SYSTEM')
+}
+
+function Set-Task($Entry) {
+    $arguments = Get-Optional $Entry 'arguments'
+    if ($null -eq $arguments) { $action = New-ScheduledTaskAction -Execute $Entry.execute } else { $action = New-ScheduledTaskAction -Execute $Entry.execute -Argument $arguments }
+    # Without a duration it repeats for ever.
+    $trigger = New-ScheduledTaskTrigger -Once -At (Get-Date).AddMinutes(1) -RepetitionInterval (New-TimeSpan -Minutes $Entry.everyInMinutes)
+    $principal = New-ScheduledTaskPrincipal -UserId 'SYSTEM' -LogonType ServiceAccount -RunLevel Highest
+    $settings = New-ScheduledTaskSettingsSet -StartWhenAvailable -MultipleInstances IgnoreNew -ExecutionTimeLimit (New-TimeSpan -Minutes 5)
+    [void] (Register-ScheduledTask -TaskPath $TaskFolder -TaskName $Entry.name -Action $action -Trigger $trigger -Principal $principal -Settings $settings -Force)
+}
+
+# --- Members of local groups and user rights (mission E7) ---------------------------------------------------------------------------
+
+function Get-AccountSid([string] $Account) {
+    try { return (New-Object Security.Principal.NTAccount($Account)).Translate([Security.Principal.SecurityIdentifier]).Value }
+    catch { Stop-Engine 'AccountUnknown' "Windows finds no account $Account" }
+}
+
+# By ADSI: Get-LocalGroupMember fails on a group that has a member whose account is gone.
+function Get-MemberSids([string] $GroupSid) {
+    $name = (New-Object Security.Principal.SecurityIdentifier($GroupSid)).Translate([Security.Principal.NTAccount]).Value.Split('\')[-1]
+    $group = New-Object DirectoryServices.DirectoryEntry("WinNT://./$name,group")
+    $get = [Reflection.BindingFlags] 'Public, Instance, GetProperty'
+    return @($group.psbase.Invoke('Members') | ForEach-Object {
+            $bytes = [byte[]] $_.GetType().InvokeMember('objectSid', $get, $null, $_, $null)
+            (New-Object Security.Principal.SecurityIdentifier($bytes, 0)).Value
+        })
+}
+
+function Get-MissingMembers($Entry) {
+    $there = @(Get-MemberSids $Entry.group)
+    return @($Entry.members | Where-Object { $there -notcontains (Get-AccountSid $_) })
+}
+
+function Set-Members($Entry) { foreach ($member in (Get-MissingMembers $Entry)) { Add-LocalGroupMember -SID $Entry.group -Member (Get-AccountSid $member) } }
+
+# secedit's own format: `SeServiceLogonRight = *S-1-5-80-0,CONTOSO\svc`
+function Get-RightHolders([string] $Right) {
+    $file = [IO.Path]::GetTempFileName()
+    try {
+        [void] (secedit.exe /export /cfg $file /areas USER_RIGHTS /quiet)
+        if ($LASTEXITCODE -ne 0) { Stop-Engine 'RightsFailed' 'reading user rights' }
+        foreach ($line in [IO.File]::ReadAllLines($file)) {
+            $name, $holders = $line.Split('=', 2)
+            if ($name.Trim() -ne $Right) { continue }
+            return @($holders.Split(',') | ForEach-Object { $_.Trim() } | Where-Object { $_ -ne '' } | ForEach-Object {
+                    if ($_.StartsWith('*')) { $_.Substring(1) } else { Get-AccountSid $_ }
+                })
+        }
+        return @()
+    }
+    finally { [IO.File]::Delete($file) }
+}
+
+function Get-MissingHolders($Entry) {
+    $there = @(Get-RightHolders $Entry.right)
+    return @($Entry.accounts | Where-Object { $there -notcontains (Get-AccountSid $_) })
+}
+
+function Set-Right($Entry) {
+    $holders = @(Get-RightHolders $Entry.right) + @($Entry.accounts | ForEach-Object { Get-AccountSid $_ }) | Select-Object -Unique
+    $line = '{0} = {1}' -f $Entry.right, (@($holders | ForEach-Object { "*$_" }) -join ',')
+    $file = [IO.Path]::GetTempFileName()
+    $database = "$file.sdb"
+    try {
+        [IO.File]::WriteAllLines($file, [string[]] @('[Unicode]', 'Unicode=yes', '[Version]', 'signature="$CHICAGO$"', 'Revision=1', '[Privilege Rights]', $line), [Text.Encoding]::Unicode)
+        [void] (secedit.exe /configure /db $database /cfg $file /areas USER_RIGHTS /quiet)
+        if ($LASTEXITCODE -ne 0) { Stop-Engine 'RightsFailed' "giving the right $($Entry.right)" }
+    }
+    finally { [IO.File]::Delete($file); [IO.File]::Delete($database) }
+}
+
 # --- Services -----------------------------------------------------------------------------------------------------------------------
 
 function Test-ServiceEntry($Entry) {
     $service = Get-Service -Name $Entry.name -ErrorAction SilentlyContinue
-    if ($null -eq $service) { return $false }
+    if ($null -eq $service) { return $null -ne (Get-Optional $Entry 'whenPresent') }
     return ([string] $service.StartType -eq $Entry.startType) -and ([string] $service.Status -eq $Entry.state)
 }
 
 function Set-ServiceEntry($Entry) {
+    if ($null -eq (Get-Service -Name $Entry.name -ErrorAction SilentlyContinue)) { Stop-Engine 'ServiceMissing' "there is no service $($Entry.name)" }
     Set-Service -Name $Entry.name -StartupType $Entry.startType
     if ($Entry.state -eq 'Running') { Start-Service -Name $Entry.name } else { Stop-Service -Name $Entry.name -Force }
     (Get-Service -Name $Entry.name).WaitForStatus($Entry.state, [TimeSpan]::FromMinutes(2))
+}
+
+# Settings are read when a service starts. The last part of several restarts in any case: an earlier one may have changed them.
+function Restart-Affected($Entry, [string[]] $Repaired, [bool] $AfterParts) {
+    $beginnings = Get-Optional $Entry 'restartAfter'
+    if ($null -eq $beginnings -or $Entry.state -ne 'Running') { return }
+    $affected = @($Repaired | Where-Object { $difference = $_; @($beginnings | Where-Object { $difference.StartsWith($_, [StringComparison]::OrdinalIgnoreCase) }).Count -gt 0 })
+    if (($affected.Count -gt 0 -or $AfterParts) -and ($null -ne (Get-Service -Name $Entry.name -ErrorAction SilentlyContinue))) { Restart-Service -Name $Entry.name -Force }
 }
 
 # --- The whole ----------------------------------------------------------------------------------------------------------------------
 
 function Get-Differences($Desired) {
     $found = New-Object Collections.Generic.List[string]
-    foreach ($feature in $Desired.features) { if (-not (Test-Feature $feature)) { $found.Add("features/$feature") } }
-    foreach ($difference in (Get-SmtpDifferences $Desired.smtp)) { $found.Add($difference) }
-    foreach ($entry in $Desired.registry) { if (-not (Test-RegistryValue $entry)) { $found.Add("registry/$($entry.path)\$($entry.name)") } }
-    foreach ($entry in $Desired.firewall) { if (-not (Test-FirewallRule $entry)) { $found.Add("firewall/$($entry.name)") } }
-    foreach ($rule in (Get-SurplusRules $Desired.firewall)) { $found.Add("firewall/$($rule.DisplayName)") }
-    foreach ($entry in $Desired.services) { if (-not (Test-ServiceEntry $entry)) { $found.Add("services/$($entry.name)") } }
+    foreach ($entry in (Get-Section $Desired 'evidence')) { if (-not (Test-Evidence $entry)) { $found.Add("evidence/$($entry.file)") } }
+    foreach ($feature in (Get-Section $Desired 'features')) { if (-not (Test-Feature $feature)) { $found.Add("features/$feature") } }
+    foreach ($entry in (Get-Section $Desired 'files')) { if (-not (Test-File $entry)) { $found.Add("files/$($entry.path)") } }
+    foreach ($entry in (Get-Section $Desired 'certificates')) { if (-not (Test-Certificate $entry)) { $found.Add("certificates/$($entry.store)/$($entry.thumbprint)") } }
+    foreach ($smtp in (Get-Section $Desired 'smtp')) { foreach ($difference in (Get-SmtpDifferences $smtp)) { $found.Add($difference) } }
+    foreach ($entry in (Get-Section $Desired 'registry')) { if (-not (Test-RegistryValue $entry)) { $found.Add("registry/$($entry.path)\$($entry.name)") } }
+    foreach ($difference in (Get-XmlDifferences (Get-Section $Desired 'xml'))) { $found.Add($difference) }
+    foreach ($section in (Get-Section $Desired 'defender')) { foreach ($path in (Get-MissingExclusions $section)) { $found.Add("defender/$path") } }
+    foreach ($entry in (Get-Section $Desired 'firewall')) { if (-not (Test-FirewallRule $entry)) { $found.Add("firewall/$($entry.name)") } }
+    foreach ($rule in (Get-SurplusRules $Desired)) { $found.Add("firewall/$($rule.DisplayName)") }
+    foreach ($entry in (Get-Section $Desired 'tasks')) { if (-not (Test-Task $entry)) { $found.Add("tasks/$($entry.name)") } }
+    foreach ($entry in (Get-Section $Desired 'groups')) { foreach ($member in (Get-MissingMembers $entry)) { $found.Add("groups/$($entry.group)/$member") } }
+    foreach ($entry in (Get-Section $Desired 'rights')) { foreach ($account in (Get-MissingHolders $entry)) { $found.Add("rights/$($entry.right)/$account") } }
+    foreach ($entry in (Get-Section $Desired 'services')) { if (-not (Test-ServiceEntry $entry)) { $found.Add("services/$($entry.name)") } }
     return $found
 }
 
-function Set-Differences($Desired) {
-    foreach ($feature in $Desired.features) { if (-not (Test-Feature $feature)) { Set-Feature $feature } }
-    $smtpDiffers = (@(Get-SmtpDifferences $Desired.smtp)).Count -gt 0
-    if ($smtpDiffers) { Set-Smtp $Desired.smtp }
-    $registryDiffers = $false
-    foreach ($entry in $Desired.registry) { if (-not (Test-RegistryValue $entry)) { Set-RegistryValue $entry; $registryDiffers = $true } }
-    foreach ($entry in $Desired.firewall) { if (-not (Test-FirewallRule $entry)) { Set-FirewallRule $entry } }
-    foreach ($rule in (Get-SurplusRules $Desired.firewall)) { Remove-NetFirewallRule -Name $rule.Name }
-    foreach ($entry in $Desired.services) { if (-not (Test-ServiceEntry $entry)) { Set-ServiceEntry $entry } }
-    # Settings of the SMTP server and of what hooks into it are read when the service starts.
-    if ($smtpDiffers -or $registryDiffers) { Restart-Service -Name 'SMTPSVC' -Force }
-}
-
-# Check and write of the fence stand under the mutex: a late first delivery must not undo what a newer one did.
-function Confirm-Generation([int] $Generation) {
-    $seen = 0
-    if (Test-Path -Path $StateKey) {
-        $value = Get-ItemProperty -Path $StateKey -Name 'Generation' -ErrorAction SilentlyContinue
-        if ($null -ne $value) { $seen = [int] $value.Generation }
-    }
-    if ($Generation -lt $seen) { throw "GenerationOutdated: the machine has generation $seen, the document is $Generation" }
-    if ($Mode -eq 'set' -and $Generation -gt $seen) {
-        if (-not (Test-Path -Path $StateKey)) { [void] (New-Item -Path $StateKey -Force) }
-        [void] (New-ItemProperty -Path $StateKey -Name 'Generation' -Value $Generation -PropertyType DWord -Force)
+# In the order of the kinds: nothing listens before it is configured, nothing starts before all is there.
+function Set-Differences($Desired, [string[]] $Before, [bool] $AfterParts) {
+    foreach ($entry in (Get-Section $Desired 'evidence')) { if (-not (Test-Evidence $entry)) { Stop-Engine 'EvidenceMissing' "the image's own set-up has not ended: $($entry.file)" } }
+    foreach ($feature in (Get-Section $Desired 'features')) { if (-not (Test-Feature $feature)) { Set-Feature $feature } }
+    foreach ($entry in (Get-Section $Desired 'files')) { if (-not (Test-File $entry)) { Set-File $entry } }
+    foreach ($entry in (Get-Section $Desired 'certificates')) { if (-not (Test-Certificate $entry)) { Set-Certificate $entry } }
+    foreach ($smtp in (Get-Section $Desired 'smtp')) { if (@(Get-SmtpDifferences $smtp).Count -gt 0) { Set-Smtp $smtp } }
+    foreach ($entry in (Get-Section $Desired 'registry')) { if (-not (Test-RegistryValue $entry)) { Set-RegistryValue $entry } }
+    foreach ($entry in (Get-Section $Desired 'xml')) { Set-XmlFile $entry }
+    foreach ($section in (Get-Section $Desired 'defender')) { Set-Exclusions $section }
+    foreach ($entry in (Get-Section $Desired 'firewall')) { if (-not (Test-FirewallRule $entry)) { Set-FirewallRule $entry } }
+    foreach ($rule in (Get-SurplusRules $Desired)) { Remove-NetFirewallRule -Name $rule.Name }
+    foreach ($entry in (Get-Section $Desired 'tasks')) { if (-not (Test-Task $entry)) { Set-Task $entry } }
+    foreach ($entry in (Get-Section $Desired 'groups')) { Set-Members $entry }
+    foreach ($entry in (Get-Section $Desired 'rights')) { if (@(Get-MissingHolders $entry).Count -gt 0) { Set-Right $entry } }
+    foreach ($entry in (Get-Section $Desired 'services')) {
+        if (-not (Test-ServiceEntry $entry)) { Set-ServiceEntry $entry }
+        Restart-Affected $entry $Before $AfterParts
     }
 }
 
-function Write-Result([hashtable] $Result) { [Console]::Out.WriteLine((ConvertTo-Json -InputObject $Result -Compress -Depth 4)) }
+# What secrets stand where, as fingerprints: of what is there, not of what should be.
+function Get-SecretFingerprints($Desired) {
+    $found = New-Object Collections.Generic.List[string]
+    foreach ($entry in (Get-Section $Desired 'registry')) {
+        $secret = Get-Optional $entry 'secret'
+        if ($null -eq $secret) { continue }
+        $there = Get-RegistryData $entry.path $entry.name
+        if ($null -eq $there) { continue }
+        $data = [string] $there.Data
+        $prefix = [string] (Get-Optional $entry 'prefix')
+        if ($data.StartsWith($prefix, [StringComparison]::Ordinal)) { $data = $data.Substring($prefix.Length) }
+        $found.Add("registry/$($entry.path)\$($entry.name)=$(Get-Fingerprint $secret.name $data)")
+    }
+    return $found
+}
+
+# --- The fence: check and write stand under the mutex, since a late first delivery must not undo what a newer one did ---------------
+
+function Get-StateNumber([string] $Name) {
+    $there = Get-RegistryData $StateKey $Name
+    if ($null -eq $there) { return 0 }
+    return [int] $there.Data
+}
+
+function Confirm-Generation([int] $Generation, [int] $Part) {
+    $seen = Get-StateNumber 'Generation'
+    if ($Generation -lt $seen) { Stop-Engine 'GenerationOutdated' "the machine has generation $seen, the document is $Generation" }
+    if ($Mode -ne 'set') { return }
+    if ($Part -gt (Get-AppliedPart $Generation) + 1) { Stop-Engine 'PartMissing' "part $Part of generation $Generation came before the one that it follows" }
+    if ($Generation -gt $seen) { Set-RegistryData $StateKey 'Generation' 'DWord' $Generation }
+}
+
+function Get-AppliedPart([int] $Generation) {
+    if ((Get-StateNumber 'AppliedGeneration') -ne $Generation) { return 0 }
+    return Get-StateNumber 'AppliedPart'
+}
+
+function Save-Applied([int] $Generation, [int] $Part) {
+    if ($Part -le (Get-AppliedPart $Generation)) { return }
+    Set-RegistryData $StateKey 'AppliedPart' 'DWord' $Part
+    Set-RegistryData $StateKey 'AppliedGeneration' 'DWord' $Generation
+}
+
+# Run Command keeps the last 4 kB, so what is told is dealt out on pages; everything is ASCII, whatever the console's code page is.
+function Write-Result([hashtable] $Result) {
+    $pages = New-Object Collections.Generic.List[hashtable]
+    $pages.Add(@{ differences = @(); changed = @(); secrets = @() })
+    $length = 0
+    foreach ($name in @('differences', 'changed', 'secrets')) {
+        foreach ($item in @($Result[$name])) {
+            $cost = (ConvertTo-Ascii (ConvertTo-Json -InputObject $item -Compress)).Length + 1
+            if ($length + $cost -gt $PageLength -and $length -gt 0) { $pages.Add(@{ differences = @(); changed = @(); secrets = @() }); $length = 0 }
+            $pages[$pages.Count - 1][$name] += $item
+            $length += $cost
+        }
+    }
+    $told = @{ inDesiredState = $Result.inDesiredState; generation = $Result.generation; page = $Page; pages = $pages.Count }
+    if ($Page -le $pages.Count) { $told += $pages[$Page - 1] } else { $told += @{ differences = @(); changed = @(); secrets = @() } }
+    if ($Result.ContainsKey('error')) { $told.error = $Result.error }
+    [Console]::Out.WriteLine((ConvertTo-Ascii (ConvertTo-Json -InputObject $told -Compress -Depth 4)))
+}
+
+function ConvertTo-Ascii([string] $Json) { return [Regex]::Replace($Json, '[^\x20-\x7e]', { param($match) '\u{0:x4}' -f [int] [char] $match.Value }) }
 
 $generation = 0
 $mutex = New-Object Threading.Mutex($false, $MutexName)
 $entered = $false
 try {
     try { $entered = $mutex.WaitOne([TimeSpan]::FromMinutes(15)) } catch [Threading.AbandonedMutexException] { $entered = $true }
-    if (-not $entered) { throw 'EngineBusy: another run of the engine did not end' }
+    if (-not $entered) { Stop-Engine 'EngineBusy' 'another run of the engine did not end' }
 
     $desired = Read-Document $Document
     $generation = [int] $desired.generation
-    Confirm-Generation $generation
+    $slice = Get-Optional $desired 'part'
+    $part = 1
+    $afterParts = $false
+    if ($null -ne $slice) {
+        $part = [int] $slice.number
+        $afterParts = $part -eq [int] $slice.of -and (Get-AppliedPart $generation) -lt $part
+    }
+    Confirm-Generation $generation $part
 
     $before = @(Get-Differences $desired)
     $changed = @()
     $after = $before
-    if ($Mode -eq 'set' -and $before.Count -gt 0) {
-        # Nothing but the result may reach the output.
-        [void] (Set-Differences $desired)
-        $after = @(Get-Differences $desired)
-        $changed = @($before | Where-Object { $after -notcontains $_ })
+    if ($Mode -eq 'set') {
+        if ($before.Count -gt 0 -or $afterParts) {
+            # Nothing but the result may reach the output.
+            [void] (Set-Differences $desired $before $afterParts)
+            $after = @(Get-Differences $desired)
+            $changed = @($before | Where-Object { $after -notcontains $_ })
+        }
+        if ($after.Count -eq 0) { Save-Applied $generation $part }
     }
-    Write-Result @{ inDesiredState = ($after.Count -eq 0); generation = $generation; differences = @($after); changed = @($changed) }
+    Write-Result @{ inDesiredState = ($after.Count -eq 0); generation = $generation; differences = $after; changed = $changed; secrets = @(Get-SecretFingerprints $desired) }
     exit 0
 }
 catch {
-    # Our own failures begin with a code; of others only the type and place are told, since messages may quote values.
+    # Of failures that are not our own only the type and place are told, since their messages may quote values.
     $code = 'GuestFailed'
     $message = "$($_.Exception.GetType().Name) at line $($_.InvocationInfo.ScriptLineNumber)"
-    if ($_.Exception -is [Management.Automation.RuntimeException] -and $_.Exception.Message -cmatch '^([A-Z][A-Za-z]+): (.+)$') { $code = $Matches[1]; $message = $Matches[2] }
-    Write-Result @{ inDesiredState = $false; generation = $generation; differences = @(); changed = @(); error = @{ code = $code; message = $message } }
-    exit 1
+    if ($_.Exception -is [Management.Automation.RuntimeException] -and $_.Exception.Message -cmatch '^([A-Z][A-Za-z]+): (.+)$' -and $ExitCodes.ContainsKey($Matches[1])) {
+        $code = $Matches[1]
+        $message = $Matches[2]
+    }
+    Write-Result @{ inDesiredState = $false; generation = $generation; differences = @(); changed = @(); secrets = @(); error = @{ code = $code; message = $message } }
+    exit $ExitCodes[$code]
 }
 finally {
     if ($entered) { $mutex.ReleaseMutex() }

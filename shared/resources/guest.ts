@@ -5,6 +5,9 @@
  * identity's, the sequence grows over all runs of a machine. `observe` reads what the newest run printed, so it costs two GETs and
  * never waits; if the newest run was for another document, this one is absent. A run says how the machine was when it ended: whoever
  * wants to know how it is now (drift, a proof) begins `testAgain`, polls it like any other write, and observes then.
+ *
+ * A document that doesn't fit into one run goes in parts, one run each: the machine takes them in order, so each `update` starts the
+ * first part that is missing or differs, and the whole is as desired when all parts are.
  */
 import { createHash } from "node:crypto";
 import type { VirtualMachineRunCommand } from "@azure/arm-compute";
@@ -13,7 +16,8 @@ import { isTerminal } from "../azure/client.ts";
 import { readFailure } from "../azure/owned.ts";
 import { ownedBy, ownershipTags, type Place } from "../azure/place.ts";
 import { ControlPlaneError } from "../errors.ts";
-import { encodeDocument, type GuestDocument, guestDocumentSchema } from "../guest/document.ts";
+import type { GuestDocument } from "../guest/document.ts";
+import { encodeDocument, partsOf } from "../guest/encoding.ts";
 import { engineScript, type GuestMode, parseEngineOutput } from "../guest/engine.ts";
 import { type Begun, type Done, done, type Observed, type PropertyChange, present, type Resource, unknown } from "./resource.ts";
 
@@ -36,11 +40,15 @@ export interface ActualGuest {
   failure: { code: string; message: string } | null;
   /** How many of the newest runs of this document failed in a row. */
   failures: number;
+  /** Of a document in several parts: the first one that is not as desired or was not set yet; left out when all are. */
+  part?: number;
+  /** How many pages of differences there are, where they are more than the one that is told. */
+  pages?: number;
 }
 
 export interface GuestResource extends Resource<Guest, ActualGuest> {
-  /** Begins a run that only looks; once it has ended, `observe` tells what it saw. */
-  testAgain(desired: Guest): Promise<Done | Begun>;
+  /** Begins a run that only looks, at each part; once it has ended, `observe` tells what it saw, that page of it. */
+  testAgain(desired: Guest, page?: number): Promise<Done | Begun>;
 }
 
 /** A feature that is installed, a role assignment that takes its time: long, but not Run Command's own 90 minutes. */
@@ -78,16 +86,31 @@ export const guest = ({ azure }: { azure: Azure }): GuestResource => {
   const observe = async (desired: Guest): Promise<Observed<ActualGuest>> => {
     const listed = await list(desired);
     if (listed.state !== "present") return listed;
-    const hash = hashOf(desired);
-    const [newest, ...others] = ours(listed.actual);
-    if (newest === undefined || newest.hash !== hash) return { state: "absent" };
-    const found = await outcomeOf(desired, newest.name);
+    const runs = ours(listed.actual);
+    const hashes = hashesOf(desired);
+    const [newest] = runs;
+    if (newest === undefined || !hashes.includes(newest.hash)) return { state: "absent" };
+    const outcomes: ActualGuest[] = [];
+    for (const hash of hashes) {
+      const last = runs.find((run) => run.hash === hash);
+      // Its turn comes once the parts before it are as they should be.
+      if (last === undefined) break;
+      const outcome = await outcomeWithFailures(desired, last, runs);
+      if (outcome.state !== "present") return outcome;
+      outcomes.push(outcome.actual);
+    }
+    return present(together(newest.name, outcomes, hashes.length));
+  };
+
+  /** What a part's last run says, and how many of its newest runs failed in a row. */
+  const outcomeWithFailures = async (desired: Guest, last: Run, runs: Run[]): Promise<Observed<ActualGuest>> => {
+    const found = await outcomeOf(desired, last.name);
     if (found.state !== "present") return found;
-    const outcome = judge(newest.name, found.actual);
+    const outcome = judge(last.name, found.actual);
     if ("state" in outcome) return outcome;
     let failures = outcome.failure === null ? 0 : 1;
-    for (const earlier of failures === 0 ? [] : others) {
-      if (earlier.hash !== hash || failures >= MOST_FAILURES) break;
+    for (const earlier of failures === 0 ? [] : runs.slice(runs.indexOf(last) + 1)) {
+      if (earlier.hash !== last.hash || failures >= MOST_FAILURES) break;
       const before = await outcomeOf(desired, earlier.name);
       if (before.state === "unknown") return before;
       if (before.state === "absent") break;
@@ -98,32 +121,38 @@ export const guest = ({ azure }: { azure: Azure }): GuestResource => {
     return present({ ...outcome, failures });
   };
 
-  /** Starts the next run and clears away all but the newest before it, which stays until this one has an outcome. */
-  const run = async (desired: Guest, mode: GuestMode): Promise<Done | Begun> => {
+  /** The next run of some parts: of the first one that is to be set, or of all that are to be looked at. */
+  const run = async (desired: Guest, mode: GuestMode, wanted: number[], page = 1): Promise<Done | Begun> => {
     const listed = await list(desired);
     if (listed.state === "unknown") throw readFailure(`the runs on the ${what(desired)}`, listed);
     const runs = listed.state === "present" ? listed.actual : [];
-    const hash = hashOf(desired);
-    const name = `gatehouse-${mode}-${(runs[0]?.sequence ?? 0) + 1}-${hash}`;
-    const begun = await azure.begin(
-      `running the engine in mode ${mode} on ${what(desired)}`,
-      desired,
-      async (clients, onResponse) =>
+    const hashes = hashesOf(desired);
+    const parts = partsOf(desired.document);
+    let sequence = runs[0]?.sequence ?? 0;
+    let last: Done | Begun = done;
+    for (const index of wanted) {
+      const document = parts[index];
+      if (document === undefined) continue;
+      sequence += 1;
+      const name = `gatehouse-${mode}-${sequence}-${hashes[index]}`;
+      last = await azure.begin(`running the engine in mode ${mode} on ${what(desired)}`, desired, async (clients, onResponse) =>
         (await clients.compute()).virtualMachineRunCommands.beginCreateOrUpdate(
           desired.resourceGroup,
           desired.virtualMachine,
           name,
-          runCommand(desired, mode),
+          runCommand({ ...desired, document }, mode, page),
           { onResponse },
         ),
-    );
+      );
+    }
+    // All but the newest before it, which stays until this one has an outcome.
     await clear(
       desired,
       ours(runs)
         .slice(1)
-        .filter((earlier) => earlier.hash !== hash),
+        .filter((earlier) => !hashes.includes(earlier.hash)),
     );
-    return begun;
+    return last;
   };
 
   /** Best effort: what stays is cleared after the next run, and Azure admits many. */
@@ -145,17 +174,17 @@ export const guest = ({ azure }: { azure: Azure }): GuestResource => {
       const changes: PropertyChange[] = differences.map((path) => ({ path, from: "differs", to: "as desired" }));
       return inDesiredState || changes.length > 0 ? changes : [{ path: "inDesiredState", from: false, to: true }];
     },
-    create: (desired) => run(desired, "set"),
+    create: (desired) => run(desired, "set", [0]),
     /** A document that failed twice in a row is given up; its runs are cleared away, so that the next operation starts afresh. */
-    async update(desired, _, { failure, failures }) {
-      if (failure === null || failures < MOST_FAILURES) return run(desired, "set");
+    async update(desired, _, { failure, failures, part = 1 }) {
+      if (failure === null || failures < MOST_FAILURES) return run(desired, "set", [part - 1]);
       const listed = await list(desired);
       if (listed.state === "unknown") throw readFailure(`the runs on the ${what(desired)}`, listed);
-      const hash = hashOf(desired);
+      const hashes = hashesOf(desired);
       if (listed.state === "present")
         await clear(
           desired,
-          ours(listed.actual).filter((earlier) => earlier.hash === hash),
+          ours(listed.actual).filter((earlier) => hashes.includes(earlier.hash)),
         );
       throw new ControlPlaneError(
         "GuestFailed",
@@ -165,7 +194,13 @@ export const guest = ({ azure }: { azure: Azure }): GuestResource => {
         { target: failure.code },
       );
     },
-    testAgain: (desired) => run(desired, "test"),
+    testAgain: (desired, page) =>
+      run(
+        desired,
+        "test",
+        hashesOf(desired).map((_, index) => index),
+        page,
+      ),
     /** Takes the runs away; what they set inside Windows goes with the machine. */
     async remove(desired) {
       const listed = await list(desired);
@@ -219,19 +254,45 @@ function judge(
       code: execution === "TimedOut" ? "GuestTimedOut" : "GuestFailed",
       message: instanceView?.executionMessage ?? `the run ended as ${execution} and printed nothing that the engine prints`,
     });
-  const { inDesiredState, generation, differences } = output;
-  return { run, inDesiredState, generation, differences, failure: null };
+  const { inDesiredState, generation, differences, pages } = output;
+  return { run, inDesiredState, generation, differences, failure: null, ...(pages > 1 ? { pages } : {}) };
 }
 
-/** Canonical through the document's schema, so that a document which travelled through JSON hashes the same. */
-const hashOf = ({ document, identityClientId }: Guest): string =>
-  createHash("sha256")
-    .update([JSON.stringify(guestDocumentSchema.parse(document)), identityClientId.toLowerCase(), engineScript].join("\n"))
-    .digest("hex")
-    .slice(0, 12);
+/** One outcome of all parts' outcomes, in their order; one that has no run yet differs as a whole. */
+function together(run: string, outcomes: ActualGuest[], of: number): ActualGuest {
+  const [only] = outcomes;
+  if (of === 1 && only !== undefined) return only;
+  const wrong = outcomes.findIndex(({ inDesiredState, failure }) => !inDesiredState || failure !== null);
+  const at = wrong === -1 ? outcomes.length : wrong;
+  const missing = outcomes.length < of ? [`part/${outcomes.length + 1}`] : [];
+  const pages = Math.max(...outcomes.map((outcome) => outcome.pages ?? 1));
+  return {
+    run,
+    inDesiredState: at === of,
+    generation: outcomes.at(-1)?.generation ?? 0,
+    differences: [...outcomes.flatMap(({ differences }) => differences), ...missing],
+    failure: outcomes[at]?.failure ?? null,
+    failures: outcomes[at]?.failures ?? 0,
+    ...(at === of ? {} : { part: at + 1 }),
+    ...(pages > 1 ? { pages } : {}),
+  };
+}
+
+/** Of each part; canonical through the document's schema, so that a document which travelled through JSON hashes the same. */
+const hashesOf = ({ document, identityClientId }: Guest): string[] =>
+  partsOf(document).map((part) =>
+    createHash("sha256")
+      .update([JSON.stringify(part), identityClientId.toLowerCase(), engineScript].join("\n"))
+      .digest("hex")
+      .slice(0, 12),
+  );
 
 /** Nothing but base64url, a word and a GUID: the parameters pass through cmd.exe and stay readable on the machine. */
-const runCommand = ({ owner, region, document, identityClientId }: Guest, mode: GuestMode): VirtualMachineRunCommand => ({
+const runCommand = (
+  { owner, region, document, identityClientId }: Guest,
+  mode: GuestMode,
+  page: number,
+): VirtualMachineRunCommand => ({
   location: region,
   tags: ownershipTags(owner),
   source: { script: engineScript },
@@ -239,6 +300,7 @@ const runCommand = ({ owner, region, document, identityClientId }: Guest, mode: 
     { name: "Document", value: encodeDocument(document) },
     { name: "Mode", value: mode },
     { name: "IdentityClientId", value: identityClientId },
+    ...(page === 1 ? [] : [{ name: "Page", value: String(page) }]),
   ],
   asyncExecution: false,
   timeoutInSeconds: TIMEOUT_IN_SECONDS,

@@ -70,6 +70,8 @@ export const tenantSpecSchema = z
       /** Entra tenant of the subscription: the partner's or the customer's. */
       tenantId: z.uuid(),
       subscriptionId: z.uuid(),
+      /** Azure blocks port 25 for most kinds of subscriptions, and has exempted some of them: then say so here (mission A13). */
+      outboundSmtpExempt: z.boolean().default(false),
     }),
     gateway: z.strictObject({
       /** Mission A11, A12: two machines or more in a region stand behind a load balancer; mail goes to every region. */

@@ -1,7 +1,7 @@
 /** Tokens: what is not exactly Entra's, for us, in time, from an application's own tenant, is refused. */
 import { randomUUID } from "node:crypto";
 import { base64url } from "jose";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Authenticate, createAuthentication } from "../../shared/api/authentication.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { type SignOptions, startTokenIssuer, type TokenIssuer } from "../support/token-issuer.ts";
@@ -172,4 +172,60 @@ test("before the key set could be read once, the caller is told to come again", 
   const token = await own.token(pair);
   await own.stop();
   await expect(authentication(own)(`Bearer ${token}`)).rejects.toMatchObject({ code: "ServiceUnavailable", status: 503 });
+});
+
+describe("a token that was taken before", () => {
+  const MINUTE = 60_000;
+  let now = Date.now();
+  let partners: Record<string, string> = {};
+  let remembering: Authenticate;
+  beforeEach(() => {
+    now = Date.now();
+    partners = { [pair.azp]: "northwind" };
+    remembering = createAuthentication({
+      environment: issuer,
+      applicationId: issuer.applicationId,
+      homeTenantId: issuer.homeTenantId,
+      partners: {
+        findByClient: (_tid, azp) => {
+          const partnerId = partners[azp];
+          return Promise.resolve(partnerId === undefined ? undefined : { partnerId, displayName: partnerId });
+        },
+      },
+      clock: { now: () => now },
+    });
+  });
+
+  test("is taken again, and refused once it has expired", async () => {
+    const exp = Math.floor(now / 1000) + 120;
+    const authorization = `Bearer ${await issuer.token({ ...pair, exp })}`;
+    const first = await remembering(authorization);
+    expect(await remembering(authorization)).toEqual(first);
+    now += 4 * MINUTE;
+    await expect(remembering(authorization)).rejects.toMatchObject({ code: "TokenInvalid" });
+  });
+
+  test("stands for whoever the partner is now", async () => {
+    const authorization = `Bearer ${await issuer.token(pair)}`;
+    await remembering(authorization);
+    partners = {};
+    await expect(remembering(authorization)).rejects.toMatchObject({ code: "PartnerUnknown" });
+  });
+
+  test("opens nothing for one that differs in a character", async () => {
+    const token = await issuer.token(pair);
+    await remembering(`Bearer ${token}`);
+    const middle = token.lastIndexOf(".") + 20;
+    const changed = token.slice(0, middle) + (token[middle] === "A" ? "B" : "A") + token.slice(middle + 1);
+    await expect(remembering(`Bearer ${changed}`)).rejects.toMatchObject({ code: "TokenInvalid" });
+  });
+
+  test("is one of many: each stays its own caller's", async () => {
+    const azps = Array.from({ length: 5 }, () => randomUUID());
+    partners = Object.fromEntries(azps.map((azp, index) => [azp, `partner-${index}`]));
+    const tokens = await Promise.all(azps.map((azp) => issuer.token({ ...pair, azp })));
+    const seen = [];
+    for (const token of [...tokens, ...tokens]) seen.push((await remembering(`Bearer ${token}`)).clientId);
+    expect(seen).toEqual([...azps, ...azps]);
+  });
 });

@@ -141,7 +141,7 @@ const secretUrl = "https://contoso-kv.vault.azure.net/secrets/loop/0000000000000
 const guestDocument = (more: Record<string, unknown> = {}): string =>
   gzipSync(
     JSON.stringify({
-      schema: 1,
+      schema: 2,
       generation: 1,
       features: ["SMTP-Server"],
       smtp: {
@@ -667,9 +667,9 @@ test("a late older document is refused, and a secret that can't be read is told 
   const elsewhere = createTestArm({ tempo: 0 });
   const unread = await runEngine(await buildMachine(elsewhere), "make", { mode: "set" });
   expect([late.exitCode, late.error?.code, unread.exitCode, unread.error?.code]).toEqual([
-    1,
+    2,
     "GenerationOutdated",
-    1,
+    3,
     "SecretUnreadable",
   ]);
 });

@@ -57,6 +57,7 @@ const text = async (cmdlet: string, parameters: Record<string, unknown>): Promis
   const { details } = body.error as { details: { message: string }[] };
   return `${status}: ${details[0]?.message ?? ""}`;
 };
+const sharing = "d15ab1ed-0000-4000-8000-000000000003";
 
 describe("who may ask", () => {
   const post = (tenantId: string, headers: Record<string, string>): Promise<Response> =>
@@ -319,9 +320,36 @@ describe("transport rules", () => {
     const { status } = await exchange.call("New-TransportRule", {
       Name: "group",
       SetSCL: "-1",
-      FromMemberOf: ["all@contoso.example"],
+      AnyOfToHeader: ["all@contoso.example"],
     });
     expect(status).toBe(501);
+  });
+});
+
+describe("groups", () => {
+  const group = { Name: "Pilot", PrimarySmtpAddress: "Pilots@contoso.example", Members: ["pilot@contoso.example"] };
+
+  test("have members of the organisation, and are found by name and by address", async () => {
+    await exchange.run("New-DistributionGroup", group);
+    expect(await text("New-DistributionGroup", group)).toContain("AlreadyExistsException");
+    const members = async (Identity: string): Promise<unknown[]> =>
+      (await exchange.list("Get-DistributionGroupMember", { Identity })).map(({ PrimarySmtpAddress }) => PrimarySmtpAddress);
+    expect(await members("Pilot")).toEqual(["pilot@contoso.example"]);
+    const pilot = { Identity: "pilots@contoso.example", Member: "pilot@contoso.example" };
+    expect(await text("Add-DistributionGroupMember", pilot)).toContain("MemberAlreadyExistsException");
+    expect(await text("Add-DistributionGroupMember", { ...pilot, Member: "nobody@contoso.example" })).toMatch(/^404/);
+    await exchange.run("Remove-DistributionGroupMember", { ...pilot, Confirm: false });
+    expect(await members("pilots@contoso.example")).toEqual([]);
+    await exchange.run("Remove-DistributionGroup", { Identity: "Pilot", Confirm: false });
+    expect(await exchange.list("Get-DistributionGroup")).toEqual([]);
+  });
+
+  test("scope a rule only if they are there", async () => {
+    const rule = { Name: "Pilot only", SetSCL: "-1", FromMemberOf: ["pilots@contoso.example"] };
+    expect(await text("New-TransportRule", rule)).toContain("couldn't be found");
+    await exchange.run("New-DistributionGroup", group);
+    await exchange.run("New-TransportRule", rule);
+    expect(await exchange.list("Get-TransportRule")).toMatchObject([{ FromMemberOf: ["pilots@contoso.example"] }]);
   });
 });
 
@@ -377,4 +405,120 @@ test("pages are followed by posting the same body to the next link", async () =>
   );
   expect(second.body).toMatchObject({ value: [{ Name: "c" }] });
   expect(second.body).not.toHaveProperty("@odata.nextLink");
+});
+
+describe("an unusual organisation", () => {
+  let unusual: ExchangeCaller;
+  beforeAll(async () => {
+    const exchangeOnline = { dehydrated: true, inboundConnectorsDisabled: true };
+    await clouds.organize({ tenantId: sharing, domains: ["sharing.example"], exchange: exchangeOnline });
+    await clouds.consent(sharing);
+    unusual = await exchangeOf(clouds, sharing);
+  });
+
+  // Research, chapters 1.6 and 1.9: one-off, then "already enabled".
+  test("that is dehydrated can't change shared settings before it has its own", async () => {
+    const change = { Identity: "Default", IPAllowList: { "@odata.type": "#Exchange.GenericHashTable", Add: ["203.0.113.7"] } };
+    const { status, body } = await unusual.call("Set-HostedConnectionFilterPolicy", change);
+    expect({ status, body }).toMatchObject({
+      status: 400,
+      body: { error: { details: [{ message: expect.stringMatching(/Dehydrated.*Enable-OrganizationCustomization/) }] } },
+    });
+    expect(await unusual.list("Get-OrganizationConfig")).toMatchObject([{ IsDehydrated: true }]);
+    await unusual.run("Enable-OrganizationCustomization");
+    expect((await unusual.call("Enable-OrganizationCustomization")).body).toMatchObject({
+      error: { message: expect.stringContaining("already enabled for customization") },
+    });
+    await unusual.run("Set-HostedConnectionFilterPolicy", change);
+  });
+
+  // Research, chapter 1.9: "created in a disabled state. Contact Support to enable it".
+  test("that is on trial gets a disabled inbound connector, a warning, and no way to enable it", async () => {
+    const warning = { "@adminapi.warnings": [expect.stringContaining("Contact Support")] };
+    expect(await unusual.run("New-InboundConnector", { ...inbound, Enabled: true })).toMatchObject(warning);
+    expect(await unusual.run("Set-InboundConnector", { Identity: inbound.Name, Enabled: true })).toMatchObject(warning);
+    expect(await unusual.list("Get-InboundConnector")).toMatchObject([{ Enabled: false }]);
+  });
+});
+
+// Research, chapter 1.7: at most ten, correlated by id, each with a status of its own.
+test("a batch answers each of its reads for itself, and in no promised order", async () => {
+  const post = (cmdlets: string[]): Promise<Response> =>
+    fetch(`${clouds.exchange}/adminapi/beta/${contoso}/$batch`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${exchange.token}`, "content-type": "application/json" },
+      body: JSON.stringify({
+        requests: cmdlets.map((cmdlet, id) => ({
+          id: String(id),
+          method: "POST",
+          url: `${clouds.exchange}/adminapi/beta/${contoso}/InvokeCommand`,
+          headers: { "X-CmdletName": cmdlet, "X-AnchorMailbox": `APP:SystemMailbox{x}@${contoso}` },
+          body: { CmdletInput: { CmdletName: cmdlet, Parameters: {} } },
+        })),
+      }),
+    });
+  const answer = await post(["Get-AcceptedDomain", "Get-Nothing", "Get-TransportRule"]);
+  expect(answer.status).toBe(200);
+  const { responses } = (await answer.json()) as { responses: { id: string; status: number; body: unknown }[] };
+  expect(responses.map(({ id, status }) => [id, status])).toEqual([
+    ["2", 200],
+    ["1", 400],
+    ["0", 200],
+  ]);
+  expect(responses.find(({ id }) => id === "0")?.body).toMatchObject({ value: [{ DomainName: "contoso.example" }, {}] });
+  expect((await post(Array.from({ length: 11 }, () => "Get-AcceptedDomain"))).status).toBe(400);
+});
+
+describe("what goes wrong on command, with requests of the research's chapter 1.10", () => {
+  const failed = (type: string): unknown => ({
+    error: { code: "BadRequest", message: `|${type}|Try again.`, details: [{ code: "Context", message: `|${type}|Try again.` }] },
+  });
+
+  test("throttling with and without a time to wait", async () => {
+    for (const seconds of [2.5, null]) {
+      await clouds.fault("exchange", { kind: "throttle", retryAfterInSeconds: seconds }, { cmdlet: "Get-TransportRule" });
+      const { status, headers } = await exchange.call("Get-TransportRule");
+      expect([status, headers.get("retry-after")]).toEqual([429, seconds === null ? null : String(seconds)]);
+    }
+  });
+
+  test("a transient failure that comes as a 400", async () => {
+    const body = failed("Microsoft.Exchange.Data.Directory.SuitabilityDirectoryException");
+    await clouds.fault("exchange", { kind: "answer", status: 400, body }, { cmdlet: "Get-TransportRule" });
+    expect(await text("Get-TransportRule", {})).toContain("SuitabilityDirectoryException");
+    expect((await exchange.call("Get-TransportRule")).status).toBe(200);
+  });
+
+  test("a 200 with errors in it, after the cmdlet ran or before", async () => {
+    const body = { value: [], "@adminapi.errors": [{ message: "|System.ArgumentException|Half of it failed." }] };
+    for (const afterEffect of [false, true]) {
+      await clouds.fault("exchange", { kind: "answer", status: 200, body, afterEffect }, { cmdlet: "New-InboundConnector" });
+      expect(await exchange.run("New-InboundConnector", inbound)).toMatchObject(body);
+      expect(await exchange.list("Get-InboundConnector")).toHaveLength(afterEffect ? 1 : 0);
+    }
+  });
+
+  test("a write that is applied and whose answer never comes, or is a web page", async () => {
+    await clouds.fault("exchange", { kind: "timeout-after-effect", milliseconds: 50 }, { cmdlet: "New-InboundConnector" });
+    await expect(exchange.call("New-InboundConnector", inbound)).rejects.toThrow();
+    expect(await exchange.list("Get-InboundConnector")).toHaveLength(1);
+    await clouds.fault("exchange", { kind: "html", afterEffect: true }, { cmdlet: "Remove-InboundConnector" });
+    await expect(exchange.call("Remove-InboundConnector", { Identity: inbound.Name, Confirm: false })).rejects.toThrow("JSON");
+    expect(await exchange.list("Get-InboundConnector")).toEqual([]);
+  });
+
+  test("a next link that leads elsewhere", async () => {
+    await clouds.fault("exchange", "foreign-next-link", { cmdlet: "Get-TransportRule" });
+    expect((await exchange.call("Get-TransportRule")).body).toMatchObject({
+      "@odata.nextLink": "https://elsewhere.example/next?$skiptoken=1",
+    });
+  });
+
+  test("a read from before the last write", async () => {
+    expect(await exchange.list("Get-InboundConnector")).toEqual([]);
+    await exchange.run("New-InboundConnector", inbound);
+    await clouds.fault("exchange", "stale-read", { cmdlet: "Get-InboundConnector" });
+    expect(await exchange.list("Get-InboundConnector")).toEqual([]);
+    expect(await exchange.list("Get-InboundConnector")).toHaveLength(1);
+  });
 });

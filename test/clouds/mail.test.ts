@@ -169,6 +169,23 @@ test("a pilot's mail runs through the gateway and back, with the header exactly 
   expect(received[1]).toContain(`by ${FQDN}`);
 });
 
+test("a group scopes the rule: who joins it is forwarded without another change of the rule", async () => {
+  await connect();
+  await exchange.run("New-DistributionGroup", { Name: "Pilots", Members: [colleague] });
+  await exchange.run("New-TransportRule", {
+    Name: "By group",
+    FromMemberOf: ["pilots@contoso.example"],
+    RouteMessageOutboundConnector: "M365 to Azure VM",
+    ExceptIfHeaderContainsMessageHeader: HEADER,
+    ExceptIfHeaderContainsWords: [GUID],
+  });
+  await send(pilot, colleague, "not-a-member");
+  expect(headerValues((await arrived(colleague, "not-a-member")).mime, HEADER)).toEqual([]);
+  await exchange.run("Add-DistributionGroupMember", { Identity: "Pilots", Member: pilot });
+  await send(pilot, colleague, "a-member");
+  expect(headerValues((await arrived(colleague, "a-member")).mime, HEADER)).toEqual([GUID]);
+});
+
 test("each hop was encrypted and seen from its modelled address", async () => {
   await connect();
   await forward();

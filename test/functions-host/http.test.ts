@@ -111,8 +111,8 @@ describe("an app is refused", () => {
       "function 'tick' has a trigger that this host doesn't know: queueTrigger",
     ],
     [
-      'app.http("send", { extraOutputs: [output.serviceBusQueue({ queueName: "q", connection: "C" })], handler: () => ({}) });',
-      "function 'send' has an output that this host doesn't know: serviceBus",
+      'app.http("send", { extraOutputs: [output.storageQueue({ queueName: "q", connection: "C" })], handler: () => ({}) });',
+      "function 'send' has an output that this host doesn't know: queue",
     ],
     [
       'app.http("a", { route: "tenants/{id}", handler: () => ({}) }); app.http("b", { route: "tenants/search", handler: () => ({}) });',
@@ -158,6 +158,16 @@ describe("an app is refused", () => {
   });
 });
 
+test.each([
+  ["a/{b}{c}", "segment '{b}{c}' of route 'a/{b}{c}' isn't understood"],
+  ["a/{b}-{c?}", "segment '{b}-{c?}' of route 'a/{b}-{c?}' isn't understood"],
+  ["a/{b", "segment '{b' of route 'a/{b' isn't understood"],
+  ["a/{b:int(}", "segment '{b:int(}' of route 'a/{b:int(}' isn't understood"],
+  ["a/{b:regex([)}", "constraint 'regex' of route 'a/{b:regex([)}' can't be read"],
+])("the route %s is refused", (route, message) => {
+  expect(() => parseTemplate(route)).toThrow(message);
+});
+
 describe("a route template", () => {
   test.each([
     ["tenants/{id:guid}", "tenants/90A7E000-0000-4000-8000-000000000000", { id: "90A7E000-0000-4000-8000-000000000000" }],
@@ -168,6 +178,14 @@ describe("a route template", () => {
     ["a/{b:range(1,3)}", "a/4", undefined],
     ["a/{*rest}", "a/b/c", { rest: "b/c" }],
     ["a/{b}", "a/b/c", undefined],
+    ["a/{b:regex(^\\d{{3}}-\\d{{4}}$)}", "a/555-1234", { b: "555-1234" }],
+    ["a/{b:regex(^\\d{{3}}-\\d{{4}}$)}", "a/5555-1234", undefined],
+    ["a/{b:regex(^(x|y)$):maxlength(3)?}", "a/X", { b: "X" }],
+    ["a/{b:regex(^(x|y)$):maxlength(3)?}", "a", {}],
+    ["files/{name}.{extension}", "files/a.b.c", { name: "a.b", extension: "c" }],
+    ["files/{name}.{extension:alpha}", "files/a.7", undefined],
+    ["v{version:int}/x", "V2/x", { version: "2" }],
+    ["v{version:int}/x", "v/x", undefined],
   ])("%s meets %s", (template, target, parameters) => {
     expect(matchTemplate(parseTemplate(template), target.split("/"))).toEqual(parameters);
   });
@@ -180,6 +198,11 @@ describe("a route template", () => {
     ["a/{*rest}", "a/{c}/d", true],
     ["a/{b?}", "a", true],
     ["a", "b", false],
+    ["a/{b:regex(^x)}", "a/b", false],
+    ["{a}.json", "{b}.xml", false],
+    ["{a}.json", "{b}-{c}", true],
+    ["{a}.json", "x.json", true],
+    ["{a}.json", "{b}", true],
   ])("%s and %s overlap: %s", (a, b, expected) => {
     expect([overlap(parseTemplate(a), parseTemplate(b)), overlap(parseTemplate(b), parseTemplate(a))]).toEqual([
       expected,

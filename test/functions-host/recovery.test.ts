@@ -11,21 +11,11 @@ import { createEngine } from "../../infra/local/functions-host/engine.ts";
 import { createApp, withApp } from "../../infra/local/functions-host/functions-core.ts";
 import { EventType, historyEvent } from "../../infra/local/functions-host/history.ts";
 import { openStore } from "../../infra/local/functions-host/store.ts";
+import { createRandom } from "../support/random.ts";
 import { fixtureApp, getJson, postJson, spawnHost, startFixture, withDirectory } from "./fixtures/hosts.ts";
 import type { HostProcess } from "./fixtures/hosts.ts";
 
 const seed = Number(process.env["FUNCTIONS_HOST_SEED"] ?? Date.now() % 1_000_000);
-
-/** Mulberry32: the same numbers between 0 and 1 for the same seed. */
-function createRandom(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 const statusOf = async (host: HostProcess, id: string): Promise<{ runtimeStatus: string; output: unknown }> =>
   (await getJson(`${host.managementUrl}durabletask/instances/${id}`)) as { runtimeStatus: string; output: unknown };

@@ -37,3 +37,19 @@ test("added, listed without its text, taken by Entra, removed, refused", async (
   await passwords.remove(organization, id, keyId);
   expect([await passwords.list(organization, id), await check(secretText)]).toEqual([[], false]);
 });
+
+test("an application that another replica doesn't know yet is worth another try", async () => {
+  const { environment } = clouds;
+  const graph = createGraph({ environment, credentials: createCredentials(environment, clouds.application) });
+  const { id } = await graph.post(organization, "/applications", { displayName: "Fresh" }, z.looseObject({ id: z.string() }));
+  const passwords = createApplicationPasswords(graph);
+  const body = { error: { code: "Request_ResourceNotFound", message: `Resource '${id}' does not exist.` } };
+  const settling = { code: "ResourceSettling", transient: true };
+  await clouds.fault("graph", { kind: "answer", status: 404, body }, { path: id }, 3);
+  const wanted = { displayName: "gatehouse-one", endDateTime: new Date(Date.now() + 86_400_000).toISOString() };
+  await expect(passwords.list(organization, id)).rejects.toMatchObject(settling);
+  await expect(passwords.add(organization, id, wanted)).rejects.toMatchObject(settling);
+  await expect(passwords.remove(organization, id, "any")).rejects.toMatchObject(settling);
+  const { keyId } = await passwords.add(organization, id, wanted);
+  expect(await passwords.list(organization, id)).toMatchObject([{ keyId }]);
+});

@@ -1,4 +1,5 @@
 /** `npm start` as a person uses it: refusals, several tenants, a second start, the administrator's part, and its end. */
+import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -114,6 +115,12 @@ test(
           "clients",
         ]);
         expect(Object.keys(endpoints.pids)).toEqual(["host", "clouds", "azurite", "serviceBus"]);
+        // Everybody on the machine may read command lines.
+        const commandLines = execFileSync("ps", ["-ww", "-o", "args=", "-p", Object.values(endpoints.pids).join(",")], {
+          encoding: "utf8",
+        });
+        expect(commandLines).toContain("infra/local/clouds/main.ts");
+        expect(commandLines).not.toContain("SharedAccessKey");
         const credentials = ["tokenEndpoint", "clientId", "clientSecret", "scope"];
         expect(endpoints.clients.map((client) => [client.role, client.partnerId])).toEqual([
           ["partner", "northwind"],

@@ -76,6 +76,8 @@ async function onboard(
     beginOnboarding: () => undefined,
     checkAccess: () => ({ state: "granted" }),
     failAccess: () => undefined,
+    checkPreflight: () => undefined,
+    choosePlacement: () => ({ availabilitySet: false, machines: [[{ size: "Standard_D4as_v5", zone: "1" }]], missing: [0] }),
     readOwnPrincipal: () => ({ principalId: "ours" }),
     ensureSecret: () => secret,
     readMailRoute: () => ({ smartHost: "contoso-example.mail.protection.outlook.example", relayFrom: [] }),

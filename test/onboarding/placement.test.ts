@@ -36,7 +36,7 @@ test("machines of a region with zones begin in different ones, and each has the 
 });
 
 test("without zones they stand in a set, a single one too: it can't join one later", () => {
-  const inSet = { availabilitySet: true, machines: [[{ size: "Standard_D4as_v5" }]] };
+  const inSet = { availabilitySet: true, missing: [0], machines: [[{ size: "Standard_D4as_v5" }]] };
   expect(decided([undefined], [size("Standard_D4as_v5", { zones: [] })], automatic, "germanynorth")).toEqual(inSet);
 });
 
@@ -44,6 +44,7 @@ test("neither set nor zone where the spec says so; zones that a region lacks are
   const none = decided([undefined], sizes, { size: undefined, placement: "none" }, "westeurope");
   expect(none).toEqual({
     availabilitySet: false,
+    missing: [0],
     machines: [[{ size: "Standard_D4as_v5" }, { size: "Standard_D4s_v5" }]],
   });
   const flat = [size("Standard_D4as_v5", { zones: [] })];
@@ -59,6 +60,7 @@ test("a machine that stands keeps its size and its zone, whatever the rule would
   const inSet = { ...standing, zone: undefined, inSet: true };
   expect(decided([inSet, undefined], sizes, automatic, "westeurope")).toEqual({
     availabilitySet: true,
+    missing: [1],
     machines: [[{ size: "Standard_D8s_v5" }], [{ size: "Standard_D4as_v5" }, { size: "Standard_D4s_v5" }]],
   });
 });
@@ -67,7 +69,7 @@ test("another size is taken in place; another placement is shown as what it need
   const resized = decided([standing], [size("Standard_D4s_v5")], { ...automatic, size: "Standard_D4s_v5" }, "westeurope");
   expect(resized.machines).toEqual([[{ size: "Standard_D4s_v5", zone: "3" }]]);
   const moved = decided([standing], sizes, { size: undefined, placement: "availabilitySet" }, "westeurope");
-  expect(moved).toEqual({ availabilitySet: true, machines: [[{ size: "Standard_D8s_v5" }]] });
+  expect(moved).toEqual({ availabilitySet: true, missing: [], machines: [[{ size: "Standard_D8s_v5" }]] });
 });
 
 test("a machine whose creation failed is tried again where it is, and then elsewhere", () => {

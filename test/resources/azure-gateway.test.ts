@@ -4,7 +4,7 @@ import { createAzureAccess } from "../../shared/azure/access.ts";
 import { type Azure, createAzure } from "../../shared/azure/client.ts";
 import { ownershipTags, type Place } from "../../shared/azure/place.ts";
 import { type Credentials, createCredentials } from "../../shared/entra/credentials.ts";
-import { gatewayDocument } from "../../shared/guest/document.ts";
+import { gatewayDocument } from "../../shared/guest/gateway.ts";
 import { ensuring } from "../../shared/resources/ensure.ts";
 import { gatewayVm } from "../../shared/resources/gateway-vm.ts";
 import { type ActualGuest, guest } from "../../shared/resources/guest.ts";

@@ -1,9 +1,9 @@
 /** What the conformance suite needs to know about a gateway's resources in Azure. */
-import type { GuestState } from "../../infra/local/clouds/arm/guest.ts";
+import type { GuestState } from "../../infra/local/clouds/guest/state.ts";
 import type { Collection } from "../../infra/local/clouds/simulator.ts";
 import { ownershipTags, type Place } from "../../shared/azure/place.ts";
 import type { DesiredOf } from "../../shared/durable/resources.ts";
-import { gatewayDocument } from "../../shared/guest/document.ts";
+import { gatewayDocument } from "../../shared/guest/gateway.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import { assignmentName, roleDefinitions } from "../../shared/resources/role-assignment.ts";
 import { type Drift, type Foreign, somebodyElse, type Stranger } from "./conformance.ts";

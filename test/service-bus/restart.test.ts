@@ -1,13 +1,25 @@
 /** What outlives the broker's process: everything that was acknowledged. */
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { DatabaseSync } from "node:sqlite";
 import { once } from "node:events";
 import { expect, onTestFinished, test } from "vitest";
 import type { QueueState } from "../../infra/local/service-bus/state.ts";
-import { connect, deadLetters, peekLock, receive, receiveAll } from "../support/service-bus.ts";
+import {
+  accept,
+  bodies,
+  connect,
+  deadLetters,
+  peekLock,
+  receive,
+  receiveAll,
+  rulesOf,
+  sessionQueue,
+  topic,
+} from "../support/service-bus.ts";
 
 interface BrokerProcess {
   connectionString: string;
@@ -15,8 +27,8 @@ interface BrokerProcess {
   kill(): Promise<void>;
 }
 
-async function startProcess(data: string): Promise<BrokerProcess> {
-  const child = spawn(process.execPath, ["infra/local/service-bus/main.ts", "--data", data], {
+async function startProcess(data: string, ...flags: string[]): Promise<BrokerProcess> {
+  const child = spawn(process.execPath, ["infra/local/service-bus/main.ts", "--data", data, ...flags], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const kill = async (): Promise<void> => {
@@ -82,6 +94,117 @@ test("after kill -9 messages of every state are there again, at the same address
   ]);
   expect(await receiveAll(newReceiver)).toMatchObject([{ messageId: "new" }]);
   await again.close();
+});
+
+test("after kill -9 states and messages of sessions are there again, and nobody holds a session", async () => {
+  const data = folder();
+  const queues = join(data, "queues.json");
+  writeFileSync(queues, JSON.stringify([sessionQueue]));
+  const first = await startProcess(data, "--queues", queues);
+  const client = connect(first.connectionString);
+  await client.createSender("rotation").sendMessages(["one", "one", "two"].map((sessionId, body) => ({ body, sessionId })));
+  const session = await accept(client, "one");
+  await session.setSessionState({ step: 1 });
+  const deferred = await receive(session);
+  await session.deferMessage(deferred);
+  await receive(session);
+  await first.kill();
+  await client.close();
+
+  const second = await startProcess(data, "--queues", queues);
+  const again = connect(second.connectionString);
+  const sessionAgain = await accept(again, "one");
+  expect(await sessionAgain.getSessionState()).toEqual({ step: 1 });
+  expect(bodies(await sessionAgain.receiveDeferredMessages(deferred.sequenceNumber!))).toEqual([0]);
+  expect(bodies(await receiveAll(sessionAgain))).toEqual([1]);
+  expect(await accept(again)).toMatchObject({ sessionId: "two" });
+  await again.close();
+});
+
+test("after kill -9 subscriptions have their messages and the rules they were given, and the topic what it has seen", async () => {
+  const data = folder();
+  const topics = join(data, "topics.json");
+  writeFileSync(topics, JSON.stringify([{ ...topic, requiresDuplicateDetection: true }]));
+  const first = await startProcess(data, "--topics", topics);
+  const client = connect(first.connectionString);
+  const sender = client.createSender("alerts");
+  const rules = client.createRuleManager("alerts", "urgent");
+  await rules.createRule("soon", { applicationProperties: { within: new Date(0), minutes: 5 } });
+  await rules.deleteRule("urgent");
+  await sender.sendMessages({ messageId: "1", body: 1, applicationProperties: { within: new Date(0), minutes: 5 } });
+  await sender.scheduleMessages({ messageId: "2", body: 2 }, new Date(Date.now() + 3_600_000));
+  await receive(client.createReceiver("alerts", "archive"));
+  await first.kill();
+  await client.close();
+
+  const second = await startProcess(data, "--topics", topics);
+  const again = connect(second.connectionString);
+  expect((await rulesOf(again.createRuleManager("alerts", "urgent"))).map(({ name }) => name)).toEqual(["soon"]);
+  await again.createSender("alerts").sendMessages([
+    { messageId: "1", body: "again" },
+    { messageId: "3", body: 3, applicationProperties: { within: new Date(0), minutes: 5 } },
+  ]);
+  for (const name of ["archive", "urgent"]) {
+    const received = await receiveAll(again.createReceiver("alerts", name));
+    expect(bodies(received)).toEqual([1, 3]);
+    expect(new Set(received.map(({ enqueuedSequenceNumber }) => enqueuedSequenceNumber)).size).toBe(2);
+  }
+  const { value } = (await (await fetch(`${second.control}/topics`)).json()) as { value: { scheduled: number }[] };
+  expect(value).toMatchObject([{ scheduled: 1 }]);
+  await again.close();
+});
+
+test("a topic's copies are in all its subscriptions or in none, whenever the broker is killed", {
+  timeout: 120_000,
+}, async () => {
+  const data = folder();
+  const topics = join(data, "topics.json");
+  const subscriptions = ["a", "b", "c"].map((name) => ({ name }));
+  writeFileSync(topics, JSON.stringify([{ name: "alerts", subscriptions }]));
+  const acknowledged: string[] = [];
+  for (let round = 0; round < 3; round += 1) {
+    const broker = await startProcess(data, "--topics", topics);
+    const client = connect(broker.connectionString);
+    const sender = client.createSender("alerts");
+    let number = 0;
+    const send = async (): Promise<void> => {
+      for (;;) {
+        const messageId = `${round}-${(number += 1)}`;
+        await sender.sendMessages({ messageId, body: messageId });
+        acknowledged.push(messageId);
+      }
+    };
+    const ended = Promise.allSettled(Array.from({ length: 8 }, send));
+    await expect.poll(() => acknowledged.length, { timeout: 60_000 }).toBeGreaterThan(60 * (round + 1));
+    await broker.kill();
+    await client.close();
+    await ended;
+  }
+  const broker = await startProcess(data, "--topics", topics);
+  const client = connect(broker.connectionString);
+  const found: string[][] = [];
+  for (const { name } of subscriptions) {
+    const messages = await client.createReceiver("alerts", name).peekMessages(10_000);
+    found.push(messages.map(({ messageId }) => String(messageId)));
+  }
+  await client.close();
+  expect(found[1]).toEqual(found[0]);
+  expect(found[2]).toEqual(found[0]);
+  expect(acknowledged.filter((id) => !found[0]?.includes(id))).toEqual([]);
+});
+
+test("state of the broker's first version, without sessions and rules, is read on", async () => {
+  const data = folder();
+  const first = await startProcess(data);
+  const client = connect(first.connectionString);
+  await client.createSender("delisting").sendMessages({ messageId: "kept", body: 1 });
+  await client.close();
+  await first.kill();
+  const database = new DatabaseSync(join(data, "service-bus.sqlite"));
+  database.exec("DROP TABLE states; DROP TABLE rules; PRAGMA user_version = 1");
+  database.close();
+  const second = await startProcess(data);
+  expect(await stateOf(second, "delisting")).toMatchObject({ active: 1 });
 });
 
 test("kill -9 under load loses no acknowledged message and brings no completed one back", { timeout: 180_000 }, async () => {

@@ -28,6 +28,7 @@ const versions: Record<string, string> = {
   "Microsoft.Insights": "2021-05-01-preview",
   "Microsoft.MarketplaceOrdering": "2021-01-01",
   "Microsoft.Storage": "2024-01-01",
+  "Microsoft.OperationalInsights": "2023-09-01",
   "Microsoft.Sql": "2023-08-01",
 };
 

@@ -3,6 +3,8 @@
  * documented code, and asking for it once more brings everything to where an undisturbed one leaves it.
  */
 import { expect } from "vitest";
+import { suits } from "../../infra/local/clouds/faults.ts";
+import type { CloudName } from "../../infra/local/clouds/simulator.ts";
 import { documentedCodes } from "./error-codes.ts";
 import { canonical } from "./estate.ts";
 import { type FaultAt, type Played, startWorlds } from "./worlds.ts";
@@ -16,7 +18,7 @@ export async function faultAtEveryRequest(kind: FaultAt["kind"], destinations: "
     expect(undisturbed.ending.status, "an undisturbed onboarding").toBe("Succeeded");
     const wrong: string[] = [];
     const endings = new Map<string, number>();
-    const places = destinations === "tables" ? tablesOf(undisturbed) : cloudsOf(undisturbed);
+    const places = destinations === "tables" ? tablesOf(undisturbed) : cloudsOf(undisturbed, kind);
     for (const place of places) {
       const played = await worlds.play({ ...place, kind });
       const { ending, met } = played;
@@ -35,11 +37,11 @@ export async function faultAtEveryRequest(kind: FaultAt["kind"], destinations: "
 
 type Place = Pick<FaultAt, "to" | "at">;
 
-/** DNS and mail have no requests that could be refused or cut this way. */
-export function cloudsOf({ record }: Played): Place[] {
-  const counts = new Map<FaultAt["to"], number>();
+/** Questions to DNS and mail's connections too, where they can go wrong that way. */
+function cloudsOf({ record }: Played, kind: FaultAt["kind"]): Place[] {
+  const counts = new Map<CloudName, number>();
   return record
-    .filter(({ url }) => url.startsWith("https:") || url.startsWith("http:"))
+    .filter(({ cloud }) => suits(cloud, { kind }))
     .map(({ cloud: to }) => {
       const at = (counts.get(to) ?? 0) + 1;
       counts.set(to, at);
@@ -51,7 +53,7 @@ const tablesOf = ({ tables }: Played): Place[] => tables.map((_, index) => ({ to
 
 const known = documentedCodes();
 
-export function findings(played: Played, undisturbed: Played): string[] {
+function findings(played: Played, undisturbed: Played): string[] {
   const { ending, again, violations } = played;
   const found = violations.map((violation) => JSON.stringify(violation));
   const said = ending.error ? `${ending.error.code}: ${ending.error.message}` : ending.status;

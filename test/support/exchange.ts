@@ -21,10 +21,17 @@ export interface ExchangeCaller {
   readonly token: string;
 }
 
-/** Needs the organisation's consent. */
-export async function exchangeOf(clouds: TestClouds, tenantId: string): Promise<ExchangeCaller> {
-  const credential = createCredentials(clouds.environment, clouds.application).inTenant(tenantId);
-  const token = (await credential.getToken(`${clouds.environment.exchange.audience}/.default`))?.token ?? "";
+/** Needs the organisation's consent. `settled` waits until it is in the token and the role has reached Exchange Online. */
+export async function exchangeOf(clouds: TestClouds, tenantId: string, { settled = true } = {}): Promise<ExchangeCaller> {
+  // A new credential each time: a cached token would keep the roles it had.
+  const tokenNow = async (): Promise<string> =>
+    (
+      await createCredentials(clouds.environment, clouds.application)
+        .inTenant(tenantId)
+        .getToken(`${clouds.environment.exchange.audience}/.default`)
+    )?.token ?? "";
+  let token = await tokenNow();
+  if (settled && clouds.platform.lag > 0) token = await tokenNow();
 
   async function call(
     cmdlet: string,
@@ -51,6 +58,8 @@ export async function exchangeOf(clouds: TestClouds, tenantId: string): Promise<
     if (status !== 200) throw new Error(`${cmdlet} answered ${status}: ${JSON.stringify(body)}`);
     return body;
   }
+
+  for (let look = 0; settled && look < 2 * clouds.platform.lag; look += 1) await call("Get-AcceptedDomain");
 
   return {
     token,

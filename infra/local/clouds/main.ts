@@ -6,7 +6,7 @@ import { type CloudsOptions, createClouds } from "./clouds.ts";
 const usage = `Simulated clouds: Entra, Azure Resource Manager, Key Vault, Microsoft Graph, Exchange Online, DNS and the mail internet.
 
   node infra/local/clouds/main.ts [--data DIR] [--tempo N] [--application ID] [--home-tenant ID]
-                                  [--managed-identity ID] [--redirect URL ...] [--service-bus CONNECTION]
+                                  [--managed-identity ID] [--redirect URL ...]
 
   --data DIR             keep state and certificates there, and find them again; without it nothing is kept
   --tempo N              multiplies modelled durations: 1 as modelled (default), 0 at once
@@ -15,7 +15,9 @@ const usage = `Simulated clouds: Entra, Azure Resource Manager, Key Vault, Micro
   --managed-identity ID  client id of the function app's user-assigned managed identity
   --redirect URL         where admin consent may lead back to; may be given several times. The port of an http
                          loopback address doesn't count. Default: /api/consent/callback on localhost and 127.0.0.1
-  --service-bus CONNECTION  connection string of the Service Bus that Key Vault's events are delivered to
+
+The environment's SERVICE_BUS is the connection string of the Service Bus that Key Vault's events are delivered to; it has a key, and
+command lines can be read by everybody on the machine.
 
 When ready it prints one line of JSON: ready, pid, environment, entra, arm, graph, exchange, vault, platformVault, dns,
 identity, control, ca, application, clients.`;
@@ -64,10 +66,10 @@ function readOptions(args: string[]): CloudsOptions | "help" {
       "home-tenant": { type: "string" },
       "managed-identity": { type: "string" },
       redirect: { type: "string", multiple: true },
-      "service-bus": { type: "string" },
     },
   });
   if (values.help) return "help";
+  const serviceBus = process.env["SERVICE_BUS"];
   const tempo = Number(values.tempo ?? 1);
   if (!(tempo >= 0)) throw new Error(`--tempo must be a number of at least 0, not ${values.tempo}`);
   return {
@@ -77,6 +79,6 @@ function readOptions(args: string[]): CloudsOptions | "help" {
     ...(values["home-tenant"] === undefined ? {} : { homeTenantId: values["home-tenant"] }),
     ...(values["managed-identity"] === undefined ? {} : { managedIdentityClientId: values["managed-identity"] }),
     ...(values.redirect === undefined ? {} : { redirectUris: values.redirect }),
-    ...(values["service-bus"] === undefined ? {} : { serviceBus: values["service-bus"] }),
+    ...(serviceBus === undefined ? {} : { serviceBus }),
   };
 }

@@ -22,6 +22,7 @@ export const organizationSchema = z.strictObject({
   subscriptionId: z.guid().transform(lower).optional(),
   offer: z.enum(["EnterpriseAgreement", "PayAsYouGo", "CSP"]).optional(),
   azureAccess: z.boolean().optional(),
+  exchange: z.strictObject({ dehydrated: z.boolean().optional(), inboundConnectorsDisabled: z.boolean().optional() }).optional(),
 });
 
 export type NewOrganization = z.input<typeof organizationSchema>;
@@ -72,6 +73,7 @@ export function registerOrganization(platform: Platform, given: z.output<typeof 
     ...(subscriptionId === undefined ? {} : { subscriptionId }),
     offer: given.offer ?? known?.offer ?? "EnterpriseAgreement",
     azureAccess: given.azureAccess ?? known?.azureAccess ?? subscriptionId !== undefined,
+    ...((given.exchange ?? known?.exchange) ? { exchange: { ...known?.exchange, ...given.exchange } } : {}),
   };
   organizations.set(tenantId, organization);
 

@@ -56,6 +56,15 @@ export interface Organization {
   offer: "EnterpriseAgreement" | "PayAsYouGo" | "CSP";
   /** Whether our application's service principal holds its roles on the subscription. */
   azureAccess: boolean;
+  /** What is unusual about its Exchange Online; nothing by default. */
+  exchange?: ExchangeOrganization;
+}
+
+export interface ExchangeOrganization {
+  /** It shares Microsoft's default settings until Enable-OrganizationCustomization is run. */
+  dehydrated?: boolean | undefined;
+  /** New inbound connectors are disabled until Microsoft's support enables them, as in trial organisations. */
+  inboundConnectorsDisabled?: boolean | undefined;
 }
 
 /** What an access token that was issued here says; `undefined` from `verify` means: no, foreign, expired or for another audience. */
@@ -137,6 +146,8 @@ export interface Peers {
   gatewayAt?(address: string, port: number, source: string): SimulatedGuest | undefined;
   /** ARM: a machine's inside, whether anybody can reach it or not; its SMTP server runs only while the machine does. */
   guestOf?(virtualMachineId: string): SimulatedGuest | undefined;
+  /** ARM: what a delegated zone of Azure DNS says of a name; undefined when none says anything. */
+  publicRecords?(name: string, type: "A" | "MX" | "TXT" | "PTR"): string[] | undefined;
   /** ARM: name and address of every public DNS label and reverse FQDN. */
   publicAddresses?(): { fqdn: string | undefined; reverseFqdn: string | undefined; address: string }[];
   /** ARM: whether a principal holds a role (by role definition GUID) on a scope, a resource id in lower case, or on one above it. */

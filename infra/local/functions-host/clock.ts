@@ -63,16 +63,21 @@ export function createVirtualClock(start = Date.UTC(2030, 0, 1)): VirtualClock {
     });
   };
 
+  const first = (): VirtualTimer | undefined => [...timers].reduce<VirtualTimer | undefined>(earlier, undefined);
+
   function jump(): void {
-    const next = [...timers].reduce<VirtualTimer | undefined>(earlier, undefined);
+    const next = first();
     if (!next) {
       for (const resolve of waitingForTheEnd) resolve();
       waitingForTheEnd.clear();
       return;
     }
     now = Math.max(now, next.at);
-    timers.delete(next);
-    next.run();
+    // Those of the same instant fire in one turn, as the machine's do.
+    for (let due: VirtualTimer | undefined = next; due && due.at <= now; due = first()) {
+      timers.delete(due);
+      due.run();
+    }
     jumpWhenIdle();
   }
 

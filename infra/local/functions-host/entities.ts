@@ -46,7 +46,7 @@ export async function playBatch(
   const accepted: string[] = [];
   for (const { key, event } of messages) {
     const request = JSON.parse(event.Input ?? "{}") as EntityRequest;
-    const identity = `${event.Name}:${request.id}`;
+    const identity = identityOf(event.Name ?? "", request);
     if (accepted.includes(identity) || !isNew(identity)) {
       player.log({ level: "debug", category: "Host.Durable", message: `${entity.id}: ${key} came again` });
       continue;
@@ -116,11 +116,14 @@ async function runBatch(
   return result;
 }
 
+/** With the execution: the library's guids depend on the instance and the time, which may be the same after continueAsNew. */
+const identityOf = (name: string, { id, parentExecution = "" }: EntityRequest): string => `${name}:${parentExecution}:${id}`;
+
 /** A message to an entity. */
 export const requestMessage = (target: string, name: "op" | "release", request: EntityRequest, now: number): Message => ({
   instanceId: target,
   executionId: undefined,
-  key: `${name}:${request.id}`,
+  key: identityOf(name, request),
   visibleAt: now,
   event: historyEvent(EventType.EventRaised, now, { Name: name, Input: JSON.stringify(request) }),
 });

@@ -257,7 +257,8 @@ const completedEvent = (ending: Ending, now: number): HistoryEvent =>
   });
 
 /**
- * The library's Task.all fails at the first error and goes on; the extension's waits for every child. If the two then count
+ * The library's Task.all fails at the first error and goes on; the extension's waits for every child. A timer of more than six days
+ * is made of short ones: when it is cancelled the extension makes no further ones, the library does. If the two then count
  * differently, a later task gets another's result.
  */
 function warnOfDivergence(
@@ -272,7 +273,8 @@ function warnOfDivergence(
     category: `Function.${name}`,
     functionName: name,
     message:
-      `${id}: the orchestrator has gone on (task ${answer.sequenceNumber}) after an error in a Task.all whose other tasks are still open ` +
-      `(the host is at ${outcome.nextSequenceNumber}); their results can be mixed up. Let activities in a fan-out return errors.`,
+      `${id}: the orchestrator has gone on (task ${answer.sequenceNumber}) after an error in a Task.all whose other tasks are still open, ` +
+      `or after cancelling a timer of more than six days (the host is at ${outcome.nextSequenceNumber}); results can be mixed up. ` +
+      "Let activities in a fan-out return errors, and long waits be made of shorter ones.",
   });
 }

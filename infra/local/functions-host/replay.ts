@@ -135,7 +135,8 @@ export function replay({ instanceId, executionId, name, state, events, knows }: 
   }
 
   function release(): void {
-    for (const entity of held?.entities ?? []) send(entity, "release", { id: held?.requestId ?? "", parent: instanceId });
+    for (const entity of held?.entities ?? [])
+      send(entity, "release", { id: held?.requestId ?? "", parent: instanceId, parentExecution: executionId });
     held = undefined;
   }
 
@@ -255,12 +256,12 @@ export function replay({ instanceId, executionId, name, state, events, knows }: 
   /** The history's own decision must be what this replay decided. Inputs aren't compared, as in DurableTask.Core. */
   function match(event: HistoryEvent, kind: Decision["kind"]): void {
     const decision = pending.get(event.EventId);
-    const before = `a previous execution scheduled ${kind} '${event.Name ?? ""}' as task ${event.EventId}`;
+    const name = kind === "message" ? `${event.Name} to ${event.InstanceId}` : (event.Name ?? "");
+    const before = `a previous execution scheduled ${kind} '${name}' as task ${event.EventId}`;
     if (!decision) throw new NonDeterministic(`${before}, the current code hasn't scheduled such a task`);
-    const decidedName = "name" in decision ? decision.name : "";
-    if (decision.kind !== kind || (event.Name && decidedName.toLowerCase() !== event.Name.toLowerCase())) {
-      throw new NonDeterministic(`${before}, the current code schedules ${decision.kind} '${decidedName}'`);
-    }
+    const decided = nameOf(decision);
+    if (decision.kind !== kind || decided.toLowerCase() !== name.toLowerCase())
+      throw new NonDeterministic(`${before}, the current code schedules ${decision.kind} '${decided}'`);
     pending.delete(event.EventId);
   }
 
@@ -341,6 +342,11 @@ function retryDelay(options: RetryOptions, attempt: number, elapsed: number): nu
 function guidOf(seed: string): string {
   const digits = createHash("sha256").update(seed).digest("hex");
   return [digits.slice(0, 8), digits.slice(8, 12), digits.slice(12, 16), digits.slice(16, 20), digits.slice(20, 32)].join("-");
+}
+
+function nameOf(decision: Decision): string {
+  if (decision.kind === "timer") return "";
+  return decision.kind === "message" ? `${decision.name} to ${decision.target}` : decision.name;
 }
 
 class NonDeterministic extends Error {}

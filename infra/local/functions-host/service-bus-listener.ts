@@ -61,32 +61,35 @@ function subscribe({ client, entity, settings, handle, warn }: ListenerOptions):
 function pull(options: ListenerOptions): Listener {
   const { client, entity, settings, sessions, batch, handle, warn } = options;
   const stopping = new AbortController();
-  const { signal: abortSignal } = stopping;
+  const stopped = (): boolean => stopping.signal.aborted;
   const size = batch ? settings.maxMessageBatchSize : 1;
   // A batch's locks aren't renewed, a session's is.
-  const open = (): Promise<ServiceBusReceiver> =>
-    sessions ? nextSession(options, abortSignal) : Promise.resolve(receiverOf(client, entity, 0));
+  const open = (): Promise<ServiceBusReceiver | undefined> =>
+    sessions ? nextSession(options, stopping.signal) : Promise.resolve(receiverOf(client, entity, 0));
 
   async function work(): Promise<void> {
-    while (!abortSignal.aborted) {
+    while (!stopped()) {
       try {
-        await drain(await open());
+        const receiver = await open();
+        if (receiver) await drain(receiver);
       } catch (error) {
-        if (abortSignal.aborted) return;
+        if (stopped()) return;
         if (!noSessionInTime(error)) warn(reasonOf(error));
-        await wait(PAUSE_IN_MILLISECONDS, undefined, { signal: abortSignal }).catch(() => undefined);
+        await wait(PAUSE_IN_MILLISECONDS, undefined, { signal: stopping.signal }).catch(() => undefined);
       }
     }
   }
 
   async function drain(receiver: ServiceBusReceiver): Promise<void> {
+    let lastMessageAt = Date.now();
     try {
-      for (;;) {
-        const maxWaitTimeInMs = settings.sessionIdleTimeoutInMilliseconds;
-        const messages = await receiver.receiveMessages(size, { maxWaitTimeInMs, abortSignal });
-        if (messages.length > 0) await handle(messages, receiver);
-        else if (sessions) return;
-        if (abortSignal.aborted) return;
+      while (!stopped()) {
+        // In short waits, and not in one that is cut off at the end: what had come by then would stay locked.
+        const messages = await receiver.receiveMessages(size, { maxWaitTimeInMs: LONGEST_WAIT_IN_MILLISECONDS });
+        if (messages.length > 0) {
+          await handle(messages, receiver);
+          lastMessageAt = Date.now();
+        } else if (sessions && Date.now() - lastMessageAt >= settings.sessionIdleTimeoutInMilliseconds) return;
       }
     } finally {
       await receiver.close();
@@ -94,7 +97,7 @@ function pull(options: ListenerOptions): Listener {
   }
 
   // Batches come one at a time, with sessions too.
-  const workers = Array.from({ length: batch ? 1 : settings.maxConcurrentSessions }, work);
+  const workers = Array.from({ length: batch || !sessions ? 1 : settings.maxConcurrentSessions }, work);
   return {
     async stop() {
       stopping.abort();
@@ -106,19 +109,31 @@ function pull(options: ListenerOptions): Listener {
 /** After an error, before the broker is asked again. */
 const PAUSE_IN_MILLISECONDS = 500;
 
+const LONGEST_WAIT_IN_MILLISECONDS = 1000;
+
+/** @returns nothing if the host stops before there is one */
 function nextSession(
   { client, entity, settings }: ListenerOptions,
-  abortSignal: AbortSignal,
-): Promise<ServiceBusSessionReceiver> {
+  stopping: AbortSignal,
+): Promise<ServiceBusSessionReceiver | undefined> {
   const options = {
     receiveMode: "peekLock",
     skipParsingBodyAsJson: true,
     maxAutoLockRenewalDurationInMs: settings.lockRenewalInMilliseconds,
-    abortSignal,
   } as const;
-  return entity.subscription === undefined
-    ? client.acceptNextSession(entity.name, options)
-    : client.acceptNextSession(entity.name, entity.subscription, options);
+  const accepting =
+    entity.subscription === undefined
+      ? client.acceptNextSession(entity.name, options)
+      : client.acceptNextSession(entity.name, entity.subscription, options);
+  return new Promise((resolve, reject) => {
+    // The SDK hears of an abort only when the broker has answered.
+    const stop = (): void => resolve(undefined);
+    stopping.addEventListener("abort", stop, { once: true });
+    accepting
+      .then((session) => (stopping.aborted ? session.close() : resolve(session)))
+      .catch(reject)
+      .finally(() => stopping.removeEventListener("abort", stop));
+  });
 }
 
 /** Nobody has sent to a session that is free: the broker's way to say that there is nothing to do. */

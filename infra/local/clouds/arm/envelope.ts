@@ -98,6 +98,13 @@ const versionsOf: Record<string, string[]> = {
   "microsoft.compute": ["2024-07-01", "2024-11-01", "2025-04-01", "2025-11-01", "2026-03-01", "2026-04-01"],
   "microsoft.compute/disks": ["2024-03-02", "2025-01-02", "2026-03-02"],
   "microsoft.compute/skus": ["2021-07-01"],
+  "microsoft.network/dnszones": ["2018-05-01"],
+  "microsoft.storage": ["2023-01-01", "2023-05-01", "2024-01-01", "2025-01-01"],
+  "microsoft.sql": ["2021-11-01", "2023-08-01", "2025-01-01"],
+  "microsoft.operationalinsights": ["2022-10-01", "2023-09-01", "2025-02-01"],
+  "microsoft.insights/diagnosticsettings": ["2021-05-01-preview"],
+  "microsoft.insights/datacollectionrules": ["2022-06-01", "2023-03-11", "2024-03-11"],
+  "microsoft.insights/datacollectionruleassociations": ["2022-06-01", "2023-03-11", "2024-03-11"],
   "microsoft.marketplaceordering": ["2015-06-01", "2021-01-01"],
   "microsoft.keyvault": ["2023-07-01", "2024-11-01", "2025-05-01", "2026-02-01"],
   "microsoft.managedidentity": ["2023-01-31", "2024-11-30"],
@@ -148,7 +155,7 @@ export function requireApiVersion(query: URLSearchParams, namespace: string, typ
 }
 
 export const versionsKnown = (namespace: string, type: string): string[] =>
-  (versionsOf[`${namespace}/${type}`.toLowerCase()] ?? versionsOf[namespace.toLowerCase()] ?? []).toReversed();
+  (versionsOf[`${namespace}/${type.split("/")[0]}`.toLowerCase()] ?? versionsOf[namespace.toLowerCase()] ?? []).toReversed();
 
 /** One page of a list with `nextLink`; `$top` and the page size bound it, `$skiptoken` is opaque to clients. */
 export function page(

@@ -9,7 +9,7 @@ import { randomUUID } from "node:crypto";
 import type { Collection, Organization, Platform } from "../simulator.ts";
 import { ArmError, type Json } from "./envelope.ts";
 import type { Failures } from "./failures.ts";
-import type { GuestState } from "./guest.ts";
+import type { GuestState } from "../guest/state.ts";
 import type { Operations } from "./operations.ts";
 
 export interface ResourceGroup {
@@ -183,6 +183,9 @@ function nestedOwner(parent: Stored | undefined, segments: string[]): Stored | u
   if (!Array.isArray(children)) return undefined;
   return children.some((child) => sameId((child as Json)["name"], name)) ? parent : undefined;
 }
+
+/** Azure DNS' ETag, without quotes. */
+export const newGuidEtag = (): string => randomUUID();
 
 /** Network's weak ETag: a new one at each change. */
 export const newEtag = (): string => `W/"${randomUUID()}"`;

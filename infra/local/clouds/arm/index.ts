@@ -7,9 +7,12 @@ import { availabilitySets } from "./availability-sets.ts";
 import { disks } from "./disks.ts";
 import { ArmError, envelope, errorBody, page, requireApiVersion, type Json } from "./envelope.ts";
 import { createEstate, keyOf, type Estate } from "./estate.ts";
+import { dnsZones, listRecordSets, publicRecords, recordSets } from "./dns-zones.ts";
 import { extensions } from "./extensions.ts";
+import { dataCollectionRuleAssociations, dataCollectionRules, workspaces } from "./data-collection.ts";
+import { diagnosticSettings } from "./diagnostic-settings.ts";
 import { createFailures } from "./failures.ts";
-import { redacted } from "./guest.ts";
+import { redacted } from "../guest/state.ts";
 import { loadBalancers } from "./load-balancers.ts";
 import { answerAgreement } from "./marketplace.ts";
 import { networkInterfaces } from "./network-interfaces.ts";
@@ -46,6 +49,8 @@ import {
 import { availabilityStatus, createResourceGraph, type GraphCall } from "./resource-graph.ts";
 import { runCommandEffect, runCommands, type Fetch } from "./run-commands.ts";
 import { skus } from "./skus.ts";
+import { checkSqlName, sqlAdministrators, sqlDatabases, sqlFirewallRules, sqlOnlyEntra, sqlServers } from "./sql.ts";
+import { checkStorageName, listKeys, storageAccounts } from "./storage-accounts.ts";
 import { getSubscription, listLocations, listSubscriptions, provider } from "./subscriptions.ts";
 import { createThrottle, type Throttle } from "./throttle.ts";
 import { userAssignedIdentities } from "./user-assigned-identities.ts";
@@ -93,6 +98,18 @@ export function createArm(platform: Platform, { fetch = globalThis.fetch }: { fe
     disks,
     vaults,
     userAssignedIdentities,
+    storageAccounts,
+    workspaces,
+    dataCollectionRules,
+    dataCollectionRuleAssociations,
+    diagnosticSettings,
+    sqlServers,
+    sqlDatabases,
+    sqlAdministrators,
+    sqlOnlyEntra,
+    sqlFirewallRules,
+    dnsZones,
+    ...recordSets,
   ];
   const types = new Map(makers.map((make) => make(estate)).map((type) => [type.type.toLowerCase(), type]));
   const arm: Arm = { estate, access, types, queryResources: createResourceGraph(estate, access, types) };
@@ -114,6 +131,7 @@ export function createArm(platform: Platform, { fetch = globalThis.fetch }: { fe
       settle();
       return publicAddresses(estate);
     },
+    publicRecords: (name, type) => publicRecords(estate, name, type),
     holdsRole: (principalId, roleDefinitionId, scope) => access.holdsRole(principalId, roleDefinitionId, scope),
     vaultNamed: (name) => {
       const vault = findVault(estate, name);
@@ -214,6 +232,8 @@ function route(arm: Arm, call: Call, subscriptionId: string): SimulatedResponse 
   }
   const health = /^(.+)\/providers\/Microsoft\.ResourceHealth\/availabilityStatuses\/current$/i.exec(call.path);
   if (health?.[1] !== undefined && call.method === "GET") return routeHealth(arm, call, health[1]);
+  const extending = /^(\/.+\/providers\/.+)\/providers\/(Microsoft\.Insights)\/([A-Za-z]+)(?:\/([^/]+))?$/i.exec(call.path);
+  if (extending !== null) return routeExtension(arm, call, subscriptionId, extending);
   const inGroup = /^\/subscriptions\/[^/]+\/resourceGroups\/([^/]+)(?:\/(.+))?$/i.exec(call.path);
   if (inGroup !== null) return routeGroup(arm, call, subscriptionId, inGroup);
   const inSubscription = /^\/subscriptions\/[^/]+(?:\/(.+))?$/i.exec(call.path);
@@ -259,6 +279,27 @@ function routeHealth({ estate, access }: Arm, call: Call, id: string): Simulated
   if (machine?.type !== "Microsoft.Compute/virtualMachines")
     throw new ArmError(400, "UnsupportedResourceType", "The simulator knows the health of virtual machines only.");
   return { status: 200, body: availabilityStatus(estate, machine) };
+}
+
+/** A resource that extends another one: its id is the other's, followed by a provider of its own. */
+function routeExtension(
+  { estate, access, types }: Arm,
+  call: Call,
+  subscriptionId: string,
+  [, scope = "", namespace = "", typeName = "", name]: RegExpExecArray,
+): SimulatedResponse {
+  const type = types.get(`${namespace}/${typeName}`.toLowerCase());
+  if (type === undefined)
+    throw new ArmError(404, "InvalidResourceType", `The resource type '${typeName}' could not be found in '${namespace}'.`);
+  const apiVersion = requireApiVersion(call.query, namespace, typeName);
+  const verb = call.method === "GET" ? "read" : call.method === "DELETE" ? "delete" : "write";
+  access.authorize(call.claims, `${type.type}/${verb}`, scope);
+  requireScope(estate, scope);
+  const resourceGroup = scope.split("/")[4] ?? "";
+  const addressed: Addressed = { ...call, apiVersion, subscriptionId, resourceGroup, id: call.path, name: name ?? "" };
+  if (name !== undefined) return handle(estate, type, addressed, call.method);
+  if (call.method !== "GET") throw methodNotAllowed(call.method);
+  return listResources(estate, type, scope, addressed);
 }
 
 /** A role can be assigned only on what exists. */
@@ -372,6 +413,14 @@ function routeProvider(
       requireApiVersion(query, namespace, "locations");
       authorize("Microsoft.Network/locations/checkDnsNameAvailability/read");
       return { status: 200, body: checkDnsNameAvailability(estate, location, query.get("domainNameLabel")) };
+    case "post microsoft.sql/checknameavailability":
+      requireApiVersion(query, namespace, "checkNameAvailability");
+      authorize("Microsoft.Sql/checkNameAvailability/action");
+      return checkSqlName(estate, call.body);
+    case "post microsoft.storage/checknameavailability":
+      requireApiVersion(query, namespace, "checkNameAvailability");
+      authorize("Microsoft.Storage/checkNameAvailability/read");
+      return checkStorageName(estate, call.body);
     case "post microsoft.keyvault/checknameavailability":
       requireApiVersion(query, namespace, "checkNameAvailability");
       authorize("Microsoft.KeyVault/checkNameAvailability/read");
@@ -478,6 +527,10 @@ function routeAction(
   type: ResourceType,
   { addressed, action }: { addressed: Addressed; action: string },
 ): SimulatedResponse {
+  if (type.type === "Microsoft.Network/dnsZones" && call.method === "GET" && /^(recordsets|all)$/i.test(action)) {
+    access.authorize(call.claims, `${type.type}/${action}/read`, addressed.id);
+    return listRecordSets(estate, requireResource(estate, type, addressed), call);
+  }
   const machine = type.type === "Microsoft.Compute/virtualMachines";
   if (machine && call.method === "GET" && action.toLowerCase() === "instanceview") {
     access.authorize(call.claims, `${type.type}/instanceView/read`, addressed.id);
@@ -488,6 +541,10 @@ function routeAction(
     return action.toLowerCase() === "retrievebootdiagnosticsdata"
       ? bootDiagnosticsData(estate, type, addressed)
       : powerAction(estate, type, addressed, action);
+  }
+  if (type.type === "Microsoft.Storage/storageAccounts" && call.method === "POST" && action.toLowerCase() === "listkeys") {
+    access.authorize(call.claims, `${type.type}/listKeys/action`, addressed.id);
+    return listKeys(requireResource(estate, type, addressed));
   }
   throw new ArmError(404, "InvalidResourceType", `The resource type '${action}' could not be found on '${type.type}'.`);
 }

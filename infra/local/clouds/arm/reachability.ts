@@ -1,8 +1,8 @@
 /** From the internet to a machine: public address, load balancer, network interface, security groups, power state, Windows firewall. */
 import type { SimulatedGuest } from "../simulator.ts";
+import { type GuestState, opens } from "../guest/state.ts";
 import type { Json } from "./envelope.ts";
 import { keyOf, sameId, type Estate, type Stored } from "./estate.ts";
-import type { GuestState } from "./guest.ts";
 import { configurationsInPool, frontendWith, membersOf, type Probe, type Rule } from "./load-balancers.ts";
 import { machineUsing } from "./network-interfaces.ts";
 import { addressWithin, admits } from "./network-security-groups.ts";
@@ -93,11 +93,7 @@ function answering(
   const guest = machine === undefined ? undefined : estate.guests.get(keyOf(machine.id));
   if (machine === undefined || guest === undefined || !runs(machine)) return undefined;
   const open = guest.firewall.some(
-    (rule) =>
-      rule.enabled &&
-      rule.protocol === "TCP" &&
-      (rule.port === "any" || rule.port === port) &&
-      rule.sources.some((allowed) => allowed === "Any" || addressWithin(allowed, source)),
+    (rule) => opens(rule, port) && rule.sources.some((allowed) => allowed === "Any" || addressWithin(allowed, source)),
   );
   return open ? fromOutside(estate, machine, guest) : undefined;
 }

@@ -43,12 +43,14 @@ export interface ResourceType {
   /** Modelled durations. */
   putInSeconds?: number;
   deleteInSeconds?: number;
-  etag?: "weak" | "number";
+  etag?: "weak" | "number" | "guid";
   /** Whether other people than the portal may create it by PUT; a disk only comes with its virtual machine. */
   creatable?: boolean;
   /** Lists inside `properties` whose members have ids of their own, such as `subnets`. */
   children?: string[];
   put(put: Put): Accepted;
+  /** A PUT was accepted and is remembered; for what comes along with it at once. */
+  accepted?(resource: Stored): void;
   /** The body as GET shows it: with back-references, computed. */
   present?(resource: Stored, options: { expand: string | undefined }): Json;
   /** Throws the refusal when the resource is in use. */

@@ -2,7 +2,7 @@
 import type { Claims, SimulatedResponse } from "../simulator.ts";
 import { regions } from "./catalog.ts";
 import { ArmError, page, textOf, type Json } from "./envelope.ts";
-import { groupIdOf, keyOf, newEtag, sameId, type Estate, type Stored } from "./estate.ts";
+import { groupIdOf, keyOf, newEtag, newGuidEtag, sameId, type Estate, type Stored } from "./estate.ts";
 import type { Operation } from "./operations.ts";
 import { checkNetworkCount } from "./quotas.ts";
 import type { Manner, ResourceType } from "./resource-type.ts";
@@ -150,7 +150,7 @@ function remember(
   },
 ): Stored {
   const version = Number(existing?.facts["version"] ?? 0) + 1;
-  const etag = type.etag === "weak" ? newEtag() : type.etag === "number" ? `"${version}"` : undefined;
+  const etag = nextEtag(type, version);
   const state = type.manner === "sync" ? {} : { [type.progress?.property ?? "provisioningState"]: progressOf(type, existing) };
   const resource: Stored = {
     id: existing?.id ?? call.id,
@@ -162,7 +162,13 @@ function remember(
     createdAt: existing?.createdAt ?? estate.platform.now(),
   };
   estate.save(resource);
+  type.accepted?.(resource);
   return resource;
+}
+
+function nextEtag({ etag }: ResourceType, version: number): string | undefined {
+  if (etag === "guid") return newGuidEtag();
+  return etag === "weak" ? newEtag() : etag === "number" ? `"${version}"` : undefined;
 }
 
 const progressOf = ({ manner, progress }: ResourceType, existing: Stored | undefined): string => {
@@ -186,7 +192,12 @@ export function patchResource(estate: Estate, type: ResourceType, call: Addresse
     requireUnlocked(estate, type, call.id);
     const tagged: Stored = {
       ...existing,
-      body: { ...existing.body, tags: patch?.["tags"] ?? {}, ...(type.etag === "weak" ? { etag: newEtag() } : {}) },
+      body: {
+        ...existing.body,
+        tags: patch?.["tags"] ?? {},
+        ...(type.etag === "weak" ? { etag: newEtag() } : {}),
+        ...(type.etag === "guid" ? { etag: newGuidEtag() } : {}),
+      },
     };
     estate.save(tagged);
     return { status: 200, body: shown(type, tagged, call.query), headers: etagHeader(tagged), effect: "write" };
@@ -212,7 +223,8 @@ export function deleteResource(estate: Estate, type: ResourceType, call: Address
     operation: "delete",
     body: existing.body,
   });
-  if (type.manner === "sync") {
+  // Storage begins its creations, but deletes at once.
+  if (type.manner === "sync" || type.manner === "storage") {
     type.deleted?.(existing);
     estate.remove(existing.id);
     return { status: 200, effect };

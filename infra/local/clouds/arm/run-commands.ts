@@ -8,7 +8,7 @@ import * as z from "zod";
 import type { SecretReference } from "../../../../shared/vault/reference.ts";
 import { ArmError, parseBody, tagsSchema, type Json } from "./envelope.ts";
 import { keyOf, sameId, type Estate, type Stored } from "./estate.ts";
-import { readScript, runEngine, wouldChange, type ScriptResult } from "./guest.ts";
+import { readScript, runEngine, wouldChange, type ScriptResult } from "../guest/engine.ts";
 import type { Effect, Failure } from "./operations.ts";
 import type { Put, ResourceType } from "./resource-type.ts";
 
@@ -57,7 +57,7 @@ export const runCommands = (estate: Estate): ResourceType => ({
     const unchanged = existing?.facts["digest"] === digest && existing.body.properties["provisioningState"] === "Succeeded";
     const engine = readScript(script, [...(parameters ?? []), ...(protectedParameters ?? [])]);
     const guest = estate.guests.get(keyOf(machine.id));
-    const writes = !("error" in engine) && guest !== undefined && wouldChange(guest, engine);
+    const writes = !("error" in engine) && guest !== undefined && wouldChange(guest, engine, estate.platform.now());
     return {
       location,
       unchanged,
@@ -146,9 +146,10 @@ async function execute(estate: Estate, command: Stored, machineKey: string, fetc
       output: "",
       error: `${engine.error}\r\n    + CategoryInfo          : InvalidArgument: (:) [], ParentContainsErrorRecordException\r\n    + FullyQualifiedErrorId : ScriptFailed\r\n`,
     };
-  const result = await runEngine(guest, engine, (reference, identityClientId) =>
-    secretOf(estate, { machineKey, reference, identityClientId, fetch }),
-  );
+  const result = await runEngine(guest, engine, {
+    readSecret: (reference, identityClientId) => secretOf(estate, { machineKey, reference, identityClientId, fetch }),
+    now: estate.platform.now(),
+  });
   if (result.guest !== undefined && estate.guests.get(machineKey) !== undefined) estate.guests.set(machineKey, result.guest);
   return result;
 }

@@ -10,7 +10,7 @@ import { groupIdOf, keyOf, requireReference, sameId, type Estate, type Stored } 
 import { extensionsOf, extensionView, handlerView } from "./extensions.ts";
 import { allocationFailed, skuNotAvailable, zonalAllocationFailed } from "./failures.ts";
 import { checkPlan } from "./marketplace.ts";
-import { freshGuest } from "./guest.ts";
+import { freshGuest } from "../guest/state.ts";
 import { checkReservation, machineUsing } from "./network-interfaces.ts";
 import type { Failure } from "./operations.ts";
 import { checkCores } from "./quotas.ts";

@@ -182,6 +182,8 @@ function answersOf(
 function toAnswer(name: string, type: RecordType, value: string, index: number): Answer {
   const common = { name, ttl: TTL_IN_SECONDS };
   if (type === "MX") return { ...common, type, data: { preference: index * 10, exchange: value } };
+  // A character string holds 255 octets at most; a longer text is several of them (RFC 1035, chapter 3.3).
+  if (type === "TXT" && value.length > 255) return { ...common, type, data: value.match(/.{1,255}/gs) ?? [] };
   return { ...common, type, data: value };
 }
 

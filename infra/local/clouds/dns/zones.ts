@@ -49,6 +49,11 @@ export function find({ organizations, peers }: Platform, askedName: string, type
     if (address === OUTSIDE.address) names.push(OUTSIDE.name);
     if (names.length > 0) zone.set("PTR", names);
   } else if (type === "MX" && zone.size === 0 && outside(name, domains)) zone.set("MX", [OUTSIDE.name]);
+  // What somebody published in Azure DNS comes before what is made up here.
+  for (const published of ["A", "MX", "TXT", "PTR"] as const) {
+    const values = peers.publicRecords?.(name, published);
+    if (values !== undefined) zone.set(published, values);
+  }
   return { exists: zone.size > 0, values: zone.get(type) ?? [] };
 }
 

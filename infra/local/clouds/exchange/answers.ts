@@ -34,6 +34,13 @@ export const alreadyExists = (kind: string, name: string): CmdletError =>
     `The ${kind} "${name}" already exists. Choose another name.`,
   );
 
+/** New organisations share Microsoft's default settings, and can't change some of them before they have their own. */
+export const dehydrated = (): CmdletError =>
+  new CmdletError(
+    "Microsoft.Exchange.Management.Tasks.InvalidOperationInDehydratedContextException",
+    "The command you tried to run isn't currently allowed in your organization. To run this command, you first need to run the command: Enable-OrganizationCustomization.",
+  );
+
 /** What is in the real product but not in this model: an honest answer instead of a wrong one. */
 export const notModelled = (what: string): CmdletError =>
   new CmdletError("Gatehouse.Local.NotModelledException", `${what} is not modelled by this simulator.`, 501);

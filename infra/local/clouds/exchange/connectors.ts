@@ -13,6 +13,8 @@ import type { Connector, ExchangeStore, OwnedCollection } from "./store.ts";
 const TYPES = ["Partner", "OnPremises"] as const;
 const SOURCES = ["Default", "Migrated", "HybridWizard", "AdminUI"] as const;
 const NAME_LIMIT = 64;
+/** "Inbound connector FAQ": what new and trial organisations are told. */
+const DISABLED = "The connector was created in a disabled state. Contact Support to enable it.";
 
 const inboundSettings: Record<string, ParameterType> = {
   AssociatedAcceptedDomains: "multivalue",
@@ -136,6 +138,7 @@ const inbound: Kind = {
     if (list(settings["SenderDomains"]).length === 0)
       throw new CmdletError(ARGUMENT, "The SenderDomains parameter must have at least one value.");
   },
+  blocked: ({ tenantId, store }) => store.organization(tenantId)?.exchange?.inboundConnectorsDisabled ?? false,
   removable: () => undefined,
 };
 
@@ -164,6 +167,7 @@ const outbound: Kind = {
       if (settings[name] === true && !onPremises)
         throw new CmdletError(ARGUMENT, `The ${name} parameter can only be specified for Connector type OnPremises.`);
   },
+  blocked: () => false,
   removable: ({ tenantId, store }, { guid, name }) => {
     const rule = store.rules.of(tenantId).find(({ settings }) => settings["RouteMessageOutboundConnector"] === guid);
     if (rule)
@@ -238,6 +242,8 @@ interface Kind {
   collection(store: ExchangeStore): OwnedCollection<Connector>;
   normalise(settings: Record<string, unknown>): Record<string, unknown>;
   readonly check: (settings: Record<string, unknown>) => void;
+  /** Whether the organisation has such connectors only disabled. */
+  blocked(context: CmdletContext): boolean;
   removable(context: CmdletContext, connector: Connector): void;
 }
 
@@ -270,8 +276,11 @@ function creating(kind: Kind, context: CmdletContext, bound: Bound): ReturnType<
   const name = named(kind, context, text(bound, "Name") ?? "", undefined);
   const settings = kind.normalise(merged(kind.defaults, bound));
   kind.check(settings);
+  const blocked = kind.blocked(context);
+  if (blocked) settings["Enabled"] = false;
   return {
     target: name,
+    ...(blocked ? { warnings: [DISABLED] } : {}),
     commit: () => {
       const connector = { tenantId, guid: randomUUID(), name, settings, whenCreated: now(), whenChanged: now() };
       kind.collection(store).set(connector);
@@ -287,8 +296,11 @@ function changing(kind: Kind, context: CmdletContext, bound: Bound): ReturnType<
   const name = named(kind, context, text(bound, "Name") ?? connector.name, connector);
   const settings = kind.normalise(merged(connector.settings, bound));
   kind.check(settings);
+  const blocked = kind.blocked(context) && settings["Enabled"] === true;
+  if (blocked) settings["Enabled"] = false;
   return {
     target: connector.name,
+    ...(blocked ? { warnings: [DISABLED] } : {}),
     commit: () => {
       kind.collection(store).set({ ...connector, name, settings, whenChanged: now() });
       return [];

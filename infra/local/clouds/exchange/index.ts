@@ -11,17 +11,20 @@ import { bind } from "./binder.ts";
 import type { Cmdlet } from "./cmdlet.ts";
 import { connectorCmdlets } from "./connectors.ts";
 import { createFrontEnd } from "./front-end.ts";
+import { groupCmdlets } from "./groups.ts";
 import { organizationCmdlets } from "./organization.ts";
 import { createStore } from "./store.ts";
 import { transportRuleCmdlets } from "./transport-rules.ts";
 import { createTransport } from "./transport.ts";
 
-const ROUTE = /\/adminapi\/(beta|v1\.0)\/([^/]+)\/(InvokeCommand|EXOModuleFile)$/i;
+const ROUTE = /\/adminapi\/(beta|v1\.0)\/([^/]+)\/(InvokeCommand|EXOModuleFile|\$batch)$/i;
 const MANAGE_AS_APP = "Exchange.ManageAsApp";
+/** More in one batch are refused: the module and every other client cut at ten. */
+const LARGEST_BATCH = 10;
 /** The module's and the service's own upper bound. */
 const LARGEST_PAGE = 1000;
 
-const cmdlets: Record<string, Cmdlet> = { ...connectorCmdlets, ...transportRuleCmdlets, ...organizationCmdlets };
+const cmdlets: Record<string, Cmdlet> = { ...connectorCmdlets, ...transportRuleCmdlets, ...groupCmdlets, ...organizationCmdlets };
 
 /** Sets `platform.peers.submitMail`, `messagesIn` and `mailReceiverAt`. */
 export function createExchange(platform: Platform): Simulator {
@@ -65,7 +68,38 @@ export function createExchange(platform: Platform): Simulator {
     if (!claims.roles?.includes(MANAGE_AS_APP)) return { status: 403 };
     if (endpoint.toLowerCase() === "exomodulefile")
       return request.method === "GET" ? moduleFile(request, claims) : { status: 405 };
-    return request.method === "POST" ? invoke(request, claims) : { status: 405 };
+    if (request.method !== "POST") return { status: 405 };
+    return endpoint.toLowerCase() === "$batch" ? batch(request) : invoke(request, claims);
+  }
+
+  /** Each part is a request of its own, with its own status: a batch of failures is a 200. In no order that could be relied on. */
+  async function batch(request: SimulatedRequest): Promise<SimulatedResponse> {
+    const parts = record(request.body)?.["requests"];
+    if (!Array.isArray(parts) || parts.length === 0 || parts.length > LARGEST_BATCH)
+      return errorResponse(new CmdletError(ARGUMENT, `A batch has from one to ${LARGEST_BATCH} requests.`), undefined);
+    const answers = [];
+    for (const one of parts.map((part: unknown) => record(part) ?? {}).toReversed()) {
+      const url = new URL(typeof one["url"] === "string" ? one["url"] : "", request.url);
+      const headers = Object.fromEntries(
+        Object.entries(record(one["headers"]) ?? {}).map(([name, value]) => [name.toLowerCase(), String(value)]),
+      );
+      const inner = {
+        ...request,
+        url,
+        method: typeof one["method"] === "string" ? one["method"] : "POST",
+        headers: { ...request.headers, ...headers },
+      };
+      const nested = /\/\$batch$/i.test(url.pathname);
+      const answer = nested
+        ? { status: 400 }
+        : await handle({ ...inner, body: one["body"], text: JSON.stringify(one["body"] ?? null) });
+      answers.push({ id: one["id"], answer });
+    }
+    return {
+      status: 200,
+      body: { responses: answers.map(({ id, answer: { status, headers = {}, body } }) => ({ id, status, headers, body })) },
+      effect: answers.some(({ answer }) => answer.effect === "write") ? "write" : "none",
+    };
   }
 
   async function invoke(request: SimulatedRequest, claims: Claims): Promise<SimulatedResponse> {

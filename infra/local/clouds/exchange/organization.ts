@@ -1,6 +1,6 @@
 /** The organisation itself: accepted domains, organisation configuration, connection filter, and the connector's own test. */
 import { type Bound, applied } from "./binder.ts";
-import { ARGUMENT, CmdletError, notFound } from "./answers.ts";
+import { ARGUMENT, CmdletError, dehydrated, notFound } from "./answers.ts";
 import { type Cmdlet, type CmdletContext, distinguishedName, flag, reading, text } from "./cmdlet.ts";
 import { list } from "./connectors.ts";
 import { canonicalRange, requireFilterAddresses } from "./ranges.ts";
@@ -29,13 +29,29 @@ export const organizationCmdlets: Record<string, Cmdlet> = {
             Name: organization?.domains.find(({ initial }) => initial)?.name ?? tenantId,
             DisplayName: organization?.displayName ?? "",
             Guid: tenantId,
-            IsDehydrated: false,
+            IsDehydrated: organization?.exchange?.dehydrated ?? false,
             RejectDirectSend: false,
             EwsEnabled: null,
             EwsAllowedAppIDs: null,
           },
         ];
       }),
+  },
+  "Enable-OrganizationCustomization": {
+    parameters: {},
+    shouldProcess: true,
+    prepare: ({ store, tenantId, settling }) => ({
+      target: tenantId,
+      commit: () => {
+        if (!store.hydrate(tenantId))
+          throw new CmdletError(
+            "System.InvalidOperationException",
+            "This operation is not required. Organization is already enabled for customization.",
+          );
+        settling.begin(customizationKey(tenantId));
+        return [];
+      },
+    }),
   },
   "Get-HostedConnectionFilterPolicy": {
     parameters: { Identity: "string" },
@@ -53,6 +69,11 @@ export const organizationCmdlets: Record<string, Cmdlet> = {
     mandatory: ["Identity"],
     shouldProcess: true,
     prepare: (context, bound) => {
+      if (
+        context.store.organization(context.tenantId)?.exchange?.dehydrated ||
+        context.settling.unseen(customizationKey(context.tenantId))
+      )
+        throw dehydrated();
       const policy = policyOf(context, text(bound, "Identity"));
       const allowed = changed("IPAllowList", policy.allowed, bound);
       const blocked = changed("IPBlockList", policy.blocked, bound);
@@ -79,6 +100,9 @@ export const organizationCmdlets: Record<string, Cmdlet> = {
     },
   },
 };
+
+/** The copy takes its time: until then the answer stays the same. */
+const customizationKey = (tenantId: string): string => `customization/${tenantId}`;
 
 function acceptedDomains({ tenantId, store }: CmdletContext): Record<string, unknown>[] {
   const organization = store.organization(tenantId);

@@ -21,6 +21,8 @@ export interface Envelope {
   scl: number | undefined;
   /** Whether a domain is one of the organisation's own. */
   readonly accepted: (domain: string) => boolean;
+  /** Whether an address is a member of the group with that address. */
+  readonly memberOf: (address: string, group: string) => boolean;
 }
 
 export interface Predicate {
@@ -51,6 +53,12 @@ export const predicates: Record<string, Predicate> = {
     normalise: (value) => addresses("From", value),
     met: (value, message, settings) => senders(message, settings).some((sender) => list(value).includes(sender)),
   },
+  FromMemberOf: {
+    type: "strings",
+    normalise: (value) => addresses("FromMemberOf", value),
+    met: (value, message, settings) =>
+      senders(message, settings).some((sender) => list(value).some((group) => message.memberOf(sender, group))),
+  },
   SenderDomainIs: {
     type: "strings",
     normalise: lowerCase,
@@ -69,6 +77,12 @@ export const predicates: Record<string, Predicate> = {
     type: "strings",
     normalise: (value) => addresses("SentTo", value),
     met: (value, { recipients }) => recipients.some((recipient) => list(value).includes(recipient.toLowerCase())),
+  },
+  SentToMemberOf: {
+    type: "strings",
+    normalise: (value) => addresses("SentToMemberOf", value),
+    met: (value, { recipients, memberOf }) =>
+      recipients.some((recipient) => list(value).some((group) => memberOf(recipient, group))),
   },
   RecipientDomainIs: {
     type: "strings",

@@ -30,6 +30,13 @@ export interface ConnectionFilterPolicy extends Owned {
   safeList: boolean;
 }
 
+export interface Group extends Owned {
+  /** Primary SMTP address, lower case, as its members' are. */
+  address: string;
+  members: string[];
+  security: boolean;
+}
+
 /** The rules of an organisation as the transport servers know them from `effectiveAt` on. */
 interface RuleVersion {
   effectiveAt: number;
@@ -43,6 +50,9 @@ export interface ExchangeStore {
   inboundConnectors: OwnedCollection<Connector>;
   outboundConnectors: OwnedCollection<Connector>;
   rules: OwnedCollection<TransportRule>;
+  groups: OwnedCollection<Group>;
+  /** Gives the organisation its own copy of what it shared; false when it has one already. */
+  hydrate(tenantId: string): boolean;
   filterPolicy(tenantId: string): ConnectionFilterPolicy;
   setFilterPolicy(policy: ConnectionFilterPolicy): void;
   /** Makes the present rules effective after their propagation; called after each change of a rule. */
@@ -68,6 +78,7 @@ export function createStore(platform: Platform): ExchangeStore {
   const inboundConnectors = owned(platform.collection<Connector>("exchange.inbound-connectors"));
   const outboundConnectors = owned(platform.collection<Connector>("exchange.outbound-connectors"));
   const rules = owned(platform.collection<TransportRule>("exchange.transport-rules"));
+  const groups = owned(platform.collection<Group>("exchange.groups"));
   const versions = platform.collection<RuleVersion[]>("exchange.rule-versions");
   const policies = platform.collection<ConnectionFilterPolicy>("exchange.connection-filters");
   const messages = platform.collection<MailboxMessage & { tenantId: string; mailbox: string }>("exchange.messages");
@@ -86,6 +97,13 @@ export function createStore(platform: Platform): ExchangeStore {
     inboundConnectors,
     outboundConnectors,
     rules,
+    groups,
+    hydrate: (tenantId) => {
+      const known = organization(tenantId);
+      if (!known?.exchange?.dehydrated) return false;
+      platform.organizations.set(known.tenantId, { ...known, exchange: { ...known.exchange, dehydrated: false } });
+      return true;
+    },
     filterPolicy: (tenantId) =>
       policies.get(tenantId) ?? {
         tenantId,

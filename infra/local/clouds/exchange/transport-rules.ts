@@ -8,6 +8,8 @@ import { randomUUID } from "node:crypto";
 import { alreadyExists, ARGUMENT, CmdletError, notFound } from "./answers.ts";
 import type { Bound, ParameterType } from "./binder.ts";
 import { type Cmdlet, type CmdletContext, distinguishedName, flag, reading, text } from "./cmdlet.ts";
+import { list } from "./connectors.ts";
+import { findGroup } from "./groups.ts";
 import { predicates, scl } from "./predicates.ts";
 import type { TransportRule } from "./store.ts";
 
@@ -33,8 +35,6 @@ const properties: Record<string, ParameterType> = {
 };
 
 const unmodelled = [
-  "FromMemberOf",
-  "SentToMemberOf",
   "BetweenMemberOf1",
   "BetweenMemberOf2",
   "AnyOfToHeader",
@@ -262,6 +262,9 @@ function checked({ tenantId, store }: CmdletContext, settings: Record<string, un
         ARGUMENT,
         `The ${prefix}HeaderContainsMessageHeader and ${prefix}HeaderContainsWords parameters must be used together.`,
       );
+  for (const name of ["FromMemberOf", "SentToMemberOf", "ExceptIfFromMemberOf", "ExceptIfSentToMemberOf"])
+    for (const group of list(settings[name]))
+      if (!findGroup({ tenantId, store }, group)) throw new CmdletError(ARGUMENT, `The recipient "${group}" couldn't be found.`);
   if ((settings["SetHeaderName"] === undefined) !== (settings["SetHeaderValue"] === undefined))
     throw new CmdletError(ARGUMENT, "The SetHeaderName and SetHeaderValue parameters must be used together.");
   if (!Object.keys(actions).some((name) => settings[name] !== undefined))

@@ -22,6 +22,7 @@ import {
 import { schedule } from "../mail/timers.ts";
 import { OUTBOUND_ADDRESS, OUTBOUND_NAME } from "./addresses.ts";
 import { list } from "./connectors.ts";
+import { findGroup } from "./groups.ts";
 import { type Envelope, predicates } from "./predicates.ts";
 import type { Connector, ExchangeStore, TransportRule } from "./store.ts";
 
@@ -97,6 +98,7 @@ export function createTransport(platform: Platform, store: ExchangeStore): Trans
       authenticated,
       scl,
       accepted,
+      memberOf: (address, group) => findGroup({ tenantId, store }, group)?.members.includes(address.toLowerCase()) ?? false,
     });
     for (const rule of ruled.applied)
       platform.note("exchange", {

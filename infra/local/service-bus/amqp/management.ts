@@ -58,10 +58,10 @@ const receiving = (run: (queue: Queue, body: Body, call: Call) => Answer): Opera
   run: (call) => run(queueOf(call.entity), call.body, call),
 });
 
-const inSession = (run: (sessions: Sessions, lock: SessionLock, body: Body) => Answer): Operation =>
-  receiving((queue, body, { link }) => {
+const inSession = (run: (sessions: Sessions, lock: SessionLock, call: Call) => Answer): Operation =>
+  receiving((queue, body, call) => {
     const sessions = sessionsOf(queue);
-    return run(sessions, sessions.heldBy(String(body["session-id"]), link), body);
+    return run(sessions, sessions.heldBy(String(body["session-id"]), call.link), call);
   });
 
 const withRules = (rights: Right[], run: (rules: Rules, body: Body) => Answer): Operation => ({
@@ -137,7 +137,10 @@ const operations: Record<string, Operation> = {
     return { status: 200, body: { expiration: types.wrap_timestamp(lock.until) } };
   }),
 
-  "set-session-state": inSession((sessions, lock, { "session-state": state }) => {
+  /** A state may be as large as a message. */
+  "set-session-state": inSession((sessions, lock, { body, checkSize }) => {
+    const state = body["session-state"];
+    if (Buffer.isBuffer(state)) checkSize(state);
     sessions.setState(lock, Buffer.isBuffer(state) ? state : undefined);
     return { status: 200 };
   }),

@@ -4,16 +4,14 @@ import { once } from "node:events";
 import rhea from "rhea";
 import type { Broker, Entity } from "../broker.ts";
 import type { Right } from "../options.ts";
-import type { Queue } from "../queue.ts";
 import { Refusal, statusOf } from "../refusal.ts";
-import { type SessionLock, sessionLockLost } from "../sessions.ts";
 import type { Store } from "../store.ts";
 import type { BrokerClock } from "../timers.ts";
-import type { Topic } from "../topic.ts";
 import { type AccessKey, createClaims } from "./claims.ts";
-import { createReceiving, type HowSettled, type Receiving } from "./consumers.ts";
+import type { HowSettled, Receiving } from "./consumers.ts";
 import { contentsOfBatch, decodeContent } from "./content.ts";
-import { type Answer, manage, queueOf, sessionsOf, targetOf } from "./management.ts";
+import { CLAIMS, createLinks, LARGEST_MESSAGE_IN_BYTES } from "./links.ts";
+import { type Answer, manage } from "./management.ts";
 import { amqpErrorOf, createOutcomes } from "./outcomes.ts";
 import {
   type AmqpError,
@@ -22,12 +20,11 @@ import {
   emptyBody,
   type EventContext,
   handOverUndecoded,
-  holdAttach,
   type Link,
   type Request,
   type SendingLink,
 } from "./rhea.ts";
-import { numberOf, ticks, types } from "./values.ts";
+import { types } from "./values.ts";
 
 export interface AmqpServer {
   port: number;
@@ -37,26 +34,8 @@ export interface AmqpServer {
   stop(): Promise<void>;
 }
 
-/** What a link is for. */
-type Role =
-  | { kind: "claims" }
-  | { kind: "management"; entity: Entity }
-  | { kind: "sending"; target: Queue | Topic }
-  | { kind: "replies"; address: string }
-  | { kind: "waiting"; cancel(): void }
-  | { kind: "receiving"; receiving: Receiving };
-
-const CLAIMS = "$cbs";
-const MANAGEMENT = /\/\$management$/i;
-const SESSION_FILTER = "com.microsoft:session-filter";
-/** Whoever may do anything may ask; what, is looked at when it asks. */
-const ANY_RIGHT: Right[] = ["Send", "Listen", "Manage"];
-/** Of a client that waits for a session and doesn't say how long. */
-const DEFAULT_TIMEOUT_IN_MILLISECONDS = 65_000;
 /** Message format of a batch. */
 const BATCH = 0x8001_3700;
-/** Of the Standard tier. */
-const LARGEST_MESSAGE_IN_BYTES = 262_144;
 
 export interface AmqpOptions {
   /** As it is now: another one takes its place when a snapshot is restored. */
@@ -71,119 +50,16 @@ export interface AmqpOptions {
 export async function serveAmqp({ broker, store, clock, keys, port }: AmqpOptions): Promise<AmqpServer> {
   const claims = createClaims(keys, clock);
   const outcomes = createOutcomes();
-  const roles = new WeakMap<Link, Role>();
-
-  /** @throws Refusal if there is no such entity, or the connection has none of these rights on it */
-  function entityAt(address: string, link: Link, ...rights: Right[]): Entity {
-    const path = address.replace(MANAGEMENT, "");
-    const entity = broker().find(path);
-    // The client knows this reason by its words.
-    if (!entity)
-      throw new Refusal(
-        "amqp:not-found",
-        `The messaging entity 'sb://${link.connection.hostname ?? ""}/${path}' could not be found.`,
-      );
-    claims.require(link.connection, entity.name, ...(MANAGEMENT.test(address) ? ANY_RIGHT : rights));
-    return entity;
-  }
-
-  /** The client sends by it. */
-  function openIncoming(link: Link): Role {
-    const address = link.remote.attach?.target?.address ?? "";
-    link.set_source({ address: link.remote.attach?.source?.address });
-    link.set_target({ address });
-    link.local.attach.max_message_size = LARGEST_MESSAGE_IN_BYTES;
-    if (address === CLAIMS) return { kind: "claims" };
-    const entity = entityAt(address, link, "Send");
-    if (MANAGEMENT.test(address)) return { kind: "management", entity };
-    return { kind: "sending", target: targetOf(entity) };
-  }
-
-  /** The client receives by it. */
-  function openOutgoing(link: SendingLink): Role {
-    const { source, target, snd_settle_mode: sendMode, rcv_settle_mode: receiveMode } = link.remote.attach ?? {};
-    const address = source?.address ?? "";
-    link.set_source({ address });
-    link.set_target({ address: target?.address });
-    link.local.attach.snd_settle_mode = sendMode ?? 0;
-    link.local.attach.rcv_settle_mode = receiveMode ?? 0;
-    if (address === CLAIMS) return { kind: "replies", address };
-    const entity = entityAt(address, link, "Listen");
-    if (MANAGEMENT.test(address)) return { kind: "replies", address };
-    const queue = queueOf(entity);
-    if (!source?.filter || !(SESSION_FILTER in source.filter))
-      return { kind: "receiving", receiving: createReceiving(link, { queue }, { store, outcomes }) };
-    const wanted = source.filter[SESSION_FILTER];
-    if (typeof wanted === "string") return openSession(link, queue, sessionsOf(queue).accept(wanted, link.name));
-    return waitForSession(link, queue);
-  }
-
-  /** Tells the client which session it holds, and until when. */
-  function openSession(link: SendingLink, queue: Queue, sessionLock: SessionLock): Role {
-    link.set_source({ address: link.remote.attach?.source?.address, filter: { [SESSION_FILTER]: sessionLock.session.id } });
-    link.local.attach.properties = { "com.microsoft:locked-until-utc": ticks(sessionLock.until) };
-    sessionLock.lost = () => {
-      close(link);
-      link.close(amqpErrorOf(sessionLockLost(sessionLock.session.id)));
-    };
-    return { kind: "receiving", receiving: createReceiving(link, { queue, sessionLock }, { store, outcomes }) };
-  }
-
-  /** The link's attach is answered when there is a session for it, or the time is over that the client gave. */
-  function waitForSession(link: SendingLink, queue: Queue): Role {
-    let accepted: SessionLock | undefined;
-    let timer: { cancel(): void } | undefined;
-    const giveUp = sessionsOf(queue).acceptNext(link.name, (lock) => {
-      accepted = lock;
-      if (!timer) return;
-      timer.cancel();
-      open(link, () => openSession(link, queue, lock));
-      link.open();
-    });
-    if (accepted) return openSession(link, queue, accepted);
-    holdAttach(link);
-    const timeout = numberOf(link.remote.attach?.properties?.["com.microsoft:timeout"] ?? DEFAULT_TIMEOUT_IN_MILLISECONDS);
-    timer = clock.setTimer(clock.now() + timeout, () => {
-      giveUp();
-      roles.delete(link);
-      link.open();
-      link.close({
-        condition: "com.microsoft:timeout",
-        description: `The operation did not complete within the allotted timeout of ${timeout} ms: no session with messages became free.`,
-      });
-    });
-    return {
-      kind: "waiting",
-      cancel() {
-        timer?.cancel();
-        giveUp();
-        link.open();
-      },
-    };
-  }
-
-  const open = <L extends Link>(link: L, find: (link: L) => Role): void => {
-    try {
-      roles.set(link, find(link));
-    } catch (error) {
-      link.close(amqpErrorOf(error));
-    }
-  };
-
-  const close = (link: Link): void => {
-    const role = roles.get(link);
-    roles.delete(link);
-    if (role?.kind === "receiving") role.receiving.detach();
-    else if (role?.kind === "waiting") role.cancel();
-  };
+  const links = createLinks({ broker, store, clock, claims, outcomes });
+  const { close } = links;
 
   const receivingBy = (link: Link): Receiving | undefined => {
-    const role = roles.get(link);
+    const role = links.roleOf(link);
     return role?.kind === "receiving" ? role.receiving : undefined;
   };
 
   function accept({ receiver, delivery, message, format }: EventContext): void {
-    const role = roles.get(receiver);
+    const role = links.roleOf(receiver);
     if (role?.kind === "sending") {
       const refusal = refusalOf(() => {
         checkSize(message);
@@ -219,7 +95,7 @@ export async function serveAmqp({ broker, store, clock, keys, port }: AmqpOption
   ): void {
     let target: SendingLink | undefined;
     link.session.each_sender((candidate) => {
-      const role = roles.get(candidate);
+      const role = links.roleOf(candidate);
       if (role?.kind !== "replies") return;
       const named = candidate.name === replyTo || candidate.remote.attach?.target?.address === replyTo;
       if (named || (kind === "claims" && role.address === CLAIMS)) target ??= candidate;
@@ -240,8 +116,8 @@ export async function serveAmqp({ broker, store, clock, keys, port }: AmqpOption
   container.sasl_server_mechanisms.enable_anonymous();
   const on = (event: string, listener: (context: EventContext) => void): void => void container.on(event, listener);
   on("session_open", ({ session }) => handOverUndecoded(session));
-  on("receiver_open", ({ receiver }) => open(receiver, openIncoming));
-  on("sender_open", ({ sender }) => open(sender, openOutgoing));
+  on("receiver_open", ({ receiver }) => links.openIncoming(receiver));
+  on("sender_open", ({ sender }) => links.openOutgoing(sender));
   on("message", accept);
   for (const how of ["accepted", "released", "modified", "rejected"] satisfies HowSettled[])
     on(how, ({ sender, delivery }) => receivingBy(sender)?.settle(delivery, how));
