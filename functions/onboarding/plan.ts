@@ -56,7 +56,7 @@ async function walked(walk: Generator<Promise<unknown>, void, unknown>): Promise
 /** What a resource that isn't there yet will only tell when it is: a name that can't exist (RFC 2606). */
 const LATER = "known-once-made.invalid";
 const later = (): unknown => new Proxy({}, { get: () => LATER });
-const laterSecret: SecretReference = { vaultUrl: `https://${LATER}`, name: LATER, version: LATER };
+const laterSecret: SecretReference = { vaultUrl: `https://${LATER}`, name: "known-once-made", version: "0" };
 const needsLater = (wanted: unknown): boolean => JSON.stringify(wanted).includes(LATER);
 
 /** The others are in Azure. */
@@ -112,13 +112,15 @@ function lookingHands(
       // A plan makes nothing, so nothing it made can be in the way.
     },
     *placement(region) {
-      if (readable.azure) return (yield placementOf(world.azure, target, region)) as Placement;
       const size = target.spec.gateway.size ?? LATER;
-      return {
+      const anywhere = {
         availabilitySet: false,
         missing: [],
         machines: (target.names.regions[region]?.machines ?? []).map(() => [{ size }]),
       };
+      if (!readable.azure) return anywhere;
+      // A region that has no room for them is told by the checks; the rest of the plan stands.
+      return (yield placementOf(world.azure, target, region).catch(() => anywhere)) as Placement;
     },
     *ownPrincipal(subscription) {
       if (!readable.azure) return LATER;

@@ -21,7 +21,8 @@ const post = async (path: string, body: unknown): Promise<void> => {
 /** Writes of the clouds but what consent itself writes: our own client's entry in the customer's directory. */
 async function refused(tenant: Customer, code: string): Promise<string> {
   const before = await platform.now();
-  const operation = await platform.onboard(tenant);
+  await platform.register(tenant);
+  const operation = await platform.untilEnded(await platform.start(tenant));
   expect(operation).toMatchObject({ status: "Failed", error: { code } });
   expect(writes(await platform.record(before)).filter((write) => !write.startsWith("entra "))).toEqual([]);
   expect(operation.steps.find(({ name }) => name === "preflight")).toMatchObject({ status: "Failed", error: { code } });
@@ -89,8 +90,10 @@ test("a DNS label that somebody else has", async () => {
 
 test("a size that the region doesn't have, or has too small", async () => {
   const missing = customer("contoso", "nowhere", { size: "Standard_D4as_v99" });
+  await platform.organize(missing);
   expect(await refused(missing, "SizeNotAvailable")).toBe("westeurope has no size Standard_D4as_v99");
   const small = customer("contoso", "small", { size: "Standard_D2as_v5" });
+  await platform.organize(small);
   expect(await refused(small, "SizeNotAvailable")).toBe(
     "Standard_D2as_v5 is too small for a gateway, or not made for Trusted Launch and Premium_LRS",
   );
