@@ -5,6 +5,7 @@ import { type Failure, failureFrom } from "../../shared/durable/steps.ts";
 import type { Work } from "../../shared/durable/resources.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
+import { gatewayIdOf } from "../../shared/api/gateway-id.ts";
 import { virtualMachineId } from "../../shared/azure/place.ts";
 import { place } from "../../shared/desired/state.ts";
 import { targetOf } from "../../shared/desired/target.ts";
@@ -13,7 +14,7 @@ import type { SecretReference } from "../../shared/vault/reference.ts";
 import { checkAccess } from "./access.ts";
 import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts";
 import type { Ground, GuestGeneration, Loop } from "../../shared/desired/state.ts";
-import { settledGuestOf } from "./guest.ts";
+import { agentsOf, settledGuestOf } from "./guest.ts";
 import type { AccessWait, Application, LoopEvidence } from "./orchestrator.ts";
 import type { OnboardingWorld } from "./world.ts";
 
@@ -128,8 +129,10 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       mailRouteOf(world, organization, domain),
 
     /** The generation of the guest's document and the credential in it, which rotation moves on. */
-    readGuestGeneration: ({ work: { partnerId, tenantId } }: { work: Work }): Promise<GuestGeneration> =>
-      settledGuestOf(world, { partnerId, tenantId }),
+    readGuestGeneration: async ({ work: { partnerId, tenantId } }: { work: Work }): Promise<GuestGeneration> => ({
+      ...(await settledGuestOf(world, { partnerId, tenantId })),
+      agents: agentsOf(world),
+    }),
 
     /** Exchange Online itself connects to the gateway by the connector, with STARTTLS, and sees its test mail accepted. */
     checkStartTls: ({ work, loop }: { work: Work; loop: Loop }): Promise<void> =>
@@ -211,7 +214,9 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
     }): Promise<void> => {
       const { partnerId, tenantId } = work;
       const { appId: clientId, objectId } = application;
-      await tenants.change(partnerId, tenantId, ({ facts }) => ({ facts: { ...facts, ground } }));
+      const kept = { ...ground, agents: agentsOf(world) };
+      const tenant = await tenants.change(partnerId, tenantId, ({ facts }) => ({ facts: { ...facts, ground: kept } }));
+      await registerAgent(world, tenant, ground);
       const vaultUrl = ground.loopGuid.vaultUrl;
       await credentials.add({ partnerId, tenantId, name: "clientSecret", vaultUrl, objectId, clientId });
     },
@@ -279,6 +284,20 @@ async function registerGateway({ stores }: OnboardingWorld, tenant: TenantRecord
     state: { health: "healthy", reason: "LoopProven" },
   });
   return created;
+}
+
+/** From now on the machine's own identity may report for it. */
+async function registerAgent({ stores }: OnboardingWorld, tenant: TenantRecord, { identityClientId }: Ground): Promise<void> {
+  const target = targetOf(tenant);
+  const { entraTenantId, subscriptionId, resourceGroup } = place(target);
+  const name = target.names.virtualMachine;
+  await stores.heartbeats.register({
+    partnerId: tenant.partnerId,
+    gatewayId: gatewayIdOf(tenant.id, name),
+    virtualMachineId: virtualMachineId({ subscriptionId, resourceGroup, name }),
+    entraTenantId,
+    clientId: identityClientId,
+  });
 }
 
 interface SecretStep {

@@ -8,7 +8,7 @@ import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { checkAccess } from "./access.ts";
 import * as desired from "../../shared/desired/state.ts";
 import { mailRouteOf } from "../../shared/desired/mail-route.ts";
-import { guestOf } from "./guest.ts";
+import { agentsOf, guestOf } from "./guest.ts";
 import { onboardingSteps } from "./steps.ts";
 import { targetOf } from "../../shared/desired/target.ts";
 import type { OnboardingWorld } from "./world.ts";
@@ -60,12 +60,10 @@ export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Prom
     "guest",
     "guest",
     vm && identity && address && loopGuid && route
-      ? desired.guest(
-          target,
-          { fqdn: address.fqdn, loopGuid, identityClientId: identity.clientId },
-          route,
-          await guestOf(world, { partnerId: tenant.partnerId, tenantId: tenant.id }),
-        )
+      ? desired.guest(target, { fqdn: address.fqdn, loopGuid, identityClientId: identity.clientId }, route, {
+          ...(await guestOf(world, { partnerId: tenant.partnerId, tenantId: tenant.id })),
+          agents: agentsOf(world),
+        })
       : undefined,
   );
 

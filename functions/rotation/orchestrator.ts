@@ -8,7 +8,7 @@ import type { Patience } from "../../shared/durable/patience.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { CredentialKey, CredentialVersion } from "../../shared/stores/credentials.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
-import type { Ground } from "../../shared/desired/state.ts";
+import type { Ground, GuestGeneration } from "../../shared/desired/state.ts";
 import { guest, mainDomain, organization } from "../../shared/desired/state.ts";
 import { type ResourcePace, resourceSteps, type Work } from "../../shared/durable/resources.ts";
 import type { OrchestrationContext, Routine } from "../../shared/durable/routine.ts";
@@ -23,9 +23,12 @@ export interface Rotation {
   generation: number;
   spec: TenantSpec;
   names: Names;
-  ground: Pick<Ground, "fqdn" | "loopGuid" | "identityClientId">;
+  ground: RotationGround;
   pace: RotationPace;
 }
+
+/** What onboarding has kept of the ground, and where machines report, which the guest's document repeats. */
+export type RotationGround = Pick<Ground, "fqdn" | "loopGuid" | "identityClientId"> & Pick<GuestGeneration, "agents">;
 
 export interface RotationPace extends ResourcePace {
   patience: Patience;
@@ -56,7 +59,11 @@ export function* rotateClientSecret(context: OrchestrationContext, rotation: Rot
 
     const target = { work, spec, names };
     const route = yield* steps.readMailRoute({ organization: organization(target), domain: mainDomain(target) });
-    const desired = guest(target, ground, route, { generation, clientSecret: made.reference });
+    const desired = guest(target, ground, route, {
+      generation,
+      clientSecret: made.reference,
+      agents: ground.agents,
+    });
     yield* ensure("guest", "applyToGateway", desired);
     yield* confirm("guest", "verifyGateway", desired);
     yield* steps.testClientSecret({ work, step: "verifySecret", key, spec, version: made });
