@@ -174,21 +174,30 @@ const ground: Ground = {
   fqdn,
 };
 
+interface Asked {
+  work: Onboarding["work"];
+  kind: string;
+  step: string;
+  operationUrl: string;
+  subject: string;
+}
+
 /** Nothing fails; Azure's own work takes what it typically takes, consent is given after an hour, a rule works after fifteen minutes. */
 function activitiesOf(clock: VirtualClock, ran: (name: string) => void): Record<string, (input: never) => unknown> {
   const began = clock.now();
   const elapsed = (): number => (clock.now() - began) / 1000;
   const working = new Map<string, number>();
-  const answers: Record<string, (input: { kind: string; step: string; operationUrl: string; subject: string }) => unknown> = {
+  const answers: Record<string, (input: Asked) => unknown> = {
     beginOnboarding: () => undefined,
     checkAccess: () => (elapsed() > 3600 ? { state: "granted" } : { state: "pending", expired: {} }),
     readOwnPrincipal: () => ({ principalId: "c0ffee00-0000-4000-8000-0000000000b3" }),
     ensureSecret: () => secret,
-    ensureResource: ({ kind, step }) => {
+    ensureResource: ({ work, kind, step }) => {
       const takes = WORKS_ON[kind];
-      if (takes === undefined || working.has(step)) return { change: "created", actual: actual[kind] ?? { id: kind } };
-      working.set(step, clock.now() + takes * 1000);
-      return { change: "created", begun: { state: "begun", operationUrl: step, retryAfterInSeconds: POLLED_EVERY_SECONDS } };
+      const operationUrl = `${work.operationId}/${step}`;
+      if (takes === undefined || working.has(operationUrl)) return { change: "created", actual: actual[kind] ?? { id: kind } };
+      working.set(operationUrl, clock.now() + takes * 1000);
+      return { change: "created", begun: { state: "begun", operationUrl, retryAfterInSeconds: POLLED_EVERY_SECONDS } };
     },
     pollOperation: ({ operationUrl }) =>
       (working.get(operationUrl) ?? 0) > clock.now()
@@ -243,11 +252,14 @@ async function onboard(): Promise<{ episodes: Episode[]; steps: number }> {
 /** The three branches of an onboarding, `times` over, as for a customer of so many gateways. */
 async function branches(times: number): Promise<Episode[]> {
   const parent = function* severalGateways(context: OrchestrationContext, input: BranchInput): Routine<void> {
-    const copies = Array.from({ length: times }, (_, copy) => [
-      start(buildGateway, input, `gateway-${copy}`),
-      start(registerApplications, input, `directory-${copy}`),
-      start(connectMailFlow, input, `mail-flow-${copy}`),
-    ]);
+    const copies = Array.from({ length: times }, (_, copy) => {
+      const own = { ...input, tenant: { ...input.tenant, work: { ...input.tenant.work, operationId: `operation-${copy}` } } };
+      return [
+        start(buildGateway, own, `gateway-${copy}`),
+        start(registerApplications, own, `directory-${copy}`),
+        start(connectMailFlow, own, `mail-flow-${copy}`),
+      ];
+    });
     yield* together(context, ...copies.flat());
   };
   const clock = createVirtualClock();
