@@ -7,6 +7,7 @@ import { audienceOf, partnerInScope } from "../../shared/api/scope.ts";
 import type { ApiWorld } from "../../shared/api/world.ts";
 import type { EventRecord } from "../../shared/stores/events.ts";
 import type { GatewayRecord } from "../../shared/stores/gateways.ts";
+import { heartbeatBody } from "./heartbeat.ts";
 
 /** GET /api/gateways */
 export const listGateways =
@@ -21,9 +22,13 @@ export const listGateways =
 /** GET /api/gateways/{gatewayId} */
 export const getGateway =
   ({ stores }: ApiWorld): Handler<"getGateway"> =>
-  async ({ caller, params, query }) => ({
-    body: gatewayBody(await stores.gateways.get(partnerInScope(caller, query.partnerId), params.gatewayId)),
-  });
+  async ({ caller, params, query }) => {
+    const partnerId = partnerInScope(caller, query.partnerId);
+    const gateway = await stores.gateways.get(partnerId, params.gatewayId);
+    const reported = await stores.heartbeats.find(partnerId, gateway.id);
+    const heartbeat = reported && heartbeatBody(reported);
+    return { body: { ...gatewayBody(gateway), ...(heartbeat === undefined ? {} : { heartbeat }) } };
+  };
 
 /** GET /api/events: newest first. */
 export const listEvents =

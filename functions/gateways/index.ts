@@ -4,6 +4,7 @@ import { registerHttp } from "../../shared/api/register.ts";
 import type { ApiWorld } from "../../shared/api/world.ts";
 import type { Fleet } from "../../shared/azure/fleet.ts";
 import { registerTimer } from "../../shared/triggers.ts";
+import { postHeartbeat } from "./heartbeat.ts";
 import { getGateway, listEvents, listGateways } from "./http.ts";
 import { pollGateways } from "./timer.ts";
 
@@ -14,6 +15,7 @@ export interface GatewaysWorld extends ApiWorld {
 export function registerGateways(world: GatewaysWorld): void {
   registerHttp("listGateways", endpoint("listGateways", world, listGateways(world)));
   registerHttp("getGateway", endpoint("getGateway", world, getGateway(world)));
+  registerHttp("postHeartbeat", endpoint("postHeartbeat", world, postHeartbeat(world)));
   registerHttp("listEvents", endpoint("listEvents", world, listEvents(world)));
 
   registerTimer("pollGateways", "%GATEWAYS_SCHEDULE%", pollGateways(world));

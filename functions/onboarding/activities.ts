@@ -5,6 +5,7 @@ import { type Failure, failureFrom } from "../../shared/durable/steps.ts";
 import type { Work } from "../../shared/durable/resources.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
+import { gatewayIdOf } from "../../shared/api/gateway-id.ts";
 import { virtualMachineId } from "../../shared/azure/place.ts";
 import { machinesOf, regionSuffix } from "../../shared/desired/machines.ts";
 import { home } from "../../shared/desired/state.ts";
@@ -14,7 +15,7 @@ import type { SecretReference } from "../../shared/vault/reference.ts";
 import { checkAccess } from "./access.ts";
 import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts";
 import type { Ground, GuestGeneration, Loop } from "../../shared/desired/state.ts";
-import { settledGuestOf } from "./guest.ts";
+import { agentsOf, settledGuestOf } from "./guest.ts";
 import type { AccessWait, LoopEvidence } from "./orchestrator.ts";
 import type { Application, SecretWanted } from "./runbook.ts";
 import { type Placement, placementOf } from "./placement.ts";
@@ -151,8 +152,10 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       mailRouteOf(world, organization, domain),
 
     /** The generation of the guest's document and the credential in it, which rotation moves on. */
-    readGuestGeneration: ({ work: { partnerId, tenantId } }: { work: Work }): Promise<GuestGeneration> =>
-      settledGuestOf(world, { partnerId, tenantId }),
+    readGuestGeneration: async ({ work: { partnerId, tenantId } }: { work: Work }): Promise<GuestGeneration> => ({
+      ...(await settledGuestOf(world, { partnerId, tenantId })),
+      agents: agentsOf(world),
+    }),
 
     /** Exchange Online itself connects to the gateway by the connector, with STARTTLS, and sees its test mail accepted. */
     checkStartTls: ({ work, loop }: { work: Work; loop: Loop }): Promise<void> =>
@@ -234,7 +237,9 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
     }): Promise<void> => {
       const { partnerId, tenantId } = work;
       const { appId: clientId, objectId } = application;
-      await tenants.change(partnerId, tenantId, ({ facts }) => ({ facts: { ...facts, ground } }));
+      const kept = { ...ground, agents: agentsOf(world) };
+      const tenant = await tenants.change(partnerId, tenantId, ({ facts }) => ({ facts: { ...facts, ground: kept } }));
+      await registerAgents(world, tenant, ground);
       const vaultUrl = ground.loopGuid.vaultUrl;
       await credentials.add({ partnerId, tenantId, name: "clientSecret", vaultUrl, objectId, clientId });
     },
@@ -308,6 +313,22 @@ async function registerGateways({ stores }: OnboardingWorld, tenant: TenantRecor
     created ||= put.created;
   }
   return created;
+}
+
+/** From now on the machines' own identity may report for them. */
+async function registerAgents({ stores }: OnboardingWorld, tenant: TenantRecord, ground: Ground): Promise<void> {
+  const target = targetOf(tenant);
+  const { entraTenantId, subscriptionId } = home(target);
+  for (const { region, machine } of machinesOf(target, ground)) {
+    const { virtualMachine: name } = machine;
+    await stores.heartbeats.register({
+      partnerId: tenant.partnerId,
+      gatewayId: gatewayIdOf(tenant.id, name),
+      virtualMachineId: virtualMachineId({ subscriptionId, resourceGroup: region.resourceGroup, name }),
+      entraTenantId,
+      clientId: ground.identityClientId,
+    });
+  }
 }
 
 const gatewayOf = ({ smartHosts }: Loop): string => smartHosts.join(", ");

@@ -1,5 +1,6 @@
 /** What the guest holds beside what onboarding gives it. */
-import { FIRST_GENERATION, type GuestGeneration } from "../../shared/desired/state.ts";
+import { type Agents, FIRST_GENERATION, type GuestGeneration } from "../../shared/desired/state.ts";
+import { apiVersion } from "../../shared/api/routes.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
 import type { CredentialRecord } from "../../shared/stores/credentials.ts";
 import type { OnboardingWorld } from "./world.ts";
@@ -23,6 +24,13 @@ export async function settledGuestOf({ stores }: OnboardingWorld, tenant: Tenant
     );
   return generationOf(known);
 }
+
+/** Where the tenant's machines report. */
+export const agentsOf = ({ settings: { publicUrl, applicationId } }: Pick<OnboardingWorld, "settings">): Agents => ({
+  publicUrl,
+  apiVersion,
+  audience: applicationId,
+});
 
 const generationOf = (known: CredentialRecord | undefined): GuestGeneration =>
   known ? { generation: known.generation, clientSecret: known.current?.reference } : FIRST_GENERATION;

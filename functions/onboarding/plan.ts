@@ -11,7 +11,7 @@ import { checkAccess } from "./access.ts";
 import { type GuestGeneration, home, mainDomain, organization } from "../../shared/desired/state.ts";
 import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts";
 import { type Target, targetOf } from "../../shared/desired/target.ts";
-import { guestOf } from "./guest.ts";
+import { agentsOf, guestOf } from "./guest.ts";
 import { type Begun, buildAndConnect, type Hands, type Installation, prepareGround } from "./runbook.ts";
 import { type Placement, placementOf } from "./placement.ts";
 import { preflightOf } from "./preflight.ts";
@@ -139,7 +139,7 @@ function lookingHands(
       return (yield mailRouteOf(world, organization(target), mainDomain(target))) as MailRoute;
     },
     *guestGeneration() {
-      return (yield guestOf(world, target.work)) as GuestGeneration;
+      return { ...((yield guestOf(world, target.work)) as GuestGeneration), agents: agentsOf(world) };
     },
     *together<Results extends unknown[]>(...chapters: { [Index in keyof Results]: Begun<Results[Index]> }) {
       const results: unknown[] = [];

@@ -8,7 +8,7 @@ import type { Patience } from "../../shared/durable/patience.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { CredentialKey, CredentialVersion } from "../../shared/stores/credentials.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
-import type { Ground } from "../../shared/desired/state.ts";
+import type { Ground, GuestGeneration } from "../../shared/desired/state.ts";
 import { machinesOf } from "../../shared/desired/machines.ts";
 import { guest, mainDomain, organization } from "../../shared/desired/state.ts";
 import { type ResourcePace, resourceSteps, type Work } from "../../shared/durable/resources.ts";
@@ -24,9 +24,12 @@ export interface Rotation {
   generation: number;
   spec: TenantSpec;
   names: Names;
-  ground: Pick<Ground, "regions" | "loopGuid" | "identityClientId">;
+  ground: RotationGround;
   pace: RotationPace;
 }
+
+/** What onboarding has kept of the ground, and where machines report, which the guest's document repeats. */
+export type RotationGround = Pick<Ground, "regions" | "loopGuid" | "identityClientId"> & Pick<GuestGeneration, "agents">;
 
 export interface RotationPace extends ResourcePace {
   patience: Patience;
@@ -57,7 +60,7 @@ export function* rotateClientSecret(context: OrchestrationContext, rotation: Rot
 
     const target = { work, spec, names };
     const route = yield* steps.readMailRoute({ organization: organization(target), domain: mainDomain(target) });
-    const generationMade = { generation, clientSecret: made.reference };
+    const generationMade = { generation, clientSecret: made.reference, agents: ground.agents };
     // One machine after another: if the new secret harms one, the others still work.
     for (const { region, machine, address, suffix } of machinesOf(target, ground)) {
       const desired = guest(target, { region, machine }, address.fqdn, ground, route, generationMade);

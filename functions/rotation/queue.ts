@@ -2,11 +2,10 @@
 import type { DurableClient } from "durable-functions";
 import { startOnce } from "../../shared/durable/start-once.ts";
 import { targetOf } from "../../shared/desired/target.ts";
-import type { Ground } from "../../shared/desired/state.ts";
 import { type Due, parseDue } from "../../shared/messages/near-expiry.ts";
 import { type CredentialRecord, generationToMake } from "../../shared/stores/credentials.ts";
 import type { MessageHandler } from "../../shared/triggers.ts";
-import { rotateClientSecret } from "./orchestrator.ts";
+import { type RotationGround, rotateClientSecret } from "./orchestrator.ts";
 import { rotationSteps } from "./steps.ts";
 import type { RotationWorld } from "./world.ts";
 
@@ -44,7 +43,7 @@ async function startRotation(world: RotationWorld, client: DurableClient, creden
   if (credential.rotation) return;
   const { tenants, operations } = world.stores;
   const tenant = await tenants.get(partnerId, tenantId);
-  const ground = tenant.facts["ground"] as Pick<Ground, "regions" | "loopGuid" | "identityClientId"> | undefined;
+  const ground = tenant.facts["ground"] as RotationGround | undefined;
   if (!ground) return; // nothing was built yet
   const generation = generationToMake(credential);
   const attempts = await failedAttempts(world, partnerId, tenantId, generation);

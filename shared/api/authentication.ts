@@ -25,8 +25,15 @@ export interface OperatorCaller extends TokenIdentity {
 
 export type Caller = PartnerCaller | OperatorCaller;
 
+/** A managed identity of a machine, which is what it says it is; whose machine that is, the route finds out. */
+export interface MachineCaller extends TokenIdentity {
+  role: "Machine";
+  /** Azure's resource id of the machine that asked for the token, where Entra says it. */
+  virtualMachineId: string | undefined;
+}
+
 /** Reads the Authorization header; throws TokenInvalid, PartnerUnknown or RoleRequired. */
-export type Authenticate = (authorization: string | null) => Promise<Caller>;
+export type Authenticate = (authorization: string | null, as?: "Machine") => Promise<Caller | MachineCaller>;
 
 export interface AuthenticationOptions {
   environment: Pick<CloudEnvironment, "authorityHost">;
@@ -73,11 +80,12 @@ export function createAuthentication({
     return payload;
   }
 
-  return async (authorization) => {
+  return async (authorization, as) => {
     const token = /^Bearer ([^\s]+)$/i.exec(authorization ?? "")?.[1];
     if (token === undefined) throw refusal("TokenInvalid", "the request has no bearer token");
     const claims = accepted.find(token) ?? accepted.keep(token, await verify(token));
     const identity = { entraTenantId: String(claims.tid).toLowerCase(), clientId: String(claims.azp).toLowerCase() };
+    if (as === "Machine") return machineOf(claims, identity);
     const roles: unknown[] = Array.isArray(claims.roles) ? claims.roles : [];
     if (identity.entraTenantId === homeTenantId.toLowerCase() && roles.includes("Operator"))
       return { role: "Operator", ...identity };
@@ -114,6 +122,13 @@ function acceptedTokens(clock: Clock) {
       return claims;
     },
   };
+}
+
+/** Entra puts a managed identity's resource id into its tokens, and into nobody else's ("Access token claims reference", xms_mirid). */
+function machineOf({ xms_mirid: identityId, xms_az_rid: resourceId }: JWTPayload, identity: TokenIdentity): MachineCaller {
+  if (typeof identityId !== "string" || !/\/providers\/Microsoft\.(ManagedIdentity|Compute)\//i.test(identityId))
+    throw refusal("RoleRequired", "this call is for a machine's managed identity");
+  return { role: "Machine", ...identity, virtualMachineId: typeof resourceId === "string" ? resourceId : undefined };
 }
 
 /** Entra's signing keys; when Entra doesn't answer, the last ones that it gave stay good. */

@@ -2,7 +2,7 @@
 import type { HttpRequest, HttpResponseInit, InvocationContext } from "@azure/functions";
 import type * as z from "zod";
 import { ControlPlaneError, detailOf } from "../errors.ts";
-import type { Caller, OperatorCaller, PartnerCaller } from "./authentication.ts";
+import type { Caller, MachineCaller, OperatorCaller, PartnerCaller } from "./authentication.ts";
 import { catalogued, refusal } from "./error-codes.ts";
 import { holds, parseCondition, strongETag } from "./etag.ts";
 import { htmlHeaders, htmlPage } from "./html.ts";
@@ -17,9 +17,11 @@ type CallerOf<Defined extends Route> = Defined["roles"] extends readonly ["Partn
   ? PartnerCaller
   : Defined["roles"] extends readonly ["Operator"]
     ? OperatorCaller
-    : Defined["roles"] extends "anyone"
-      ? undefined
-      : Caller;
+    : Defined["roles"] extends readonly ["Machine"]
+      ? MachineCaller
+      : Defined["roles"] extends "anyone"
+        ? undefined
+        : Caller;
 
 /** A request as its route describes it: everything in it has been read and checked. */
 export interface Call<Name extends RouteName> {
@@ -102,8 +104,11 @@ export const operationHeaders = (
   "retry-after": String(retryAfterInSeconds),
 });
 
-async function authorise(world: ApiWorld, roles: readonly string[], request: HttpRequest): Promise<Caller> {
-  const caller = await world.authenticate(request.headers.get("authorization"));
+async function authorise(world: ApiWorld, roles: readonly string[], request: HttpRequest): Promise<Caller | MachineCaller> {
+  const authorization = request.headers.get("authorization");
+  const caller = await (roles.includes("Machine")
+    ? world.authenticate(authorization, "Machine")
+    : world.authenticate(authorization));
   if (!roles.includes(caller.role))
     throw refusal("RoleRequired", `this call is for the role ${roles.join(" or ")}, not for ${caller.role}`);
   return caller;

@@ -75,6 +75,11 @@ export const errorCodes = {
     meaning: "There is no such gateway among those of the caller.",
     remedy: "Check the id; GET /api/gateways lists those that exist.",
   },
+  AgentNotFound: {
+    status: 404,
+    meaning: "There is no such machine that reports with this identity.",
+    remedy: "Look at the machine's heartbeat.json and at the identity it is assigned; onboarding the tenant again writes both.",
+  },
   DelistingNotFound: {
     status: 404,
     meaning: "There is no such delisting case among those of the caller.",

@@ -1,9 +1,8 @@
 /** A gateway in the API: the virtual machine that handles a tenant's mail, and how it is. */
 import * as z from "zod";
 import { tenantIdSchema } from "../tenants/spec.ts";
-
-/** The tenant's id and the machine's name: part of URLs, so letters, digits and dashes. */
-export const gatewayIdSchema = z.string().regex(/^[a-z][a-z0-9-]{2,127}$/, "must be a gateway's id, such as contoso-gateway-1");
+import { gatewayIdSchema } from "./gateway-id.ts";
+import { heartbeatSchema } from "./heartbeat.ts";
 
 export const healths = ["healthy", "stopped", "unavailable", "unknown"] as const;
 
@@ -29,6 +28,12 @@ export const gatewaySchema = z.object({
   updatedAt: z.iso.datetime(),
 });
 
+/** One gateway by itself: also what it said last. */
+export const gatewayDetailSchema = gatewaySchema.extend({
+  heartbeat: heartbeatSchema.optional().describe("What the machine itself said last; left out until it has said something."),
+});
+
 export type Health = (typeof healths)[number];
 export type GatewayState = z.output<typeof gatewayStateSchema>;
 export type Gateway = z.output<typeof gatewaySchema>;
+export type GatewayDetail = z.output<typeof gatewayDetailSchema>;

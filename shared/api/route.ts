@@ -1,7 +1,7 @@
 /** What one route of the API is: the entry from which router, validator, OpenAPI document and typed client are made. */
 import type * as z from "zod";
 
-export type Role = "Partner" | "Operator";
+export type Role = "Partner" | "Operator" | "Machine";
 
 export interface Route {
   method: "GET" | "PUT" | "POST" | "DELETE";

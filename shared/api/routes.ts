@@ -7,7 +7,9 @@ import { blocklistsSchema, listingSchema } from "./listing.ts";
 import { credentialListSchema } from "./credential.ts";
 import { operationIdSchema, operationSchema, operationStatuses, operationSummarySchema } from "./operation.ts";
 import { eventSchema, eventTypeSchema } from "./event.ts";
-import { gatewayIdSchema, gatewaySchema } from "./gateway.ts";
+import { gatewayIdSchema } from "./gateway-id.ts";
+import { gatewayDetailSchema, gatewaySchema } from "./gateway.ts";
+import { heartbeatAcceptedSchema, heartbeatInputSchema, vmIdSchema } from "./heartbeat.ts";
 import { pageOf, pageQuery } from "./page.ts";
 import { partnerIdSchema, partnerInputSchema, partnerSchema } from "./partner.ts";
 import { onboardInputSchema, planSchema } from "./plan.ts";
@@ -260,7 +262,17 @@ export const routes = {
     roles: ["Partner", "Operator"],
     params: z.object({ gatewayId: gatewayIdSchema }),
     query: z.strictObject(ofPartner),
-    answers: { 200: gatewaySchema },
+    answers: { 200: gatewayDetailSchema },
+  }),
+  postHeartbeat: defineRoute({
+    method: "POST",
+    path: "/api/agents/{vmId}/heartbeat",
+    tag: "Gateways",
+    summary: "A machine says how it is, with its own managed identity",
+    roles: ["Machine"],
+    params: z.object({ vmId: vmIdSchema }),
+    body: heartbeatInputSchema,
+    answers: { 202: heartbeatAcceptedSchema },
   }),
   listEvents: defineRoute({
     method: "GET",

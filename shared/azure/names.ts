@@ -7,6 +7,8 @@ export interface NameSource {
   tenantId: string;
   /** The first one is the tenant's main region, where its vault and its gateways' identity are. */
   regions: readonly { name: string; machines: number }[];
+  /** The region that the tenant named first, ever; by default the first of `regions`. */
+  home?: string | undefined;
 }
 
 /** What a machine's own objects are called. */
@@ -76,9 +78,8 @@ export const nameRules: Record<NameRole, RegExp> = {
 };
 
 /** Pure. What must be unique beyond the resource group carries a hash of partner, tenant and region. */
-export function namesOf({ partnerId, tenantId, regions }: NameSource): Names {
+export function namesOf({ partnerId, tenantId, regions, home = regions[0]?.name ?? "" }: NameSource): Names {
   const label = labelOf(tenantId);
-  const home = regions[0]?.name ?? "";
   const main = hashOf(partnerId, tenantId, home);
   const resourceGroupIn = (region: string, tag: string): string => `gatehouse-${label}-${region}-${tag}`;
   return {
@@ -102,16 +103,18 @@ export function namesOf({ partnerId, tenantId, regions }: NameSource): Names {
           loadBalancerAddress: "gateway-balancer-address",
           loadBalancerLabel: `${shortened(label, 53)}-${tag}-lb`,
         }),
-        machines: Array.from({ length: machines }, (_, index) => machineNames(label, tag, index + 1)),
+        machines: Array.from({ length: machines }, (_, index) =>
+          machineNames(label, tag, index + 1, region === home ? "" : `-${region}`),
+        ),
       };
     }),
   };
 }
 
-/** @param number from 1 */
-const machineNames = (label: string, tag: string, number: number): MachineNames =>
+/** @param number from 1. The machine's own name is one in the tenant, since its partner knows it by that. */
+const machineNames = (label: string, tag: string, number: number, where: string): MachineNames =>
   checked({
-    virtualMachine: `gateway-${number}`,
+    virtualMachine: `gateway${where}-${number}`,
     computerName: `gw-${tag}-${number}`,
     networkInterface: `gateway-${number}-interface`,
     publicIpAddress: `gateway-${number}-address`,

@@ -1,4 +1,6 @@
 /** From a tenant's spec to the desired state of each resource: pure, so that plan, onboarding and later drift mean the same thing. */
+import { gatewayIdOf } from "../api/gateway-id.ts";
+import { vmIdOf } from "../api/heartbeat.ts";
 import type { DesiredOf } from "../durable/resources.ts";
 import type { MachineNames, RegionNames } from "../azure/names.ts";
 import { gatewayDocument } from "../guest/gateway.ts";
@@ -181,6 +183,14 @@ export const gatewayVm = (
 export interface GuestGeneration {
   generation: number;
   clientSecret?: SecretReference | undefined;
+  /** Where machines report, and for whom their tokens are; without it they don't. */
+  agents?: Agents | undefined;
+}
+
+export interface Agents {
+  publicUrl: string;
+  apiVersion: string;
+  audience: string;
 }
 
 export const FIRST_GENERATION: GuestGeneration = { generation: 1 };
@@ -192,7 +202,7 @@ export const guest = (
   fqdn: string,
   { loopGuid, identityClientId }: Pick<Ground, "loopGuid" | "identityClientId">,
   { smartHost, relayFrom }: MailRoute,
-  { generation, clientSecret }: GuestGeneration = FIRST_GENERATION,
+  { generation, clientSecret, agents }: GuestGeneration = FIRST_GENERATION,
 ): Desired<"guest"> => ({
   ...placeIn(target, region),
   virtualMachine: machine.virtualMachine,
@@ -207,6 +217,14 @@ export const guest = (
     loopHeader: LOOP_HEADER,
     loopGuid,
     services: target.spec.gateway.services,
+    heartbeat: agents && {
+      url: `${agents.publicUrl}/api/agents/${vmIdOf(target.work.partnerId, gatewayIdOf(target.work.tenantId, machine.virtualMachine))}/heartbeat?api-version=${agents.apiVersion}`,
+      audience: agents.audience,
+      identityClientId,
+      fqdn,
+      probe: { host: smartHost, recipient: `postmaster@${mainDomain(target)}` },
+      services: ["SMTPSVC"],
+    },
   }),
 });
 

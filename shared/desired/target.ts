@@ -1,5 +1,5 @@
 /** What desired state is made from: a tenant's spec and the names that were derived for it once. */
-import { type Names, namesOf } from "../azure/names.ts";
+import { type Names, type NameSource, namesOf } from "../azure/names.ts";
 import type { TenantRecord } from "../stores/tenants.ts";
 import type { TenantSpec } from "../tenants/spec.ts";
 
@@ -13,23 +13,20 @@ export interface Target {
 export const targetOf = ({ partnerId, id: tenantId, spec, facts }: TenantRecord): Target => ({
   work: { partnerId, tenantId },
   spec,
-  names: kept(facts.names as Names | undefined, namesOf({ partnerId, tenantId, regions: spec.gateway.regions })),
+  names: named({ partnerId, tenantId, regions: spec.gateway.regions }, facts["names"] as Names | undefined),
 });
 
 /** A region or machine that the spec has gained since gets its names by the rule. */
-const kept = (known: Names | undefined, derived: Names): Names =>
-  known === undefined
-    ? derived
-    : {
-        ...derived,
-        ...known,
-        regions: derived.regions.map((region) => {
-          const same = known.regions.find(({ region: name }) => name === region.region);
-          return same
-            ? { ...region, ...same, machines: region.machines.map((machine, index) => same.machines[index] ?? machine) }
-            : region;
-        }),
-      };
+function named(source: NameSource, known: Names | undefined): Names {
+  const derived = namesOf({ ...source, home: known?.home.region });
+  if (known === undefined) return derived;
+  const regions = derived.regions.map((region) => {
+    const same = known.regions.find(({ region: name }) => name === region.region);
+    const machines = region.machines.map((machine, index) => same?.machines[index] ?? machine);
+    return { ...region, ...same, machines };
+  });
+  return { ...derived, ...known, regions };
+}
 
 /** Whose mail runs through the gateway already: such a tenant is onboarded again without narrowing the rule. */
 export const piloted = ({ stage }: Pick<TenantRecord, "stage">): boolean => stage === "pilot" || stage === "live";

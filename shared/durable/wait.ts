@@ -8,6 +8,7 @@ export function* wait(context: OrchestrationContext, seconds: number): Routine<v
 /**
  * Waits for an event, but no longer than `seconds`: gives whether it came. Once per execution and event name: same-named waits are
  * answered last first, so a loop around this continues as new.
+ * @param seconds up to six days: a longer timer is made of short ones, and durable-functions goes on making them after a cancel
  */
 export function* waitForEventOr(context: OrchestrationContext, event: string, seconds: number): Routine<boolean> {
   const timer = context.df.createTimer(later(context, seconds));

@@ -3,6 +3,7 @@
  * over the fleet reads a row where it would read 200, and writes only rows in which something changed; a partner's list is its partition.
  */
 import { refusal } from "../api/error-codes.ts";
+import { gatewayIdOf } from "../api/gateway-id.ts";
 import type { GatewayState } from "../api/gateway.ts";
 import type { Clock } from "../clock.ts";
 import { all, rowsBeginning, where } from "./filter.ts";
@@ -76,9 +77,6 @@ export interface GatewayStore {
 
 /** A row of 200 stays far below what Table Storage takes, and below what is slow to read (research: 20 kB to 100 kB). */
 export const GATEWAYS_A_ROW = 200;
-
-export const gatewayIdOf = (tenantId: string, virtualMachineId: string): string =>
-  `${tenantId}-${virtualMachineId.split("/").at(-1) ?? ""}`.toLowerCase();
 
 export function createGatewayStore(storage: Storage, clock: Clock): GatewayStore {
   const table = createTable(storage, "gateways");

@@ -5,6 +5,7 @@ import { type CaseStore, createCaseStore } from "./cases.ts";
 import { type ClaimStore, createClaimStore } from "./claims.ts";
 import { createEventStore, type EventStore } from "./events.ts";
 import { createGatewayStore, type GatewayStore } from "./gateways.ts";
+import { createHeartbeatStore, type HeartbeatStore } from "./heartbeats.ts";
 import { createListingStore, type ListingStore } from "./listings.ts";
 import { type CredentialStore, createCredentialStore } from "./credentials.ts";
 import { createOperationStore, type OperationStore } from "./operations.ts";
@@ -25,6 +26,7 @@ export interface Stores {
   cases: CaseStore;
   gateways: GatewayStore;
   events: EventStore;
+  heartbeats: HeartbeatStore;
   /** Throws when tables or blobs don't answer. */
   check(): Promise<void>;
 }
@@ -50,6 +52,7 @@ export function createStores({ storage: settings, credential, clock = systemCloc
     cases: createCaseStore(storage, clock),
     gateways: createGatewayStore(storage, clock),
     events: createEventStore(storage),
+    heartbeats: createHeartbeatStore(storage, clock),
     check: async () => {
       const blobs = await storage.container("before-images");
       await Promise.all([probe.get({ partitionKey: "partners", rowKey: "check" }), blobs.getProperties()]);

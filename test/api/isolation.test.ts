@@ -148,7 +148,13 @@ test("an operator sees the things of the partner that it names", async () => {
 });
 
 describe.each(guarded)("%s", (_name, route) => {
-  const ids = () => ({ tenantId: "contoso", operationId, caseId, partnerId: owner.partnerId });
+  const ids = () => ({
+    tenantId: "contoso",
+    operationId,
+    caseId,
+    partnerId: owner.partnerId,
+    vmId: `${owner.partnerId}.${gatewayId}`,
+  });
 
   test("is closed to who has no token, an expired one, or one for another audience", async () => {
     const claims = { tid: owner.entraTenantId, azp: owner.clientId };

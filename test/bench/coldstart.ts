@@ -10,10 +10,10 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { build as bundle } from "esbuild";
 import { build } from "../../infra/build.ts";
+import type { BenchmarkOptions, Print } from "./rounds.ts";
 import type { Start } from "./start-probe.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
-const STARTS = 11;
 
 /** What an app that imports its SDKs at the top of its files loads. */
 const SDKS = [
@@ -29,16 +29,16 @@ const SDKS = [
 
 const GOALS = { time: 5, files: 5, memory: 1.4 };
 
-export async function coldstart(): Promise<void> {
+export async function coldstart({ print, brief }: BenchmarkOptions): Promise<void> {
   const directory = await mkdtemp(path.join(tmpdir(), "coldstart-"));
   try {
-    await measure(directory);
+    await measure(directory, brief ? 1 : 11, print);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
 }
 
-async function measure(directory: string): Promise<void> {
+async function measure(directory: string, rounds: number, print: Print): Promise<void> {
   const dist = path.join(directory, "dist");
   await build(dist);
   const probe = await bundledProbe(directory);
@@ -59,7 +59,7 @@ async function measure(directory: string): Promise<void> {
     "its SDKs, imported eagerly": SDKS,
   };
   const times = new Map<string, Start[]>();
-  for (let round = 0; round < STARTS; round += 1) {
+  for (let round = 0; round < rounds; round += 1) {
     for (const [name, wanted] of Object.entries(variants)) {
       times.set(name, [...(times.get(name) ?? []), await start("time", wanted)]);
     }
@@ -80,10 +80,10 @@ async function measure(directory: string): Promise<void> {
   const [bare, app] = rows;
   if (!bare || !app) throw new Error("nothing was measured");
 
-  console.log(`Cold start: ${STARTS} starts each, in turns, the best of each`);
-  console.log(line("", "time", "ratio", "files", "memory", "ratio"));
+  print(`Cold start: ${rounds} starts each, in turns, the best of each`);
+  print(line("", "time", "ratio", "files", "memory", "ratio"));
   for (const { name, milliseconds, rssInBytes, files } of rows) {
-    console.log(
+    print(
       line(
         name,
         `${milliseconds.toFixed(1)} ms`,
@@ -94,9 +94,9 @@ async function measure(directory: string): Promise<void> {
       ),
     );
   }
-  console.log(line("goal", "", `${GOALS.time}x`, String(GOALS.files), "", `${GOALS.memory.toFixed(2)}x`));
+  print(line("goal", "", `${GOALS.time}x`, String(GOALS.files), "", `${GOALS.memory.toFixed(2)}x`));
   const early = await packagesIn(app.files);
-  console.log(`${app.functions} functions registered; packages loaded at start: ${early.join(", ")}`);
+  print(`${app.functions} functions registered; packages loaded at start: ${early.join(", ")}`);
 }
 
 const line = (name: string, ...cells: string[]): string => name.padEnd(28) + cells.map((cell) => cell.padStart(10)).join("");

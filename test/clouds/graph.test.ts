@@ -1,5 +1,6 @@
 /** Microsoft Graph v1.0, with requests written by hand from the research (chapter 3) and the Graph reference. */
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { createThrottle } from "../../infra/local/clouds/graph/throttle.ts";
 import { createCredentials } from "../../shared/entra/credentials.ts";
 import { valueOf } from "../support/exchange.ts";
 import { startClouds, type TestClouds } from "../support/clouds.ts";
@@ -346,5 +347,37 @@ describe("mail", () => {
     expect(
       (await graph("POST", `/users/${probe}/sendMail`, { message: { ...message("x").message, toRecipients: [] } })).status,
     ).toBe(400);
+  });
+});
+
+// "Microsoft Graph service-specific throttling limits", identity and access: a tenant with fewer than 50 users.
+describe("throttling", () => {
+  test("an answer says what it cost: selecting makes an application cheaper", async () => {
+    const cost = async (path: string): Promise<string | null> => (await graph("GET", path)).headers.get("x-ms-resource-unit");
+    expect([await cost("/applications"), await cost("/applications?$select=id"), await cost("/domains")]).toEqual([
+      "2",
+      "1",
+      "1",
+    ]);
+  });
+
+  test("an application that spent its units in a tenant waits until the window is over, in this tenant only", () => {
+    let at = 0;
+    const throttle = createThrottle({ now: () => at, tempo: 1 });
+    const url = new URL("https://graph.example/v1.0/applications");
+    const request = { method: "GET", url, headers: {}, body: undefined, text: "" };
+    const ask = (tenantId: string): ReturnType<typeof throttle> =>
+      throttle({ tenantId, applicationId: "gatehouse" }, request, "/applications");
+    for (let units = 2; units < 2800; units += 2) expect(ask("one").headers).toEqual({ "x-ms-resource-unit": "2" });
+    expect(ask("one").headers).toMatchObject({ "x-ms-throttle-limit-percentage": "0.80" });
+    for (let units = 2802; units <= 3500; units += 2) expect(ask("one").retryAfterInSeconds).toBeUndefined();
+    at = 4000;
+    expect(ask("one")).toMatchObject({
+      retryAfterInSeconds: 6,
+      headers: { "x-ms-throttle-scope": "Tenant_Application/ReadWrite/gatehouse/one" },
+    });
+    expect(ask("two").retryAfterInSeconds).toBeUndefined();
+    at = 10_000;
+    expect(ask("one").retryAfterInSeconds).toBeUndefined();
   });
 });

@@ -142,3 +142,28 @@ test("values are nowhere but in the answer", async () => {
   expect(shown).not.toContain('"abc"');
   expect(shown).not.toMatch(/eyJ[\w-]+\.[\w-]+\./);
 });
+
+test("a vault with purge protection keeps what was deleted, and its name, until its time", async () => {
+  const { peers, identity } = clouds.platform;
+  const before = { ...peers };
+  Object.assign(peers, {
+    vaultNamed: (name: string) => ({ id: `/vaults/${name}`, tenantId: identity.homeTenantId, purgeProtection: true }),
+    holdsRole: () => true,
+  });
+  const secrets = client(own(), clouds.vault.replace("{name}", "protected"));
+  expect((await secrets.setSecret("kept", "value")).properties.recoveryLevel).toBe("Recoverable");
+  await (await secrets.beginDeleteSecret("kept")).pollUntilDone();
+  expect(await failure(secrets.purgeDeletedSecret("kept"))).toMatchObject({ statusCode: 403, code: "Forbidden" });
+  expect(await failure(secrets.setSecret("kept", "again"))).toMatchObject({ statusCode: 409 });
+  Object.assign(peers, before);
+});
+
+test("versions come in pages of 25, and too many requests in the vault's own words", async () => {
+  const secrets = client(own());
+  for (let version = 0; version < 27; version += 1) await secrets.setSecret("versioned", `value number ${version}`);
+  const since = (await clouds.requests("vault")).at(-1)?.seq ?? 0;
+  expect(await pages(secrets.listPropertiesOfSecretVersions("versioned"))).toHaveLength(27);
+  expect(await clouds.requests("vault", since)).toHaveLength(2);
+  await clouds.fault("vault", "throttle", { path: "versioned" });
+  expect(await failure(secrets.getSecret("versioned"))).toMatchObject({ statusCode: 429, code: "Throttled" });
+});

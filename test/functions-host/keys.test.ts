@@ -5,7 +5,7 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { HostOptions } from "../../infra/local/functions-host/host.ts";
 import type { Keys } from "../../infra/local/functions-host/keys.ts";
-import { startFixture, withDirectory, withWrittenApp } from "./fixtures/hosts.ts";
+import { spawnHost, startFixture, withDirectory, withWrittenApp } from "./fixtures/hosts.ts";
 import type { LoggedHost } from "./fixtures/hosts.ts";
 
 const app = {
@@ -159,6 +159,12 @@ test("keys are made once, and kept beside the state for its owner only", () =>
     expect((statSync(file).mode & 0o777).toString(8)).toBe("600");
     expect(Object.keys(first.functions)).toEqual(["open", "keyed", "other", "guarded", "begin"]);
   }));
+
+test("--auth without a state file is refused, since nobody would learn the keys", async () => {
+  await expect(spawnHost(["--auth", "--state", ":memory:"])).rejects.toThrow(
+    "--auth needs a --state FILE: its keys are kept beside it",
+  );
+});
 
 test("without --auth everything is open, as under Core Tools", () =>
   started({}, async (host) => {

@@ -1,6 +1,8 @@
 /** Topics: what is sent once arrives in each subscription that takes it, and lives its own life there. */
+import { readFileSync } from "node:fs";
 import type { ServiceBusReceiver } from "@azure/service-bus";
 import { expect, test } from "vitest";
+import type { TopicOptions } from "../../infra/local/service-bus/service-bus.ts";
 import { accept, bodies, deadLetters, peekLock, receive, receiveAll, startBus, topic } from "../support/service-bus.ts";
 
 const minutes = (count: number): number => count * 60_000;
@@ -21,6 +23,19 @@ const startTopic = async (options = {}) => {
     subscriptions: () => started.bus.state().topics[0]!.subscriptions,
   };
 };
+
+test("the README's example is what the broker takes", async () => {
+  const readme = readFileSync(new URL("../../infra/local/service-bus/README.md", import.meta.url), "utf8");
+  const [, example = ""] = /```json\n([\s\S]+?)```/.exec(readme) ?? [];
+  const { bus } = await startBus([], { topics: JSON.parse(example) as TopicOptions[] });
+  expect(bus.state().topics).toMatchObject([{ name: "alerts", subscriptions: [{ name: "archive" }, { name: "urgent" }] }]);
+});
+
+test("what a topic may not have is refused at start", async () => {
+  const forwarding = { ...topic, subscriptions: [{ name: "archive", forwardTo: "delisting" }] };
+  await expect(startBus([], { topics: [forwarding] })).rejects.toThrow("forwardTo");
+  await expect(startBus([{ name: "Alerts" }], { topics: [topic] })).rejects.toThrow("two entities");
+});
 
 test("each subscription gets its copy, and settles it for itself", async () => {
   const { from, sender, subscriptions } = await startTopic();

@@ -5,6 +5,7 @@ import { createVirtualClock } from "../../infra/local/functions-host/clock.ts";
 import type { VirtualClock } from "../../infra/local/functions-host/clock.ts";
 import { createEngine } from "../../infra/local/functions-host/engine.ts";
 import { createApp, withApp } from "../../infra/local/functions-host/functions-core.ts";
+import type { HistoryEvent } from "../../infra/local/functions-host/history.ts";
 import type { LogEntry } from "../../infra/local/functions-host/log.ts";
 import { openStore } from "../../infra/local/functions-host/store.ts";
 import { registerActivities, registerOrchestrator } from "../../shared/durable/register.ts";
@@ -27,8 +28,24 @@ export interface PlayOptions<Input> {
   clock?: VirtualClock;
   /** Runs each activity a second time after it has succeeded, as a host may that is killed before it has noted the result. */
   repeatActivities?: boolean;
+  /** Told of each episode after it: what the orchestrator was given and what it answered. */
+  episode?: (episode: Episode) => void;
   /** Host's log, for tests about warnings. */
   log?: (entry: LogEntry) => void;
+}
+
+export interface Episode {
+  orchestrator: string;
+  instanceId: string;
+  /** What the function was called with, its history included. */
+  trigger: { history: HistoryEvent[]; input: unknown; parentInstanceId: string | null };
+  /** Characters of JSON. */
+  given: number;
+  answered: number;
+  /** Of the history, the new ones included, before the episode's own are added. */
+  events: number;
+  /** What the library and the orchestrator took. */
+  milliseconds: number;
 }
 
 export interface PlayedEvent {
@@ -68,6 +85,10 @@ export async function play<Input>(options: PlayOptions<Input>): Promise<Played> 
       reported.push({ name, error }),
     );
   });
+  if (options.episode) {
+    app.hooks.preInvocation.push((call) => void ((call as Called).hookData.began = performance.now()));
+    app.hooks.postInvocation.push(episodesFor(options.episode));
+  }
   const store = openStore(":memory:");
   const engine = createEngine({ app, store, clock, log, maxConcurrentActivities: Number.POSITIVE_INFINITY });
   const timers: { cancel(): void }[] = [];
@@ -102,6 +123,32 @@ export async function play<Input>(options: PlayOptions<Input>): Promise<Played> 
     for (const timer of timers) timer.cancel();
     engine.close();
   }
+}
+
+/** A hook of the worker's, which sees every call. */
+const episodesFor = (told: (episode: Episode) => void) => (call: object) => {
+  const { inputs, result, invocationContext, hookData } = call as Called;
+  const ended = performance.now();
+  const [trigger] = inputs;
+  const { history, instanceId } = (trigger ?? {}) as { history?: unknown[]; instanceId?: string };
+  if (history === undefined || instanceId === undefined) return;
+  told({
+    orchestrator: invocationContext.functionName,
+    instanceId,
+    trigger: trigger as Episode["trigger"],
+    given: JSON.stringify(trigger).length,
+    answered: (JSON.stringify(result) ?? "").length,
+    events: history.length,
+    milliseconds: ended - hookData.began,
+  });
+};
+
+interface Called {
+  inputs: unknown[];
+  result: unknown;
+  invocationContext: { functionName: string };
+  /** The same for the hooks before and after a call. */
+  hookData: { began: number };
 }
 
 function recorded(activities: Record<string, (input: never) => unknown>, calls: string[], repeat: boolean) {

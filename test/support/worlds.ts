@@ -1,6 +1,6 @@
 /**
  * The same onboarding, again and again from the same beginning, in virtual time: a customer that has consented and is registered. Clouds,
- * tables and the host's durable state go back to a snapshot; the app is loaded afresh, so that nothing that it remembers leaks over.
+ * tables, messages and the host's durable state go back to a snapshot; the app is loaded afresh, so that nothing that it remembers leaks over.
  */
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -120,7 +120,7 @@ export async function startWorlds(): Promise<Worlds> {
     await clouds.consent(spec.microsoft365.tenantId);
     await partner.putTenant({ tenantId, body });
     await first.stop();
-    return { clouds: clouds.snapshot(), tables: tables.snapshot(), host: stateFile(hosts) };
+    return { clouds: clouds.snapshot(), tables: tables.snapshot(), bus: bus.snapshot(), host: stateFile(hosts) };
   })();
 
   async function onboard(app: Host, partner: ApiClient): Promise<Ending> {
@@ -141,6 +141,7 @@ export async function startWorlds(): Promise<Worlds> {
       const began = performance.now();
       await clouds.restore(beginning.clouds);
       tables.restore(beginning.tables);
+      bus.restore(beginning.bus);
       // A day later: no token that a library of this process still remembers is valid any more.
       await time.until(new Promise<void>((resolve) => void clock.setTimer(clock.now() + MILLISECONDS_A_DAY, resolve)));
       const { host: app, partner } = await host(beginning.host);

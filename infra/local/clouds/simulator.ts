@@ -153,7 +153,7 @@ export interface Peers {
   /** ARM: whether a principal holds a role (by role definition GUID) on a scope, a resource id in lower case, or on one above it. */
   holdsRole?(principalId: string, roleDefinitionId: string, scope: string): boolean;
   /** ARM: the vault of that name, if it exists. */
-  vaultNamed?(name: string): { id: string; tenantId: string } | undefined;
+  vaultNamed?(name: string): { id: string; tenantId: string; purgeProtection?: boolean } | undefined;
   /** ARM: every virtual machine, with its tags. */
   machines?(): { virtualMachineId: string; tags: Record<string, string> }[];
   /** ARM: does to a machine at once what a person or the platform would; false when there is none. */

@@ -5,6 +5,7 @@ import { createBlocklists } from "../../../shared/dns/blocklists.ts";
 import { parseBlocklistZones } from "../../../shared/dns/blocklist-zones.ts";
 import { listBlocklists, listListings } from "../../../functions/blocklists/http.ts";
 import { acknowledgeDelisting, getDelisting, listDelistings } from "../../../functions/delisting/http.ts";
+import { postHeartbeat } from "../../../functions/gateways/heartbeat.ts";
 import { getGateway, listEvents, listGateways } from "../../../functions/gateways/http.ts";
 import { getOperation, listOperations } from "../../../functions/operations/http.ts";
 import { acceptConsent, getConsent, planOnboarding, startOnboarding } from "../../../functions/onboarding/http.ts";
@@ -24,6 +25,7 @@ registerHttp("listOperations", endpoint("listOperations", world, listOperations(
 registerHttp("listGateways", endpoint("listGateways", world, listGateways(world)));
 registerHttp("getGateway", endpoint("getGateway", world, getGateway(world)));
 registerHttp("listEvents", endpoint("listEvents", world, listEvents(world)));
+registerHttp("postHeartbeat", endpoint("postHeartbeat", world, postHeartbeat(world)));
 const blocklists = createBlocklists({
   servers: [],
   zones: parseBlocklistZones("default"),

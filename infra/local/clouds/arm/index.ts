@@ -135,7 +135,9 @@ export function createArm(platform: Platform, { fetch = globalThis.fetch }: { fe
     holdsRole: (principalId, roleDefinitionId, scope) => access.holdsRole(principalId, roleDefinitionId, scope),
     vaultNamed: (name) => {
       const vault = findVault(estate, name);
-      return vault === undefined ? undefined : { id: vault.id, tenantId: String(vault.body.properties["tenantId"]) };
+      if (vault === undefined) return undefined;
+      const { tenantId, enablePurgeProtection } = vault.body.properties;
+      return { id: vault.id, tenantId: String(tenantId), purgeProtection: enablePurgeProtection === true };
     },
     identities: () => identities(estate),
     machines: () => {

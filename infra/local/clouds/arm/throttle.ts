@@ -153,14 +153,14 @@ const perMinuteLimit = (name: string, key: string, perMinute: number): Limit => 
   provider: "compute",
 });
 
-function refusal({ name, provider, size }: Limit, { method, path }: ThrottledRequest, seconds: number): ArmError {
+function refusal({ name, provider, size }: Limit, { method, path, principalId }: ThrottledRequest, seconds: number): ArmError {
   const headers = { "retry-after": String(seconds) };
   const subscriptionId = path.split("/")[2] ?? "";
   if (provider === "arm")
     return new ArmError(
       429,
       "SubscriptionRequestsThrottled",
-      `Number of '${name}' requests for subscription '${subscriptionId}' actor exceeded. Please try again after '${seconds}' seconds after additional tokens are available.`,
+      `Number of '${name.replace(/s$/, "")}' requests for subscription '${subscriptionId}' actor '${principalId}' exceeded. Please try again after '${seconds}' seconds after additional tokens are available.`,
       { headers: { ...headers, [`x-ms-ratelimit-remaining-subscription-${name}`]: "0" } },
     );
   if (provider === "network")

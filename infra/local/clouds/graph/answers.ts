@@ -5,9 +5,11 @@ import type { SimulatedResponse } from "../simulator.ts";
 export class GraphFailure extends Error {
   readonly status: number;
   readonly code: string;
+  readonly headers: Record<string, string>;
 
-  constructor(status: number, code: string, message: string) {
+  constructor(status: number, code: string, message: string, headers: Record<string, string> = {}) {
     super(message);
+    this.headers = headers;
     this.name = "GraphFailure";
     this.status = status;
     this.code = code;

@@ -8,6 +8,7 @@ import { mailRoutes } from "./mail.ts";
 import { organizationRoutes } from "./organization.ts";
 import type { Route } from "./route.ts";
 import { servicePrincipalRoutes } from "./service-principals.ts";
+import { createThrottle } from "./throttle.ts";
 
 const VERSION = "/v1.0";
 const routes: Route[] = [...organizationRoutes, ...applicationRoutes, ...servicePrincipalRoutes, ...mailRoutes];
@@ -15,12 +16,16 @@ const routes: Route[] = [...organizationRoutes, ...applicationRoutes, ...service
 export function createGraph(platform: Platform): Simulator {
   const directory = createDirectory(platform);
   const settling = createSettling(platform);
+  const throttle = createThrottle(platform);
 
   async function handle(request: SimulatedRequest): Promise<SimulatedResponse> {
     try {
       return await route(request);
     } catch (error) {
-      if (error instanceof GraphFailure) return failure(error, request.headers["client-request-id"], platform.now());
+      if (error instanceof GraphFailure) {
+        const { status, headers, body } = failure(error, request.headers["client-request-id"], platform.now());
+        return { status, headers: { ...headers, ...error.headers }, body };
+      }
       throw error;
     }
   }
@@ -44,7 +49,15 @@ export function createGraph(platform: Platform): Simulator {
     if (!found) throw new GraphFailure(405, "Request_BadRequest", "Specified HTTP method is not allowed for the request target.");
     if (!found.permissions.some((permission) => claims.roles?.includes(permission)))
       throw found.pattern.source.includes("users") ? accessDenied() : requestDenied();
-    return found.run({
+    const mail = found.pattern.source.includes("users");
+    const applicationId = claims.appid ?? claims.azp ?? claims.oid;
+    const spent = mail ? undefined : throttle({ tenantId: claims.tid, applicationId }, request, path);
+    if (spent?.retryAfterInSeconds !== undefined)
+      throw new GraphFailure(429, "TooManyRequests", "Too many requests. Please retry again later.", {
+        ...spent.headers,
+        "retry-after": String(spent.retryAfterInSeconds),
+      });
+    const answer = await found.run({
       platform,
       directory,
       settling,
@@ -55,6 +68,7 @@ export function createGraph(platform: Platform): Simulator {
       parts: (found.pattern.exec(path) ?? []).slice(1),
       context: (fragment) => `${graph.endpoint}${VERSION}/$metadata#${fragment}`,
     });
+    return { ...answer, headers: { ...answer.headers, ...spent?.headers } };
   }
 
   return {

@@ -35,6 +35,8 @@ interface Vault {
   name: string;
   id: string;
   tenantId: string;
+  /** Nothing that was deleted can be purged before its time. */
+  purgeProtection?: boolean;
   holds(principalId: string, role: string): boolean;
 }
 
@@ -288,6 +290,8 @@ export function createVault(platform: Platform): Simulator {
 
   function purge(call: Call, name: string): SimulatedResponse {
     if (!deleted(call, name)) return secretNotFound(name);
+    if (call.vault.purgeProtection)
+      return forbidden("ForbiddenByPolicy", "Operation purge is not allowed because purge protection is enabled for this vault.");
     secrets.delete(key(call, name));
     return { status: 204, effect: "write" };
   }
@@ -355,7 +359,7 @@ const describe = (call: Call, name: string, version: Version): object => {
       ...(expires === undefined ? {} : { exp: expires }),
       created,
       updated,
-      recoveryLevel: "Recoverable+Purgeable",
+      recoveryLevel: call.vault.purgeProtection ? "Recoverable" : "Recoverable+Purgeable",
       recoverableDays,
     },
     ...(tags === undefined ? {} : { tags }),

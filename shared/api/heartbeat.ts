@@ -1,0 +1,74 @@
+/** A machine's heartbeat in the API: what its scheduled task tells every ten minutes, and what a gateway shows of it. */
+import * as z from "zod";
+import { gatewayIdSchema } from "./gateway-id.ts";
+import { partnerIdSchema } from "./partner.ts";
+
+const text = (longest: number) =>
+  z
+    .string()
+    .max(longest)
+    .regex(/^\P{Cc}*$/u, "must hold no control character");
+const count = z.int().min(0).max(10_000_000);
+const folderSchema = z.object({
+  count,
+  oldestAgeInSeconds: z.int().min(0).nullable().describe("Age of the oldest file; null when there is none."),
+});
+
+export const heartbeatInputSchema = z.object({
+  version: z.literal(1),
+  sentAt: z.iso.datetime().describe("By the machine's own clock."),
+  queue: folderSchema.nullable().describe("Mail that waits; null where there is no SMTP server."),
+  badmail: folderSchema.nullable().describe("Mail that could neither be delivered nor returned."),
+  services: z.array(z.object({ name: text(256), state: text(32) })).max(50),
+  certificate: z
+    .object({ thumbprint: z.string().regex(/^[0-9A-F]{40}$/), notAfter: z.iso.datetime(), selfSigned: z.boolean() })
+    .nullable()
+    .describe("The certificate that the SMTP server shows."),
+  probe: z
+    .object({
+      at: z.iso.datetime(),
+      host: text(253),
+      stage: text(16).describe("How far it came: connect, greeting, EHLO, STARTTLS, TLS, MAIL or RCPT."),
+      reply: text(300).describe("Microsoft 365's last reply, such as 250 2.1.5 Recipient OK; empty when nobody answered."),
+    })
+    .nullable()
+    .describe("A look at Microsoft 365's door from the machine's own address; it ends before any message."),
+  applied: z.object({ generation: count, part: count }).describe("The guest document that was applied last."),
+  scanners: z.array(text(256)).max(50).describe("Services of packet inspection or virus scanners that were found."),
+});
+export type HeartbeatInput = z.output<typeof heartbeatInputSchema>;
+
+/** One reading of the last day, ten minutes each. */
+export const readingSchema = z.object({
+  at: z.iso.datetime(),
+  queue: count.nullable(),
+  badmail: count.nullable(),
+  oldestAgeInSeconds: z.int().min(0).nullable(),
+  reply: z.string(),
+});
+export type Reading = z.output<typeof readingSchema>;
+
+export const heartbeatSchema = heartbeatInputSchema.extend({
+  receivedAt: z.iso.datetime(),
+  readings: z.array(readingSchema).describe("The last 24 hours, one each ten minutes, oldest first."),
+});
+export type Heartbeat = z.output<typeof heartbeatSchema>;
+
+/** A machine's name at this door: the partner's id, a dot, and the gateway's id. It is an address and gives no right. */
+export const vmIdSchema = z
+  .string()
+  .max(170)
+  .regex(/^[^.]+\.[^.]+$/, "must be a machine's id such as northwind.contoso-gateway-1")
+  .refine((id) => {
+    const { partnerId, gatewayId } = partsOfVmId(id);
+    return partnerIdSchema.safeParse(partnerId).success && gatewayIdSchema.safeParse(gatewayId).success;
+  }, "must be a machine's id such as northwind.contoso-gateway-1");
+
+export const vmIdOf = (partnerId: string, gatewayId: string): string => `${partnerId}.${gatewayId}`;
+
+export function partsOfVmId(vmId: string): { partnerId: string; gatewayId: string } {
+  const [partnerId = "", gatewayId = ""] = vmId.split(".");
+  return { partnerId, gatewayId };
+}
+
+export const heartbeatAcceptedSchema = z.object({ receivedAt: z.iso.datetime() });

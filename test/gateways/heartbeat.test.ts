@@ -1,0 +1,141 @@
+/** Heartbeats over the wire: only the machine's own identity may report for it, what it says is checked, and its partner sees it. */
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { HeartbeatInput } from "../../shared/api/heartbeat.ts";
+import { startApi, type TestApi, type TestPartner } from "../support/api.ts";
+import { testStores, unique } from "../support/stores.ts";
+
+const heartbeat: HeartbeatInput = {
+  version: 1,
+  sentAt: "2026-11-22T08:00:00Z",
+  queue: { count: 3, oldestAgeInSeconds: 40 },
+  badmail: { count: 0, oldestAgeInSeconds: null },
+  services: [{ name: "SMTPSVC", state: "Running" }],
+  certificate: { thumbprint: "A".repeat(40), notAfter: "2027-11-22T08:00:00Z", selfSigned: true },
+  probe: {
+    at: "2026-11-22T07:55:00Z",
+    host: "contoso-example.mail.protection.outlook.com",
+    stage: "RCPT",
+    reply: "250 2.1.5 Recipient OK",
+  },
+  applied: { generation: 2, part: 1 },
+  scanners: [],
+};
+
+let api: TestApi;
+let owner: TestPartner;
+let stranger: TestPartner;
+const entraTenantId = randomUUID();
+const clientId = randomUUID();
+const virtualMachineId = "/subscriptions/s/resourceGroups/contoso/providers/Microsoft.Compute/virtualMachines/gateway-1";
+const identityId = "/subscriptions/s/resourceGroups/contoso/providers/Microsoft.ManagedIdentity/userAssignedIdentities/gateway";
+
+beforeAll(async () => {
+  api = await startApi();
+  [owner, stranger] = [await api.partner(), await api.partner()];
+  const { partnerId } = owner;
+  const registration = { partnerId, tenantId: "contoso", virtualMachineId, entraTenantId };
+  await api.world.stores.gateways.put({
+    ...registration,
+    subscriptionId: randomUUID(),
+    address: "203.0.113.10",
+    fqdn: "contoso.westeurope.cloudapp.azure.example",
+    region: "westeurope",
+    state: { health: "healthy", reason: "LoopProven" },
+  });
+  await api.world.stores.heartbeats.register({ ...registration, gatewayId: "contoso-gateway-1", clientId });
+});
+afterAll(() => api.stop());
+
+interface Identity {
+  tid?: string;
+  azp?: string;
+  xms_mirid?: string | undefined;
+  xms_az_rid?: string;
+}
+
+const post = async (identity: Identity = {}, body: unknown = heartbeat, vmId = `${owner.partnerId}.contoso-gateway-1`) => {
+  const token = await api.issuer.token({ tid: entraTenantId, azp: clientId, xms_mirid: identityId, ...identity });
+  const response = await api.request("POST", `/api/agents/${vmId}/heartbeat`, { token, body });
+  const answer = (await response.json()) as { error?: { code: string; message: string; details?: { target: string }[] } };
+  return { status: response.status, code: answer.error?.code, error: answer.error };
+};
+
+test("a machine reports, and its partner sees what it said last and how the day was", async () => {
+  expect(await post()).toMatchObject({ status: 202 });
+  expect(
+    await post({ xms_az_rid: virtualMachineId.toUpperCase() }, { ...heartbeat, queue: { count: 7, oldestAgeInSeconds: 90 } }),
+  ).toMatchObject({
+    status: 202,
+  });
+  const { body } = await owner.api.getGateway({ gatewayId: "contoso-gateway-1" });
+  expect(body.heartbeat).toMatchObject({
+    ...heartbeat,
+    queue: { count: 7, oldestAgeInSeconds: 90 },
+    receivedAt: expect.any(String),
+  });
+  expect(body.heartbeat?.readings.at(-1)).toMatchObject({ queue: 7, badmail: 0, oldestAgeInSeconds: 90, reply: "250 2.1.5" });
+  expect(JSON.stringify(body)).not.toContain(clientId);
+});
+
+describe("refused, and told why", () => {
+  const refused: [string, Identity, number, string][] = [
+    ["another machine's identity", { azp: randomUUID() }, 404, "AgentNotFound"],
+    ["the identity's client id in another Entra tenant", { tid: randomUUID() }, 404, "AgentNotFound"],
+    ["the shared identity, from another machine", { xms_az_rid: `${virtualMachineId}0` }, 404, "AgentNotFound"],
+    ["an application that is no managed identity", { xms_mirid: undefined }, 403, "RoleRequired"],
+  ];
+  test.each(refused)("%s", async (_who, identity, status, code) => {
+    expect(await post(identity)).toMatchObject({ status, code });
+  });
+
+  test("a machine that isn't registered, in the words for somebody else's", async () => {
+    const absent = await post({}, heartbeat, `${owner.partnerId}.contoso-gateway-9`);
+    const theirs = await post({ azp: clientId, tid: randomUUID() });
+    expect([absent.status, absent.code]).toEqual([theirs.status, theirs.code]);
+    expect(await post({}, heartbeat, `${stranger.partnerId}.contoso-gateway-1`)).toMatchObject({ status: 404 });
+  });
+
+  test("a partner's own token", async () => {
+    const response = await api.request("POST", `/api/agents/${owner.partnerId}.contoso-gateway-1/heartbeat`, {
+      token: owner.token,
+      body: heartbeat,
+    });
+    expect(response.status).toBe(403);
+  });
+
+  const malformed: [string, unknown, string][] = [
+    ["an unknown version", { ...heartbeat, version: 2 }, "version"],
+    ["a negative count", { ...heartbeat, queue: { count: -1, oldestAgeInSeconds: null } }, "queue.count"],
+    ["a control character in a reply", { ...heartbeat, probe: { ...heartbeat.probe, reply: "250 \u0007" } }, "probe.reply"],
+    ["a reply without end", { ...heartbeat, probe: { ...heartbeat.probe, reply: "2".repeat(10_000) } }, "probe.reply"],
+    ["no services", { ...heartbeat, services: undefined }, "services"],
+  ];
+  test.each(malformed)("%s", async (_what, body, target) => {
+    const answer = await post({}, body);
+    expect(answer).toMatchObject({ status: 400, code: "InvalidRequest" });
+    expect(answer.error?.details?.map((detail) => detail.target)).toEqual([target]);
+  });
+
+  test.each(["contoso", "a.b.c", `${"x".repeat(300)}.y`, "north wind.contoso-gateway-1"])("the path %s", async (vmId) => {
+    expect(await post({}, heartbeat, encodeURIComponent(vmId))).toMatchObject({ status: 400 });
+  });
+});
+
+test("the store keeps one reading each ten minutes, for a day, and a repeated registration changes nothing", async () => {
+  let time = Date.UTC(2026, 10, 22);
+  const store = testStores({ now: () => time }).heartbeats;
+  const agent = { partnerId: unique("partner"), gatewayId: "contoso-gateway-1", virtualMachineId, entraTenantId, clientId };
+  await store.register(agent);
+  for (let minute = 0; minute < 26 * 60; minute += 30) {
+    time = Date.UTC(2026, 10, 22) + minute * 60_000;
+    await store.record(agent.partnerId, agent.gatewayId, heartbeat);
+    await store.record(agent.partnerId, agent.gatewayId, { ...heartbeat, queue: { count: minute, oldestAgeInSeconds: 1 } });
+  }
+  await store.register(agent);
+  const kept = await store.find(agent.partnerId, agent.gatewayId);
+  expect(kept?.readings).toHaveLength(48);
+  expect(kept?.readings.at(-1)).toMatchObject({ queue: 25 * 60 + 30 });
+  expect(kept?.last?.queue?.count).toBe(25 * 60 + 30);
+  await expect(store.record(agent.partnerId, "nobody", heartbeat)).rejects.toMatchObject({ code: "AgentNotFound" });
+});

@@ -1,0 +1,34 @@
+/** Onboardings in virtual time, each from the same snapshot of clouds, tables, messages and host; `test/faults` plays hundreds of them. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { canonical, oneOfEach } from "../support/estate.ts";
+import { type Played, startWorlds, type Worlds } from "../support/worlds.ts";
+
+let worlds: Worlds;
+let undisturbed: Played;
+beforeAll(async () => {
+  worlds = await startWorlds();
+  undisturbed = await worlds.play();
+});
+afterAll(() => worlds.stop());
+
+test("an onboarding takes the minutes of production's settings and of modelled clouds, whatever it takes here", () => {
+  expect(undisturbed).toMatchObject({ ending: { status: "Succeeded" }, estate: oneOfEach, violations: [] });
+  expect(undisturbed.virtualMilliseconds).toBeGreaterThan(120_000);
+});
+
+test("a second one from the same beginning knows nothing of the first, and leaves the same", async () => {
+  const { ending, estate } = await worlds.play();
+  expect(ending.status).toBe("Succeeded");
+  expect(ending.operation?.id).not.toBe(undisturbed.ending.operation?.id);
+  expect(canonical(estate)).toBe(canonical(undisturbed.estate));
+  expect(estate.loopGuid.vault).not.toBe(undisturbed.estate.loopGuid.vault);
+});
+
+test.each([{ to: "tables", at: 1, kind: "refuse" } as const, { to: "arm", at: 4, kind: "refuse" } as const])(
+  "one that is stopped by a refusal completes when it is asked for again: $to",
+  async (fault) => {
+    const { met, ending, again, estate } = await worlds.play(fault);
+    expect({ met, first: ending.status, second: again?.status }).toEqual({ met: true, first: "Failed", second: "Succeeded" });
+    expect(canonical(estate)).toBe(canonical(undisturbed.estate));
+  },
+);
