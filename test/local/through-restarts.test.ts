@@ -1,4 +1,5 @@
 /** Calls of the partner's player outlast a restart of the app, and of a cloud that the app needs for its answer. */
+import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
@@ -13,7 +14,7 @@ async function apiAnswering(...answers: ({ status: number; code: string } | unde
     response.writeHead(answer.status, { "content-type": "application/json", "retry-after": "1" });
     response.end(JSON.stringify({ error: { code: answer.code, message: "no" } }));
   });
-  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  await once(server.listen(0, "127.0.0.1"), "listening");
   onTestFinished(() => void server.close());
   const { port } = server.address() as AddressInfo;
   return throughRestarts(createClient({ baseUrl: `http://127.0.0.1:${port}` }));
