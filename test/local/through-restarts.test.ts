@@ -10,7 +10,10 @@ import { createClient } from "../../shared/api/client.ts";
 async function apiAnswering(...answers: ({ status: number; code: string } | undefined)[]) {
   const server = createServer((request, response) => {
     const answer = answers.shift();
-    if (!answer) return void request.socket.destroy();
+    if (!answer) {
+      request.socket.destroy();
+      return;
+    }
     response.writeHead(answer.status, { "content-type": "application/json", "retry-after": "1" });
     response.end(JSON.stringify({ error: { code: answer.code, message: "no" } }));
   });
