@@ -1,6 +1,7 @@
 /** What goes wrong in the simulated Azure on command or by its limits: failed operations, throttling, quotas, operations that are forgotten. */
 import { expect, test } from "vitest";
 import { createTestArm, ours } from "../support/arm-platform.ts";
+import { startClouds } from "../support/clouds.ts";
 import {
   ask,
   at,
@@ -158,4 +159,26 @@ test("addresses are counted, and one too many is refused", async () => {
     limit: 5000,
     unit: "Count",
   });
+});
+
+test("the control door takes these orders, and says what is wrong with one", async () => {
+  const clouds = await startClouds();
+  try {
+    const order = async (path: string, body: unknown): Promise<number> => {
+      const response = await fetch(`${clouds.control}${path}`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(body),
+      });
+      return response.status;
+    };
+    expect([
+      await order("/azure/failures", { type: "Microsoft.Compute/virtualMachines", failure: "AllocationFailed" }),
+      await order("/azure/failures", { failure: "NoSuchFailure" }),
+      await order("/azure/throttling", { bucket: "writes" }),
+      await order("/azure/nothing", {}),
+    ]).toEqual([201, 400, 204, 404]);
+  } finally {
+    await clouds.stop();
+  }
 });

@@ -582,7 +582,7 @@ test("role assignments are found by principal and by scope, and role definitions
     at: 1,
     above: 0,
     held: [false, true],
-    vault: { id: scope, tenantId: ours.tenantId },
+    vault: { id: scope, tenantId: ours.tenantId, purgeProtection: false },
     url: "https://contoso-kv.vault.azure.net/",
     identity: [[principalId, ours.tenantId]],
   });

@@ -123,14 +123,17 @@ export async function startWorlds(): Promise<Worlds> {
     return { clouds: clouds.snapshot(), tables: tables.snapshot(), bus: bus.snapshot(), host: stateFile(hosts) };
   })();
 
-  async function onboard(app: Host, partner: ApiClient): Promise<Ending> {
+  /** @param calm called when it is over, before anybody looks at how it ended */
+  async function onboard(app: Host, partner: ApiClient, calm: () => Promise<void> | void = () => undefined): Promise<Ending> {
     const asked = await partner.startOnboarding({ tenantId }).catch((error: unknown) => error);
     if (asked instanceof Error) {
+      await calm();
       const { code = "", message } = asked as Error & { code?: string };
       return { status: "Failed", error: { code, message } };
     }
     const { id } = (asked as Awaited<ReturnType<ApiClient["startOnboarding"]>>).body;
     await time.until(app.engine.whenFinished(`northwind_${id}_1`));
+    await calm();
     const operation = (await partner.getOperation({ operationId: id })).body;
     return { status: operation.status, ...(operation.error ? { error: operation.error } : {}), operation };
   }
@@ -149,12 +152,15 @@ export async function startWorlds(): Promise<Worlds> {
       const started = clock.now();
       tables.watch(fault?.to === "tables" ? { at: fault.at, kind: fault.kind } : undefined);
       if (fault && fault.to !== "tables") await clouds.fault(fault.to, fault.kind, {}, 1, fault.at - 1);
-      const ending = await onboard(app, partner);
+      let asked: string[] = [];
+      let unmet = 0;
+      const ending = await onboard(app, partner, async () => {
+        asked = tables.asked;
+        tables.watch();
+        unmet = await faultsLeft(clouds.control);
+        await clouds.clearFaults();
+      });
       const virtualMilliseconds = clock.now() - started;
-      const asked = tables.asked;
-      tables.watch();
-      const unmet = await faultsLeft(clouds.control);
-      await clouds.clearFaults();
       const again = ending.status === "Succeeded" ? undefined : await onboard(app, partner);
       await app.stop();
       rmSync(stateFile(hosts));

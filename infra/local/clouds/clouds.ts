@@ -19,6 +19,7 @@ import { createManagedIdentityEndpoint } from "./entra/managed-identity.ts";
 import { createTokens, type Tokens } from "./entra/tokens.ts";
 import { createExchange } from "./exchange/index.ts";
 import { createFaults } from "./faults.ts";
+import { startHeartbeats } from "./guest/heartbeat.ts";
 import { createGraph } from "./graph/index.ts";
 import { createMail } from "./mail/index.ts";
 import { type Client, settle } from "./organizations.ts";
@@ -43,6 +44,8 @@ export interface CloudsOptions {
   redirectUris?: string[];
   /** Connection string of the Service Bus that Event Grid delivers to; without it nobody has subscribed. */
   serviceBus?: string;
+  /** Whether machines whose Windows has the heartbeat's task report to the app; without it they stay silent. */
+  heartbeats?: boolean;
   /** Milliseconds since 1970; the system's clock by default. */
   now?: () => number;
   /** A clock to wait on as well, instead of `now`: virtual time, shared with a host. */
@@ -153,7 +156,14 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
     note: (cloud, { effect = "none", fault, ...entry }) => {
       // What a simulator still does after the end (a mail's next try) fails on closed state, as at the end of its process.
       if (stopped) return;
-      record.add({ at: new Date(now()).toISOString(), cloud, ...entry, responseHeaders: {}, effect, ...(fault ? { fault } : {}) });
+      record.add({
+        at: new Date(now()).toISOString(),
+        cloud,
+        ...entry,
+        responseHeaders: {},
+        effect,
+        ...(fault ? { fault } : {}),
+      });
     },
     secrets: redaction,
     peers: {},
@@ -162,6 +172,7 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
   const identityHeader = keptSetting("identityHeader", () => randomBytes(16).toString("hex"));
   redaction.add(identityHeader);
   let simulators: Simulator[] = [];
+  let heartbeats: { stop(): void } | undefined;
   /** What a process does when it starts on this state: whatever simulators remember beside their collections is gone. */
   const open = async (): Promise<Client[]> => {
     const { simulator: entraSimulator, entra } = createEntra(platform, tokens);
@@ -180,9 +191,11 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
       redirectUris: options.redirectUris ?? ["http://localhost/api/consent/callback", "http://127.0.0.1/api/consent/callback"],
     });
     for (const simulator of simulators) await simulator.start?.();
+    if (options.heartbeats) heartbeats = startHeartbeats(platform);
     return clients;
   };
   const shut = async (): Promise<void> => {
+    heartbeats?.stop();
     for (const simulator of simulators) await simulator.close?.();
   };
   const position = () => collections.collection<number>("platform.record");

@@ -5,8 +5,9 @@ import { createAccess, type Access } from "./access.ts";
 import { answerControl } from "./control.ts";
 import { availabilitySets } from "./availability-sets.ts";
 import { disks } from "./disks.ts";
-import { ArmError, envelope, errorBody, page, requireApiVersion, type Json } from "./envelope.ts";
-import { createEstate, keyOf, type Estate } from "./estate.ts";
+import { ArmError, envelope, errorBody, requireApiVersion } from "./envelope.ts";
+import { createEstate, type Estate } from "./estate.ts";
+import { effectsOn } from "./effects.ts";
 import { dnsZones, listRecordSets, publicRecords, recordSets } from "./dns-zones.ts";
 import { extensions } from "./extensions.ts";
 import { dataCollectionRuleAssociations, dataCollectionRules, workspaces } from "./data-collection.ts";
@@ -18,11 +19,11 @@ import { answerAgreement } from "./marketplace.ts";
 import { networkInterfaces } from "./network-interfaces.ts";
 import { networkSecurityGroups } from "./network-security-groups.ts";
 import { operationOf, operationResult, operationStatus } from "./operation-status.ts";
-import { createOperations, type Effect, type Failure, type Operation, type OperationKind } from "./operations.ts";
-import { checkDnsNameAvailability, publicIpAddresses } from "./public-ip-addresses.ts";
-import { computeUsages, networkUsages } from "./quotas.ts";
+import { createOperations } from "./operations.ts";
+import { publicIpAddresses } from "./public-ip-addresses.ts";
+import { routeProvider } from "./provider-routes.ts";
 import { createReachability, identities, publicAddresses } from "./reachability.ts";
-import { handleResourceGroup, listAll, listGroups, removeGroup } from "./resource-groups.ts";
+import { handleResourceGroup, listAll, listGroups } from "./resource-groups.ts";
 import type { ResourceType } from "./resource-type.ts";
 import {
   deleteResource,
@@ -47,21 +48,20 @@ import {
   putRoleAssignment,
 } from "./role-assignments.ts";
 import { availabilityStatus, createResourceGraph, type GraphCall } from "./resource-graph.ts";
-import { runCommandEffect, runCommands, type Fetch } from "./run-commands.ts";
-import { skus } from "./skus.ts";
-import { checkSqlName, sqlAdministrators, sqlDatabases, sqlFirewallRules, sqlOnlyEntra, sqlServers } from "./sql.ts";
-import { checkStorageName, listKeys, storageAccounts } from "./storage-accounts.ts";
-import { getSubscription, listLocations, listSubscriptions, provider } from "./subscriptions.ts";
+import { runCommands, type Fetch } from "./run-commands.ts";
+import { sqlAdministrators, sqlDatabases, sqlFirewallRules, sqlOnlyEntra, sqlServers } from "./sql.ts";
+import { listKeys, storageAccounts } from "./storage-accounts.ts";
+import { getSubscription, listLocations, listSubscriptions } from "./subscriptions.ts";
 import { createThrottle, type Throttle } from "./throttle.ts";
 import { userAssignedIdentities } from "./user-assigned-identities.ts";
-import { checkVaultName, findVault, getDeletedVault, listDeletedVaults, purgeVault, vaults } from "./vaults.ts";
+import { findVault, vaults } from "./vaults.ts";
 import { actOnMachine, bootDiagnosticsData, instanceView, powerAction, virtualMachines } from "./virtual-machines.ts";
 import { virtualNetworks } from "./virtual-networks.ts";
 
 /** How long a poll of a run command waits for the machine before it answers "in progress". */
 const PATIENCE_IN_MILLISECONDS = 250;
 
-interface Call {
+export interface Call {
   endpoint: string;
   /** Without the endpoint's own path and without a slash at the end. */
   path: string;
@@ -72,7 +72,7 @@ interface Call {
   method: string;
 }
 
-interface Arm {
+export interface Arm {
   estate: Estate;
   access: Access;
   types: Map<string, ResourceType>;
@@ -113,7 +113,7 @@ export function createArm(platform: Platform, { fetch = globalThis.fetch }: { fe
   ];
   const types = new Map(makers.map((make) => make(estate)).map((type) => [type.type.toLowerCase(), type]));
   const arm: Arm = { estate, access, types, queryResources: createResourceGraph(estate, access, types) };
-  operations.effects(effects(arm, fetch));
+  operations.effects(effectsOn(arm, fetch));
   const throttle = createThrottle(platform);
   const reachability = createReachability(estate);
   const settle = (): void => void operations.settle();
@@ -386,81 +386,6 @@ function routeSubscription(arm: Arm, call: Call, subscriptionId: string, rest: s
   });
 }
 
-/** What a provider answers outside resource groups. */
-function routeProvider(
-  { estate, access }: Arm,
-  call: Call,
-  { subscriptionId, namespace, path, types }: { subscriptionId: string; namespace: string; path: string[]; types: string[] },
-): SimulatedResponse {
-  const { query, method } = call;
-  const scope = `/subscriptions/${subscriptionId}`;
-  const authorize = (action: string): void => access.authorize(call.claims, action, scope);
-  const [third = "", location = "", fifth = "", name = "", last = ""] = path;
-  const asked = `${method} ${[namespace, third, fifth, last].filter(Boolean).join("/")}`.toLowerCase();
-  const providers = [...new Set(types.map((type) => type.split("/")[0]))];
-  switch (asked) {
-    case "get microsoft.compute/skus":
-      requireApiVersion(query, namespace, "skus");
-      authorize("Microsoft.Compute/skus/read");
-      return page(call, skus(query.get("$filter")), 1000);
-    case "get microsoft.compute/locations/usages":
-      requireApiVersion(query, namespace, "locations");
-      authorize("Microsoft.Compute/locations/usages/read");
-      return page(call, computeUsages(estate, { subscriptionId, location: location.toLowerCase() }));
-    case "get microsoft.network/locations/usages":
-      requireApiVersion(query, namespace, "locations");
-      authorize("Microsoft.Network/locations/usages/read");
-      return page(call, networkUsages(estate, { subscriptionId, location: location.toLowerCase() }));
-    case "get microsoft.network/locations/checkdnsnameavailability":
-      requireApiVersion(query, namespace, "locations");
-      authorize("Microsoft.Network/locations/checkDnsNameAvailability/read");
-      return { status: 200, body: checkDnsNameAvailability(estate, location, query.get("domainNameLabel")) };
-    case "post microsoft.sql/checknameavailability":
-      requireApiVersion(query, namespace, "checkNameAvailability");
-      authorize("Microsoft.Sql/checkNameAvailability/action");
-      return checkSqlName(estate, call.body);
-    case "post microsoft.storage/checknameavailability":
-      requireApiVersion(query, namespace, "checkNameAvailability");
-      authorize("Microsoft.Storage/checkNameAvailability/read");
-      return checkStorageName(estate, call.body);
-    case "post microsoft.keyvault/checknameavailability":
-      requireApiVersion(query, namespace, "checkNameAvailability");
-      authorize("Microsoft.KeyVault/checkNameAvailability/read");
-      return checkVaultName(estate, call.body);
-    case "get microsoft.keyvault/deletedvaults":
-      requireApiVersion(query, namespace, "deletedVaults");
-      authorize("Microsoft.KeyVault/deletedVaults/read");
-      return listDeletedVaults(estate, subscriptionId, call);
-  }
-  const deletedVault = { endpoint: call.endpoint, apiVersion: query.get("api-version") ?? "", subscriptionId, location, name };
-  if (asked === "get microsoft.keyvault/locations/deletedvaults") {
-    requireApiVersion(query, namespace, "deletedVaults");
-    authorize("Microsoft.KeyVault/locations/deletedVaults/read");
-    return getDeletedVault(estate, deletedVault);
-  }
-  if (asked === "post microsoft.keyvault/locations/deletedvaults/purge") {
-    requireApiVersion(query, namespace, "deletedVaults");
-    authorize("Microsoft.KeyVault/locations/deletedVaults/purge/action");
-    return purgeVault(estate, deletedVault);
-  }
-  if (method === "GET" && third === "") {
-    requireApiVersion(query, "Microsoft.Resources");
-    authorize("Microsoft.Resources/subscriptions/providers/read");
-    const bodies = providers.map((known) => provider(subscriptionId, known ?? "", types).body);
-    return namespace === "" ? page(call, bodies) : provider(subscriptionId, namespace, types);
-  }
-  if (method === "POST" && third.toLowerCase() === "register") {
-    requireApiVersion(query, "Microsoft.Resources");
-    authorize(`${namespace}/register/action`);
-    return provider(subscriptionId, namespace, types);
-  }
-  throw new ArmError(
-    404,
-    "InvalidResourceType",
-    `The resource type '${third}' could not be found in the namespace '${namespace}'.`,
-  );
-}
-
 function routeGroup(
   arm: Arm,
   call: Call,
@@ -563,60 +488,4 @@ function handle(estate: Estate, type: ResourceType, call: Addressed, method: str
       return deleteResource(estate, type, call);
   }
   throw methodNotAllowed(method);
-}
-
-/** What is true when an operation's deadline has passed. */
-function effects({ estate, types }: Arm, fetch: Fetch): Record<OperationKind, Effect> {
-  const typeOf = (operation: Operation): ResourceType | undefined =>
-    types.get(estate.resource(operation.target)?.type.toLowerCase() ?? "");
-  const setProperties = (target: string, properties: Json): void => {
-    const resource = estate.resource(target);
-    if (resource !== undefined)
-      estate.save({ ...resource, body: { ...resource.body, properties: { ...resource.body.properties, ...properties } } });
-  };
-  const runCommand = runCommandEffect(estate, fetch);
-  return {
-    put: (operation) => {
-      const resource = estate.resource(operation.target);
-      const type = typeOf(operation);
-      const ordered = operation.facts["failure"] as Failure | undefined;
-      const failure = resource === undefined || type?.created === undefined ? ordered : type.created(resource, ordered);
-      const { property = "provisioningState", ready = "Succeeded" } = type?.progress ?? {};
-      setProperties(operation.target, { [property]: failure === undefined ? ready : "Failed" });
-      return failure;
-    },
-    delete: (operation) => {
-      const resource = estate.resource(operation.target);
-      const ordered = operation.facts["failure"] as Failure | undefined;
-      if (ordered !== undefined) {
-        setProperties(operation.target, { provisioningState: "Failed" });
-        return ordered;
-      }
-      if (resource !== undefined) typeOf(operation)?.deleted?.(resource);
-      estate.remove(operation.target);
-      return undefined;
-    },
-    deleteResourceGroup: (operation) => {
-      removeGroup(estate, operation, {
-        types: [...types.values()].map(({ type }) => type),
-        removed: (resource) => types.get(resource.type.toLowerCase())?.deleted?.(resource),
-      });
-      return undefined;
-    },
-    purgeVault: (operation) => {
-      estate.deletedVaults.delete(keyOf(String(operation.facts["name"])));
-      return undefined;
-    },
-    power: (operation) => {
-      const resource = estate.resource(operation.target);
-      if (resource !== undefined) estate.save({ ...resource, facts: { ...resource.facts, power: operation.facts["power"] } });
-      return undefined;
-    },
-    runCommand: (operation) => {
-      const ordered = operation.facts["failure"] as Failure | undefined;
-      if (ordered === undefined) return runCommand(operation);
-      setProperties(operation.target, { provisioningState: "Failed" });
-      return ordered;
-    },
-  };
 }

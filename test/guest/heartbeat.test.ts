@@ -1,0 +1,83 @@
+/** From an onboarded machine to its partner: the task that the document installed reports, and a GET shows it. */
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { type Post, startHeartbeats } from "../../infra/local/clouds/guest/heartbeat.ts";
+import type { GuestState } from "../../infra/local/clouds/guest/state.ts";
+import { heartbeatInputSchema } from "../../shared/api/heartbeat.ts";
+import { customer, type OnboardingPlatform, startOnboarding } from "../support/onboarding.ts";
+
+const contoso = customer("contoso");
+const gatewayId = `${contoso.tenantId}-gateway-1`;
+let platform: OnboardingPlatform;
+beforeAll(async () => {
+  platform = await startOnboarding();
+  expect(await platform.onboard(contoso)).toMatchObject({ status: "Succeeded" });
+});
+afterAll(() => platform.stop());
+
+const guests = () => platform.clouds.platform.collection<GuestState>("arm.guests");
+const change = (alter: (state: GuestState) => void): void => {
+  for (const [key, state] of guests().entries()) {
+    const changed = structuredClone(state);
+    alter(changed);
+    guests().set(key, changed);
+  }
+};
+const shown = async () => (await platform.northwind.getGateway({ gatewayId })).body.heartbeat;
+const beats = (post?: Post) => startHeartbeats(platform.clouds.platform, post);
+
+test("queue, services, certificate, probe and the applied document reach the partner", async () => {
+  const running = beats();
+  try {
+    await vi.waitUntil(shown, { timeout: 25_000, interval: 250 });
+  } finally {
+    running.stop();
+  }
+  expect(await shown()).toMatchObject({
+    queue: { count: 0, oldestAgeInSeconds: null },
+    badmail: { count: 0 },
+    services: [{ name: "SMTPSVC", state: "Running" }],
+    certificate: { selfSigned: true, thumbprint: expect.stringMatching(/^[0-9A-F]{40}$/) },
+    probe: { stage: "RCPT", host: expect.stringContaining("mail.protection.outlook") },
+    applied: { generation: 1, part: 1 },
+    scanners: [],
+    readings: [{ queue: 0, badmail: 0 }],
+  });
+});
+
+test("what is wrong inside shows: a stopped service, a scanner, another certificate; and one who must not report is refused", async () => {
+  change((state) => {
+    if (state.services["SMTPSVC"]) state.services["SMTPSVC"].state = "Stopped";
+    state.services["SophosAgent"] = { startType: "Automatic", state: "Running" };
+    state.certificates = [];
+  });
+  const bodies: unknown[] = [];
+  const running = beats(async (url, init) => {
+    bodies.push(JSON.parse(init.body));
+    return fetch(url.replace(gatewayId, `${contoso.tenantId}-gateway-9`), init);
+  });
+  const refused = async () => (await platform.record()).some(({ method, status }) => method === "HEARTBEAT" && status === 404);
+  try {
+    await vi.waitUntil(refused, { timeout: 25_000, interval: 250 });
+  } finally {
+    running.stop();
+  }
+  expect(heartbeatInputSchema.parse(bodies[0])).toMatchObject({
+    services: [{ name: "SMTPSVC", state: "Stopped" }],
+    certificate: null,
+    scanners: ["SophosAgent"],
+  });
+});
+
+test("a machine whose task somebody disabled stays silent", async () => {
+  change((state) => {
+    for (const task of Object.values(state.tasks)) task.enabled = false;
+  });
+  let posted = 0;
+  const running = beats(async () => {
+    posted += 1;
+    return new Response();
+  });
+  await vi.waitUntil(() => new Promise((resolve) => setTimeout(() => resolve(true), 2500)), { timeout: 10_000 });
+  running.stop();
+  expect(posted).toBe(0);
+});
