@@ -119,11 +119,11 @@ export function createWorld(config: Config): World {
   };
 }
 
-/** Made once and kept in the platform's vault: whoever comes second uses the first one's. */
+/** Made once and kept in the platform's vault: instances that start at the same time may each write one, and all of them use the first. */
 async function signingKey(vaults: Vaults, vaultUrl: string): Promise<Uint8Array> {
   const name = "signing-key";
-  const reference =
-    (await vaults.latest(vaultUrl, name)) ??
-    (await vaults.write({ vaultUrl, name, value: randomBytes(32).toString("base64url") }));
+  const known = await vaults.first(vaultUrl, name);
+  const made = known ?? (await vaults.write({ vaultUrl, name, value: randomBytes(32).toString("base64url") }));
+  const reference = known ?? (await vaults.first(vaultUrl, name)) ?? made;
   return Buffer.from(await vaults.read(reference), "base64url");
 }

@@ -20,7 +20,7 @@ import type { AccessWait, LoopEvidence } from "./orchestrator.ts";
 import type { Application, SecretWanted } from "./runbook.ts";
 import { type Placement, placementOf } from "./placement.ts";
 import { preflightOf, refuseFailed } from "./preflight.ts";
-import { tenantSecrets } from "./secrets.ts";
+import { chosenSecrets, tenantSecrets } from "./secrets.ts";
 import { setIsPlanned } from "./steps.ts";
 import type { OnboardingWorld } from "./world.ts";
 
@@ -134,14 +134,27 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       return placement;
     },
 
-    /** A secret that is made once per tenant and purpose: found, or generated straight into the tenant's vault. */
+    /**
+     * A secret that is made once per tenant and purpose: found, or generated straight into the tenant's vault. Key Vault has no write
+     * that only the first one wins, so the tenant's row decides: a late duplicate of this activity switches its own version off.
+     */
     ensureSecret: ({ work, step, vaultUrl, entraTenantId, purpose }: SecretStep): Promise<SecretReference> =>
       recorded(work, step, async () => {
         const { name, generate } = tenantSecrets[purpose];
-        const known = await vaults.latest(vaultUrl, name, entraTenantId);
+        const { partnerId, tenantId } = work;
+        const known = chosenSecrets(await tenants.get(partnerId, tenantId))[purpose];
         if (known) return { result: known, change: "unchanged" };
-        const tags = { "gatehouse-partner": work.partnerId, "gatehouse-tenant": work.tenantId };
-        return { result: await vaults.write({ vaultUrl, name, value: generate(), entraTenantId, tags }), change: "created" };
+        const found = await vaults.first(vaultUrl, name, entraTenantId);
+        const tags = { "gatehouse-partner": partnerId, "gatehouse-tenant": tenantId };
+        const mine = found ?? (await vaults.write({ vaultUrl, name, value: generate(), entraTenantId, tags }));
+        const chosen = chosenSecrets(
+          await tenants.change(partnerId, tenantId, (tenant) => {
+            const secrets = chosenSecrets(tenant);
+            return secrets[purpose] ? undefined : { facts: { ...tenant.facts, secrets: { ...secrets, [purpose]: mine } } };
+          }),
+        )[purpose];
+        if (chosen && chosen.version !== mine.version) await vaults.disable(mine, entraTenantId);
+        return { result: chosen ?? mine, change: found ? "unchanged" : "created" };
       }),
 
     /**

@@ -15,7 +15,7 @@ import { agentsOf, guestOf } from "./guest.ts";
 import { type Begun, buildAndConnect, type Hands, type Installation, prepareGround } from "./runbook.ts";
 import { type Placement, placementOf } from "./placement.ts";
 import { preflightOf } from "./preflight.ts";
-import { tenantSecrets } from "./secrets.ts";
+import { chosenSecrets, tenantSecrets } from "./secrets.ts";
 import { onboardingSteps } from "./steps.ts";
 import type { OnboardingWorld } from "./world.ts";
 
@@ -24,7 +24,7 @@ export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Prom
   const { spec, names } = target;
   const [consent, azure] = await Promise.all([checkAccess(world, spec, "consent"), checkAccess(world, spec, "azureAccess")]);
   const found: PlannedResource[] = [];
-  const hands = lookingHands(world, target, { consented: consent.state === "granted", azure: azure.state === "granted" }, found);
+  const hands = lookingHands(world, tenant, { consented: consent.state === "granted", azure: azure.state === "granted" }, found);
   await walked(runbook(hands, { ...target, piloted: true }));
   const planned = inOrder(found, spec);
 
@@ -73,10 +73,11 @@ const in365 = new Set<string>([
 /** Hands that only look. A resource whose desired state needs something that isn't there yet will be created with it. */
 function lookingHands(
   world: OnboardingWorld,
-  target: Target,
+  tenant: TenantRecord,
   readable: { consented: boolean; azure: boolean },
   resources: PlannedResource[],
 ): Hands<Promise<unknown>> {
+  const target = targetOf(tenant);
   const titles = Object.fromEntries(onboardingSteps(target.spec).map(({ name, title }) => [name, title]));
   const { entraTenantId } = home(target);
 
@@ -127,12 +128,12 @@ function lookingHands(
       return ((yield world.azureAccess(subscription)) as AzureAccess).principalId ?? LATER;
     },
     *secret({ vaultUrl, purpose }) {
+      const chosen = chosenSecrets(tenant)[purpose];
+      if (chosen) return chosen;
       const allowed = resources.some(({ name, action }) => name === titles["vaultAccessForGatehouse"] && action === "none");
       if (vaultUrl === LATER || !allowed) return laterSecret;
-      return (
-        ((yield world.vaults.latest(vaultUrl, tenantSecrets[purpose].name, entraTenantId)) as SecretReference | undefined) ??
-        laterSecret
-      );
+      const found = world.vaults.first(vaultUrl, tenantSecrets[purpose].name, entraTenantId);
+      return ((yield found) as SecretReference | undefined) ?? laterSecret;
     },
     *mailRoute() {
       if (!readable.consented) return { smartHost: LATER, relayFrom: [] };

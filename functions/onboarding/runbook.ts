@@ -80,6 +80,8 @@ export const begin = <Input extends { tenant: Installation }, Result>(
 /** The root of everything: what more than one chapter needs. Secrets are made once, in the tenant's own vault. */
 export function* prepareGround<Wait>(hands: Hands<Wait>, tenant: Installation): Walk<Wait, Ground> {
   const { entraTenantId, subscriptionId } = desired.home(tenant);
+  const terms = desired.marketplaceTerms(tenant);
+  if (terms) yield* hands.ensure("marketplaceTerms", "marketplaceTerms", terms);
   yield* hands.ensure("resourceGroup", "resourceGroup", desired.resourceGroup(tenant, tenant.names.home));
   const identity = yield* hands.ensure("vmIdentity", "vmIdentity", desired.vmIdentity(tenant));
   const vault = yield* hands.ensure("vault", "vault", desired.vault(tenant));

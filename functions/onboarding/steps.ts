@@ -28,6 +28,9 @@ export function onboardingSteps({ connectionFilter, gateway }: Pick<TenantSpec, 
     step("access", "consent", "Admin consent, and the domains verified there"),
     step("access", "azureAccess", "Access to the Azure subscription"),
     step("access", "preflight", "Nothing known stands in the way: port 25, sizes, quotas, names, mail exchanger"),
+    ...(gateway.image.acceptTerms === true
+      ? [step("root", "marketplaceTerms", "Terms of the marketplace image, accepted for the subscription")]
+      : []),
     ...inRegions("root", "resourceGroup", "Resource group"),
     step("root", "vmIdentity", "The gateway's own identity"),
     step("root", "vault", "Key vault"),

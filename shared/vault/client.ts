@@ -27,7 +27,11 @@ export interface Vaults {
   urlOf(vaultName: string): string;
   /** `entraTenantId` is the tenant of the vault's subscription; without one it is the platform's own vault, read as the function app itself. */
   read(reference: SecretReference, entraTenantId?: string): Promise<string>;
-  /** Adds a version. A repeated call adds another one: ask for `latest` first where that matters. */
+  /** The oldest version that has a value: what several writers that met have in common. Undefined while there is none. */
+  first(vaultUrl: string, name: string, entraTenantId?: string): Promise<SecretReference | undefined>;
+  /** Switches a version off: nobody reads it any more. Key Vault removes no single version. */
+  disable(reference: SecretReference, entraTenantId?: string): Promise<void>;
+  /** Adds a version. A repeated call adds another one: ask for `first` before where that matters. */
   write(secret: {
     vaultUrl: string;
     name: string;
@@ -39,7 +43,6 @@ export interface Vaults {
   }): Promise<SecretReference>;
   /** All versions with their tags; those without a value any more are left out. */
   versions(vaultUrl: string, name: string, entraTenantId?: string): Promise<SecretVersion[]>;
-  latest(vaultUrl: string, name: string, entraTenantId?: string): Promise<SecretReference | undefined>;
   /** The reference whose value an observed secret has, else its fingerprint: what may leave an observation. */
   seal(value: string, references: readonly SecretReference[], entraTenantId?: string): Promise<Sealed>;
 }
@@ -79,40 +82,47 @@ export function createVaults({ environment, credentials }: { environment: CloudE
     return value;
   };
 
+  const write: Vaults["write"] = async ({ vaultUrl, name, value, entraTenantId, tags, expiresOn }) => {
+    const { properties } = await call(`writing the secret ${name}`, vaultUrl, entraTenantId, (client) =>
+      client.setSecret(name, value, {
+        ...(tags === undefined ? {} : { tags }),
+        ...(expiresOn === undefined ? {} : { expiresOn }),
+      }),
+    );
+    return referenceOf(vaultUrl, name, properties.version);
+  };
+
+  const versions: Vaults["versions"] = async (vaultUrl, name, entraTenantId) => {
+    try {
+      return await call(`listing the versions of the secret ${name}`, vaultUrl, entraTenantId, async (client) => {
+        const found: SecretVersion[] = [];
+        for await (const { version, enabled, tags = {}, createdOn, expiresOn } of client.listPropertiesOfSecretVersions(name))
+          if (enabled !== false) found.push({ reference: referenceOf(vaultUrl, name, version), tags, createdOn, expiresOn });
+        return found;
+      });
+    } catch (error) {
+      return unlessMissing(error, []);
+    }
+  };
+
   return {
     urlOf: (vaultName) => environment.vault.url.replace("{name}", vaultName),
     read,
-    async write({ vaultUrl, name, value, entraTenantId, tags, expiresOn }) {
-      const { properties } = await call(`writing the secret ${name}`, vaultUrl, entraTenantId, (client) =>
-        client.setSecret(name, value, {
-          ...(tags === undefined ? {} : { tags }),
-          ...(expiresOn === undefined ? {} : { expiresOn }),
-        }),
+    write,
+    versions,
+    async first(vaultUrl, name, entraTenantId) {
+      const found = await versions(vaultUrl, name, entraTenantId);
+      // The vault counts whole seconds: of one second's versions the name decides, for everybody alike.
+      const age = ({ createdOn }: SecretVersion): number => createdOn?.getTime() ?? 0;
+      const [first] = found.toSorted(
+        (one, other) => age(one) - age(other) || one.reference.version.localeCompare(other.reference.version),
       );
-      return referenceOf(vaultUrl, name, properties.version);
+      return first?.reference;
     },
-    async versions(vaultUrl, name, entraTenantId) {
-      try {
-        return await call(`listing the versions of the secret ${name}`, vaultUrl, entraTenantId, async (client) => {
-          const found: SecretVersion[] = [];
-          for await (const { version, enabled, tags = {}, createdOn, expiresOn } of client.listPropertiesOfSecretVersions(name))
-            if (enabled !== false) found.push({ reference: referenceOf(vaultUrl, name, version), tags, createdOn, expiresOn });
-          return found;
-        });
-      } catch (error) {
-        return unlessMissing(error, []);
-      }
-    },
-    async latest(vaultUrl, name, entraTenantId) {
-      try {
-        const { properties } = await call(`looking for the secret ${name}`, vaultUrl, entraTenantId, (client) =>
-          client.getSecret(name),
-        );
-        return referenceOf(vaultUrl, name, properties.version);
-      } catch (error) {
-        return unlessMissing(error, undefined);
-      }
-    },
+    disable: ({ vaultUrl, name, version }, entraTenantId) =>
+      call(`switching off a version of the secret ${name}`, vaultUrl, entraTenantId, async (client) => {
+        await client.updateSecretProperties(name, version, { enabled: false });
+      }),
     async seal(value, references, entraTenantId) {
       for (const reference of references) if (sameSecret(await read(reference, entraTenantId), value)) return reference;
       return fingerprint(value, references[0]?.name ?? "");

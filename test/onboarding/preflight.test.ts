@@ -92,9 +92,9 @@ test("a size that the region doesn't have, or has too small", async () => {
   const missing = customer("contoso", "nowhere", { size: "Standard_D4as_v99" });
   await platform.organize(missing);
   expect(await refused(missing, "SizeNotAvailable")).toBe("westeurope has no size Standard_D4as_v99");
-  const small = customer("contoso", "small", { size: "Standard_D2as_v5" });
+  const small = customer("contoso", "small", { size: "Standard_D2s_v5" });
   await platform.organize(small);
   expect(await refused(small, "SizeNotAvailable")).toBe(
-    "Standard_D2as_v5 is too small for a gateway, or not made for Trusted Launch and Premium_LRS",
+    "Standard_D2s_v5 is too small for a gateway, or not made for Trusted Launch and Premium_LRS",
   );
 });

@@ -138,7 +138,7 @@ describe("a gateway's Azure resources, in the order of an onboarding", () => {
     networkInterfaceId: found.interfaceId,
     identityId: found.identity.id,
     adminUsername: "gatehouse",
-    adminPassword: (await vaults.latest(found.vaultUrl, "admin-password", tenantId)) ?? {
+    adminPassword: (await vaults.first(found.vaultUrl, "admin-password", tenantId)) ?? {
       vaultUrl: found.vaultUrl,
       name: "",
       version: "",
@@ -154,7 +154,7 @@ describe("a gateway's Azure resources, in the order of an onboarding", () => {
       smartHost,
       domains: ["contoso.example"],
       loopHeader: "X-iqsuite-process",
-      loopGuid: (await vaults.latest(found.vaultUrl, "loop-guid", tenantId)) ?? {
+      loopGuid: (await vaults.first(found.vaultUrl, "loop-guid", tenantId)) ?? {
         vaultUrl: found.vaultUrl,
         name: "",
         version: "",
@@ -224,7 +224,7 @@ describe("a gateway's Azure resources, in the order of an onboarding", () => {
   });
 
   test("secrets are written once and come back as references", async () => {
-    expect(await vaults.latest(found.vaultUrl, "loop-guid", tenantId)).toBeUndefined();
+    expect(await vaults.first(found.vaultUrl, "loop-guid", tenantId)).toBeUndefined();
     const value = "657a43d3-f52a-4969-93aa-60cfc012e1d6";
     const loopGuid = await vaults.write({
       vaultUrl: found.vaultUrl,
@@ -234,7 +234,7 @@ describe("a gateway's Azure resources, in the order of an onboarding", () => {
       tags: ownershipTags(owner),
     });
     await vaults.write({ vaultUrl: found.vaultUrl, name: "admin-password", value: password, entraTenantId: tenantId });
-    expect(await vaults.latest(found.vaultUrl, "loop-guid", tenantId)).toEqual(loopGuid);
+    expect(await vaults.first(found.vaultUrl, "loop-guid", tenantId)).toEqual(loopGuid);
     expect(await vaults.read(loopGuid, tenantId)).toBe(value);
     expect(await vaults.seal(value, [loopGuid], tenantId)).toEqual(loopGuid);
     expect(await vaults.seal("another", [loopGuid], tenantId)).toEqual({ fingerprint: expect.stringMatching(/^[0-9a-f]{8}$/) });
@@ -313,7 +313,7 @@ describe("a gateway's Azure resources, in the order of an onboarding", () => {
 
   test("a removed vault comes back with its secrets", async () => {
     await ensure(vault({ azure }), desired.vault);
-    expect(await vaults.latest(found.vaultUrl, "loop-guid", tenantId)).toBeDefined();
+    expect(await vaults.first(found.vaultUrl, "loop-guid", tenantId)).toBeDefined();
     await goes(vault({ azure }), desired.vault);
   });
 

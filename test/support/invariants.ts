@@ -166,14 +166,16 @@ function returnedProbe({ cloud, method, url, responseBody, ...exchange }: Exchan
 
 /** 2: one loop GUID, made once, kept in the vault, and no other value in a rule. The record shows vault secrets as redacted. */
 function moreThanOneGuid(record: Exchange[], { organization }: Watched): Violation[] {
-  const made = new Set<string>();
-  const twice = record.flatMap((exchange): Violation[] => {
-    const path = pathOf(exchange.url);
-    if (exchange.cloud !== "vault" || exchange.method !== "PUT" || !path.endsWith("/secrets/loop-guid") || !tookEffect(exchange))
-      return [];
-    if (made.has(path)) return [{ invariant: 2, seq: exchange.seq, what: `a second loop GUID was made in ${path}` }];
-    made.add(path);
-    return [];
+  const written = record.filter((exchange) => exchange.cloud === "vault" && tookEffect(exchange));
+  const putTo = Map.groupBy(
+    written.filter(({ method, url }) => method === "PUT" && pathOf(url).endsWith("/secrets/loop-guid")),
+    ({ url }) => pathOf(url),
+  );
+  const twice = [...putTo].flatMap(([path, puts]): Violation[] => {
+    // Of writers that met, all but one have switched their own version off.
+    const switchedOff = written.filter(({ method, url }) => method === "PATCH" && pathOf(url).startsWith(`${path}/`)).length;
+    const surplus = puts[1 + switchedOff];
+    return surplus ? [{ invariant: 2, seq: surplus.seq, what: `a second loop GUID was made in ${path}` }] : [];
   });
   const foreign = cmdletsOf(record, organization).flatMap(({ seq, parameters }): Violation[] => {
     const marks = [...words(parameters["ExceptIfHeaderContainsWords"]), ...words(parameters["HeaderContainsWords"])];
