@@ -43,6 +43,10 @@ export interface Names {
   vmIdentity: string;
   /** `uniqueName` of the WebClient's application in the customer's Entra tenant. */
   webClientUniqueName: string;
+  /** Mission A9. The server's is unique in the whole cloud environment. */
+  sqlServer: string;
+  iqSuiteDatabase: string;
+  webClientDatabase: string;
   /** Where vault and identity are: the first region that the tenant ever named. */
   home: { region: string; resourceGroup: string };
   /** In the order of the spec. */
@@ -52,6 +56,7 @@ export interface Names {
 type NameRole = keyof Omit<Names, "home" | "regions"> | keyof Omit<RegionNames, "region" | "machines"> | keyof MachineNames;
 
 const networkName = /^(?=.{1,80}$)[a-z0-9]([a-z0-9._-]*[a-z0-9_])?$/;
+const databaseName = /^[a-z][a-z0-9_-]{0,127}$/;
 const dnsLabel = /^[a-z][a-z0-9-]{1,61}[a-z0-9]$/;
 
 /**
@@ -74,6 +79,9 @@ export const nameRules: Record<NameRole, RegExp> = {
   loadBalancerLabel: dnsLabel,
   virtualMachine: /^(?=.{1,64}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?$/,
   computerName: /^(?=.{1,15}$)(?=.*[a-z])[a-z0-9]([a-z0-9-]*[a-z0-9])?$/,
+  sqlServer: /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
+  iqSuiteDatabase: databaseName,
+  webClientDatabase: databaseName,
   webClientUniqueName: /^(?=.{1,128}$)[a-z0-9][a-z0-9-]*[a-z0-9]$/,
 };
 
@@ -87,6 +95,9 @@ export function namesOf({ partnerId, tenantId, regions, home = regions[0]?.name 
     ...checked({
       vault: `${shortened(label, 17)}-${main}`,
       vmIdentity: "gateway-identity",
+      sqlServer: `${shortened(label, 52)}-${main}-sql`,
+      iqSuiteDatabase: "iqsuite",
+      webClientDatabase: "webclient",
       webClientUniqueName: `gatehouse-webclient-${label}-${hashOf(partnerId, tenantId)}`,
     }),
     regions: regions.map(({ name: region, machines }) => {

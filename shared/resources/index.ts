@@ -18,6 +18,9 @@ import { outboundConnector } from "./outbound-connector.ts";
 import { publicIpAddress } from "./public-ip-address.ts";
 import { resourceGroup } from "./resource-group.ts";
 import { roleAssignment } from "./role-assignment.ts";
+import { sqlDatabase } from "./sql-database.ts";
+import { sqlFirewallRules } from "./sql-firewall-rules.ts";
+import { sqlServer } from "./sql-server.ts";
 import { vault } from "./vault.ts";
 import { virtualNetwork } from "./virtual-network.ts";
 import { vmIdentity } from "./vm-identity.ts";
@@ -45,6 +48,9 @@ export const createResources = ({ azure, vaults, exchange, graph }: ResourceClie
   networkInterface: networkInterface({ azure }),
   gatewayVm: gatewayVm({ azure, vaults }),
   guest: guest({ azure }),
+  sqlServer: sqlServer({ azure }),
+  sqlFirewallRules: sqlFirewallRules({ azure }),
+  sqlDatabase: sqlDatabase({ azure }),
   webClientApplication: webClientApplication({ graph }),
   inboundConnector: inboundConnector({ exchange }),
   outboundConnector: outboundConnector({ exchange }),

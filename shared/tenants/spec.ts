@@ -47,6 +47,31 @@ export const imageSchema = z.strictObject({
   version: z.string().min(1),
 });
 
+/**
+ * Mission A9 (manual, chapter 1): the machines' own SQL Server, or a server in Azure SQL with a database each for iQ.Suite and WebClient.
+ * Only people and identities of Entra sign in there; the administrator is a group, so that nobody's leaving locks everybody out.
+ */
+export const databaseSchema = z.discriminatedUnion(
+  "kind",
+  [
+    z.strictObject({ kind: z.literal("local") }),
+    z.strictObject({
+      kind: z.literal("azureSql"),
+      administrator: z.strictObject({
+        /** Object id of a group in the Entra tenant of the subscription. */
+        entraGroupId: z.uuid("must be the object id of a group in Entra").transform((id) => id.toLowerCase()),
+        /** The group's display name, which Azure SQL shows as its administrator. */
+        name: z.string().trim().min(1).max(128),
+      }),
+      /** The same for both databases. From S2 on their files are on solid state disks ("DTU-based purchasing model overview"). */
+      sku: z.enum(["Basic", "S0", "S1", "S2", "S3"]).default("S2"),
+      /** Where backups are kept: also in the paired region, in three zones, or in one place. */
+      backups: z.enum(["Geo", "Zone", "Local"]).default("Geo"),
+    }),
+  ],
+  { error: 'must be { "kind": "local" } or { "kind": "azureSql", "administrator": … }' },
+);
+
 /** Zones are three, an availability set has two or three fault domains: more machines in a region add little. */
 const MOST_MACHINES = 8;
 const MOST_REGIONS = 4;
@@ -101,6 +126,7 @@ export const tenantSpecSchema = z
       }),
       services: servicesSchema.default({ smtp: {} }),
     }),
+    database: databaseSchema.default({ kind: "local" }),
     /** Adds the gateway's addresses to the connection filter's allow list (manual, chapter 4.7). */
     connectionFilter: z.boolean().default(true),
   })
@@ -126,6 +152,8 @@ export const tenantSpecSchema = z
   });
 
 export type TenantSpec = z.output<typeof tenantSpecSchema>;
+export type Database = z.output<typeof databaseSchema>;
+export type AzureSql = Extract<Database, { kind: "azureSql" }>;
 export type Services = z.output<typeof servicesSchema>;
 
 /** A tenant's own name at its partner: part of URLs, row keys and marks of ownership. */
