@@ -9,6 +9,7 @@ import { home, mainDomain, organization } from "../../shared/desired/state.ts";
 import { mailRouteOf } from "../../shared/desired/mail-route.ts";
 import type { Target } from "../../shared/desired/target.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
+import { readTerms } from "../../shared/resources/marketplace-terms.ts";
 import { type Placement, placementOf } from "./placement.ts";
 import type { OnboardingWorld } from "./world.ts";
 
@@ -20,6 +21,7 @@ export async function preflightOf(world: World, target: Target, consented: boole
   const placements = await Promise.all(regions.map((index) => placed(world, target, index)));
   const checks = await Promise.all([
     subscriptionKind(world, target),
+    marketplace(world, target),
     ...placements.map(({ check }) => check),
     ...placements.flatMap(({ placement }, index) => (placement ? [quotas(world, target, index, placement)] : [])),
     ...regions.map((index) => labels(world, target, index)),
@@ -99,6 +101,41 @@ const limit = (spendingLimit: string): Check =>
         remedy: "remove the spending limit in the subscription's billing",
         target: "spec.azure.subscriptionId",
       };
+
+/** Mission A10: terms are accepted by whoever may, and by us only where the spec says so. */
+async function marketplace({ azure }: World, target: Target): Promise<Check[]> {
+  const { plan, acceptTerms } = target.spec.gateway.image;
+  if (plan === undefined) return [];
+  const code = "MarketplaceTermsNotAccepted";
+  const image = `${plan.publisher}'s image of the plan ${plan.name}`;
+  const found = await readTerms(azure, { ...home(target), plan });
+  if (found.state === "unknown" && found.reason.code === "BadRequest")
+    return [
+      {
+        code: "MarketplacePlanUnknown",
+        status: "fail",
+        message: `Azure sells no such image: ${found.reason.message}`,
+        remedy: "correct publisher, product and name of the plan as the marketplace has them",
+        target: "spec.gateway.image.plan",
+      },
+    ];
+  if (found.state !== "present") return [unclear(code, `the terms of ${image} could not be read`, found)];
+  const { accepted, licenseTextLink = "", marketplaceTermsLink = "" } = found.actual;
+  const terms = `${licenseTextLink} and ${marketplaceTermsLink}`;
+  if (accepted === true)
+    return [{ code, status: "pass", message: `the subscription has accepted the terms of ${image}: ${terms}` }];
+  if (acceptTerms === true)
+    return [{ code, status: "pass", message: `the terms of ${image} will be accepted for the subscription: ${terms}` }];
+  return [
+    {
+      code,
+      status: "fail",
+      message: `nobody has accepted the terms of ${image} for the subscription: ${terms}`,
+      remedy: "read them, then set gateway.image.acceptTerms, or accept them in the marketplace",
+      target: "spec.gateway.image.acceptTerms",
+    },
+  ];
+}
 
 async function placed({ azure }: World, target: Target, index: number): Promise<{ placement?: Placement; check: Check[] }> {
   const region = regionName(target, index);

@@ -2,7 +2,7 @@
  * What an onboarding makes true, chapter by chapter in the manual's order where that order protects mail. It is walked by two: the
  * orchestrator's hands make each resource true, the plan's hands only look at it, so that a plan says what an onboarding does.
  */
-import type { MachineNames, RegionNames } from "../../shared/azure/names.ts";
+import type { MachineNames, MachineRole, RegionNames } from "../../shared/azure/names.ts";
 import { machineSuffix, regionSuffix } from "../../shared/desired/machines.ts";
 import type { MailRoute } from "../../shared/desired/mail-route.ts";
 import type { Address, Candidate, Ground, GuestGeneration, RegionGround } from "../../shared/desired/state.ts";
@@ -47,6 +47,8 @@ export interface Hands<Wait> {
   ): Walk<Wait, void>;
   /** Where the machines of a region go, by its index. */
   placement(region: number): Walk<Wait, Placement>;
+  /** The same for a machine beside the gateways. */
+  rolePlacement(role: MachineRole): Walk<Wait, Placement>;
   /** Object id of our own service principal in the subscription's Entra tenant. */
   ownPrincipal(subscription: Subscription): Walk<Wait, string>;
   /** Made once per tenant and purpose, straight into the tenant's vault. */
@@ -173,6 +175,9 @@ export const buildGateway: Chapter<RegionChapter, void> = {
       ...placement.machines.map((candidates, machine) =>
         begin(buildMachine, { ...place, machine, candidates }, `m${machine + 1}`),
       ),
+      ...(tenant.spec.gateway.keyManager !== undefined && region.region === tenant.names.home.region
+        ? [begin(buildKeyManager, { tenant, ground, subnetId: network.subnetId }, "keymanager")]
+        : []),
     );
   },
 };
@@ -199,6 +204,25 @@ const NO_ROOM = new Set([
 const hasNoRoom = (error: unknown): boolean =>
   error instanceof ControlPlaneError && [error, ...(error.details ?? [])].some(({ code }) => NO_ROOM.has(code));
 
+/** Of the first size and in the first place that Azure has room for. */
+function* ensureSomewhere<Wait>(
+  hands: Hands<Wait>,
+  step: string,
+  candidates: Candidate[],
+  wantedOf: (candidate: Candidate) => DesiredOf<Resources["gatewayVm"]>,
+): Walk<Wait, void> {
+  for (const [index, candidate] of candidates.entries()) {
+    const wanted = wantedOf(candidate);
+    try {
+      yield* hands.ensure("gatewayVm", step, wanted, index + 1);
+      return;
+    } catch (error) {
+      if (!hasNoRoom(error) || index + 1 === candidates.length) throw error;
+      yield* hands.remove("gatewayVm", step, wanted, index + 1);
+    }
+  }
+}
+
 /** Manual, chapters 2.2 and 3: interface, machine, and what Windows inside it has to be, once it runs. */
 export const buildMachine: Chapter<MachineChapter, void> = {
   name: "buildMachine",
@@ -213,20 +237,49 @@ export const buildMachine: Chapter<MachineChapter, void> = {
       `networkInterface${at}`,
       desired.networkInterface(tenant, place, network),
     );
-    for (const [index, candidate] of candidates.entries()) {
-      const wanted = desired.gatewayVm(tenant, place, { ...candidate, availabilitySetId }, networkInterface.id, ground);
-      try {
-        yield* hands.ensure("gatewayVm", `gatewayVm${at}`, wanted, index + 1);
-        break;
-      } catch (error) {
-        if (!hasNoRoom(error) || index + 1 === candidates.length) throw error;
-        yield* hands.remove("gatewayVm", `gatewayVm${at}`, wanted, index + 1);
-      }
-    }
+    yield* ensureSomewhere(hands, `gatewayVm${at}`, candidates, (candidate) =>
+      desired.gatewayVm(tenant, place, { ...candidate, availabilitySetId }, networkInterface.id, ground),
+    );
     const route = yield* hands.mailRoute();
     // As late as can be: a credential that was rotated meanwhile is not taken away again.
     const generation = yield* hands.guestGeneration();
     yield* hands.ensure("guest", `guest${at}`, desired.guest(tenant, place, address.fqdn, ground, route, generation));
+  },
+};
+
+export interface KeyManagerChapter {
+  tenant: Installation;
+  ground: Ground;
+  subnetId: string;
+}
+
+/** Mission A8: a machine beside the gateways, with a guard, an identity and, where the spec opens its service, an address of its own. */
+export const buildKeyManager: Chapter<KeyManagerChapter, void> = {
+  name: "buildKeyManager",
+  *walk(hands, { tenant, ground, subnetId }) {
+    const place = desired.roleOf(tenant, "keyManager");
+    const { image, services } = present(tenant.spec.gateway.keyManager, "KeyManager in the spec");
+    const identity = yield* hands.ensure("vmIdentity", "keyManagerIdentity", desired.roleIdentity(tenant, place));
+    const guard = yield* hands.ensure(
+      "networkSecurityGroup",
+      "keyManagerSecurityGroup",
+      desired.keyManagerSecurityGroup(tenant, place),
+    );
+    const address = services.keyManager
+      ? yield* hands.ensure("publicIpAddress", "keyManagerAddress", desired.machineAddress(tenant, place))
+      : undefined;
+    const { machines } = yield* hands.rolePlacement("keyManager");
+    const network = { subnetId, networkSecurityGroupId: guard.id, publicIpAddressId: address?.id };
+    const { id } = yield* hands.ensure(
+      "networkInterface",
+      "keyManagerInterface",
+      desired.networkInterface(tenant, place, network),
+    );
+    const { adminPassword } = ground;
+    yield* ensureSomewhere(hands, "keyManagerVm", machines[0] ?? [], (candidate) =>
+      desired.gatewayVm(tenant, place, { ...candidate, image }, id, { identityId: identity.id, adminPassword }),
+    );
+    yield* hands.ensure("guest", "keyManagerGuest", desired.keyManagerGuest(tenant, place, identity.clientId));
   },
 };
 

@@ -18,6 +18,16 @@ const titled = (places: Title[], branch: Branch, name: string, title: string): S
 export const setIsPlanned = ({ gateway: { placement } }: { gateway: Pick<TenantSpec["gateway"], "placement"> }): boolean =>
   placement === "automatic" || placement === "availabilitySet";
 
+const keyManagerSteps = ({ services }: NonNullable<TenantSpec["gateway"]["keyManager"]>): StepTitle[] => [
+  step("gateway", "keyManagerIdentity", "KeyManager's own identity"),
+  step("gateway", "keyManagerSecurityGroup", "KeyManager's network security group"),
+  ...(services.keyManager === undefined ? [] : [step("gateway", "keyManagerAddress", "KeyManager's public address with its name")]),
+  step("gateway", "keyManagerPlacement", "Size and place that Azure has for KeyManager"),
+  step("gateway", "keyManagerInterface", "KeyManager's network interface"),
+  step("gateway", "keyManagerVm", "KeyManager VM"),
+  step("gateway", "keyManagerGuest", "Firewall in KeyManager's VM"),
+];
+
 export function onboardingSteps({ connectionFilter, gateway }: Pick<TenantSpec, "connectionFilter" | "gateway">): StepTitle[] {
   const inRegions = (branch: Branch, name: string, title: string): StepTitle[] =>
     titled(regionTitles({ gateway }), branch, name, title);
@@ -48,6 +58,7 @@ export function onboardingSteps({ connectionFilter, gateway }: Pick<TenantSpec, 
     ...onMachines("gateway", "networkInterface", "Network interface"),
     ...onMachines("gateway", "gatewayVm", "Gateway VM"),
     ...onMachines("gateway", "guest", "SMTP server, loop header and firewall in the VM"),
+    ...(gateway.keyManager === undefined ? [] : keyManagerSteps(gateway.keyManager)),
     step("directory", "webClientApplication", "WebClient application in Entra"),
     step("mailFlow", "inboundConnector", "Inbound connector: gateway to Microsoft 365"),
     step("mailFlow", "outboundConnector", "Outbound connector: Microsoft 365 to gateway"),

@@ -2,6 +2,8 @@
 import type { AuthorizationManagementClient } from "@azure/arm-authorization";
 import type { ComputeManagementClient } from "@azure/arm-compute";
 import type { KeyVaultManagementClient } from "@azure/arm-keyvault";
+import type { MarketplaceOrderingAgreements } from "@azure/arm-marketplaceordering";
+import type { MonitorClient } from "@azure/arm-monitor";
 import type { ManagedServiceIdentityClient } from "@azure/arm-msi";
 import type { NetworkManagementClient } from "@azure/arm-network";
 import type { ResourceManagementClient } from "@azure/arm-resources";
@@ -24,6 +26,8 @@ export interface AzureClients {
   identities(): Promise<ManagedServiceIdentityClient>;
   authorization(): Promise<AuthorizationManagementClient>;
   sql(): Promise<SqlManagementClient>;
+  marketplace(): Promise<MarketplaceOrderingAgreements>;
+  monitor(): Promise<MonitorClient>;
 }
 
 /** The part of an SDK's raw response that tells whether work goes on. */
@@ -243,6 +247,14 @@ function createClients(credential: TokenCredential, subscriptionId: string, endp
     sql: once(async () => {
       const { SqlManagementClient } = await import("@azure/arm-sql");
       return patientOnce(new SqlManagementClient(credential, subscriptionId, older));
+    }),
+    marketplace: once(async () => {
+      const { MarketplaceOrderingAgreements } = await import("@azure/arm-marketplaceordering");
+      return patientOnce(new MarketplaceOrderingAgreements(credential, subscriptionId, older));
+    }),
+    monitor: once(async () => {
+      const { MonitorClient } = await import("@azure/arm-monitor");
+      return patientOnce(new MonitorClient(credential, subscriptionId, generated));
     }),
   };
 }

@@ -2,8 +2,9 @@
 import { gatewayIdOf } from "../api/gateway-id.ts";
 import { vmIdOf } from "../api/heartbeat.ts";
 import type { DesiredOf } from "../durable/resources.ts";
-import type { MachineNames, RegionNames } from "../azure/names.ts";
+import type { MachineNames, MachineRole, RegionNames, RoleNames } from "../azure/names.ts";
 import { gatewayDocument } from "../guest/gateway.ts";
+import { keyManagerDocument } from "../guest/key-manager.ts";
 import type { Resources } from "../resources/index.ts";
 import type { SecretReference } from "../vault/reference.ts";
 import type { MailRoute } from "./mail-route.ts";
@@ -135,13 +136,44 @@ export const virtualNetwork = (
 export const networkInterface = (
   target: Target,
   { region, machine }: MachinePlace,
-  network: { subnetId: string; networkSecurityGroupId: string; publicIpAddressId: string; poolId?: string | undefined },
+  network: { subnetId: string; networkSecurityGroupId: string; publicIpAddressId?: string | undefined; poolId?: string | undefined },
 ): Desired<"networkInterface"> => ({ ...placeIn(target, region), name: machine.networkInterface, ...network });
+
+/** A machine beside the gateways, in the home region. */
+export const roleOf = ({ names: { roles, regions, home } }: Pick<Target, "names">, role: MachineRole): RolePlace => {
+  const [machine, region] = [roles?.[role], regions.find((one) => one.region === home.region)];
+  if (!machine || !region) throw new Error(`the tenant has no machine ${role}, or no region ${home.region} for it`);
+  return { region, machine };
+};
+
+export interface RolePlace {
+  region: RegionNames;
+  machine: RoleNames;
+}
+
+/** Its own, so that it can't read the gateways' secrets. */
+export const roleIdentity = (target: Target, { region, machine }: RolePlace): Desired<"vmIdentity"> => ({
+  ...placeIn(target, region),
+  name: machine.vmIdentity,
+});
+
+/** Mission A8: Azure's own rules let the network in; the internet only where the spec names the service. */
+export const keyManagerSecurityGroup = (target: Target, { region, machine }: RolePlace): Desired<"networkSecurityGroup"> => ({
+  ...placeIn(target, region),
+  name: machine.networkSecurityGroup,
+  services: target.spec.gateway.keyManager?.services ?? {},
+});
 
 /** A size and a place that a machine may have. */
 export interface Candidate {
   size: string;
   zone?: string | undefined;
+}
+
+interface MachineChoice extends Candidate {
+  availabilitySetId?: string | undefined;
+  /** The gateways' where it is left out. */
+  image?: Desired<"gatewayVm">["image"] | undefined;
 }
 
 /** Mission A3: where the region has no zones. */
@@ -158,10 +190,24 @@ export const loadBalancer = (target: Target, region: RegionNames, publicIpAddres
   return { ...place, name: region.loadBalancer, id, publicIpAddressId, services: target.spec.gateway.services };
 };
 
+/** The image that machines are made of; only one that is bought has a plan. */
+function imageOf({ spec }: Target): Pick<Desired<"gatewayVm">, "image" | "plan"> {
+  const { publisher, offer, sku, version, plan } = spec.gateway.image;
+  return { image: { publisher, offer, sku, version }, ...(plan === undefined ? {} : { plan }) };
+}
+
+/** Mission A10: none where the image isn't bought, or where the spec leaves the terms to somebody else. */
+export function marketplaceTerms(target: Target): Desired<"marketplaceTerms"> | undefined {
+  const { plan, acceptTerms } = target.spec.gateway.image;
+  if (plan === undefined || acceptTerms !== true) return undefined;
+  const { owner, entraTenantId, subscriptionId } = home(target);
+  return { owner, entraTenantId, subscriptionId, plan };
+}
+
 export const gatewayVm = (
   target: Target,
   { region, machine }: MachinePlace,
-  { size, zone, availabilitySetId }: Candidate & { availabilitySetId?: string | undefined },
+  { size, zone, availabilitySetId, image }: MachineChoice,
   networkInterfaceId: string,
   { identityId, adminPassword }: Pick<Ground, "identityId" | "adminPassword">,
 ): Desired<"gatewayVm"> => ({
@@ -172,7 +218,7 @@ export const gatewayVm = (
   zone,
   availabilitySetId,
   disk: target.spec.gateway.disk,
-  image: target.spec.gateway.image,
+  ...(image === undefined ? imageOf(target) : { image }),
   networkInterfaceId,
   identityId,
   adminUsername: ADMIN_USERNAME,
@@ -225,6 +271,17 @@ export const guest = (
       probe: { host: smartHost, recipient: `postmaster@${mainDomain(target)}` },
       services: ["SMTPSVC"],
     },
+  }),
+});
+
+/** Mission A8, B2. */
+export const keyManagerGuest = (target: Target, { region, machine }: RolePlace, identityClientId: string): Desired<"guest"> => ({
+  ...placeIn(target, region),
+  virtualMachine: machine.virtualMachine,
+  identityClientId,
+  document: keyManagerDocument({
+    generation: FIRST_GENERATION.generation,
+    services: target.spec.gateway.keyManager?.services ?? {},
   }),
 });
 

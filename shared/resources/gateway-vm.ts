@@ -23,6 +23,14 @@ export interface Image {
   version: string;
 }
 
+/** Mission A10: what a marketplace image is bought by. */
+export interface Plan {
+  publisher: string;
+  /** The offer, in Compute's words. */
+  product: string;
+  name: string;
+}
+
 /** Mission A4. */
 export type Disk = TenantSpec["gateway"]["disk"];
 
@@ -31,6 +39,8 @@ export type GatewayVm = Named & {
   computerName: string;
   size: string;
   image: Image;
+  /** Of an image that is bought. */
+  plan?: Plan | undefined;
   /** Kind of its managed disk. */
   disk: Disk;
   /** Fixed for life: `1` to `3`, or a set, or neither. */
@@ -49,6 +59,8 @@ export interface ActualGatewayVm extends Provisioned {
   size: string;
   computerName: string;
   image: Image;
+  /** Null where the image isn't bought. */
+  plan: Plan | null;
   disk: string;
   zone: string;
   /** In lower case: Compute writes it in capitals. */
@@ -106,6 +118,7 @@ export const gatewayVm = ({ azure, vaults }: { azure: Azure; vaults: Vaults }): 
           size: desired.size.toLowerCase() === actual.size.toLowerCase() ? actual.size : desired.size,
           computerName: desired.computerName,
           image: canonicalImage(desired.image),
+          plan: canonicalPlan(desired.plan),
           disk: desired.disk as string,
           zone: desired.zone ?? "",
           availabilitySetId: desired.availabilitySetId?.toLowerCase() ?? "",
@@ -160,6 +173,7 @@ const actualOf = (found: FoundMachine): ActualGatewayVm => ({
   size: found.hardwareProfile?.vmSize ?? "",
   computerName: found.osProfile?.computerName ?? "",
   image: canonicalImage(found.storageProfile?.imageReference ?? {}),
+  plan: canonicalPlan(found.plan),
   disk: found.storageProfile?.osDisk?.managedDisk?.storageAccountType ?? "",
   zone: found.zones?.[0] ?? "",
   availabilitySetId: found.availabilitySet?.id?.toLowerCase() ?? "",
@@ -183,6 +197,15 @@ const canonicalImage = ({ publisher = "", offer = "", sku = "", version = "" }: 
   version: version.toLowerCase(),
 });
 
+const canonicalPlan = (plan: Partial<Plan> | undefined): Plan | null =>
+  plan === undefined
+    ? null
+    : {
+        publisher: plan.publisher?.toLowerCase() ?? "",
+        product: plan.product?.toLowerCase() ?? "",
+        name: plan.name?.toLowerCase() ?? "",
+      };
+
 const trustedLaunch = { securityType: "TrustedLaunch", uefiSettings: { secureBootEnabled: true, vTpmEnabled: true } };
 
 /** Generation 2 comes with the image; Trusted Launch is said, since the API's own default still is to leave it off. */
@@ -199,6 +222,7 @@ const machine = (desired: GatewayVm, adminPassword: string, found: FoundMachine 
   },
   ...(desired.zone === undefined ? {} : { zones: [desired.zone] }),
   ...(desired.availabilitySetId === undefined ? {} : { availabilitySet: { id: desired.availabilitySetId } }),
+  ...(desired.plan === undefined ? {} : { plan: desired.plan }),
   hardwareProfile: { vmSize: desired.size },
   securityProfile: trustedLaunch,
   storageProfile: {

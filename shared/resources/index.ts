@@ -12,6 +12,7 @@ import { guardRule } from "./guard-rule.ts";
 import { guest } from "./guest.ts";
 import { inboundConnector } from "./inbound-connector.ts";
 import { loadBalancer } from "./load-balancer.ts";
+import { marketplaceTerms } from "./marketplace-terms.ts";
 import { networkInterface } from "./network-interface.ts";
 import { networkSecurityGroup } from "./network-security-group.ts";
 import { outboundConnector } from "./outbound-connector.ts";
@@ -37,6 +38,7 @@ export type Resources = ReturnType<typeof createResources>;
 
 export const createResources = ({ azure, vaults, exchange, graph }: ResourceClients) => ({
   resourceGroup: resourceGroup({ azure }),
+  marketplaceTerms: marketplaceTerms({ azure }),
   vmIdentity: vmIdentity({ azure }),
   vault: vault({ azure }),
   roleAssignment: roleAssignment({ azure }),

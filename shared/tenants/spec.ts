@@ -40,7 +40,13 @@ export const servicesSchema = z.strictObject({
   https: openService.optional(),
 });
 
-export const imageSchema = z.strictObject({
+/** What Azure admits in names of publishers, offers and plans. */
+const marketplaceName = z
+  .string()
+  .max(100)
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, "must be letters, digits, dots, dashes and underscores");
+
+const imageFields = z.strictObject({
   publisher: z.string().min(1),
   offer: z.string().min(1),
   sku: z.string().min(1),
@@ -71,6 +77,37 @@ export const databaseSchema = z.discriminatedUnion(
   ],
   { error: 'must be { "kind": "local" } or { "kind": "azureSql", "administrator": … }' },
 );
+
+export const imageSchema = imageFields
+  .extend({
+    /** Mission A10: a marketplace image is bought by its plan, which a machine keeps for life. `product` is the offer. */
+    plan: z.strictObject({ publisher: marketplaceName, product: marketplaceName, name: marketplaceName }).optional(),
+    /** Accepts the publisher's terms for the whole subscription, in its owner's name: a decision of a person, so never the default. */
+    acceptTerms: z.boolean().optional(),
+  })
+  .refine(({ plan, acceptTerms }) => plan !== undefined || acceptTerms !== true, {
+    path: ["acceptTerms"],
+    error: "names no plan whose terms could be accepted; give gateway.image.plan too",
+  });
+
+const windowsServer2022: z.output<typeof imageFields> = {
+  publisher: "MicrosoftWindowsServer",
+  offer: "WindowsServer",
+  sku: "2022-datacenter-azure-edition",
+  version: "latest",
+};
+
+const vmSize = z.string().regex(/^Standard_[A-Za-z0-9_]+$/, "must be a VM size such as Standard_D4as_v5");
+
+/** Mission A8: a machine of its own, beside the gateways in the home region. Its own network always reaches its port 8080. */
+export const keyManagerSchema = z.strictObject({
+  /** Without one, the cheapest size of the region that is large enough for a gateway. */
+  size: vmSize.optional(),
+  /** One of Microsoft's own: nothing is bought for it. */
+  image: imageFields.default(windowsServer2022),
+  /** A service that is named is opened; with `keyManager` named, the machine has a public address. */
+  services: servicesSchema.pick({ keyManager: true, rdp: true }).default({}),
+});
 
 /** Zones are three, an availability set has two or three fault domains: more machines in a region add little. */
 const MOST_MACHINES = 8;
@@ -110,32 +147,31 @@ export const tenantSpecSchema = z
         .min(1)
         .max(MOST_REGIONS),
       /** Mission A3: without one, the cheapest size of the region that is large enough. */
-      size: z
-        .string()
-        .regex(/^Standard_[A-Za-z0-9_]+$/, "must be a VM size such as Standard_D4as_v5")
-        .optional(),
+      size: vmSize.optional(),
       /** Fixed when a machine is made: changing it replaces the machine. `automatic` is zones where the region has them, else a set. */
       placement: z.enum(["automatic", "zones", "availabilitySet", "none"]).default("automatic"),
       /** Mission A4: kind of the machines' managed disks; the last two are kept in three zones. */
       disk: z.enum(["Premium_LRS", "StandardSSD_LRS", "Standard_LRS", "Premium_ZRS", "StandardSSD_ZRS"]).default("Premium_LRS"),
-      image: imageSchema.default({
-        publisher: "MicrosoftWindowsServer",
-        offer: "WindowsServer",
-        sku: "2022-datacenter-azure-edition",
-        version: "latest",
-      }),
+      image: imageSchema.default(windowsServer2022),
       services: servicesSchema.default({ smtp: {} }),
+      keyManager: keyManagerSchema.optional(),
     }),
     database: databaseSchema.default({ kind: "local" }),
     /** Adds the gateway's addresses to the connection filter's allow list (manual, chapter 4.7). */
     connectionFilter: z.boolean().default(true),
   })
-  .superRefine(({ microsoft365: { domains, probeMailbox }, pilot, gateway: { regions } }, context) => {
+  .superRefine(({ microsoft365: { domains, probeMailbox }, pilot, gateway: { regions, services, keyManager } }, context) => {
     const ours = (address: string): boolean => domains.includes(address.slice(address.lastIndexOf("@") + 1));
     if (new Set(domains).size !== domains.length)
       context.addIssue({ code: "custom", path: ["microsoft365", "domains"], message: "names a domain twice" });
     if (new Set(regions.map(({ name }) => name)).size !== regions.length)
       context.addIssue({ code: "custom", path: ["gateway", "regions"], message: "names a region twice" });
+    if (keyManager !== undefined && services.keyManager !== undefined)
+      context.addIssue({
+        code: "custom",
+        path: ["gateway", "services", "keyManager"],
+        message: "KeyManager has a machine of its own: open it in gateway.keyManager.services",
+      });
     if (!ours(probeMailbox))
       context.addIssue({
         code: "custom",

@@ -23,6 +23,8 @@ export interface Row<Desired, Actual> {
   stranger: Stranger<Desired> | NotApplicable;
   /** How many of them the cloud has, asked by hand. */
   count(world: World, desired: Desired): Promise<number>;
+  /** Removing leaves it there, and why; `undo` is how a person takes it away. */
+  stays?: { because: string; undo(world: World, desired: Desired): Promise<unknown> };
   /** What earlier writes left behind is deleted beside a write, best effort: what stays is deleted by the next one. */
   clearsUp?: true;
   /** Requests in the record that neither we nor a test sent. */
@@ -162,7 +164,9 @@ export function conformance<Desired extends object, Actual extends object>(
   }
 
   const absent = async (): Promise<void> => {
-    if ((await observe()).state !== "absent") await remove();
+    if ((await observe()).state === "absent") return;
+    if (row.stays) await row.stays.undo(world, desired);
+    else await remove();
   };
   const there = (): Promise<Actual> => ensure();
   const ensured = async (): Promise<void> => void (await ensure());
@@ -351,7 +355,7 @@ export function conformance<Desired extends object, Actual extends object>(
       const works = [
         { from: absent, work: ensured, next: ensured, count: 1 },
         ...(drifts.length > 0 ? [{ from: drift, work: ensured, next: ensured, count: 1 }] : []),
-        { from: there, work: remove, next: remove, count: 0 },
+        ...(row.stays ? [] : [{ from: there, work: remove, next: remove, count: 0 }]),
       ];
       for (const { from, work, next, count } of works) {
         await from();
@@ -406,16 +410,25 @@ export function conformance<Desired extends object, Actual extends object>(
         await stranger.unset(world, desired);
       });
 
-    test("is removed, and removing it again is nothing", async () => {
-      await there();
-      await remove();
-      expect(await observe()).toEqual({ state: "absent" });
-      expect(await row.count(world, desired)).toBe(0);
-      const before = await now();
-      const again: Done | Begun = await resource.remove(travelled(desired));
-      expect(again).toEqual({ state: "done" });
-      expect(await writesSince(before)).toEqual([]);
-    });
+    if (row.stays)
+      test(`removing leaves it there: ${row.stays.because}`, async () => {
+        await there();
+        const before = await now();
+        expect(await resource.remove(travelled(desired))).toEqual({ state: "done" });
+        expect(await writesSince(before)).toEqual([]);
+        expect(await row.count(world, desired)).toBe(1);
+      });
+    else
+      test("is removed, and removing it again is nothing", async () => {
+        await there();
+        await remove();
+        expect(await observe()).toEqual({ state: "absent" });
+        expect(await row.count(world, desired)).toBe(0);
+        const before = await now();
+        const again: Done | Begun = await resource.remove(travelled(desired));
+        expect(again).toEqual({ state: "done" });
+        expect(await writesSince(before)).toEqual([]);
+      });
 
     test("secrets are nowhere in clear", async () => {
       const record = JSON.stringify(await since(began));

@@ -167,6 +167,7 @@ const apiVersions: [part: RegExp, version: string][] = [
   [/\/providers\/Microsoft\.Compute\//i, "2026-04-01"],
   [/\/providers\/Microsoft\.Sql\//i, "2023-08-01"],
   [/\/providers\/Microsoft\.KeyVault\//i, "2026-02-01"],
+  [/\/providers\/Microsoft\.MarketplaceOrdering\//i, "2021-01-01"],
   [/\/providers\/Microsoft\.ManagedIdentity\//i, "2024-11-30"],
   [/./, "2025-04-01"],
 ];

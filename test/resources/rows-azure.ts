@@ -122,6 +122,23 @@ const resourceGroup: RowOf<"resourceGroup"> = {
     (await arm.namesIn(`/subscriptions/${subscriptionId}/resourcegroups`)).filter((one) => one === name).length,
 };
 
+const termsPath = ({ subscriptionId, plan: { publisher, product, name } }: DesiredOf<Resources["marketplaceTerms"]>): string =>
+  `/subscriptions/${subscriptionId}/providers/Microsoft.MarketplaceOrdering/offerTypes/virtualmachine/publishers/${publisher}/offers/${product}/plans/${name}/agreements/current`;
+const plan = { publisher: "gatewaymaker", product: "mail-gateway", name: "iq-suite-2022" };
+
+const marketplaceTerms: RowOf<"marketplaceTerms"> = {
+  prepare: async () => ({ owner, entraTenantId: place.entraTenantId, subscriptionId: place.subscriptionId, plan }),
+  drifts: { notApplicable: "accepted or not is all there is" },
+  fixed: {},
+  unowned: { notApplicable: "an agreement has nothing beside it" },
+  stranger: { notApplicable: "terms that somebody else accepted are accepted" },
+  stays: {
+    because: "other machines of the subscription may stand on them, and who accepted isn't told",
+    undo: ({ arm }, desired) => arm.put(termsPath(desired), { properties: { accepted: false } }),
+  },
+  count: async ({ arm }, desired) => (((await arm.get(termsPath(desired)))["properties"] as Json)["accepted"] === true ? 1 : 0),
+};
+
 const vmIdentity: RowOf<"vmIdentity"> = {
   prepare: async (one) => (await one.ground(), { ...place, name: "conformance-identity" }),
   drifts: { notApplicable: "Azure changes nothing of an identity but its tags" },
@@ -503,6 +520,7 @@ const gatewayVm: RowOf<"gatewayVm"> = {
     region: another,
     computerName: (desired) => ({ ...desired, computerName: "gw-another" }),
     image: (desired) => ({ ...desired, image: { ...desired.image, version: "20348.1.1" } }),
+    plan: (desired) => ({ ...desired, plan }),
     disk: (desired) => ({ ...desired, disk: "StandardSSD_LRS" }),
     zone: (desired) => ({ ...desired, zone: "2" }),
     availabilitySetId: (desired) => ({
@@ -618,7 +636,7 @@ const guest: RowOf<"guest"> = {
 };
 
 /** What is there before the gateway, and may outlive it. */
-export const groundRows = { resourceGroup, vmIdentity, vault, roleAssignment };
+export const groundRows = { resourceGroup, marketplaceTerms, vmIdentity, vault, roleAssignment };
 
 export const gatewayRows = {
   publicIpAddress,
