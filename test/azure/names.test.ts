@@ -90,6 +90,7 @@ test("names tell a person what they are", () => {
         "region": "westeurope",
         "resourceGroup": "gatehouse-contoso-westeurope-6it4m3",
       },
+      "iqSuiteDatabase": "iqsuite",
       "regions": [
         {
           "availabilitySet": "gateway-set",
@@ -119,8 +120,10 @@ test("names tell a person what they are", () => {
           "virtualNetwork": "gateway-network",
         },
       ],
+      "sqlServer": "contoso-6it4m3-sql",
       "vault": "contoso-6it4m3",
       "vmIdentity": "gateway-identity",
+      "webClientDatabase": "webclient",
       "webClientUniqueName": "gatehouse-webclient-contoso-pz673f",
     }
   `);
