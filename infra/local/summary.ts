@@ -7,7 +7,7 @@ import { exampleTenant } from "./flags.ts";
 
 interface Result {
   stage: string;
-  gateway: string;
+  smartHosts: string[];
   egressIps: string[];
   pilots: string[];
   proof: { hops: string[]; at: string; subject: string; mailbox: string; header: string };
@@ -26,14 +26,14 @@ export const summaryOf = (operation: Operation, options: SummaryOptions): string
   operation.status === "Succeeded" ? success(operation, options) : failure(operation);
 
 function success({ id, tenantId, steps, result: given }: Operation, { api, control, dataFlag, stays }: SummaryOptions): string {
-  const { stage, gateway, egressIps, pilots, proof } = given as unknown as Result;
+  const { stage, smartHosts, egressIps, pilots, proof } = given as unknown as Result;
   const count = (change: string): number => steps.filter((step) => step.change === change).length;
   const storyFlags = `${tenantId === exampleTenant ? "" : ` --tenant ${tenantId}`}${dataFlag === "" ? "" : ` ${dataFlag}`}`;
   const counts = ["created", "updated", "unchanged"].filter((change) => count(change) > 0);
   return [
     "",
     `${tenantId} is in ${stage}: ${counts.map((change) => `${count(change)} ${change}`).join(", ")}.`,
-    `  Gateway    ${gateway} (${egressIps.join(", ")})`,
+    `  Gateway    ${smartHosts.join(", ")} (${egressIps.join(", ")})`,
     `  Pilot      ${pilots.join(", ")}`,
     `  Proof      a mail of ${proof.mailbox} came back with this tenant's ${proof.header}:`,
     ...proof.hops.map((hop, index) => `    ${index + 1}. ${hop.replace(/;[^;]*$/, "")}`),
