@@ -5,6 +5,7 @@ import { type Failure, failureFrom } from "../../shared/durable/steps.ts";
 import type { Work } from "../../shared/durable/resources.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
+import type { Check } from "../../shared/api/plan.ts";
 import { gatewayIdOf } from "../../shared/api/gateway-id.ts";
 import type { MachineRole } from "../../shared/azure/names.ts";
 import { virtualMachineId } from "../../shared/azure/place.ts";
@@ -23,6 +24,7 @@ import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
 import { preflightOf, refuseFailed } from "./preflight.ts";
 import { chosenSecrets, tenantSecrets } from "./secrets.ts";
 import { setIsPlanned } from "./steps.ts";
+import { ucmReadiness } from "./ucm-readiness.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 export type OnboardingActivities = ReturnType<typeof createOnboardingActivities>;
@@ -264,8 +266,12 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       await credentials.add({ partnerId, tenantId, name: "clientSecret", vaultUrl, objectId, clientId });
     },
 
+    /** What itrezzo UCM still lacks before it may be installed. */
+    checkUcmReadiness: ({ work, spec, names }: Target & { work: Work }): Promise<Check[]> =>
+      ucmReadiness(world, { work, spec, names }),
+
     /** The tenant's stage moves here and nowhere else, after the proof. */
-    finishOnboarding: async ({ work, loop, evidence }: { work: Work; loop: Loop; evidence: LoopEvidence }): Promise<void> => {
+    finishOnboarding: async ({ work, loop, evidence, ucm }: Finished): Promise<void> => {
       const { smartHosts, egressIps, loopHeader, probeMailbox, pilots } = loop;
       const moved = await tenants.change(work.partnerId, work.tenantId, ({ stage, facts }) => ({
         stage: stage === "live" ? "live" : "pilot",
@@ -302,6 +308,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
           egressIps,
           pilots,
           proof: { ...evidence, mailbox: probeMailbox, header: loopHeader },
+          ...(ucm === undefined ? {} : { ucm: { ready: ucm.every(({ status }) => status === "pass"), checks: ucm } }),
         },
       });
     },
@@ -349,6 +356,14 @@ async function registerAgents({ stores }: OnboardingWorld, tenant: TenantRecord,
       clientId: ground.identityClientId,
     });
   }
+}
+
+interface Finished {
+  work: Work;
+  loop: Loop;
+  evidence: LoopEvidence;
+  /** Mission E10, where the tenant has a UCM server. */
+  ucm?: Check[] | undefined;
 }
 
 const gatewayOf = ({ smartHosts }: Loop): string => smartHosts.join(", ");

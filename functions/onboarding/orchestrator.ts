@@ -18,6 +18,7 @@ import {
   buildGateway,
   buildKeyManager,
   buildMachine,
+  buildUcmServer,
   type Chapter,
   connectMailFlow,
   type Hands,
@@ -46,10 +47,8 @@ export interface OnboardingPace extends ResourcePace {
 }
 
 export function* onboardTenant(context: OrchestrationContext, tenant: Onboarding): Routine<void> {
-  const { beginOnboarding, checkPreflight, keepForDayTwo, finishOnboarding, failOnboarding } = stepsOf<OnboardingActivities>(
-    context,
-    tenant.pace.patience,
-  );
+  const { beginOnboarding, checkPreflight, keepForDayTwo, checkUcmReadiness, finishOnboarding, failOnboarding } =
+    stepsOf<OnboardingActivities>(context, tenant.pace.patience);
   const { work } = tenant;
   try {
     yield* beginOnboarding({ work });
@@ -60,7 +59,9 @@ export function* onboardTenant(context: OrchestrationContext, tenant: Onboarding
     const application = yield* buildAndConnect(hands, tenant, ground);
     const evidence = yield* proveAndPilot(context, tenant, ground);
     yield* keepForDayTwo({ work, ground, application });
-    yield* finishOnboarding({ work, loop: desired.loop(tenant, ground), evidence });
+    const { spec, names } = tenant;
+    const ucm = spec.ucm ? yield* checkUcmReadiness({ work, spec, names }) : undefined;
+    yield* finishOnboarding({ work, loop: desired.loop(tenant, ground), evidence, ucm });
   } catch (error) {
     yield* failOnboarding({ work, failure: failureFrom(error) });
   }
@@ -135,6 +136,7 @@ export const chapters = {
   buildGateway: orchestrated(buildGateway),
   buildMachine: orchestrated(buildMachine),
   buildKeyManager: orchestrated(buildKeyManager),
+  buildUcmServer: orchestrated(buildUcmServer),
   registerApplications: orchestrated(registerApplications),
   connectMailFlow: orchestrated(connectMailFlow),
 };

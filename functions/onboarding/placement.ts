@@ -6,6 +6,7 @@ import type { Azure } from "../../shared/azure/client.ts";
 import { readFailure } from "../../shared/azure/owned.ts";
 import { byPrice, fits, GATEWAY_MINIMUM, type Minimum, type Size, sizesIn } from "../../shared/azure/sizes.ts";
 import type { MachineNames, MachineRole, RegionNames } from "../../shared/azure/names.ts";
+import { machineBeside } from "../../shared/desired/beside.ts";
 import type { Candidate } from "../../shared/desired/state.ts";
 import { home, roleOf } from "../../shared/desired/state.ts";
 import type { Target } from "../../shared/desired/target.ts";
@@ -44,16 +45,11 @@ export async function placementOf(azure: Azure, target: Target, index: number): 
 /** The same for a machine beside the gateways, which never stands in their set (mission A3). */
 export async function rolePlacementOf(azure: Azure, target: Target, role: MachineRole): Promise<Placement> {
   const { region, machine } = roleOf(target, role);
-  const placement = await placed(azure, target, region, [machine], sizeFor(target, role), "automatic");
+  const { size, minimum, field } = machineBeside(target.spec, role);
+  const wanted = { size, minimum, field, disk: target.spec.gateway.disk };
+  const placement = await placed(azure, target, region, [machine], wanted, "automatic");
   return { ...placement, availabilitySet: false };
 }
-
-const sizeFor = ({ spec: { gateway } }: Target, role: MachineRole): WantedSize => ({
-  size: gateway[role]?.size,
-  disk: gateway.disk,
-  minimum: GATEWAY_MINIMUM,
-  field: `spec.gateway.${role}.size`,
-});
 
 async function placed(
   azure: Azure,

@@ -6,9 +6,10 @@ import * as z from "zod";
 import type { Check } from "../../shared/api/plan.ts";
 import type { Observed } from "../../shared/resources/resource.ts";
 import type { MachineRole } from "../../shared/azure/names.ts";
+import { machineBeside, machinesBeside } from "../../shared/desired/beside.ts";
 import { home, mainDomain, organization, roleOf } from "../../shared/desired/state.ts";
 import { mailRouteOf } from "../../shared/desired/mail-route.ts";
-import { hasAddress, rolesOf, type Target } from "../../shared/desired/target.ts";
+import type { Target } from "../../shared/desired/target.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
 import { readTerms } from "../../shared/resources/marketplace-terms.ts";
 import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
@@ -19,7 +20,7 @@ type World = Pick<OnboardingWorld, "azure" | "organizations" | "resolver" | "env
 /** In the order in which a person would mend them. Nothing throws: what can't be read is a check that can't tell. */
 export async function preflightOf(world: World, target: Target, consented: boolean): Promise<Check[]> {
   const regions = target.names.regions.map((_, index) => index);
-  const roles = rolesOf(target.spec.gateway);
+  const roles = machinesBeside(target.spec).map(({ role }) => role);
   const placements = await Promise.all(regions.map((index) => placed(world, target, index)));
   const beside = await Promise.all(roles.map((role) => placedRole(world, target, role)));
   const checks = await Promise.all([
@@ -161,7 +162,7 @@ const besideIn = (target: Target, index: number, beside: (Placed & { role: Machi
     ? beside.flatMap(({ role, placement }) =>
         placement === undefined || placement.missing.length === 0
           ? []
-          : [{ size: placement.machines[0]?.[0]?.size ?? "", address: hasAddress(target.spec.gateway, role) }],
+          : [{ size: placement.machines[0]?.[0]?.size ?? "", address: machineBeside(target.spec, role).address }],
       )
     : [];
 
@@ -260,9 +261,9 @@ async function labels({ azure }: World, target: Target, index: number): Promise<
   const wanted = [
     ...region.machines.map(({ publicIpAddress, dnsLabel }) => ({ name: publicIpAddress, label: dnsLabel })),
     ...(region.machines.length > 1 ? [{ name: region.loadBalancerAddress, label: region.loadBalancerLabel }] : []),
-    ...(region.region === target.names.home.region ? rolesOf(target.spec.gateway) : [])
-      .filter((role) => hasAddress(target.spec.gateway, role))
-      .map((role) => roleOf(target, role).machine)
+    ...(region.region === target.names.home.region ? machinesBeside(target.spec) : [])
+      .filter(({ address }) => address)
+      .map(({ role }) => roleOf(target, role).machine)
       .map(({ publicIpAddress, dnsLabel }) => ({ name: publicIpAddress, label: dnsLabel })),
   ];
   const subscription = home(target);

@@ -3,11 +3,12 @@
  * orchestrator's hands make each resource true, the plan's hands only look at it, so that a plan says what an onboarding does.
  */
 import type { MachineNames, MachineRole, RegionNames } from "../../shared/azure/names.ts";
+import { machineBeside, machinesBeside } from "../../shared/desired/beside.ts";
 import { machineSuffix, regionSuffix } from "../../shared/desired/machines.ts";
 import type { MailRoute } from "../../shared/desired/mail-route.ts";
 import type { Address, Candidate, Ground, GuestGeneration, RegionGround } from "../../shared/desired/state.ts";
 import * as desired from "../../shared/desired/state.ts";
-import { hasAddress, type Target } from "../../shared/desired/target.ts";
+import type { Target } from "../../shared/desired/target.ts";
 import type { ActualOf, DesiredOf } from "../../shared/durable/resources.ts";
 import type { Subscription } from "../../shared/azure/place.ts";
 import type { Resources } from "../../shared/resources/index.ts";
@@ -177,9 +178,9 @@ export const buildGateway: Chapter<RegionChapter, void> = {
       ...placement.machines.map((candidates, machine) =>
         begin(buildMachine, { ...place, machine, candidates }, `m${machine + 1}`),
       ),
-      ...(tenant.spec.gateway.keyManager !== undefined && region.region === tenant.names.home.region
-        ? [begin(buildKeyManager, { tenant, ground, subnetId: network.subnetId }, "keymanager")]
-        : []),
+      ...(region.region === tenant.names.home.region ? machinesBeside(tenant.spec) : []).map(({ role }) =>
+        begin(besideChapters[role], { tenant, ground, subnetId: network.subnetId }, role.toLowerCase()),
+      ),
     );
   },
 };
@@ -249,41 +250,63 @@ export const buildMachine: Chapter<MachineChapter, void> = {
   },
 };
 
-export interface KeyManagerChapter {
+export interface BesideChapter {
   tenant: Installation;
   ground: Ground;
   subnetId: string;
 }
 
-/** Mission A8: a machine beside the gateways, with a guard, an identity and, where the spec opens its service, an address of its own. */
-export const buildKeyManager: Chapter<KeyManagerChapter, void> = {
+/** A machine beside the gateways up to where Windows runs, with a guard and an identity of its own. Gives the identity's client id. */
+function* buildBeside<Wait>(
+  hands: Hands<Wait>,
+  { tenant, ground, subnetId }: BesideChapter,
+  role: MachineRole,
+): Walk<Wait, string> {
+  const place = desired.roleOf(tenant, role);
+  const { image, address: addressed } = machineBeside(tenant.spec, role);
+  const identity = yield* hands.ensure("vmIdentity", `${role}Identity`, desired.roleIdentity(tenant, place));
+  const guard = yield* hands.ensure("networkSecurityGroup", `${role}SecurityGroup`, desired.roleSecurityGroup(tenant, role));
+  const address = addressed
+    ? yield* hands.ensure("publicIpAddress", `${role}Address`, desired.machineAddress(tenant, place))
+    : undefined;
+  const { machines } = yield* hands.rolePlacement(role);
+  const network = { subnetId, networkSecurityGroupId: guard.id, publicIpAddressId: address?.id };
+  const { id } = yield* hands.ensure("networkInterface", `${role}Interface`, desired.networkInterface(tenant, place, network));
+  const { adminPassword } = ground;
+  yield* ensureSomewhere(hands, `${role}Vm`, machines[0] ?? [], (candidate) =>
+    desired.gatewayVm(tenant, place, { ...candidate, image }, id, { identityId: identity.id, adminPassword }),
+  );
+  return identity.clientId;
+}
+
+/** Mission A8: a machine beside the gateways, with a public address only where the spec opens its service. */
+export const buildKeyManager: Chapter<BesideChapter, void> = {
   name: "buildKeyManager",
-  *walk(hands, { tenant, ground, subnetId }) {
-    const place = desired.roleOf(tenant, "keyManager");
-    const { image } = present(tenant.spec.gateway.keyManager, "KeyManager in the spec");
-    const identity = yield* hands.ensure("vmIdentity", "keyManagerIdentity", desired.roleIdentity(tenant, place));
-    const guard = yield* hands.ensure(
-      "networkSecurityGroup",
-      "keyManagerSecurityGroup",
-      desired.keyManagerSecurityGroup(tenant, place),
-    );
-    const address = hasAddress(tenant.spec.gateway, "keyManager")
-      ? yield* hands.ensure("publicIpAddress", "keyManagerAddress", desired.machineAddress(tenant, place))
-      : undefined;
-    const { machines } = yield* hands.rolePlacement("keyManager");
-    const network = { subnetId, networkSecurityGroupId: guard.id, publicIpAddressId: address?.id };
-    const { id } = yield* hands.ensure(
-      "networkInterface",
-      "keyManagerInterface",
-      desired.networkInterface(tenant, place, network),
-    );
-    const { adminPassword } = ground;
-    yield* ensureSomewhere(hands, "keyManagerVm", machines[0] ?? [], (candidate) =>
-      desired.gatewayVm(tenant, place, { ...candidate, image }, id, { identityId: identity.id, adminPassword }),
-    );
-    yield* hands.ensure("guest", "keyManagerGuest", desired.keyManagerGuest(tenant, place, identity.clientId));
+  *walk(hands, chapter) {
+    const clientId = yield* buildBeside(hands, chapter, "keyManager");
+    const place = desired.roleOf(chapter.tenant, "keyManager");
+    yield* hands.ensure("guest", "keyManagerGuest", desired.keyManagerGuest(chapter.tenant, place, clientId));
   },
 };
+
+/** Mission E4 to E9. Who makes the machine a member of the domain may come later: nobody's mail waits for that. */
+export const buildUcmServer: Chapter<BesideChapter, void> = {
+  name: "buildUcmServer",
+  *walk(hands, chapter) {
+    const clientId = yield* buildBeside(hands, chapter, "ucm");
+    try {
+      yield* hands.ensure("guest", "ucmGuest", desired.ucmGuest(chapter.tenant, clientId, "known"));
+    } catch (error) {
+      if (!(error instanceof ControlPlaneError) || error.target !== "AccountUnknown") throw error;
+      yield* hands.ensure("guest", "ucmGuest", desired.ucmGuest(chapter.tenant, clientId, "unknown"), 2);
+    }
+  },
+};
+
+const besideChapters = { keyManager: buildKeyManager, ucm: buildUcmServer } satisfies Record<
+  MachineRole,
+  Chapter<BesideChapter, void>
+>;
 
 export interface TenantChapter {
   tenant: Installation;

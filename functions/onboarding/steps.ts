@@ -1,5 +1,7 @@
 /** The step graph of an onboarding, known before it starts: what the operation shows as pending, in the order a reader expects. */
+import type { MachineRole } from "../../shared/azure/names.ts";
 import { openServices } from "../../shared/azure/services.ts";
+import { type MachineBeside, machinesBeside, servicesBeside } from "../../shared/desired/beside.ts";
 import { machineTitles, regionTitles, type Title } from "../../shared/desired/machines.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 
@@ -19,19 +21,26 @@ const titled = (places: Title[], branch: Branch, name: string, title: string): S
 export const setIsPlanned = ({ gateway: { placement } }: { gateway: Pick<TenantSpec["gateway"], "placement"> }): boolean =>
   placement === "automatic" || placement === "availabilitySet";
 
-const keyManagerSteps = ({ services }: NonNullable<TenantSpec["gateway"]["keyManager"]>): StepTitle[] => [
-  step("gateway", "keyManagerIdentity", "KeyManager's own identity"),
-  step("gateway", "keyManagerSecurityGroup", "KeyManager's network security group"),
-  ...(services.keyManager === undefined
-    ? []
-    : [step("gateway", "keyManagerAddress", "KeyManager's public address with its name")]),
-  step("gateway", "keyManagerPlacement", "Size and place that Azure has for KeyManager"),
-  step("gateway", "keyManagerInterface", "KeyManager's network interface"),
-  step("gateway", "keyManagerVm", "KeyManager VM"),
-  step("gateway", "keyManagerGuest", "Firewall in KeyManager's VM"),
+const guestTitles: Record<MachineRole, string> = {
+  keyManager: "Firewall in KeyManager's VM",
+  ucm: "Firewall, browser settings and service account in UCM's VM",
+};
+
+const besideSteps = ({ role, title, address }: MachineBeside): StepTitle[] => [
+  step("gateway", `${role}Identity`, `${title}'s own identity`),
+  step("gateway", `${role}SecurityGroup`, `${title}'s network security group`),
+  ...(address ? [step("gateway", `${role}Address`, `${title}'s public address with its name`)] : []),
+  step("gateway", `${role}Placement`, `Size and place that Azure has for ${title}`),
+  step("gateway", `${role}Interface`, `${title}'s network interface`),
+  step("gateway", `${role}Vm`, `${title} VM`),
+  step("gateway", `${role}Guest`, guestTitles[role]),
 ];
 
-export function onboardingSteps({ connectionFilter, gateway }: Pick<TenantSpec, "connectionFilter" | "gateway">): StepTitle[] {
+export function onboardingSteps({
+  connectionFilter,
+  gateway,
+  ucm,
+}: Pick<TenantSpec, "connectionFilter" | "gateway" | "ucm">): StepTitle[] {
   const inRegions = (branch: Branch, name: string, title: string): StepTitle[] =>
     titled(regionTitles({ gateway }), branch, name, title);
   const onMachines = (branch: Branch, name: string, title: string): StepTitle[] =>
@@ -54,7 +63,7 @@ export function onboardingSteps({ connectionFilter, gateway }: Pick<TenantSpec, 
     ...onMachines("root", "publicIpAddress", "Static public address with its name"),
     ...titled(balanced, "root", "loadBalancerAddress", "The load balancer's public address"),
     ...inRegions("gateway", "networkSecurityGroup", "Network security group"),
-    ...(openServices(gateway.keyManager?.services ?? {}).length === 0
+    ...(openServices(servicesBeside({ gateway, ucm })).length === 0
       ? []
       : [step("gateway", "subnetSecurityGroup", "The subnet's network security group")]),
     ...inRegions("gateway", "virtualNetwork", "Virtual network and subnet"),
@@ -64,7 +73,7 @@ export function onboardingSteps({ connectionFilter, gateway }: Pick<TenantSpec, 
     ...onMachines("gateway", "networkInterface", "Network interface"),
     ...onMachines("gateway", "gatewayVm", "Gateway VM"),
     ...onMachines("gateway", "guest", "SMTP server, loop header and firewall in the VM"),
-    ...(gateway.keyManager === undefined ? [] : keyManagerSteps(gateway.keyManager)),
+    ...machinesBeside({ gateway, ucm }).flatMap(besideSteps),
     step("directory", "webClientApplication", "WebClient application in Entra"),
     step("mailFlow", "inboundConnector", "Inbound connector: gateway to Microsoft 365"),
     step("mailFlow", "outboundConnector", "Outbound connector: Microsoft 365 to gateway"),

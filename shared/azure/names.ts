@@ -14,7 +14,7 @@ export interface NameSource {
 }
 
 /** What a machine beside the gateways is for. */
-export type MachineRole = "keyManager";
+export type MachineRole = "keyManager" | "ucm";
 
 /** What a machine's own objects are called. */
 export interface MachineNames {
@@ -155,10 +155,10 @@ export function namesOf({ partnerId, tenantId, regions, home = regions[0]?.name 
   };
 }
 
-const roleWords = { keyManager: { long: "keymanager", short: "km" } } as const satisfies Record<
-  MachineRole,
-  { long: string; short: string }
->;
+const roleWords = {
+  keyManager: { long: "keymanager", short: "km" },
+  ucm: { long: "ucm", short: "ucm" },
+} as const satisfies Record<MachineRole, { long: string; short: string }>;
 
 function roleNames(role: MachineRole, label: string, tag: string): RoleNames {
   const { long, short } = roleWords[role];

@@ -6,8 +6,10 @@ import type { MachineNames, MachineRole, RegionNames, RoleNames } from "../azure
 import { eitherOf, openServices } from "../azure/services.ts";
 import { gatewayDocument } from "../guest/gateway.ts";
 import { keyManagerDocument } from "../guest/key-manager.ts";
+import { ucmDocument } from "../guest/ucm.ts";
 import type { Resources } from "../resources/index.ts";
 import type { SecretReference } from "../vault/reference.ts";
+import { machineBeside, servicesBeside } from "./beside.ts";
 import type { MailRoute } from "./mail-route.ts";
 import type { Target } from "./target.ts";
 
@@ -127,10 +129,10 @@ export const networkSecurityGroup = (target: Target, region: RegionNames): Desir
  * group does: then it is the subnet's, too.
  */
 export function subnetSecurityGroup(target: Target, region: RegionNames): Desired<"networkSecurityGroup"> | undefined {
-  const { services, keyManager } = target.spec.gateway;
-  const others = region.region === target.names.home.region ? (keyManager?.services ?? {}) : {};
+  const others = region.region === target.names.home.region ? servicesBeside(target.spec) : {};
   if (openServices(others).length === 0) return undefined;
-  return { ...placeIn(target, region), name: region.subnetSecurityGroup, services: eitherOf(services, others) };
+  const services = eitherOf(target.spec.gateway.services, others);
+  return { ...placeIn(target, region), name: region.subnetSecurityGroup, services };
 }
 
 export const virtualNetwork = (
@@ -175,11 +177,14 @@ export const roleIdentity = (target: Target, { region, machine }: RolePlace): De
 });
 
 /** Mission A8: Azure's own rules let the network in; the internet only where the spec names the service. */
-export const keyManagerSecurityGroup = (target: Target, { region, machine }: RolePlace): Desired<"networkSecurityGroup"> => ({
-  ...placeIn(target, region),
-  name: machine.networkSecurityGroup,
-  services: target.spec.gateway.keyManager?.services ?? {},
-});
+export const roleSecurityGroup = (target: Target, role: MachineRole): Desired<"networkSecurityGroup"> => {
+  const { region, machine } = roleOf(target, role);
+  return {
+    ...placeIn(target, region),
+    name: machine.networkSecurityGroup,
+    services: machineBeside(target.spec, role).services,
+  };
+};
 
 /** A size and a place that a machine may have. */
 export interface Candidate {
@@ -301,6 +306,26 @@ export const keyManagerGuest = (target: Target, { region, machine }: RolePlace, 
     services: target.spec.gateway.keyManager?.services ?? {},
   }),
 });
+
+/** Mission E7 to E9. Windows refuses a document whole while it doesn't know the account: then all but E7 can be set. */
+export const ucmGuest = (target: Target, identityClientId: string, account: "known" | "unknown"): Desired<"guest"> => {
+  const { ucm } = target.spec;
+  if (ucm === undefined) throw new Error("the spec has no UCM server");
+  const { region, machine } = roleOf(target, "ucm");
+  const { groups, rights, ...others } = ucmDocument({
+    generation: FIRST_GENERATION.generation,
+    account: ucm.serviceAccount,
+    subnet: SUBNET_PREFIX,
+    webAdminSources: ucm.services.http?.sources,
+    controllers: ucm.controllers,
+  });
+  return {
+    ...placeIn(target, region),
+    virtualMachine: machine.virtualMachine,
+    identityClientId,
+    document: account === "known" ? { ...others, groups, rights } : others,
+  };
+};
 
 /** Mission D1: the product wants the trailing slash in its redirect URI. */
 export const webClientApplication = (target: Target, ground: Pick<Ground, "regions">): Desired<"webClientApplication"> => ({

@@ -1,7 +1,8 @@
 /** What desired state is made from: a tenant's spec and the names that were derived for it once. */
-import { type MachineRole, type Names, type NameSource, namesOf } from "../azure/names.ts";
+import { type Names, type NameSource, namesOf } from "../azure/names.ts";
 import type { TenantRecord } from "../stores/tenants.ts";
 import type { TenantSpec } from "../tenants/spec.ts";
+import { machinesBeside } from "./beside.ts";
 
 export interface Target {
   work: { partnerId: string; tenantId: string };
@@ -17,19 +18,11 @@ export const targetOf = ({ partnerId, id: tenantId, spec, facts }: TenantRecord)
 });
 
 /** Which names a tenant needs. */
-export const nameSourceOf = (owner: Pick<NameSource, "partnerId" | "tenantId">, { gateway }: TenantSpec): NameSource => ({
+export const nameSourceOf = (owner: Pick<NameSource, "partnerId" | "tenantId">, spec: TenantSpec): NameSource => ({
   ...owner,
-  regions: gateway.regions,
-  roles: rolesOf(gateway),
+  regions: spec.gateway.regions,
+  roles: machinesBeside(spec).map(({ role }) => role),
 });
-
-/** Which machines the tenant has beside its gateways. */
-export const rolesOf = ({ keyManager }: Pick<TenantSpec["gateway"], "keyManager">): MachineRole[] =>
-  keyManager === undefined ? [] : ["keyManager"];
-
-/** A machine beside the gateways has a public address only where its service is open to the internet (mission A8). */
-export const hasAddress = (gateway: Pick<TenantSpec["gateway"], "keyManager">, role: MachineRole): boolean =>
-  gateway[role]?.services[role] !== undefined;
 
 /** A region or machine that the spec has gained since gets its names by the rule. */
 function named(source: NameSource, known: Names | undefined): Names {

@@ -118,6 +118,25 @@ const workspaceId = z
     "must be a Log Analytics workspace's resource id: /subscriptions/…/resourceGroups/…/providers/Microsoft.OperationalInsights/workspaces/…",
   );
 
+const UCM_NEEDS_SOURCES = "name at least one source, such as 203.0.113.0/24: its pages are nobody else's";
+const closedService = z.strictObject({
+  sources: z.array(closedSource, { error: UCM_NEEDS_SOURCES }).min(1, UCM_NEEDS_SOURCES).max(100),
+});
+
+/** Mission E4 to E10: a server for itrezzo UCM in the home region. */
+export const ucmSchema = z.strictObject({
+  /** How many mailboxes it is to serve: its size follows from that. */
+  mailboxes: z.int().min(1).max(1_000_000),
+  /** The service account in the customer's directory; the machine knows it once it is a member of the domain. */
+  serviceAccount: z
+    .string()
+    .regex(/^[A-Za-z0-9.-]{1,15}\\[^\\/"[\]:;|=,+*?<>@\p{Cc}]{1,64}$/u, "must be an account's name such as CONTOSO\\svc-ucm"),
+  /** Addresses of the domain controllers. */
+  controllers: z.array(z.ipv4()).min(1).max(20),
+  /** Mission E6: never open to anybody. `http` is the web administration. */
+  services: z.strictObject({ http: closedService.optional(), rdp: closedService.optional() }).default({}),
+});
+
 /** Zones are three, an availability set has two or three fault domains: more machines in a region add little. */
 const MOST_MACHINES = 8;
 const MOST_REGIONS = 4;
@@ -168,6 +187,7 @@ export const tenantSpecSchema = z
       keyManager: keyManagerSchema.optional(),
     }),
     database: databaseSchema.default({ kind: "local" }),
+    ucm: ucmSchema.optional(),
     /** Adds the gateway's addresses to the connection filter's allow list (manual, chapter 4.7). */
     connectionFilter: z.boolean().default(true),
   })

@@ -14,7 +14,7 @@ const sources = fc.record({
     fc.record({ name: fc.stringMatching(/^[a-z][a-z0-9]{2,29}$/), machines: fc.integer({ min: 1, max: 8 }) }),
     { minLength: 1, maxLength: 4, selector: ({ name }) => name },
   ),
-  roles: fc.constant(["keyManager"] as const),
+  roles: fc.constant(["keyManager", "ucm"] as const),
 });
 
 test("every tenant of every partner in every region gets names that Azure admits", () => {

@@ -302,7 +302,7 @@ export function customer(
   return customerOf(unique(name), { ...body, gateway: { ...body.gateway, ...gateway } });
 }
 
-function customerOf(tenantId: string, body: SpecInput): Customer {
+export function customerOf(tenantId: string, body: SpecInput): Customer {
   const spec = tenantSpecSchema.parse(body);
   const { tenantId: organization, domains, probeMailbox } = spec.microsoft365;
   return { tenantId, body, spec, watched: { organization, domains, probeMailbox } };

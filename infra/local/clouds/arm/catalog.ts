@@ -131,6 +131,10 @@ export const images: PlatformImage[] = [
   windowsServer("2022-datacenter-azure-edition-core", versions2022),
   windowsServer("2022-datacenter-g2", versions2022, { osName: "Windows Server 2022 Datacenter" }),
   windowsServer("2022-datacenter", versions2022, { osName: "Windows Server 2022 Datacenter", generation: "V1" }),
+  windowsServer("2019-datacenter-gensecond", ["17763.6054.240703", "17763.6293.240905"], {
+    osName: "Windows Server 2019 Datacenter",
+    osVersion: "10.0.17763.6293",
+  }),
   windowsServer("2025-datacenter-azure-edition", ["26100.2314.241107"], {
     osName: "Windows Server 2025 Datacenter Azure Edition",
     osVersion: "10.0.26100.2314",
