@@ -17,7 +17,7 @@ import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts"
 import type { Ground, GuestGeneration, Loop } from "../../shared/desired/state.ts";
 import { agentsOf, settledGuestOf } from "./guest.ts";
 import type { AccessWait, LoopEvidence } from "./orchestrator.ts";
-import type { Application, SecretWanted } from "./runbook.ts";
+import type { Application, Databases, SecretWanted } from "./runbook.ts";
 import { type Placement, placementOf } from "./placement.ts";
 import { preflightOf, refuseFailed } from "./preflight.ts";
 import { chosenSecrets, tenantSecrets } from "./secrets.ts";
@@ -258,7 +258,17 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
     },
 
     /** The tenant's stage moves here and nowhere else, after the proof. */
-    finishOnboarding: async ({ work, loop, evidence }: { work: Work; loop: Loop; evidence: LoopEvidence }): Promise<void> => {
+    finishOnboarding: async ({
+      work,
+      loop,
+      evidence,
+      databases,
+    }: {
+      work: Work;
+      loop: Loop;
+      evidence: LoopEvidence;
+      databases?: Databases | undefined;
+    }): Promise<void> => {
       const { smartHosts, egressIps, loopHeader, probeMailbox, pilots } = loop;
       const moved = await tenants.change(work.partnerId, work.tenantId, ({ stage, facts }) => ({
         stage: stage === "live" ? "live" : "pilot",
@@ -294,6 +304,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
           smartHosts,
           egressIps,
           pilots,
+          ...(databases ? { databases } : {}),
           proof: { ...evidence, mailbox: probeMailbox, header: loopHeader },
         },
       });

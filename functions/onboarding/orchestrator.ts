@@ -15,6 +15,7 @@ import type { OnboardingActivities } from "./activities.ts";
 import {
   type Begun,
   buildAndConnect,
+  buildDatabase,
   buildGateway,
   buildMachine,
   type Chapter,
@@ -56,10 +57,10 @@ export function* onboardTenant(context: OrchestrationContext, tenant: Onboarding
     yield* checkPreflight({ work, spec: tenant.spec, names: tenant.names });
     const hands = handsOf(context, tenant);
     const ground = yield* prepareGround(hands, tenant);
-    const application = yield* buildAndConnect(hands, tenant, ground);
+    const { application, databases } = yield* buildAndConnect(hands, tenant, ground);
     const evidence = yield* proveAndPilot(context, tenant, ground);
     yield* keepForDayTwo({ work, ground, application });
-    yield* finishOnboarding({ work, loop: desired.loop(tenant, ground), evidence });
+    yield* finishOnboarding({ work, loop: desired.loop(tenant, ground), evidence, databases });
   } catch (error) {
     yield* failOnboarding({ work, failure: failureFrom(error) });
   }
@@ -134,6 +135,7 @@ const orchestrated = <Input extends { tenant: Installation }, Result>({ name, wa
 export const chapters = {
   buildGateway: orchestrated(buildGateway),
   buildMachine: orchestrated(buildMachine),
+  buildDatabase: orchestrated(buildDatabase),
   registerApplications: orchestrated(registerApplications),
   connectMailFlow: orchestrated(connectMailFlow),
 };

@@ -5,7 +5,7 @@
 import * as z from "zod";
 import type { Check } from "../../shared/api/plan.ts";
 import type { Observed } from "../../shared/resources/resource.ts";
-import { home, mainDomain, organization } from "../../shared/desired/state.ts";
+import { azureSqlOf, home, mainDomain, organization } from "../../shared/desired/state.ts";
 import { mailRouteOf } from "../../shared/desired/mail-route.ts";
 import type { Target } from "../../shared/desired/target.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
@@ -25,6 +25,7 @@ export async function preflightOf(world: World, target: Target, consented: boole
     ...placements.map(({ check }) => check),
     ...placements.flatMap(({ placement }, index) => (placement ? [quotas(world, target, index, placement)] : [])),
     ...regions.map((index) => labels(world, target, index)),
+    ...(azureSqlOf(target.spec) ? [sqlServerName(world, target)] : []),
     ...(consented ? [mailExchanger(world, target)] : []),
   ]);
   return checks.flat();
@@ -244,6 +245,28 @@ async function labels({ azure }: World, target: Target, index: number): Promise<
         : { code: "DnsLabelTaken", status: "pass", message: `the DNS label ${label} is free in ${region.region}` };
     }),
   );
+}
+
+/** A server's name is unique over all of Azure's customers. One that we hold is ours already. */
+async function sqlServerName({ azure }: World, target: Target): Promise<Check> {
+  const code = "SqlServerNameTaken";
+  const { sqlServer: name } = target.names;
+  const place = home(target);
+  const ours = await azure.read(place, async (clients) => (await clients.sql()).servers.get(place.resourceGroup, name));
+  if (ours.state === "present")
+    return { code, status: "pass", message: `the SQL server ${name} is in this tenant's resource group` };
+  const answer = await azure.read(place, async (clients) =>
+    (await clients.sql()).servers.checkNameAvailability({ name, type: "Microsoft.Sql/servers" }),
+  );
+  if (answer.state !== "present") return unclear(code, `whether the SQL server's name ${name} is free could not be read`, answer);
+  if (answer.actual.available !== false) return { code, status: "pass", message: `the SQL server's name ${name} is free` };
+  return {
+    code,
+    status: "fail",
+    message: `the SQL server's name ${name} is taken`,
+    remedy: "register the tenant under another id",
+    target: "tenantId",
+  };
 }
 
 /** Manual, chapter 3.2: without the domain's own MX the gateway would have nowhere to send mail on to. */

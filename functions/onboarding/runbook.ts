@@ -13,6 +13,7 @@ import type { Subscription } from "../../shared/azure/place.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { Placement } from "./placement.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
+import type { AzureSql } from "../../shared/tenants/spec.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 
 export interface Installation extends Target {
@@ -288,6 +289,33 @@ export interface TenantChapter {
   ground: Ground;
 }
 
+export interface DatabaseChapter extends TenantChapter {
+  database: AzureSql;
+}
+
+/** What iQ.Suite's and WebClient's connections name. */
+export interface Databases {
+  server: string;
+  iqSuite: string;
+  webClient: string;
+}
+
+/**
+ * Manual, chapter 1: a server in Azure SQL with two databases, where the spec asks for them. Nobody gets in before the server admits Entra
+ * only; nothing is in a database before its server admits the gateways only.
+ */
+export const buildDatabase: Chapter<DatabaseChapter, Databases> = {
+  name: "buildDatabase",
+  *walk(hands, { tenant, ground, database }) {
+    const server = yield* hands.ensure("sqlServer", "sqlServer", desired.sqlServer(tenant, database));
+    yield* hands.ensure("sqlFirewallRules", "sqlFirewallRules", desired.sqlFirewallRules(tenant, ground));
+    const { iqSuiteDatabase: iqSuite, webClientDatabase: webClient } = tenant.names;
+    yield* hands.ensure("sqlDatabase", "iqSuiteDatabase", desired.sqlDatabase(tenant, iqSuite, database));
+    yield* hands.ensure("sqlDatabase", "webClientDatabase", desired.sqlDatabase(tenant, webClient, database));
+    return { server: server.fqdn, iqSuite, webClient };
+  },
+};
+
 /** Client id and object id of the WebClient's application. */
 export interface Application {
   appId: string;
@@ -323,14 +351,22 @@ export const connectMailFlow: Chapter<TenantChapter, void> = {
   },
 };
 
+/** What was made, and has to be known afterwards. */
+export interface Built {
+  application: Application;
+  databases?: Databases;
+}
+
 /** Everything that can stand before it is proven, at the same time: what each chapter needs of the others is in the ground. */
-export function* buildAndConnect<Wait>(hands: Hands<Wait>, tenant: Installation, ground: Ground): Walk<Wait, Application> {
-  const [application] = yield* hands.together<[Application, void, ...void[]]>(
+export function* buildAndConnect<Wait>(hands: Hands<Wait>, tenant: Installation, ground: Ground): Walk<Wait, Built> {
+  const database = desired.azureSqlOf(tenant.spec);
+  const [application, , made] = yield* hands.together<[Application, void, ...(Databases | void)[]]>(
     begin(registerApplications, { tenant, ground }, "directory"),
     begin(connectMailFlow, { tenant, ground }, "mail-flow"),
+    ...(database ? [begin(buildDatabase, { tenant, ground, database }, "database")] : []),
     ...tenant.names.regions.map((_, region) => begin(buildGateway, { tenant, ground, region }, `gateway${regionSuffix(region)}`)),
   );
-  return application;
+  return database && made ? { application, databases: made } : { application };
 }
 
 /** One machine is reached by its own name; several need one for all of them. */

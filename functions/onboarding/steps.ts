@@ -1,5 +1,6 @@
 /** The step graph of an onboarding, known before it starts: what the operation shows as pending, in the order a reader expects. */
 import { machineTitles, regionTitles, type Title } from "../../shared/desired/machines.ts";
+import { azureSqlOf } from "../../shared/desired/state.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 
 export type Branch = "access" | "root" | "gateway" | "directory" | "mailFlow" | "proof";
@@ -21,14 +22,20 @@ export const setIsPlanned = ({ gateway: { placement } }: { gateway: Pick<TenantS
 const keyManagerSteps = ({ services }: NonNullable<TenantSpec["gateway"]["keyManager"]>): StepTitle[] => [
   step("gateway", "keyManagerIdentity", "KeyManager's own identity"),
   step("gateway", "keyManagerSecurityGroup", "KeyManager's network security group"),
-  ...(services.keyManager === undefined ? [] : [step("gateway", "keyManagerAddress", "KeyManager's public address with its name")]),
+  ...(services.keyManager === undefined
+    ? []
+    : [step("gateway", "keyManagerAddress", "KeyManager's public address with its name")]),
   step("gateway", "keyManagerPlacement", "Size and place that Azure has for KeyManager"),
   step("gateway", "keyManagerInterface", "KeyManager's network interface"),
   step("gateway", "keyManagerVm", "KeyManager VM"),
   step("gateway", "keyManagerGuest", "Firewall in KeyManager's VM"),
 ];
 
-export function onboardingSteps({ connectionFilter, gateway }: Pick<TenantSpec, "connectionFilter" | "gateway">): StepTitle[] {
+export function onboardingSteps({
+  connectionFilter,
+  database,
+  gateway,
+}: Pick<TenantSpec, "connectionFilter" | "database" | "gateway">): StepTitle[] {
   const inRegions = (branch: Branch, name: string, title: string): StepTitle[] =>
     titled(regionTitles({ gateway }), branch, name, title);
   const onMachines = (branch: Branch, name: string, title: string): StepTitle[] =>
@@ -59,6 +66,14 @@ export function onboardingSteps({ connectionFilter, gateway }: Pick<TenantSpec, 
     ...onMachines("gateway", "gatewayVm", "Gateway VM"),
     ...onMachines("gateway", "guest", "SMTP server, loop header and firewall in the VM"),
     ...(gateway.keyManager === undefined ? [] : keyManagerSteps(gateway.keyManager)),
+    ...(azureSqlOf({ database }) === undefined
+      ? []
+      : [
+          step("gateway", "sqlServer", "Azure SQL server, where only Entra signs in"),
+          step("gateway", "sqlFirewallRules", "Only the gateways reach the Azure SQL server"),
+          step("gateway", "iqSuiteDatabase", "iQ.Suite's database"),
+          step("gateway", "webClientDatabase", "WebClient's database"),
+        ]),
     step("directory", "webClientApplication", "WebClient application in Entra"),
     step("mailFlow", "inboundConnector", "Inbound connector: gateway to Microsoft 365"),
     step("mailFlow", "outboundConnector", "Outbound connector: Microsoft 365 to gateway"),

@@ -6,6 +6,7 @@ import type { MachineNames, MachineRole, RegionNames, RoleNames } from "../azure
 import { gatewayDocument } from "../guest/gateway.ts";
 import { keyManagerDocument } from "../guest/key-manager.ts";
 import type { Resources } from "../resources/index.ts";
+import type { AzureSql, TenantSpec } from "../tenants/spec.ts";
 import type { SecretReference } from "../vault/reference.ts";
 import type { MailRoute } from "./mail-route.ts";
 import type { Target } from "./target.ts";
@@ -136,7 +137,12 @@ export const virtualNetwork = (
 export const networkInterface = (
   target: Target,
   { region, machine }: MachinePlace,
-  network: { subnetId: string; networkSecurityGroupId: string; publicIpAddressId?: string | undefined; poolId?: string | undefined },
+  network: {
+    subnetId: string;
+    networkSecurityGroupId: string;
+    publicIpAddressId?: string | undefined;
+    poolId?: string | undefined;
+  },
 ): Desired<"networkInterface"> => ({ ...placeIn(target, region), name: machine.networkInterface, ...network });
 
 /** A machine beside the gateways, in the home region. */
@@ -283,6 +289,32 @@ export const keyManagerGuest = (target: Target, { region, machine }: RolePlace, 
     generation: FIRST_GENERATION.generation,
     services: target.spec.gateway.keyManager?.services ?? {},
   }),
+});
+
+/** Where the spec asks for Azure SQL: what it says of it. */
+export const azureSqlOf = ({ database }: Pick<TenantSpec, "database">): AzureSql | undefined =>
+  database?.kind === "azureSql" ? database : undefined;
+
+/** Mission A9: at home, beside the vault. */
+export const sqlServer = (target: Target, { administrator }: AzureSql): Desired<"sqlServer"> => ({
+  ...home(target),
+  name: target.names.sqlServer,
+  administrator,
+});
+
+/** Each gateway, by the address that it leaves from. */
+export const sqlFirewallRules = (target: Target, ground: Pick<Ground, "regions">): Desired<"sqlFirewallRules"> => ({
+  ...home(target),
+  server: target.names.sqlServer,
+  addresses: egressIps(ground),
+});
+
+export const sqlDatabase = (target: Target, name: string, { sku, backups }: AzureSql): Desired<"sqlDatabase"> => ({
+  ...home(target),
+  server: target.names.sqlServer,
+  name,
+  sku,
+  backups,
 });
 
 /** Mission D1: the product wants the trailing slash in its redirect URI. */

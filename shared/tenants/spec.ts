@@ -156,7 +156,8 @@ export const tenantSpecSchema = z
       services: servicesSchema.default({ smtp: {} }),
       keyManager: keyManagerSchema.optional(),
     }),
-    database: databaseSchema.default({ kind: "local" }),
+    /** Without one, `local`. */
+    database: databaseSchema.optional(),
     /** Adds the gateway's addresses to the connection filter's allow list (manual, chapter 4.7). */
     connectionFilter: z.boolean().default(true),
   })
