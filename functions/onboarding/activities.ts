@@ -6,6 +6,7 @@ import type { Work } from "../../shared/durable/resources.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
 import { gatewayIdOf } from "../../shared/api/gateway-id.ts";
+import type { MachineRole } from "../../shared/azure/names.ts";
 import { virtualMachineId } from "../../shared/azure/place.ts";
 import { machinesOf, regionSuffix } from "../../shared/desired/machines.ts";
 import { home } from "../../shared/desired/state.ts";
@@ -18,7 +19,7 @@ import type { Ground, GuestGeneration, Loop } from "../../shared/desired/state.t
 import { agentsOf, settledGuestOf } from "./guest.ts";
 import type { AccessWait, LoopEvidence } from "./orchestrator.ts";
 import type { Application, Databases, SecretWanted } from "./runbook.ts";
-import { type Placement, placementOf } from "./placement.ts";
+import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
 import { preflightOf, refuseFailed } from "./preflight.ts";
 import { chosenSecrets, tenantSecrets } from "./secrets.ts";
 import { setIsPlanned } from "./steps.ts";
@@ -133,6 +134,12 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       if (!placement.availabilitySet && setIsPlanned(spec)) await recordStep(work, `availabilitySet${at}`, { status: "Skipped" });
       return placement;
     },
+
+    /** The same for a machine beside the gateways. */
+    chooseRolePlacement: ({ work, spec, names, role }: Target & { work: Work; role: MachineRole }): Promise<Placement> =>
+      recorded(work, `${role}Placement`, async () => ({
+        result: await rolePlacementOf(world.azure, { work, spec, names }, role),
+      })),
 
     /**
      * A secret that is made once per tenant and purpose: found, or generated straight into the tenant's vault. Key Vault has no write

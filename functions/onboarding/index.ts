@@ -17,6 +17,7 @@ export function registerOnboarding(world: OnboardingWorld): void {
   registerOrchestrator(chapters.buildGateway);
   registerOrchestrator(chapters.buildMachine);
   registerOrchestrator(chapters.buildDatabase);
+  registerOrchestrator(chapters.buildKeyManager);
   registerOrchestrator(chapters.registerApplications);
   registerOrchestrator(chapters.connectMailFlow);
   registerOrchestrator(proveLoop);

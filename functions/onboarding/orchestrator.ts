@@ -17,6 +17,7 @@ import {
   buildAndConnect,
   buildDatabase,
   buildGateway,
+  buildKeyManager,
   buildMachine,
   type Chapter,
   connectMailFlow,
@@ -105,15 +106,14 @@ export const waitForAccess = branch("waitForAccess", function* (context, access:
 /** Hands that make true what the runbook names. */
 function handsOf(context: OrchestrationContext, { work, spec, names, pace }: Onboarding): Hands<Task> {
   const { ensure, remove } = resourceSteps<Resources>(context, work, pace);
-  const { ensureSecret, choosePlacement, readOwnPrincipal, readMailRoute, readGuestGeneration } = stepsOf<OnboardingActivities>(
-    context,
-    pace.patience,
-  );
+  const { ensureSecret, choosePlacement, chooseRolePlacement, readOwnPrincipal, readMailRoute, readGuestGeneration } =
+    stepsOf<OnboardingActivities>(context, pace.patience);
   const target = { organization: spec.microsoft365.tenantId, domain: spec.microsoft365.domains[0] ?? "" };
   return {
     ensure,
     remove,
     placement: (region) => choosePlacement({ work, spec, names, region }),
+    rolePlacement: (role) => chooseRolePlacement({ work, spec, names, role }),
     secret: (wanted) => ensureSecret({ work, ...wanted }),
     *ownPrincipal(subscription) {
       return (yield* readOwnPrincipal(subscription)).principalId;
@@ -136,6 +136,7 @@ export const chapters = {
   buildGateway: orchestrated(buildGateway),
   buildMachine: orchestrated(buildMachine),
   buildDatabase: orchestrated(buildDatabase),
+  buildKeyManager: orchestrated(buildKeyManager),
   registerApplications: orchestrated(registerApplications),
   connectMailFlow: orchestrated(connectMailFlow),
 };

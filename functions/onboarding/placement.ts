@@ -4,9 +4,10 @@
  */
 import type { Azure } from "../../shared/azure/client.ts";
 import { readFailure } from "../../shared/azure/owned.ts";
-import { byPrice, fits, GATEWAY_MINIMUM, type Size, sizesIn } from "../../shared/azure/sizes.ts";
+import { byPrice, fits, GATEWAY_MINIMUM, type Minimum, type Size, sizesIn } from "../../shared/azure/sizes.ts";
+import type { MachineNames, MachineRole, RegionNames } from "../../shared/azure/names.ts";
 import type { Candidate } from "../../shared/desired/state.ts";
-import { home } from "../../shared/desired/state.ts";
+import { home, roleOf } from "../../shared/desired/state.ts";
 import type { Target } from "../../shared/desired/target.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
@@ -35,14 +36,47 @@ const MOST_SIZES = 3;
 export async function placementOf(azure: Azure, target: Target, index: number): Promise<Placement> {
   const region = target.names.regions[index];
   if (!region) throw new Error(`the tenant has no region ${index + 1}`);
+  const { size, disk, placement } = target.spec.gateway;
+  const wanted = { size, disk, minimum: GATEWAY_MINIMUM, field: "spec.gateway.size" };
+  return placed(azure, target, region, region.machines, wanted, placement);
+}
+
+/** The same for a machine beside the gateways, which never stands in their set (mission A3). */
+export async function rolePlacementOf(azure: Azure, target: Target, role: MachineRole): Promise<Placement> {
+  const { region, machine } = roleOf(target, role);
+  const placement = await placed(azure, target, region, [machine], sizeFor(target, role), "automatic");
+  return { ...placement, availabilitySet: false };
+}
+
+const sizeFor = ({ spec: { gateway } }: Target, role: MachineRole): WantedSize => ({
+  size: gateway[role]?.size,
+  disk: gateway.disk,
+  minimum: GATEWAY_MINIMUM,
+  field: `spec.gateway.${role}.size`,
+});
+
+async function placed(
+  azure: Azure,
+  target: Target,
+  { region, resourceGroup }: RegionNames,
+  names: MachineNames[],
+  wanted: WantedSize,
+  placement: TenantSpec["gateway"]["placement"],
+): Promise<Placement> {
   const subscription = home(target);
   const machines: (Existing | undefined)[] = [];
-  for (const { virtualMachine } of region.machines)
-    machines.push(await existing(azure, { ...subscription, resourceGroup: region.resourceGroup, name: virtualMachine }));
-  const found = await sizesIn(azure, subscription, region.region);
-  if (found.state !== "present") throw readFailure(`the sizes of ${region.region}`, found.state === "unknown" ? found : noSizes);
-  const sizes = chosenSizes(found.actual, target.spec.gateway, region.region);
-  return decided(machines, sizes, target.spec.gateway, region.region);
+  for (const { virtualMachine: name } of names) machines.push(await existing(azure, { ...subscription, resourceGroup, name }));
+  const found = await sizesIn(azure, subscription, region);
+  if (found.state !== "present") throw readFailure(`the sizes of ${region}`, found.state === "unknown" ? found : noSizes);
+  return decided(machines, chosenSizes(found.actual, wanted, region), { size: wanted.size, placement }, region);
+}
+
+interface WantedSize {
+  size: string | undefined;
+  disk: TenantSpec["gateway"]["disk"];
+  minimum: Minimum;
+  /** Where the spec names it. */
+  field: string;
 }
 
 const noSizes = { state: "unknown", reason: { code: "SizesMissing", message: "the region lists none" } } as const;
@@ -51,7 +85,7 @@ const noSizes = { state: "unknown", reason: { code: "SizesMissing", message: "th
 export function decided(
   machines: (Existing | undefined)[],
   sizes: Size[],
-  { size: wanted, placement }: Pick<TenantSpec["gateway"], "size" | "placement">,
+  { size: wanted, placement }: { size?: string | undefined; placement: TenantSpec["gateway"]["placement"] },
   region: string,
 ): Placement {
   const standing = machines.filter((machine) => machine !== undefined && !machine.failed) as Existing[];
@@ -88,28 +122,24 @@ const zoneOf = (place: { zone?: string }): string | undefined => place.zone;
 /** The machines of a region begin with different zones. */
 const turned = (zones: string[], by: number): string[] => zones.map((_, index) => zones[(index + by) % zones.length] ?? "");
 
-function chosenSizes(
-  sizes: Size[],
-  { size: wanted, disk }: Pick<TenantSpec["gateway"], "size" | "disk">,
-  region: string,
-): Size[] {
-  const demand = { minimum: GATEWAY_MINIMUM, premiumDisks: disk.startsWith("Premium") };
+function chosenSizes(sizes: Size[], { size: wanted, disk, minimum, field }: WantedSize, region: string): Size[] {
+  const sizeMissing = (message: string): ControlPlaneError =>
+    new ControlPlaneError("SizeNotAvailable", message, 409, false, { target: field });
+  const demand = { minimum, premiumDisks: disk.startsWith("Premium") };
   const fitting = sizes.filter((size) => fits(size, demand));
   if (wanted === undefined) {
     const chosen = byPrice(fitting).slice(0, MOST_SIZES);
     if (chosen.length > 0) return chosen;
-    throw sizeMissing(`${region} has no size with 4 processors and 7 GB for this subscription`);
+    throw sizeMissing(
+      `${region} has no size with ${minimum.virtualCpus} processors and ${minimum.memoryInGigabytes} GB for this subscription`,
+    );
   }
   const named = sizes.find(({ name }) => name.toLowerCase() === wanted.toLowerCase());
   if (!named) throw sizeMissing(`${region} has no size ${wanted}`);
   if (!named.available) throw sizeMissing(`${wanted} is not available for this subscription in ${region}`);
-  if (!fitting.includes(named))
-    throw sizeMissing(`${wanted} is too small for a gateway, or not made for Trusted Launch and ${disk}`);
+  if (!fitting.includes(named)) throw sizeMissing(`${wanted} is too small, or not made for Trusted Launch and ${disk}`);
   return [named];
 }
-
-const sizeMissing = (message: string): ControlPlaneError =>
-  new ControlPlaneError("SizeNotAvailable", message, 409, false, { target: "spec.gateway.size" });
 
 async function existing(azure: Azure, machine: Parameters<Azure["read"]>[0] & { resourceGroup: string; name: string }) {
   const found = await azure.read(machine, async (clients) =>

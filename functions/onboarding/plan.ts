@@ -13,7 +13,7 @@ import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts"
 import { type Target, targetOf } from "../../shared/desired/target.ts";
 import { agentsOf, guestOf } from "./guest.ts";
 import { type Begun, buildAndConnect, type Hands, type Installation, prepareGround } from "./runbook.ts";
-import { type Placement, placementOf } from "./placement.ts";
+import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
 import { preflightOf } from "./preflight.ts";
 import { chosenSecrets, tenantSecrets } from "./secrets.ts";
 import { onboardingSteps } from "./steps.ts";
@@ -122,6 +122,11 @@ function lookingHands(
       if (!readable.azure) return anywhere;
       // A region that has no room for them is told by the checks; the rest of the plan stands.
       return (yield placementOf(world.azure, target, region).catch(() => anywhere)) as Placement;
+    },
+    *rolePlacement(role) {
+      const anywhere = { availabilitySet: false, missing: [], machines: [[{ size: LATER }]] };
+      if (!readable.azure) return anywhere;
+      return (yield rolePlacementOf(world.azure, target, role).catch(() => anywhere)) as Placement;
     },
     *ownPrincipal(subscription) {
       if (!readable.azure) return LATER;

@@ -5,12 +5,13 @@
 import * as z from "zod";
 import type { Check } from "../../shared/api/plan.ts";
 import type { Observed } from "../../shared/resources/resource.ts";
-import { azureSqlOf, home, mainDomain, organization } from "../../shared/desired/state.ts";
+import type { MachineRole } from "../../shared/azure/names.ts";
+import { azureSqlOf, home, mainDomain, organization, roleOf } from "../../shared/desired/state.ts";
 import { mailRouteOf } from "../../shared/desired/mail-route.ts";
-import type { Target } from "../../shared/desired/target.ts";
+import { hasAddress, rolesOf, type Target } from "../../shared/desired/target.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
 import { readTerms } from "../../shared/resources/marketplace-terms.ts";
-import { type Placement, placementOf } from "./placement.ts";
+import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 type World = Pick<OnboardingWorld, "azure" | "organizations" | "resolver" | "environment">;
@@ -18,12 +19,16 @@ type World = Pick<OnboardingWorld, "azure" | "organizations" | "resolver" | "env
 /** In the order in which a person would mend them. Nothing throws: what can't be read is a check that can't tell. */
 export async function preflightOf(world: World, target: Target, consented: boolean): Promise<Check[]> {
   const regions = target.names.regions.map((_, index) => index);
+  const roles = rolesOf(target.spec.gateway);
   const placements = await Promise.all(regions.map((index) => placed(world, target, index)));
+  const beside = await Promise.all(roles.map((role) => placedRole(world, target, role)));
   const checks = await Promise.all([
     subscriptionKind(world, target),
     marketplace(world, target),
-    ...placements.map(({ check }) => check),
-    ...placements.flatMap(({ placement }, index) => (placement ? [quotas(world, target, index, placement)] : [])),
+    ...[...placements, ...beside].map(({ check }) => Promise.resolve(check)),
+    ...placements.flatMap(({ placement }, index) =>
+      placement ? [quotas(world, target, index, placement, besideIn(target, index, beside))] : [],
+    ),
     ...regions.map((index) => labels(world, target, index)),
     ...(azureSqlOf(target.spec) ? [sqlServerName(world, target)] : []),
     ...(consented ? [mailExchanger(world, target)] : []),
@@ -138,10 +143,38 @@ async function marketplace({ azure }: World, target: Target): Promise<Check[]> {
   ];
 }
 
-async function placed({ azure }: World, target: Target, index: number): Promise<{ placement?: Placement; check: Check[] }> {
-  const region = regionName(target, index);
+interface Placed {
+  placement?: Placement;
+  check: Check[];
+}
+
+const placed = ({ azure }: World, target: Target, index: number): Promise<Placed> =>
+  checkedPlacement(regionName(target, index), () => placementOf(azure, target, index));
+
+const placedRole = async ({ azure }: World, target: Target, role: MachineRole): Promise<Placed & { role: MachineRole }> => ({
+  role,
+  ...(await checkedPlacement(target.names.home.region, () => rolePlacementOf(azure, target, role))),
+});
+
+/** Machines beside the gateways that aren't there yet: they count in the same quotas. */
+const besideIn = (target: Target, index: number, beside: (Placed & { role: MachineRole })[]): Wanted[] =>
+  regionName(target, index) === target.names.home.region
+    ? beside.flatMap(({ role, placement }) =>
+        placement === undefined || placement.missing.length === 0
+          ? []
+          : [{ size: placement.machines[0]?.[0]?.size ?? "", address: hasAddress(target.spec.gateway, role) }],
+      )
+    : [];
+
+interface Wanted {
+  size: string;
+  /** Whether it has a public address. */
+  address: boolean;
+}
+
+async function checkedPlacement(region: string, placementNow: () => Promise<Placement>): Promise<Placed> {
   try {
-    const placement = await placementOf(azure, target, index);
+    const placement = await placementNow();
     const [first] = placement.machines.flat();
     const where = placement.availabilitySet ? "in an availability set" : first?.zone === undefined ? "in no zone" : "in zones";
     const message = `${region} has ${first?.size} for this subscription; machines stand ${where}`;
@@ -165,11 +198,18 @@ interface Usage {
 }
 
 /** Room for the machines that aren't there yet: their cores, in all and of their family, and their addresses. */
-async function quotas({ azure }: World, target: Target, index: number, { machines, missing }: Placement): Promise<Check[]> {
+async function quotas(
+  { azure }: World,
+  target: Target,
+  index: number,
+  { machines, missing }: Placement,
+  beside: Wanted[],
+): Promise<Check[]> {
   const subscription = home(target);
   const region = regionName(target, index);
-  const wanted = missing.length;
-  if (wanted === 0) return [];
+  const gateways = missing.map((machine): Wanted => ({ size: machines[machine]?.[0]?.size ?? "", address: true }));
+  const wanted = [...gateways, ...beside];
+  if (wanted.length === 0) return [];
   const sizes = new Map<string, { family: string; virtualCpus: number }>();
   const found = await azure.read(subscription, async (clients) => {
     const [compute, network] = [await clients.compute(), await clients.network()];
@@ -191,7 +231,8 @@ async function quotas({ azure }: World, target: Target, index: number, { machine
   if (found.state !== "present") return [unclear("QuotaExceeded", `the quotas of ${region} could not be read`, found)];
   const free = (name: string): number =>
     found.actual.find((usage) => usage.name.toLowerCase() === name.toLowerCase())?.free ?? Number.POSITIVE_INFINITY;
-  const chosen = missing.flatMap((machine) => sizes.get(machines[machine]?.[0]?.size.toLowerCase() ?? "") ?? []);
+  const chosen = wanted.flatMap(({ size }) => sizes.get(size.toLowerCase()) ?? []);
+  const balanced = machines.length > 1 && missing.length === machines.length;
   const cores = chosen.reduce((sum, { virtualCpus }) => sum + virtualCpus, 0);
   const needed: [name: string, amount: number][] = [
     ["cores", cores],
@@ -199,7 +240,7 @@ async function quotas({ azure }: World, target: Target, index: number, { machine
       family,
       chosen.filter((one) => one.family === family).reduce((sum, { virtualCpus }) => sum + virtualCpus, 0),
     ]),
-    ["StandardSkuPublicIpAddresses", wanted + (machines.length > 1 && wanted === machines.length ? 1 : 0)],
+    ["StandardSkuPublicIpAddresses", wanted.filter(({ address }) => address).length + (balanced ? 1 : 0)],
   ];
   const short = needed.filter(([name, amount]) => free(name) < amount);
   if (short.length === 0)
@@ -220,6 +261,10 @@ async function labels({ azure }: World, target: Target, index: number): Promise<
   const wanted = [
     ...region.machines.map(({ publicIpAddress, dnsLabel }) => ({ name: publicIpAddress, label: dnsLabel })),
     ...(region.machines.length > 1 ? [{ name: region.loadBalancerAddress, label: region.loadBalancerLabel }] : []),
+    ...(region.region === target.names.home.region ? rolesOf(target.spec.gateway) : [])
+      .filter((role) => hasAddress(target.spec.gateway, role))
+      .map((role) => roleOf(target, role).machine)
+      .map(({ publicIpAddress, dnsLabel }) => ({ name: publicIpAddress, label: dnsLabel })),
   ];
   const subscription = home(target);
   return Promise.all(

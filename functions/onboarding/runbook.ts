@@ -7,7 +7,7 @@ import { machineSuffix, regionSuffix } from "../../shared/desired/machines.ts";
 import type { MailRoute } from "../../shared/desired/mail-route.ts";
 import type { Address, Candidate, Ground, GuestGeneration, RegionGround } from "../../shared/desired/state.ts";
 import * as desired from "../../shared/desired/state.ts";
-import type { Target } from "../../shared/desired/target.ts";
+import { hasAddress, type Target } from "../../shared/desired/target.ts";
 import type { ActualOf, DesiredOf } from "../../shared/durable/resources.ts";
 import type { Subscription } from "../../shared/azure/place.ts";
 import type { Resources } from "../../shared/resources/index.ts";
@@ -150,10 +150,12 @@ export const buildGateway: Chapter<RegionChapter, void> = {
       `networkSecurityGroup${at}`,
       desired.networkSecurityGroup(tenant, region),
     );
+    const wider = desired.subnetSecurityGroup(tenant, region);
+    const subnetGuard = wider ? yield* hands.ensure("networkSecurityGroup", "subnetSecurityGroup", wider) : guard;
     const network = yield* hands.ensure(
       "virtualNetwork",
       `virtualNetwork${at}`,
-      desired.virtualNetwork(tenant, region, guard.id),
+      desired.virtualNetwork(tenant, region, subnetGuard.id),
     );
     const placement = yield* hands.placement(index);
     const set = placement.availabilitySet
@@ -259,14 +261,14 @@ export const buildKeyManager: Chapter<KeyManagerChapter, void> = {
   name: "buildKeyManager",
   *walk(hands, { tenant, ground, subnetId }) {
     const place = desired.roleOf(tenant, "keyManager");
-    const { image, services } = present(tenant.spec.gateway.keyManager, "KeyManager in the spec");
+    const { image } = present(tenant.spec.gateway.keyManager, "KeyManager in the spec");
     const identity = yield* hands.ensure("vmIdentity", "keyManagerIdentity", desired.roleIdentity(tenant, place));
     const guard = yield* hands.ensure(
       "networkSecurityGroup",
       "keyManagerSecurityGroup",
       desired.keyManagerSecurityGroup(tenant, place),
     );
-    const address = services.keyManager
+    const address = hasAddress(tenant.spec.gateway, "keyManager")
       ? yield* hands.ensure("publicIpAddress", "keyManagerAddress", desired.machineAddress(tenant, place))
       : undefined;
     const { machines } = yield* hands.rolePlacement("keyManager");

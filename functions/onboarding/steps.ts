@@ -1,4 +1,5 @@
 /** The step graph of an onboarding, known before it starts: what the operation shows as pending, in the order a reader expects. */
+import { openServices } from "../../shared/azure/services.ts";
 import { machineTitles, regionTitles, type Title } from "../../shared/desired/machines.ts";
 import { azureSqlOf } from "../../shared/desired/state.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
@@ -58,6 +59,9 @@ export function onboardingSteps({
     ...onMachines("root", "publicIpAddress", "Static public address with its name"),
     ...titled(balanced, "root", "loadBalancerAddress", "The load balancer's public address"),
     ...inRegions("gateway", "networkSecurityGroup", "Network security group"),
+    ...(openServices(gateway.keyManager?.services ?? {}).length === 0
+      ? []
+      : [step("gateway", "subnetSecurityGroup", "The subnet's network security group")]),
     ...inRegions("gateway", "virtualNetwork", "Virtual network and subnet"),
     ...inRegions("gateway", "placement", "Sizes and places that Azure has for the machines"),
     ...(setIsPlanned({ gateway }) ? inRegions("gateway", "availabilitySet", "Availability set, where there are no zones") : []),

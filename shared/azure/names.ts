@@ -9,7 +9,12 @@ export interface NameSource {
   regions: readonly { name: string; machines: number }[];
   /** The region that the tenant named first, ever; by default the first of `regions`. */
   home?: string | undefined;
+  /** Machines of other products that the tenant has. */
+  roles?: readonly MachineRole[] | undefined;
 }
+
+/** What a machine beside the gateways is for. */
+export type MachineRole = "keyManager";
 
 /** What a machine's own objects are called. */
 export interface MachineNames {
@@ -22,6 +27,13 @@ export interface MachineNames {
   dnsLabel: string;
 }
 
+/** Mission A8: a machine beside the gateways, in the home region's resource group and subnet. */
+export interface RoleNames extends MachineNames {
+  networkSecurityGroup: string;
+  /** Its own: it reads nothing of the gateways' secrets. */
+  vmIdentity: string;
+}
+
 /** Mission A1: one resource group and one network for each region. */
 export interface RegionNames {
   /** Azure's own name of the region, for example `westeurope`. */
@@ -30,6 +42,8 @@ export interface RegionNames {
   virtualNetwork: string;
   subnet: string;
   networkSecurityGroup: string;
+  /** The subnet's own, where machines of other products are open to the internet: each machine's group lets in less. */
+  subnetSecurityGroup: string;
   availabilitySet: string;
   loadBalancer: string;
   loadBalancerAddress: string;
@@ -47,16 +61,25 @@ export interface Names {
   sqlServer: string;
   iqSuiteDatabase: string;
   webClientDatabase: string;
+  dataCollectionRule: string;
+  /** Say whose they are: neither can be tagged. */
+  dataCollectionAssociation: string;
+  diagnosticSetting: string;
   /** Where vault and identity are: the first region that the tenant ever named. */
   home: { region: string; resourceGroup: string };
   /** In the order of the spec. */
   regions: RegionNames[];
+  roles?: Partial<Record<MachineRole, RoleNames>>;
 }
 
-type NameRole = keyof Omit<Names, "home" | "regions"> | keyof Omit<RegionNames, "region" | "machines"> | keyof MachineNames;
+type NameRole =
+  | keyof Omit<Names, "home" | "regions" | "roles">
+  | keyof Omit<RegionNames, "region" | "machines">
+  | keyof MachineNames;
 
 const networkName = /^(?=.{1,80}$)[a-z0-9]([a-z0-9._-]*[a-z0-9_])?$/;
 const databaseName = /^[a-z][a-z0-9_-]{0,127}$/;
+const monitorName = /^(?=.{3,64}$)[a-z][a-z0-9-]*[a-z0-9]$/;
 const dnsLabel = /^[a-z][a-z0-9-]{1,61}[a-z0-9]$/;
 
 /**
@@ -70,6 +93,7 @@ export const nameRules: Record<NameRole, RegExp> = {
   virtualNetwork: /^(?=.{2,64}$)[a-z0-9][a-z0-9._-]*[a-z0-9_]$/,
   subnet: networkName,
   networkSecurityGroup: networkName,
+  subnetSecurityGroup: networkName,
   publicIpAddress: networkName,
   dnsLabel,
   networkInterface: networkName,
@@ -82,11 +106,15 @@ export const nameRules: Record<NameRole, RegExp> = {
   sqlServer: /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
   iqSuiteDatabase: databaseName,
   webClientDatabase: databaseName,
+  // Azure publishes none for these three: shorter and plainer than any that it has been seen to take.
+  dataCollectionRule: monitorName,
+  dataCollectionAssociation: monitorName,
+  diagnosticSetting: monitorName,
   webClientUniqueName: /^(?=.{1,128}$)[a-z0-9][a-z0-9-]*[a-z0-9]$/,
 };
 
 /** Pure. What must be unique beyond the resource group carries a hash of partner, tenant and region. */
-export function namesOf({ partnerId, tenantId, regions, home = regions[0]?.name ?? "" }: NameSource): Names {
+export function namesOf({ partnerId, tenantId, regions, home = regions[0]?.name ?? "", roles = [] }: NameSource): Names {
   const label = labelOf(tenantId);
   const main = hashOf(partnerId, tenantId, home);
   const resourceGroupIn = (region: string, tag: string): string => `gatehouse-${label}-${region}-${tag}`;
@@ -98,6 +126,9 @@ export function namesOf({ partnerId, tenantId, regions, home = regions[0]?.name 
       sqlServer: `${shortened(label, 52)}-${main}-sql`,
       iqSuiteDatabase: "iqsuite",
       webClientDatabase: "webclient",
+      dataCollectionRule: "gateway-collection",
+      dataCollectionAssociation: `gatehouse-${label}-${hashOf(partnerId, tenantId)}`,
+      diagnosticSetting: `gatehouse-${label}-${hashOf(partnerId, tenantId)}`,
       webClientUniqueName: `gatehouse-webclient-${label}-${hashOf(partnerId, tenantId)}`,
     }),
     regions: regions.map(({ name: region, machines }) => {
@@ -109,6 +140,7 @@ export function namesOf({ partnerId, tenantId, regions, home = regions[0]?.name 
           virtualNetwork: "gateway-network",
           subnet: "gateways",
           networkSecurityGroup: "gateway-security",
+          subnetSecurityGroup: "gateways-security",
           availabilitySet: "gateway-set",
           loadBalancer: "gateway-balancer",
           loadBalancerAddress: "gateway-balancer-address",
@@ -119,7 +151,26 @@ export function namesOf({ partnerId, tenantId, regions, home = regions[0]?.name 
         ),
       };
     }),
+    ...(roles.length === 0 ? {} : { roles: Object.fromEntries(roles.map((role) => [role, roleNames(role, label, main)])) }),
   };
+}
+
+const roleWords = { keyManager: { long: "keymanager", short: "km" } } as const satisfies Record<
+  MachineRole,
+  { long: string; short: string }
+>;
+
+function roleNames(role: MachineRole, label: string, tag: string): RoleNames {
+  const { long, short } = roleWords[role];
+  return checked({
+    virtualMachine: long,
+    computerName: `${short}-${tag}`,
+    networkInterface: `${long}-interface`,
+    publicIpAddress: `${long}-address`,
+    dnsLabel: `${shortened(label, 53)}-${tag}-${short}`,
+    networkSecurityGroup: `${long}-security`,
+    vmIdentity: `${long}-identity`,
+  });
 }
 
 /** @param number from 1. The machine's own name is one in the tenant, since its partner knows it by that. */

@@ -21,13 +21,25 @@ const manual: Omit<OpenService, "sources">[] = [
   { service: "https", name: "HTTPS", priority: 134, port: 443, protocol: "TCP" },
 ];
 
-export const openServices = (services: Services): OpenService[] =>
+export const openServices = (services: Partial<Services>): OpenService[] =>
   manual.flatMap((rule) => {
     const named = services[rule.service];
     return named === undefined
       ? []
       : [{ ...rule, sources: named.sources === undefined ? undefined : canonicalSources(named.sources) }];
   });
+
+/** Whatever either of them opens, to whomever either of them opens it. */
+export function eitherOf(one: Partial<Services>, other: Partial<Services>): Partial<Services> {
+  const both = { ...one, ...other };
+  for (const { service } of manual) {
+    const [first, second] = [one[service], other[service]];
+    if (first === undefined || second === undefined) continue;
+    const sources = first.sources && second.sources && canonicalSources([...first.sources, ...second.sources]);
+    Object.assign(both, { [service]: sources === undefined ? {} : { sources } });
+  }
+  return both;
+}
 
 export const canonicalSources = (sources: readonly string[]): string[] =>
   [...new Set(sources.map((source) => source.replace(/\/32$/, "")))].sort();

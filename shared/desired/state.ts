@@ -3,6 +3,7 @@ import { gatewayIdOf } from "../api/gateway-id.ts";
 import { vmIdOf } from "../api/heartbeat.ts";
 import type { DesiredOf } from "../durable/resources.ts";
 import type { MachineNames, MachineRole, RegionNames, RoleNames } from "../azure/names.ts";
+import { eitherOf, openServices } from "../azure/services.ts";
 import { gatewayDocument } from "../guest/gateway.ts";
 import { keyManagerDocument } from "../guest/key-manager.ts";
 import type { Resources } from "../resources/index.ts";
@@ -121,6 +122,17 @@ export const networkSecurityGroup = (target: Target, region: RegionNames): Desir
   name: region.networkSecurityGroup,
   services: target.spec.gateway.services,
 });
+
+/**
+ * A subnet's group stands before each machine's own, so it has to let in whatever any of them does. Undefined where the gateways' own
+ * group does: then it is the subnet's, too.
+ */
+export function subnetSecurityGroup(target: Target, region: RegionNames): Desired<"networkSecurityGroup"> | undefined {
+  const { services, keyManager } = target.spec.gateway;
+  const others = region.region === target.names.home.region ? (keyManager?.services ?? {}) : {};
+  if (openServices(others).length === 0) return undefined;
+  return { ...placeIn(target, region), name: region.subnetSecurityGroup, services: eitherOf(services, others) };
+}
 
 export const virtualNetwork = (
   target: Target,

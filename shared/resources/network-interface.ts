@@ -16,7 +16,8 @@ import type { Resource } from "./resource.ts";
 export type NetworkInterface = Named & {
   subnetId: string;
   networkSecurityGroupId: string;
-  publicIpAddressId: string;
+  /** Without one it is reached from its own network only. */
+  publicIpAddressId?: string | undefined;
   /** The load balancer's pool, where there is one. */
   poolId?: string | undefined;
 };
@@ -66,8 +67,10 @@ export const networkInterface = ({ azure }: { azure: Azure }): Resource<NetworkI
     kind: "networkInterface",
     observe,
     diff: ({ region, ...desired }, actual) => {
-      const kept = (property: "subnetId" | "networkSecurityGroupId" | "publicIpAddressId"): string =>
-        sameId(desired[property], actual[property]) ? actual[property] : desired[property];
+      const kept = (property: "subnetId" | "networkSecurityGroupId" | "publicIpAddressId"): string => {
+        const wanted = desired[property] ?? "";
+        return sameId(wanted, actual[property]) ? actual[property] : wanted;
+      };
       return changesBetween(
         {
           region,
@@ -96,8 +99,8 @@ export const networkInterface = ({ azure }: { azure: Azure }): Resource<NetworkI
 
 /** A write replaces the whole interface: its private address and what others added go back as they were. */
 function merged(desired: NetworkInterface, found: FoundInterface): FoundInterface {
-  const [first, ...others] = found.ipConfigurations ?? [];
-  const pools = (first?.loadBalancerBackendAddressPools ?? []).filter(({ id }) => !sameId(id ?? "", desired.poolId ?? ""));
+  const [{ publicIPAddress: _, ...first } = {}, ...others] = found.ipConfigurations ?? [];
+  const pools = (first.loadBalancerBackendAddressPools ?? []).filter(({ id }) => !sameId(id ?? "", desired.poolId ?? ""));
   return {
     ...found,
     location: desired.region,
@@ -106,12 +109,12 @@ function merged(desired: NetworkInterface, found: FoundInterface): FoundInterfac
     ipConfigurations: [
       {
         ...first,
-        name: first?.name ?? "primary",
+        name: first.name ?? "primary",
         primary: true,
-        privateIPAllocationMethod: first?.privateIPAllocationMethod ?? "Dynamic",
+        privateIPAllocationMethod: first.privateIPAllocationMethod ?? "Dynamic",
         privateIPAddressVersion: "IPv4",
         subnet: { id: desired.subnetId },
-        publicIPAddress: { id: desired.publicIpAddressId },
+        ...(desired.publicIpAddressId === undefined ? {} : { publicIPAddress: { id: desired.publicIpAddressId } }),
         loadBalancerBackendAddressPools: [...pools, ...(desired.poolId ? [{ id: desired.poolId }] : [])],
       },
       ...others,

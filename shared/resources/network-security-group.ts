@@ -15,7 +15,7 @@ import { canonicalSources, openServices } from "../azure/services.ts";
 import type { Services } from "../tenants/spec.ts";
 import type { PropertyChange, Resource } from "./resource.ts";
 
-export type NetworkSecurityGroup = Named & { services: Services };
+export type NetworkSecurityGroup = Named & { services: Partial<Services> };
 
 /** Canonical: sources sorted, `*` alone for everybody; rules by priority. */
 export interface Rule {
@@ -88,7 +88,7 @@ export const networkSecurityGroup = ({ azure }: { azure: Azure }): Resource<Netw
 };
 
 /** The manual's names, priorities, ports and protocols, for the services that the spec names. */
-export const rulesOf = (services: Services): Rule[] =>
+export const rulesOf = (services: Partial<Services>): Rule[] =>
   openServices(services)
     .map(
       ({ name, priority, port, protocol, sources }): Rule => ({

@@ -109,6 +109,15 @@ export const keyManagerSchema = z.strictObject({
   services: servicesSchema.pick({ keyManager: true, rdp: true }).default({}),
 });
 
+/** Of a Log Analytics workspace, in any subscription of the gateway's Entra tenant. */
+const workspaceId = z
+  .string()
+  .max(400)
+  .regex(
+    /^\/subscriptions\/[0-9a-f-]{36}\/resourceGroups\/[\w.()-]{1,90}\/providers\/Microsoft\.OperationalInsights\/workspaces\/[A-Za-z0-9-]{4,63}$/i,
+    "must be a Log Analytics workspace's resource id: /subscriptions/…/resourceGroups/…/providers/Microsoft.OperationalInsights/workspaces/…",
+  );
+
 /** Zones are three, an availability set has two or three fault domains: more machines in a region add little. */
 const MOST_MACHINES = 8;
 const MOST_REGIONS = 4;
@@ -154,6 +163,8 @@ export const tenantSpecSchema = z
       disk: z.enum(["Premium_LRS", "StandardSSD_LRS", "Standard_LRS", "Premium_ZRS", "StandardSSD_ZRS"]).default("Premium_LRS"),
       image: imageSchema.default(windowsServer2022),
       services: servicesSchema.default({ smtp: {} }),
+      /** Mission A7, A11: what machines and load balancers report goes to a workspace of the customer, who pays for what it takes in. */
+      monitoring: z.strictObject({ workspaceId }).optional(),
       keyManager: keyManagerSchema.optional(),
     }),
     /** Without one, `local`. */

@@ -14,13 +14,14 @@ const sources = fc.record({
     fc.record({ name: fc.stringMatching(/^[a-z][a-z0-9]{2,29}$/), machines: fc.integer({ min: 1, max: 8 }) }),
     { minLength: 1, maxLength: 4, selector: ({ name }) => name },
   ),
+  roles: fc.constant(["keyManager"] as const),
 });
 
 test("every tenant of every partner in every region gets names that Azure admits", () => {
   fc.assert(
     fc.property(sources, (source) => {
-      const { home, regions, ...names } = namesOf(source);
-      const all = [names, ...regions, ...regions.flatMap(({ machines }) => machines)];
+      const { home, regions, roles, ...names } = namesOf(source);
+      const all = [names, ...regions, ...regions.flatMap(({ machines }) => machines), ...Object.values(roles ?? {})];
       for (const [role, name] of all.flatMap((names) => Object.entries(names)))
         if (role in nameRules) expect(name).toMatch(nameRules[role as keyof typeof nameRules]);
       expect(home.resourceGroup).toBe(regions[0]?.resourceGroup);
@@ -58,11 +59,13 @@ const uniqueIn = ({ vault, regions: [region] }: ReturnType<typeof namesOf>) => [
 test("within a tenant no two machines share a name that must be unique", () => {
   fc.assert(
     fc.property(sources, (source) => {
-      const { regions } = namesOf(source);
+      const { regions, roles, home } = namesOf(source);
+      const beside = Object.values(roles ?? {});
       const labels = regions.flatMap(({ region, loadBalancerLabel, machines }) =>
         [loadBalancerLabel, ...machines.map(({ dnsLabel }) => dnsLabel)].map((label) => `${label}.${region}`),
       );
-      const computers = regions.flatMap(({ machines }) => machines.map(({ computerName }) => computerName));
+      labels.push(...beside.map(({ dnsLabel }) => `${dnsLabel}.${home.region}`));
+      const computers = [...regions.flatMap(({ machines }) => machines), ...beside].map(({ computerName }) => computerName);
       expect(new Set(labels).size).toBe(labels.length);
       expect(new Set(computers).size).toBe(computers.length);
     }),
@@ -117,6 +120,7 @@ test("names tell a person what they are", () => {
           "region": "westeurope",
           "resourceGroup": "gatehouse-contoso-westeurope-6it4m3",
           "subnet": "gateways",
+          "subnetSecurityGroup": "gateways-security",
           "virtualNetwork": "gateway-network",
         },
       ],
