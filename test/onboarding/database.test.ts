@@ -85,15 +85,10 @@ test("each body that was sent fits the SDK's model of it", async () => {
   const sent = (await sqlRequests()).filter(({ method }) => method === "PUT");
   const found = sent.map(({ url, requestBody }) => {
     const type = new URL(url).pathname.split("/").at(-2) ?? "";
-    return [type, pathsOf(requestBody).filter((path) => !writable(models, modelOf[type] ?? "").has(path))];
+    const known = writable(models, modelOf[type] ?? "");
+    return [type, ...pathsOf(requestBody).filter((path) => !known.has(path))].join(" ");
   });
-  expect(found.toSorted()).toEqual([
-    ["databases", []],
-    ["databases", []],
-    ["firewallRules", []],
-    ["firewallRules", []],
-    ["servers", []],
-  ]);
+  expect(found.toSorted()).toEqual(["databases", "databases", "firewallRules", "firewallRules", "servers"]);
 });
 
 test("asked again, nothing is written, and the answer is the same", async () => {
