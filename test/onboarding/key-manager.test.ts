@@ -31,6 +31,11 @@ const settled = async (tenant: Customer, first: Operation): Promise<void> => {
   expect(again.result).toEqual(first.result);
 };
 
+function named(resources: ArmResource[], name: string): ArmResource {
+  const found = resources.find((one) => one.name === name);
+  if (!found) throw new Error(`there is no ${name}`);
+  return found;
+}
 const idOf = (reference: unknown): string => (reference as { id: string }).id.toLowerCase();
 const ours = "198.51.100.7";
 const stranger = "203.0.113.200";
@@ -55,13 +60,14 @@ describe("KeyManager and the WebClient, opened, beside two gateways in a region 
     const of = await azureOf(tenant);
     const names = of("Microsoft.Compute/virtualMachines").map(({ name }) => name);
     expect(names.sort()).toEqual(["gateway-1", "gateway-2", "keymanager"]);
-    const [set] = of("Microsoft.Compute/availabilitySets");
-    const inSet = (set?.properties["virtualMachines"] as object[]).map((one) => idOf(one).split("/").at(-1));
+    const set = named(of("Microsoft.Compute/availabilitySets"), "gateway-set");
+    const inSet = (set.properties["virtualMachines"] as object[]).map((one) => idOf(one).split("/").at(-1));
     expect(new Set(inSet)).toEqual(new Set(["gateway-1", "gateway-2"]));
-    const interfaces = of("Microsoft.Network/networkInterfaces");
     const addressesOf = (name: string) =>
       (
-        interfaces.find((one) => one.name === name)?.properties["ipConfigurations"] as { properties: Record<string, unknown> }[]
+        named(of("Microsoft.Network/networkInterfaces"), name).properties["ipConfigurations"] as {
+          properties: Record<string, unknown>;
+        }[]
       ).map(({ properties }) => properties);
     const [gateway] = addressesOf("gateway-1-interface");
     const [keyManager] = addressesOf("keymanager-interface");
@@ -85,16 +91,14 @@ describe("KeyManager and the WebClient, opened, beside two gateways in a region 
   test("the WebClient is opened in both groups, in Windows and by the load balancer", async () => {
     const of = await azureOf(tenant);
     const rulesOf = (name: string) =>
-      (
-        of("Microsoft.Network/networkSecurityGroups").find((one) => one.name === name)?.properties["securityRules"] as {
-          name: string;
-        }[]
-      ).map((rule) => rule.name);
+      (named(of("Microsoft.Network/networkSecurityGroups"), name).properties["securityRules"] as { name: string }[]).map(
+        (rule) => rule.name,
+      );
     expect(rulesOf("gateway-security").sort()).toEqual(["HTTPS", "SMTP"]);
     expect(rulesOf("gateways-security").sort()).toEqual(["HTTPS", "KeyManager", "SMTP"]);
     expect(rulesOf("keymanager-security")).toEqual(["KeyManager"]);
-    const [balancer] = of("Microsoft.Network/loadBalancers");
-    const ports = (balancer?.properties["loadBalancingRules"] as { properties: { frontendPort: number } }[]).map(
+    const balancer = named(of("Microsoft.Network/loadBalancers"), "gateway-balancer");
+    const ports = (balancer.properties["loadBalancingRules"] as { properties: { frontendPort: number } }[]).map(
       ({ properties }) => properties.frontendPort,
     );
     expect(new Set(ports)).toEqual(new Set([25, 443]));

@@ -5,6 +5,8 @@ import { assignmentName, roleDefinitions } from "../../shared/resources/role-ass
 import { type ActualNetworkSecurityGroup, networkSecurityGroup, rulesOf } from "../../shared/resources/network-security-group.ts";
 import { type Services, servicesSchema } from "../../shared/tenants/spec.ts";
 import type { Azure } from "../../shared/azure/client.ts";
+import { eitherOf } from "../../shared/azure/services.ts";
+import { networkInterface } from "../../shared/resources/network-interface.ts";
 
 const place = {
   owner: { partnerId: "northwind", tenantId: "contoso" },
@@ -110,4 +112,29 @@ test("a role assignment is named by what it grants", () => {
     assignmentName({ ...grant, role }),
   );
   expect(new Set(names).size).toBe(names.length);
+});
+
+test("what either of two opens, both together open, to whomever either does, and no more", () => {
+  fc.assert(
+    fc.property(services, services, (one, other) => {
+      const both = rulesOf(eitherOf(one, other));
+      expect(new Set(both.map(({ name }) => name))).toEqual(
+        new Set([...rulesOf(one), ...rulesOf(other)].map(({ name }) => name)),
+      );
+      for (const { name, sources } of both) {
+        const named = [...rulesOf(one), ...rulesOf(other)].filter((rule) => rule.name === name).flatMap((rule) => rule.sources);
+        expect(new Set(sources)).toEqual(new Set(named.includes("*") ? ["*"] : named));
+      }
+    }),
+  );
+});
+
+test("a public address that somebody gave a machine that is to have none is found", () => {
+  const network = { subnetId: "/subnets/gateways", networkSecurityGroupId: "/groups/keymanager-security" };
+  const found = { id: "/id", region: place.region, ...network, poolIds: [], provisioningState: "Succeeded" };
+  const { diff } = networkInterface({ azure: {} as Azure });
+  expect(diff({ ...place, ...network }, { ...found, publicIpAddressId: "" })).toEqual([]);
+  expect(diff({ ...place, ...network }, { ...found, publicIpAddressId: "/addresses/another" })).toEqual([
+    { path: "publicIpAddressId", from: "/addresses/another", to: "" },
+  ]);
 });
