@@ -4,6 +4,7 @@
  */
 import * as z from "zod";
 import type { Check } from "../../shared/api/plan.ts";
+import { workspaceRegion } from "../../shared/azure/workspace.ts";
 import type { Observed } from "../../shared/resources/resource.ts";
 import type { MachineRole } from "../../shared/azure/names.ts";
 import { azureSqlOf, home, mainDomain, organization, roleOf } from "../../shared/desired/state.ts";
@@ -25,6 +26,7 @@ export async function preflightOf(world: World, target: Target, consented: boole
   const checks = await Promise.all([
     subscriptionKind(world, target),
     marketplace(world, target),
+    workspace(world, target),
     ...[...placements, ...beside].map(({ check }) => Promise.resolve(check)),
     ...placements.flatMap(({ placement }, index) =>
       placement ? [quotas(world, target, index, placement, besideIn(target, index, beside))] : [],
@@ -190,6 +192,29 @@ function failedCheck(error: unknown, otherwise: string): Check {
     return { code: "CloudNotRead", status: "unknown", message: otherwise };
   const { code, message, target } = error;
   return { code, status: "fail", message, ...(target === undefined ? {} : { target }) };
+}
+
+/** Mission A7: the customer's own workspace, which our application must be able to read to send anything there. */
+async function workspace({ azure }: World, target: Target): Promise<Check[]> {
+  const { monitoring } = target.spec.gateway;
+  if (!monitoring) return [];
+  const code = "WorkspaceMissing";
+  const name = monitoring.workspaceId.split("/").at(-1);
+  const found = await workspaceRegion(azure, home(target).entraTenantId, monitoring.workspaceId);
+  if (found.state === "present")
+    return [{ code, status: "pass", message: `the workspace ${name} in ${found.actual} takes what machines report` }];
+  if (found.state === "unknown" && found.accessMissing !== true)
+    return [unclear(code, `the workspace ${name} could not be read`, found)];
+  return [
+    {
+      code,
+      status: "fail",
+      message: `our application sees no workspace ${monitoring.workspaceId}`,
+      remedy:
+        "correct gateway.monitoring.workspaceId, or give our application the role Log Analytics Contributor on the workspace",
+      target: "spec.gateway.monitoring.workspaceId",
+    },
+  ];
 }
 
 interface Usage {

@@ -86,6 +86,8 @@ export function* prepareGround<Wait>(hands: Hands<Wait>, tenant: Installation): 
   const terms = desired.marketplaceTerms(tenant);
   if (terms) yield* hands.ensure("marketplaceTerms", "marketplaceTerms", terms);
   yield* hands.ensure("resourceGroup", "resourceGroup", desired.resourceGroup(tenant, tenant.names.home));
+  const collected = desired.dataCollectionRule(tenant);
+  if (collected) yield* hands.ensure("dataCollectionRule", "dataCollectionRule", collected);
   const identity = yield* hands.ensure("vmIdentity", "vmIdentity", desired.vmIdentity(tenant));
   const vault = yield* hands.ensure("vault", "vault", desired.vault(tenant));
   const ours = yield* hands.ownPrincipal({ entraTenantId, subscriptionId });
@@ -165,6 +167,8 @@ export const buildGateway: Chapter<RegionChapter, void> = {
     const balancer = loadBalancer
       ? yield* hands.ensure("loadBalancer", `loadBalancer${at}`, desired.loadBalancer(tenant, region, loadBalancer.id))
       : undefined;
+    const diagnostics = balancer && desired.diagnosticSetting(tenant, region);
+    if (diagnostics) yield* hands.ensure("diagnosticSetting", `diagnosticSetting${at}`, diagnostics);
     const place = {
       tenant,
       ground,
@@ -247,6 +251,14 @@ export const buildMachine: Chapter<MachineChapter, void> = {
     // As late as can be: a credential that was rotated meanwhile is not taken away again.
     const generation = yield* hands.guestGeneration();
     yield* hands.ensure("guest", `guest${at}`, desired.guest(tenant, place, address.fqdn, ground, route, generation));
+    if (!tenant.spec.gateway.monitoring) return;
+    // Mail first: nobody waits for what is only watched.
+    yield* hands.ensure("monitorAgent", `monitorAgent${at}`, desired.monitorAgent(tenant, place, ground));
+    yield* hands.ensure(
+      "dataCollectionAssociation",
+      `dataCollectionAssociation${at}`,
+      desired.dataCollectionAssociation(tenant, place),
+    );
   },
 };
 

@@ -50,6 +50,7 @@ export function onboardingSteps({
       ? [step("root", "marketplaceTerms", "Terms of the marketplace image, accepted for the subscription")]
       : []),
     ...inRegions("root", "resourceGroup", "Resource group"),
+    ...(gateway.monitoring ? [step("root", "dataCollectionRule", "What machines report to the workspace of the customer")] : []),
     step("root", "vmIdentity", "The gateway's own identity"),
     step("root", "vault", "Key vault"),
     step("root", "vaultAccessForGatehouse", "Gatehouse may write the vault's secrets"),
@@ -66,9 +67,16 @@ export function onboardingSteps({
     ...inRegions("gateway", "placement", "Sizes and places that Azure has for the machines"),
     ...(setIsPlanned({ gateway }) ? inRegions("gateway", "availabilitySet", "Availability set, where there are no zones") : []),
     ...titled(balanced, "gateway", "loadBalancer", "Load balancer with its probes"),
+    ...(gateway.monitoring ? titled(balanced, "gateway", "diagnosticSetting", "The load balancer reports to the workspace") : []),
     ...onMachines("gateway", "networkInterface", "Network interface"),
     ...onMachines("gateway", "gatewayVm", "Gateway VM"),
     ...onMachines("gateway", "guest", "SMTP server, loop header and firewall in the VM"),
+    ...(gateway.monitoring
+      ? [
+          ...onMachines("gateway", "monitorAgent", "Azure Monitor's agent in the VM"),
+          ...onMachines("gateway", "dataCollectionAssociation", "The VM reports to the workspace"),
+        ]
+      : []),
     ...(gateway.keyManager === undefined ? [] : keyManagerSteps(gateway.keyManager)),
     ...(azureSqlOf({ database }) === undefined
       ? []

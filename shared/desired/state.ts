@@ -4,6 +4,7 @@ import { vmIdOf } from "../api/heartbeat.ts";
 import type { DesiredOf } from "../durable/resources.ts";
 import type { MachineNames, MachineRole, RegionNames, RoleNames } from "../azure/names.ts";
 import { eitherOf, openServices } from "../azure/services.ts";
+import { virtualMachineId } from "../azure/place.ts";
 import { gatewayDocument } from "../guest/gateway.ts";
 import { keyManagerDocument } from "../guest/key-manager.ts";
 import type { Resources } from "../resources/index.ts";
@@ -242,6 +243,48 @@ export const gatewayVm = (
   adminUsername: ADMIN_USERNAME,
   adminPassword,
 });
+
+/** Mission A7: what the tenant's machines report, where the spec names a workspace. One rule serves all regions. */
+export function dataCollectionRule(target: Target): Desired<"dataCollectionRule"> | undefined {
+  const { monitoring } = target.spec.gateway;
+  return monitoring && { ...home(target), name: target.names.dataCollectionRule, workspaceId: monitoring.workspaceId };
+}
+
+export const monitorAgent = (
+  target: Target,
+  { region, machine }: MachinePlace,
+  { identityId }: Pick<Ground, "identityId">,
+): Desired<"monitorAgent"> => ({ ...placeIn(target, region), virtualMachine: machine.virtualMachine, identityId });
+
+export const dataCollectionAssociation = (
+  target: Target,
+  { region, machine }: MachinePlace,
+): Desired<"dataCollectionAssociation"> => {
+  const { owner, entraTenantId, subscriptionId, resourceGroup } = placeIn(target, region);
+  const { resourceGroup: home } = target.names.home;
+  return {
+    owner,
+    entraTenantId,
+    subscriptionId,
+    name: target.names.dataCollectionAssociation,
+    machineId: virtualMachineId({ subscriptionId, resourceGroup, name: machine.virtualMachine }),
+    ruleId: `/subscriptions/${subscriptionId}/resourceGroups/${home}/providers/Microsoft.Insights/dataCollectionRules/${target.names.dataCollectionRule}`,
+  };
+};
+
+/** Mission A11: the load balancer's own. */
+export function diagnosticSetting(target: Target, region: RegionNames): Desired<"diagnosticSetting"> | undefined {
+  const { monitoring } = target.spec.gateway;
+  if (!monitoring) return undefined;
+  const { entraTenantId, subscriptionId, resourceGroup } = placeIn(target, region);
+  return {
+    entraTenantId,
+    subscriptionId,
+    name: target.names.diagnosticSetting,
+    resourceId: `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}/providers/Microsoft.Network/loadBalancers/${region.loadBalancer}`,
+    workspaceId: monitoring.workspaceId,
+  };
+}
 
 /** Grows with each change of what the guest is to hold; the machine refuses a lower one, so that a late worker undoes nothing. */
 export interface GuestGeneration {
