@@ -19,7 +19,7 @@ import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts"
 import type { Ground, GuestGeneration, Loop } from "../../shared/desired/state.ts";
 import { agentsOf, settledGuestOf } from "./guest.ts";
 import type { AccessWait, LoopEvidence } from "./orchestrator.ts";
-import type { Application, SecretWanted } from "./runbook.ts";
+import type { Application, Databases, SecretWanted } from "./runbook.ts";
 import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
 import { preflightOf, refuseFailed } from "./preflight.ts";
 import { chosenSecrets, tenantSecrets } from "./secrets.ts";
@@ -271,7 +271,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       ucmReadiness(world, { work, spec, names }),
 
     /** The tenant's stage moves here and nowhere else, after the proof. */
-    finishOnboarding: async ({ work, loop, evidence, ucm }: Finished): Promise<void> => {
+    finishOnboarding: async ({ work, loop, evidence, databases, ucm }: Finished): Promise<void> => {
       const { smartHosts, egressIps, loopHeader, probeMailbox, pilots } = loop;
       const moved = await tenants.change(work.partnerId, work.tenantId, ({ stage, facts }) => ({
         stage: stage === "live" ? "live" : "pilot",
@@ -307,6 +307,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
           smartHosts,
           egressIps,
           pilots,
+          ...(databases ? { databases } : {}),
           proof: { ...evidence, mailbox: probeMailbox, header: loopHeader },
           ...(ucm === undefined ? {} : { ucm: { ready: ucm.every(({ status }) => status === "pass"), checks: ucm } }),
         },
@@ -362,6 +363,7 @@ interface Finished {
   work: Work;
   loop: Loop;
   evidence: LoopEvidence;
+  databases?: Databases | undefined;
   /** Mission E10, where the tenant has a UCM server. */
   ucm?: Check[] | undefined;
 }

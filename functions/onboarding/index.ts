@@ -16,6 +16,7 @@ export function registerOnboarding(world: OnboardingWorld): void {
   registerOrchestrator(waitForAccess);
   registerOrchestrator(chapters.buildGateway);
   registerOrchestrator(chapters.buildMachine);
+  registerOrchestrator(chapters.buildDatabase);
   registerOrchestrator(chapters.buildKeyManager);
   registerOrchestrator(chapters.buildUcmServer);
   registerOrchestrator(chapters.registerApplications);

@@ -15,6 +15,7 @@ import type { OnboardingActivities } from "./activities.ts";
 import {
   type Begun,
   buildAndConnect,
+  buildDatabase,
   buildGateway,
   buildKeyManager,
   buildMachine,
@@ -56,12 +57,12 @@ export function* onboardTenant(context: OrchestrationContext, tenant: Onboarding
     yield* checkPreflight({ work, spec: tenant.spec, names: tenant.names });
     const hands = handsOf(context, tenant);
     const ground = yield* prepareGround(hands, tenant);
-    const application = yield* buildAndConnect(hands, tenant, ground);
+    const { application, databases } = yield* buildAndConnect(hands, tenant, ground);
     const evidence = yield* proveAndPilot(context, tenant, ground);
     yield* keepForDayTwo({ work, ground, application });
     const { spec, names } = tenant;
     const ucm = spec.ucm ? yield* checkUcmReadiness({ work, spec, names }) : undefined;
-    yield* finishOnboarding({ work, loop: desired.loop(tenant, ground), evidence, ucm });
+    yield* finishOnboarding({ work, loop: desired.loop(tenant, ground), evidence, databases, ucm });
   } catch (error) {
     yield* failOnboarding({ work, failure: failureFrom(error) });
   }
@@ -135,6 +136,7 @@ const orchestrated = <Input extends { tenant: Installation }, Result>({ name, wa
 export const chapters = {
   buildGateway: orchestrated(buildGateway),
   buildMachine: orchestrated(buildMachine),
+  buildDatabase: orchestrated(buildDatabase),
   buildKeyManager: orchestrated(buildKeyManager),
   buildUcmServer: orchestrated(buildUcmServer),
   registerApplications: orchestrated(registerApplications),

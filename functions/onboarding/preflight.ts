@@ -4,10 +4,11 @@
  */
 import * as z from "zod";
 import type { Check } from "../../shared/api/plan.ts";
+import { workspaceRegion } from "../../shared/azure/workspace.ts";
 import type { Observed } from "../../shared/resources/resource.ts";
 import type { MachineRole } from "../../shared/azure/names.ts";
 import { machineBeside, machinesBeside } from "../../shared/desired/beside.ts";
-import { home, mainDomain, organization, roleOf } from "../../shared/desired/state.ts";
+import { azureSqlOf, home, mainDomain, organization, roleOf } from "../../shared/desired/state.ts";
 import { mailRouteOf } from "../../shared/desired/mail-route.ts";
 import type { Target } from "../../shared/desired/target.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
@@ -26,11 +27,13 @@ export async function preflightOf(world: World, target: Target, consented: boole
   const checks = await Promise.all([
     subscriptionKind(world, target),
     marketplace(world, target),
+    workspace(world, target),
     ...[...placements, ...beside].map(({ check }) => Promise.resolve(check)),
     ...placements.flatMap(({ placement }, index) =>
       placement ? [quotas(world, target, index, placement, besideIn(target, index, beside))] : [],
     ),
     ...regions.map((index) => labels(world, target, index)),
+    ...(azureSqlOf(target.spec) ? [sqlServerName(world, target)] : []),
     ...(consented ? [mailExchanger(world, target)] : []),
   ]);
   return checks.flat();
@@ -192,6 +195,29 @@ function failedCheck(error: unknown, otherwise: string): Check {
   return { code, status: "fail", message, ...(target === undefined ? {} : { target }) };
 }
 
+/** Mission A7: the customer's own workspace, which our application must be able to read to send anything there. */
+async function workspace({ azure }: World, target: Target): Promise<Check[]> {
+  const { monitoring } = target.spec.gateway;
+  if (!monitoring) return [];
+  const code = "WorkspaceMissing";
+  const name = monitoring.workspaceId.split("/").at(-1);
+  const found = await workspaceRegion(azure, home(target).entraTenantId, monitoring.workspaceId);
+  if (found.state === "present")
+    return [{ code, status: "pass", message: `the workspace ${name} in ${found.actual} takes what machines report` }];
+  if (found.state === "unknown" && found.accessMissing !== true)
+    return [unclear(code, `the workspace ${name} could not be read`, found)];
+  return [
+    {
+      code,
+      status: "fail",
+      message: `our application sees no workspace ${monitoring.workspaceId}`,
+      remedy:
+        "correct gateway.monitoring.workspaceId, or give our application the role Log Analytics Contributor on the workspace",
+      target: "spec.gateway.monitoring.workspaceId",
+    },
+  ];
+}
+
 interface Usage {
   name: string;
   free: number;
@@ -290,6 +316,28 @@ async function labels({ azure }: World, target: Target, index: number): Promise<
         : { code: "DnsLabelTaken", status: "pass", message: `the DNS label ${label} is free in ${region.region}` };
     }),
   );
+}
+
+/** A server's name is unique over all of Azure's customers. One that we hold is ours already. */
+async function sqlServerName({ azure }: World, target: Target): Promise<Check> {
+  const code = "SqlServerNameTaken";
+  const { sqlServer: name } = target.names;
+  const place = home(target);
+  const ours = await azure.read(place, async (clients) => (await clients.sql()).servers.get(place.resourceGroup, name));
+  if (ours.state === "present")
+    return { code, status: "pass", message: `the SQL server ${name} is in this tenant's resource group` };
+  const answer = await azure.read(place, async (clients) =>
+    (await clients.sql()).servers.checkNameAvailability({ name, type: "Microsoft.Sql/servers" }),
+  );
+  if (answer.state !== "present") return unclear(code, `whether the SQL server's name ${name} is free could not be read`, answer);
+  if (answer.actual.available !== false) return { code, status: "pass", message: `the SQL server's name ${name} is free` };
+  return {
+    code,
+    status: "fail",
+    message: `the SQL server's name ${name} is taken`,
+    remedy: "register the tenant under another id",
+    target: "tenantId",
+  };
 }
 
 /** Manual, chapter 3.2: without the domain's own MX the gateway would have nowhere to send mail on to. */

@@ -14,6 +14,7 @@ import type { Subscription } from "../../shared/azure/place.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { Placement } from "./placement.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
+import type { AzureSql } from "../../shared/tenants/spec.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 
 export interface Installation extends Target {
@@ -86,6 +87,8 @@ export function* prepareGround<Wait>(hands: Hands<Wait>, tenant: Installation): 
   const terms = desired.marketplaceTerms(tenant);
   if (terms) yield* hands.ensure("marketplaceTerms", "marketplaceTerms", terms);
   yield* hands.ensure("resourceGroup", "resourceGroup", desired.resourceGroup(tenant, tenant.names.home));
+  const collected = desired.dataCollectionRule(tenant);
+  if (collected) yield* hands.ensure("dataCollectionRule", "dataCollectionRule", collected);
   const identity = yield* hands.ensure("vmIdentity", "vmIdentity", desired.vmIdentity(tenant));
   const vault = yield* hands.ensure("vault", "vault", desired.vault(tenant));
   const ours = yield* hands.ownPrincipal({ entraTenantId, subscriptionId });
@@ -165,6 +168,8 @@ export const buildGateway: Chapter<RegionChapter, void> = {
     const balancer = loadBalancer
       ? yield* hands.ensure("loadBalancer", `loadBalancer${at}`, desired.loadBalancer(tenant, region, loadBalancer.id))
       : undefined;
+    const diagnostics = balancer && desired.diagnosticSetting(tenant, region);
+    if (diagnostics) yield* hands.ensure("diagnosticSetting", `diagnosticSetting${at}`, diagnostics);
     const place = {
       tenant,
       ground,
@@ -247,6 +252,14 @@ export const buildMachine: Chapter<MachineChapter, void> = {
     // As late as can be: a credential that was rotated meanwhile is not taken away again.
     const generation = yield* hands.guestGeneration();
     yield* hands.ensure("guest", `guest${at}`, desired.guest(tenant, place, address.fqdn, ground, route, generation));
+    if (!tenant.spec.gateway.monitoring) return;
+    // Mail first: nobody waits for what is only watched.
+    yield* hands.ensure("monitorAgent", `monitorAgent${at}`, desired.monitorAgent(tenant, place, ground));
+    yield* hands.ensure(
+      "dataCollectionAssociation",
+      `dataCollectionAssociation${at}`,
+      desired.dataCollectionAssociation(tenant, place),
+    );
   },
 };
 
@@ -313,6 +326,33 @@ export interface TenantChapter {
   ground: Ground;
 }
 
+export interface DatabaseChapter extends TenantChapter {
+  database: AzureSql;
+}
+
+/** What iQ.Suite's and WebClient's connections name. */
+export interface Databases {
+  server: string;
+  iqSuite: string;
+  webClient: string;
+}
+
+/**
+ * Manual, chapter 1: a server in Azure SQL with two databases, where the spec asks for them. Nobody gets in before the server admits Entra
+ * only; nothing is in a database before its server admits the gateways only.
+ */
+export const buildDatabase: Chapter<DatabaseChapter, Databases> = {
+  name: "buildDatabase",
+  *walk(hands, { tenant, ground, database }) {
+    const server = yield* hands.ensure("sqlServer", "sqlServer", desired.sqlServer(tenant, database));
+    yield* hands.ensure("sqlFirewallRules", "sqlFirewallRules", desired.sqlFirewallRules(tenant, ground));
+    const { iqSuiteDatabase: iqSuite, webClientDatabase: webClient } = tenant.names;
+    yield* hands.ensure("sqlDatabase", "iqSuiteDatabase", desired.sqlDatabase(tenant, iqSuite, database));
+    yield* hands.ensure("sqlDatabase", "webClientDatabase", desired.sqlDatabase(tenant, webClient, database));
+    return { server: server.fqdn, iqSuite, webClient };
+  },
+};
+
 /** Client id and object id of the WebClient's application. */
 export interface Application {
   appId: string;
@@ -348,14 +388,22 @@ export const connectMailFlow: Chapter<TenantChapter, void> = {
   },
 };
 
+/** What was made, and has to be known afterwards. */
+export interface Built {
+  application: Application;
+  databases?: Databases;
+}
+
 /** Everything that can stand before it is proven, at the same time: what each chapter needs of the others is in the ground. */
-export function* buildAndConnect<Wait>(hands: Hands<Wait>, tenant: Installation, ground: Ground): Walk<Wait, Application> {
-  const [application] = yield* hands.together<[Application, void, ...void[]]>(
+export function* buildAndConnect<Wait>(hands: Hands<Wait>, tenant: Installation, ground: Ground): Walk<Wait, Built> {
+  const database = desired.azureSqlOf(tenant.spec);
+  const [application, , made] = yield* hands.together<[Application, void, ...(Databases | void)[]]>(
     begin(registerApplications, { tenant, ground }, "directory"),
     begin(connectMailFlow, { tenant, ground }, "mail-flow"),
+    ...(database ? [begin(buildDatabase, { tenant, ground, database }, "database")] : []),
     ...tenant.names.regions.map((_, region) => begin(buildGateway, { tenant, ground, region }, `gateway${regionSuffix(region)}`)),
   );
-  return application;
+  return database && made ? { application, databases: made } : { application };
 }
 
 /** One machine is reached by its own name; several need one for all of them. */

@@ -3,6 +3,7 @@ import type { MachineRole } from "../../shared/azure/names.ts";
 import { openServices } from "../../shared/azure/services.ts";
 import { type MachineBeside, machinesBeside, servicesBeside } from "../../shared/desired/beside.ts";
 import { machineTitles, regionTitles, type Title } from "../../shared/desired/machines.ts";
+import { azureSqlOf } from "../../shared/desired/state.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 
 export type Branch = "access" | "root" | "gateway" | "directory" | "mailFlow" | "proof";
@@ -38,9 +39,10 @@ const besideSteps = ({ role, title, address }: MachineBeside): StepTitle[] => [
 
 export function onboardingSteps({
   connectionFilter,
+  database,
   gateway,
   ucm,
-}: Pick<TenantSpec, "connectionFilter" | "gateway" | "ucm">): StepTitle[] {
+}: Pick<TenantSpec, "connectionFilter" | "database" | "gateway" | "ucm">): StepTitle[] {
   const inRegions = (branch: Branch, name: string, title: string): StepTitle[] =>
     titled(regionTitles({ gateway }), branch, name, title);
   const onMachines = (branch: Branch, name: string, title: string): StepTitle[] =>
@@ -54,6 +56,7 @@ export function onboardingSteps({
       ? [step("root", "marketplaceTerms", "Terms of the marketplace image, accepted for the subscription")]
       : []),
     ...inRegions("root", "resourceGroup", "Resource group"),
+    ...(gateway.monitoring ? [step("root", "dataCollectionRule", "What machines report to the workspace of the customer")] : []),
     step("root", "vmIdentity", "The gateway's own identity"),
     step("root", "vault", "Key vault"),
     step("root", "vaultAccessForGatehouse", "Gatehouse may write the vault's secrets"),
@@ -70,10 +73,25 @@ export function onboardingSteps({
     ...inRegions("gateway", "placement", "Sizes and places that Azure has for the machines"),
     ...(setIsPlanned({ gateway }) ? inRegions("gateway", "availabilitySet", "Availability set, where there are no zones") : []),
     ...titled(balanced, "gateway", "loadBalancer", "Load balancer with its probes"),
+    ...(gateway.monitoring ? titled(balanced, "gateway", "diagnosticSetting", "The load balancer reports to the workspace") : []),
     ...onMachines("gateway", "networkInterface", "Network interface"),
     ...onMachines("gateway", "gatewayVm", "Gateway VM"),
     ...onMachines("gateway", "guest", "SMTP server, loop header and firewall in the VM"),
+    ...(gateway.monitoring
+      ? [
+          ...onMachines("gateway", "monitorAgent", "Azure Monitor's agent in the VM"),
+          ...onMachines("gateway", "dataCollectionAssociation", "The VM reports to the workspace"),
+        ]
+      : []),
     ...machinesBeside({ gateway, ucm }).flatMap(besideSteps),
+    ...(azureSqlOf({ database }) === undefined
+      ? []
+      : [
+          step("gateway", "sqlServer", "Azure SQL server, where only Entra signs in"),
+          step("gateway", "sqlFirewallRules", "Only the gateways reach the Azure SQL server"),
+          step("gateway", "iqSuiteDatabase", "iQ.Suite's database"),
+          step("gateway", "webClientDatabase", "WebClient's database"),
+        ]),
     step("directory", "webClientApplication", "WebClient application in Entra"),
     step("mailFlow", "inboundConnector", "Inbound connector: gateway to Microsoft 365"),
     step("mailFlow", "outboundConnector", "Outbound connector: Microsoft 365 to gateway"),

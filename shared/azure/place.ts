@@ -35,6 +35,17 @@ export const ownershipTags = ({ partnerId, tenantId }: Owner): Record<string, st
 export const ownedBy = (tags: Record<string, string> | undefined, { partnerId, tenantId }: Owner): boolean =>
   tags?.[PARTNER_TAG] === partnerId && tags[TENANT_TAG] === tenantId;
 
+/** The same in words, for what carries no tags but a description. */
+export const descriptionOf = ({ partnerId, tenantId }: Owner): string =>
+  `managed by Gatehouse; partner=${partnerId}; tenant=${tenantId}`;
+
+/** A person's remark behind it leaves it ours. */
+export const carriesDescription = (description: string | undefined, owner: Owner): boolean =>
+  description === descriptionOf(owner) || description?.startsWith(`${descriptionOf(owner)}; `) === true;
+
+/** The SDKs write a slash before a resource's id, as if it had none. */
+export const relative = (id: string): string => id.replace(/^\//, "");
+
 /** Azure's resource id of a virtual machine. */
 export const virtualMachineId = ({
   subscriptionId,

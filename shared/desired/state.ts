@@ -4,10 +4,12 @@ import { vmIdOf } from "../api/heartbeat.ts";
 import type { DesiredOf } from "../durable/resources.ts";
 import type { MachineNames, MachineRole, RegionNames, RoleNames } from "../azure/names.ts";
 import { eitherOf, openServices } from "../azure/services.ts";
+import { virtualMachineId } from "../azure/place.ts";
 import { gatewayDocument } from "../guest/gateway.ts";
 import { keyManagerDocument } from "../guest/key-manager.ts";
 import { ucmDocument } from "../guest/ucm.ts";
 import type { Resources } from "../resources/index.ts";
+import type { AzureSql, TenantSpec } from "../tenants/spec.ts";
 import type { SecretReference } from "../vault/reference.ts";
 import { machineBeside, servicesBeside } from "./beside.ts";
 import type { MailRoute } from "./mail-route.ts";
@@ -247,6 +249,48 @@ export const gatewayVm = (
   adminPassword,
 });
 
+/** Mission A7: what the tenant's machines report, where the spec names a workspace. One rule serves all regions. */
+export function dataCollectionRule(target: Target): Desired<"dataCollectionRule"> | undefined {
+  const { monitoring } = target.spec.gateway;
+  return monitoring && { ...home(target), name: target.names.dataCollectionRule, workspaceId: monitoring.workspaceId };
+}
+
+export const monitorAgent = (
+  target: Target,
+  { region, machine }: MachinePlace,
+  { identityId }: Pick<Ground, "identityId">,
+): Desired<"monitorAgent"> => ({ ...placeIn(target, region), virtualMachine: machine.virtualMachine, identityId });
+
+export const dataCollectionAssociation = (
+  target: Target,
+  { region, machine }: MachinePlace,
+): Desired<"dataCollectionAssociation"> => {
+  const { owner, entraTenantId, subscriptionId, resourceGroup } = placeIn(target, region);
+  const { resourceGroup: home } = target.names.home;
+  return {
+    owner,
+    entraTenantId,
+    subscriptionId,
+    name: target.names.dataCollectionAssociation,
+    machineId: virtualMachineId({ subscriptionId, resourceGroup, name: machine.virtualMachine }),
+    ruleId: `/subscriptions/${subscriptionId}/resourceGroups/${home}/providers/Microsoft.Insights/dataCollectionRules/${target.names.dataCollectionRule}`,
+  };
+};
+
+/** Mission A11: the load balancer's own. */
+export function diagnosticSetting(target: Target, region: RegionNames): Desired<"diagnosticSetting"> | undefined {
+  const { monitoring } = target.spec.gateway;
+  if (!monitoring) return undefined;
+  const { entraTenantId, subscriptionId, resourceGroup } = placeIn(target, region);
+  return {
+    entraTenantId,
+    subscriptionId,
+    name: target.names.diagnosticSetting,
+    resourceId: `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}/providers/Microsoft.Network/loadBalancers/${region.loadBalancer}`,
+    workspaceId: monitoring.workspaceId,
+  };
+}
+
 /** Grows with each change of what the guest is to hold; the machine refuses a lower one, so that a late worker undoes nothing. */
 export interface GuestGeneration {
   generation: number;
@@ -326,6 +370,32 @@ export const ucmGuest = (target: Target, identityClientId: string, account: "kno
     document: account === "known" ? { ...others, groups, rights } : others,
   };
 };
+
+/** Where the spec asks for Azure SQL: what it says of it. */
+export const azureSqlOf = ({ database }: Pick<TenantSpec, "database">): AzureSql | undefined =>
+  database?.kind === "azureSql" ? database : undefined;
+
+/** Mission A9: at home, beside the vault. */
+export const sqlServer = (target: Target, { administrator }: AzureSql): Desired<"sqlServer"> => ({
+  ...home(target),
+  name: target.names.sqlServer,
+  administrator,
+});
+
+/** Each gateway, by the address that it leaves from. */
+export const sqlFirewallRules = (target: Target, ground: Pick<Ground, "regions">): Desired<"sqlFirewallRules"> => ({
+  ...home(target),
+  server: target.names.sqlServer,
+  addresses: egressIps(ground),
+});
+
+export const sqlDatabase = (target: Target, name: string, { sku, backups }: AzureSql): Desired<"sqlDatabase"> => ({
+  ...home(target),
+  server: target.names.sqlServer,
+  name,
+  sku,
+  backups,
+});
 
 /** Mission D1: the product wants the trailing slash in its redirect URI. */
 export const webClientApplication = (target: Target, ground: Pick<Ground, "regions">): Desired<"webClientApplication"> => ({

@@ -112,14 +112,14 @@ export const gatewayVm = ({ azure, vaults }: { azure: Azure; vaults: Vaults }): 
     observe,
     secret: ["adminPassword"],
     diff: (desired, actual) =>
-      changesBetween(
+      changesBetween<Omit<ActualGatewayVm, "id" | "provisioningState">>(
         {
           region: desired.region,
           size: desired.size.toLowerCase() === actual.size.toLowerCase() ? actual.size : desired.size,
           computerName: desired.computerName,
           image: canonicalImage(desired.image),
           plan: canonicalPlan(desired.plan),
-          disk: desired.disk as string,
+          disk: desired.disk,
           zone: desired.zone ?? "",
           availabilitySetId: desired.availabilitySetId?.toLowerCase() ?? "",
           networkInterfaceId: sameId(desired.networkInterfaceId, actual.networkInterfaceId)

@@ -6,6 +6,9 @@ import type { Vaults } from "../vault/client.ts";
 import { approvalRule } from "./approval-rule.ts";
 import { availabilitySet } from "./availability-set.ts";
 import { connectionFilter } from "./connection-filter.ts";
+import { dataCollectionAssociation } from "./data-collection-association.ts";
+import { dataCollectionRule } from "./data-collection-rule.ts";
+import { diagnosticSetting } from "./diagnostic-setting.ts";
 import { forwardingRule } from "./forwarding-rule.ts";
 import { gatewayVm } from "./gateway-vm.ts";
 import { guardRule } from "./guard-rule.ts";
@@ -13,6 +16,7 @@ import { guest } from "./guest.ts";
 import { inboundConnector } from "./inbound-connector.ts";
 import { loadBalancer } from "./load-balancer.ts";
 import { marketplaceTerms } from "./marketplace-terms.ts";
+import { monitorAgent } from "./monitor-agent.ts";
 import { networkInterface } from "./network-interface.ts";
 import { networkSecurityGroup } from "./network-security-group.ts";
 import { outboundConnector } from "./outbound-connector.ts";
@@ -50,6 +54,10 @@ export const createResources = ({ azure, vaults, exchange, graph }: ResourceClie
   networkInterface: networkInterface({ azure }),
   gatewayVm: gatewayVm({ azure, vaults }),
   guest: guest({ azure }),
+  dataCollectionRule: dataCollectionRule({ azure }),
+  monitorAgent: monitorAgent({ azure }),
+  dataCollectionAssociation: dataCollectionAssociation({ azure }),
+  diagnosticSetting: diagnosticSetting({ azure }),
   sqlServer: sqlServer({ azure }),
   sqlFirewallRules: sqlFirewallRules({ azure }),
   sqlDatabase: sqlDatabase({ azure }),

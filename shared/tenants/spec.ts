@@ -114,7 +114,7 @@ const workspaceId = z
   .string()
   .max(400)
   .regex(
-    /^\/subscriptions\/[0-9a-f-]{36}\/resourceGroups\/[\w.()-]{1,90}\/providers\/Microsoft\.OperationalInsights\/workspaces\/[A-Za-z0-9-]{4,63}$/i,
+    /^\/subscriptions\/[0-9a-f-]{36}\/resourceGroups\/[\w.()-]{0,89}[\w()-]\/providers\/Microsoft\.OperationalInsights\/workspaces\/[A-Za-z0-9-]{4,63}$/i,
     "must be a Log Analytics workspace's resource id: /subscriptions/…/resourceGroups/…/providers/Microsoft.OperationalInsights/workspaces/…",
   );
 
@@ -186,8 +186,9 @@ export const tenantSpecSchema = z
       monitoring: z.strictObject({ workspaceId }).optional(),
       keyManager: keyManagerSchema.optional(),
     }),
-    database: databaseSchema.default({ kind: "local" }),
     ucm: ucmSchema.optional(),
+    /** Without one, `local`. */
+    database: databaseSchema.optional(),
     /** Adds the gateway's addresses to the connection filter's allow list (manual, chapter 4.7). */
     connectionFilter: z.boolean().default(true),
   })

@@ -89,6 +89,9 @@ test("names tell a person what they are", () => {
     namesOf({ partnerId: "northwind", tenantId: "contoso", regions: [{ name: "westeurope", machines: 2 }] }),
   ).toMatchInlineSnapshot(`
     {
+      "dataCollectionAssociation": "gatehouse-contoso-pz673f",
+      "dataCollectionRule": "gateway-collection",
+      "diagnosticSetting": "gatehouse-contoso-pz673f",
       "home": {
         "region": "westeurope",
         "resourceGroup": "gatehouse-contoso-westeurope-6it4m3",

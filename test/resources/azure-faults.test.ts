@@ -6,6 +6,7 @@ import { createCredentials } from "../../shared/entra/credentials.ts";
 import { networkSecurityGroup } from "../../shared/resources/network-security-group.ts";
 import type { Begun, Done } from "../../shared/resources/resource.ts";
 import { resourceGroup } from "../../shared/resources/resource-group.ts";
+import { sqlServer } from "../../shared/resources/sql-server.ts";
 import { servicesSchema } from "../../shared/tenants/spec.ts";
 import { startClouds, type TestClouds } from "../support/clouds.ts";
 
@@ -106,4 +107,12 @@ test("an operation that ARM has forgotten has ended: the resource tells how", as
   const forgotten = operationUrl.replace(/[0-9a-f-]{36}(?=\?)/, "00000000-0000-4000-8000-000000000000");
   expect(forgotten).not.toBe(operationUrl);
   expect(await azure.pollOperation({ entraTenantId, operationUrl: forgotten })).toEqual({ status: "succeeded" });
+});
+
+test("what an older SDK's own first look meets is not the write's answer", async () => {
+  const administrator = { entraGroupId: "5a1b0000-0000-4000-8000-000000000001", name: "Gateway administrators" };
+  const desired = { ...place, name: "contoso-faults-sql", administrator };
+  await clouds.fault("arm", 503, { path: "/operations/" });
+  await finished(begun(await sqlServer({ azure }).create(desired)));
+  expect(await sqlServer({ azure }).observe(desired)).toMatchObject({ state: "present" });
 });

@@ -162,6 +162,9 @@ async function makeGround(world: World): Promise<Ground> {
 
 /** Versions that Azure serves; by hand, so that it doesn't follow our SDKs. */
 const apiVersions: [part: RegExp, version: string][] = [
+  [/\/providers\/Microsoft\.Insights\/diagnosticSettings/i, "2021-05-01-preview"],
+  [/\/providers\/Microsoft\.Insights\//i, "2023-03-11"],
+  [/\/providers\/Microsoft\.OperationalInsights\//i, "2023-09-01"],
   [/\/providers\/Microsoft\.Authorization\//i, "2022-04-01"],
   [/\/providers\/Microsoft\.Network\//i, "2026-01-01"],
   [/\/providers\/Microsoft\.Compute\//i, "2026-04-01"],

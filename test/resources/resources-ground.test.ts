@@ -1,4 +1,4 @@
-/** The conformance suite over what stands in Azure before the gateway; and whether its table is complete. Files run at the same time, so there are three. */
+/** The conformance suite over what stands in Azure before the gateway; and whether its table is complete. Files run at the same time, so there are several. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { conformance, type Row } from "./conformance.ts";
 import { startWorld, type World } from "./ground.ts";

@@ -10,29 +10,29 @@ import { type Drift, type Foreign, somebodyElse, type Stranger } from "./conform
 import { type Json, loopHeader, names, owner, place, services, type World } from "./ground.ts";
 import type { Kind, RowOf } from "./rows.ts";
 
-const groupPath = ({ subscriptionId, resourceGroup }: Place): string =>
+export const groupPath = ({ subscriptionId, resourceGroup }: Place): string =>
   `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}`;
-const inGroup =
+export const inGroup =
   (type: string) =>
   (desired: Place & { name: string }): string =>
     `${groupPath(desired)}/providers/${type}/${desired.name}`;
 
 type PathOf<Desired> = (desired: Desired) => string;
 
-const countedBy =
+export const countedBy =
   (type: string) =>
   async ({ arm }: World, desired: Place & { name: string }): Promise<number> =>
     (await arm.namesIn(`${groupPath(desired)}/providers/${type}`)).filter((name) => name === desired.name).length;
 
 /** Somebody's tag on our object. */
-const foreignTag = <Desired extends Place>(pathOf: PathOf<Desired>): Foreign<Desired> => ({
+export const foreignTag = <Desired extends Place>(pathOf: PathOf<Desired>): Foreign<Desired> => ({
   what: "a tag",
   set: ({ arm }, desired) => arm.tag(pathOf(desired), { ...ownershipTags(desired.owner), costCentre: "7" }),
   read: async ({ arm }, desired) => (await arm.get(pathOf(desired)))["tags"],
 });
 
 /** What is tagged as another customer's has our name only by accident. */
-const foreignTags = <Desired extends Place>(kind: Kind, pathOf: PathOf<Desired>): Stranger<Desired> => ({
+export const foreignTags = <Desired extends Place>(kind: Kind, pathOf: PathOf<Desired>): Stranger<Desired> => ({
   what: "without our tags",
   meets: "conflict",
   async set({ arm, ensure }, desired) {
@@ -43,9 +43,9 @@ const foreignTags = <Desired extends Place>(kind: Kind, pathOf: PathOf<Desired>)
   unset: ({ arm }, desired) => arm.tag(pathOf(desired), ownershipTags(desired.owner)),
 });
 
-const another = <Desired extends Place>(desired: Desired): Desired => ({ ...desired, region: "northeurope" });
+export const another = <Desired extends Place>(desired: Desired): Desired => ({ ...desired, region: "northeurope" });
 /** The last write of somebody to our object did not end well, on Azure's side. */
-const failedWrite = <Desired extends Place & { name: string }>(type: string): Drift<Desired, unknown> => ({
+export const failedWrite = <Desired extends Place & { name: string }>(type: string): Drift<Desired, unknown> => ({
   paths: ["provisioningState"],
   async change({ clouds }, desired) {
     const stored = clouds.platform.collection<{ body: { properties: Json } }>(`arm.${type.toLowerCase()}`);
@@ -58,7 +58,7 @@ const failedWrite = <Desired extends Place & { name: string }>(type: string): Dr
 });
 
 /** A change by hand of an Azure object's properties. */
-const changing =
+export const changing =
   <Desired>(pathOf: PathOf<Desired>, changed: (properties: Json, body: Json, desired: Desired) => Json) =>
   ({ arm }: World, desired: Desired): Promise<void> =>
     arm.change(pathOf(desired), (body) => {
@@ -75,7 +75,7 @@ const machinePath = inGroup("Microsoft.Compute/virtualMachines");
 const vaultPath = inGroup("Microsoft.KeyVault/vaults");
 const identityPath = inGroup("Microsoft.ManagedIdentity/userAssignedIdentities");
 
-const machine = async (one: World, name: string, address: 1 | 2): Promise<DesiredOf<Resources["gatewayVm"]>> => {
+export const machine = async (one: World, name: string, address: 1 | 2): Promise<DesiredOf<Resources["gatewayVm"]>> => {
   const { addressIds, subnetId, networkSecurityGroupId, identity, adminPassword } = await one.ground();
   const { id } = (await one.ensure("networkInterface", {
     ...place,

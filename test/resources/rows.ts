@@ -4,9 +4,16 @@ import type { Resources } from "../../shared/resources/index.ts";
 import type { Row } from "./conformance.ts";
 import { gatewayRows, groundRows } from "./rows-azure.ts";
 import { microsoft365Rows } from "./rows-microsoft365.ts";
+import { monitoringRows } from "./rows-monitoring.ts";
 import { sqlRows } from "./rows-sql.ts";
 
 export type Kind = keyof Resources;
 export type RowOf<One extends Kind> = Row<DesiredOf<Resources[One]>, ActualOf<Resources[One]>>;
 
-export const rows: { [One in Kind]: RowOf<One> } = { ...groundRows, ...gatewayRows, ...sqlRows, ...microsoft365Rows };
+export const rows: { [One in Kind]: RowOf<One> } = {
+  ...groundRows,
+  ...gatewayRows,
+  ...sqlRows,
+  ...monitoringRows,
+  ...microsoft365Rows,
+};

@@ -283,12 +283,13 @@ const ended = ({ status }: Pick<Operation, "status">): boolean => status !== "No
 
 /**
  * The customer of `examples/{example}.json` with ids of its own: the stores are shared with other test files, and a partner holds its
- * customer's ids. Under another name the domains follow: `adatum` has `adatum.example`. `gateway` takes the place of what the file says.
+ * customer's ids. Under another name the domains follow: `adatum` has `adatum.example`. `gateway` and `more` take the place of what the file says.
  */
 export function customer(
   example: "contoso" | "fabrikam",
   name: string = example,
   gateway: Partial<SpecInput["gateway"]> = {},
+  more: Partial<SpecInput> = {},
 ): Customer {
   const text = readFileSync(new URL(`../../examples/${example}.json`, import.meta.url), "utf8");
   const ids = new Map<string, string>();
@@ -299,7 +300,7 @@ export function customer(
   };
   const renamed = text.replaceAll(example, name).replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, own);
   const { tenantId: _, ...body } = JSON.parse(renamed) as { tenantId: string } & SpecInput;
-  return customerOf(unique(name), { ...body, gateway: { ...body.gateway, ...gateway } });
+  return customerOf(unique(name), { ...body, ...more, gateway: { ...body.gateway, ...gateway } });
 }
 
 export function customerOf(tenantId: string, body: SpecInput): Customer {
