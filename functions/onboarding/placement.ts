@@ -4,10 +4,11 @@
  */
 import type { Azure } from "../../shared/azure/client.ts";
 import { readFailure } from "../../shared/azure/owned.ts";
-import { byPrice, fits, GATEWAY_MINIMUM, type Minimum, type Size, sizesIn } from "../../shared/azure/sizes.ts";
+import { byPrice, fits, type Minimum, type Size, sizesIn } from "../../shared/azure/sizes.ts";
 import type { MachineNames, MachineRole, RegionNames } from "../../shared/azure/names.ts";
 import { machineBeside } from "../../shared/desired/beside.ts";
 import type { Candidate } from "../../shared/desired/state.ts";
+import { GATEWAY_MINIMUM } from "../../shared/desired/minimums.ts";
 import { home, roleOf } from "../../shared/desired/state.ts";
 import type { Target } from "../../shared/desired/target.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";

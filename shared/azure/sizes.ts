@@ -25,9 +25,6 @@ export interface Minimum {
   memoryInGigabytes: number;
 }
 
-/** Manual, chapter 2.2.1: at least the recommended A4_v2's processors and memory. */
-export const GATEWAY_MINIMUM: Minimum = { virtualCpus: 4, memoryInGigabytes: 7 };
-
 /** Source: "Resource SKUs - List"; one read of some hundred kilobytes. */
 export async function sizesIn(azure: Azure, subscription: Subscription, region: string): Promise<Observed<Size[]>> {
   return azure.read(subscription, async (clients) => {

@@ -1,9 +1,10 @@
 /** The machines that a tenant has beside its gateways, one for each role: what its spec says of them. Pure. */
 import type { MachineRole } from "../azure/names.ts";
 import { eitherOf } from "../azure/services.ts";
-import { GATEWAY_MINIMUM, type Minimum } from "../azure/sizes.ts";
+import type { Minimum } from "../azure/sizes.ts";
 import type { Image } from "../resources/gateway-vm.ts";
 import type { Services, TenantSpec } from "../tenants/spec.ts";
+import { GATEWAY_MINIMUM, ucmMinimum } from "./minimums.ts";
 
 export interface MachineBeside {
   role: MachineRole;
@@ -33,10 +34,6 @@ export const UCM_IMAGE: Image = {
   sku: "2019-datacenter-gensecond",
   version: "latest",
 };
-
-/** Mission E5. The product's page says "under 300" and "over 300"; exactly 300 takes the larger. */
-export const ucmMinimum = (mailboxes: number): Minimum =>
-  mailboxes < 300 ? { virtualCpus: 2, memoryInGigabytes: 4 } : { virtualCpus: 4, memoryInGigabytes: 8 };
 
 export const machinesBeside = ({ gateway: { keyManager }, ucm }: Spec): MachineBeside[] => [
   ...(keyManager === undefined

@@ -6,7 +6,7 @@ import type { MachineNames, MachineRole, RegionNames, RoleNames } from "../azure
 import { eitherOf, openServices } from "../azure/services.ts";
 import { virtualMachineId } from "../azure/place.ts";
 import { gatewayDocument } from "../guest/gateway.ts";
-import { keyManagerDocument } from "../guest/key-manager.ts";
+import { keyManagerDocument } from "../guest/keymanager.ts";
 import { ucmDocument } from "../guest/ucm.ts";
 import type { Resources } from "../resources/index.ts";
 import type { AzureSql, TenantSpec } from "../tenants/spec.ts";

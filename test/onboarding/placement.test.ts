@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { decided } from "../../functions/onboarding/placement.ts";
-import { byPrice, fits, GATEWAY_MINIMUM, type Size } from "../../shared/azure/sizes.ts";
+import { byPrice, fits, type Size } from "../../shared/azure/sizes.ts";
+import { GATEWAY_MINIMUM } from "../../shared/desired/minimums.ts";
 import { tenantSpecSchema } from "../../shared/tenants/spec.ts";
 
 const size = (name: string, given: Partial<Size> = {}): Size => ({
