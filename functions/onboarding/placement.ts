@@ -134,7 +134,10 @@ function chosenSizes(sizes: Size[], { size: wanted, disk, minimum, field }: Want
   const named = sizes.find(({ name }) => name.toLowerCase() === wanted.toLowerCase());
   if (!named) throw sizeMissing(`${region} has no size ${wanted}`);
   if (!named.available) throw sizeMissing(`${wanted} is not available for this subscription in ${region}`);
-  if (!fitting.includes(named)) throw sizeMissing(`${wanted} is too small, or not made for Trusted Launch and ${disk}`);
+  if (!fitting.includes(named))
+    throw sizeMissing(
+      `${wanted} has less than ${minimum.virtualCpus} processors and ${minimum.memoryInGigabytes} GB, or is not made for Trusted Launch and ${disk}`,
+    );
   return [named];
 }
 

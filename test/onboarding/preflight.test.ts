@@ -95,6 +95,6 @@ test("a size that the region doesn't have, or has too small", async () => {
   const small = customer("contoso", "small", { size: "Standard_D2s_v5" });
   await platform.organize(small);
   expect(await refused(small, "SizeNotAvailable")).toBe(
-    "Standard_D2s_v5 is too small for a gateway, or not made for Trusted Launch and Premium_LRS",
+    "Standard_D2s_v5 has less than 4 processors and 7 GB, or is not made for Trusted Launch and Premium_LRS",
   );
 });
