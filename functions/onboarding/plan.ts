@@ -17,6 +17,7 @@ import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
 import { preflightOf } from "./preflight.ts";
 import { chosenSecrets, tenantSecrets } from "./secrets.ts";
 import { onboardingSteps } from "./steps.ts";
+import { warningsOf } from "./warnings.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Promise<Plan> {
@@ -29,7 +30,11 @@ export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Prom
   const planned = inOrder(found, spec);
 
   const checks = azure.state === "granted" ? await preflightOf(world, target, consent.state === "granted") : [];
-  const findings = [...findingsOf("consent", consent), ...findingsOf("azureAccess", azure)];
+  const findings = [
+    ...findingsOf("consent", consent),
+    ...findingsOf("azureAccess", azure),
+    ...(await warningsOf(world.azure, target, planned)),
+  ];
   const hash = createHash("sha256")
     .update(JSON.stringify({ spec, names, resources: planned, checks, findings }))
     .digest("hex");
