@@ -17,6 +17,7 @@ import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
 import { preflightOf } from "./preflight.ts";
 import { chosenSecrets, tenantSecrets } from "./secrets.ts";
 import { onboardingSteps } from "./steps.ts";
+import { warningsOf } from "./warnings.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Promise<Plan> {
@@ -29,7 +30,11 @@ export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Prom
   const planned = inOrder(found, spec);
 
   const checks = azure.state === "granted" ? await preflightOf(world, target, consent.state === "granted") : [];
-  const findings = [...findingsOf("consent", consent), ...findingsOf("azureAccess", azure), ...ucmFindings(spec)];
+  const findings = [
+    ...findingsOf("consent", consent),
+    ...findingsOf("azureAccess", azure),
+    ...(await warningsOf(world.azure, target, planned)),
+  ];
   const hash = createHash("sha256")
     .update(JSON.stringify({ spec, names, resources: planned, checks, findings }))
     .digest("hex");
@@ -159,21 +164,6 @@ const remedies = {
   consent: "open the link of GET /api/tenants/{tenantId}/consent as an administrator of the customer's Microsoft 365",
   azureAccess: "grant our application the named roles on the subscription: az role assignment create",
 } as const;
-
-/** Mission E4. */
-const ucmFindings = ({ ucm }: Target["spec"]): Finding[] =>
-  ucm === undefined
-    ? []
-    : [
-        {
-          code: "UcmConsoleNeedsLegacyBrowser",
-          severity: "warning",
-          message:
-            "UCM's web administration needs Internet Explorer and Silverlight; Windows Server 2019 is the last that the product runs on, and Microsoft ended Silverlight in 2021",
-          remedy:
-            "ask the product's maker for a web administration without Silverlight, or install Silverlight on the server yourself",
-        },
-      ];
 
 const findingsOf = (wanted: keyof typeof remedies, access: Awaited<ReturnType<typeof checkAccess>>): Finding[] => {
   if (access.state === "granted") return [];

@@ -63,7 +63,7 @@ const dataCollectionRule: RowOf<"dataCollectionRule"> = {
 
 /** Agents and associations need a machine that runs; all of them share one. */
 async function watched(one: World): Promise<Desired<"gatewayVm">> {
-  const desired = await machine(one, "watched", 1);
+  const desired = await machine(one, "watched", 2);
   await one.ensure("gatewayVm", desired);
   return desired;
 }

@@ -26,6 +26,7 @@ const versions: Record<string, string> = {
   "Microsoft.Compute": "2026-04-01",
   "Microsoft.ManagedIdentity": "2024-11-30",
   "Microsoft.Insights": "2021-05-01-preview",
+  "Microsoft.DevTestLab": "2018-09-15",
   "Microsoft.MarketplaceOrdering": "2021-01-01",
   "Microsoft.Storage": "2024-01-01",
   "Microsoft.OperationalInsights": "2023-09-01",

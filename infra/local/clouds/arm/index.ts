@@ -49,6 +49,7 @@ import {
 } from "./role-assignments.ts";
 import { availabilityStatus, createResourceGraph, type GraphCall } from "./resource-graph.ts";
 import { runCommands, type Fetch } from "./run-commands.ts";
+import { shutdownSchedules } from "./shutdown-schedules.ts";
 import { sqlAdministrators, sqlDatabases, sqlFirewallRules, sqlOnlyEntra, sqlServers } from "./sql.ts";
 import { listKeys, storageAccounts } from "./storage-accounts.ts";
 import { getSubscription, listLocations, listSubscriptions } from "./subscriptions.ts";
@@ -103,6 +104,7 @@ export function createArm(platform: Platform, { fetch = globalThis.fetch }: { fe
     dataCollectionRules,
     dataCollectionRuleAssociations,
     diagnosticSettings,
+    shutdownSchedules,
     sqlServers,
     sqlDatabases,
     sqlAdministrators,

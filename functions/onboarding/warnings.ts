@@ -1,0 +1,118 @@
+/**
+ * What a person should know before onboarding, or see to after it: what costs more, what is decided for good, and what would stop a
+ * machine. None of it stops an onboarding.
+ */
+import type { Finding, PlannedResource } from "../../shared/api/plan.ts";
+import type { Azure } from "../../shared/azure/client.ts";
+import { sameId, virtualMachineId } from "../../shared/azure/place.ts";
+import { shutdownsIn } from "../../shared/azure/shutdown-schedules.ts";
+import { home } from "../../shared/desired/state.ts";
+import type { Target } from "../../shared/desired/target.ts";
+import type { TenantSpec } from "../../shared/tenants/spec.ts";
+
+export async function warningsOf(azure: Azure, target: Target, planned: PlannedResource[]): Promise<Finding[]> {
+  const machines = planned.filter(({ kind }) => kind === "gatewayVm");
+  const some = (...actions: PlannedResource["action"][]): boolean => machines.some(({ action }) => actions.includes(action));
+  return [
+    ...(some("create") ? [...costs(target.spec.gateway), forGood(target.spec.gateway), ...ucmConsole(target.spec)] : []),
+    ...(some("none", "update") ? await shutdowns(azure, target) : []),
+  ];
+}
+
+/** Mission A4: of the kinds of disks, those that aren't the cheapest for what they do. */
+const dearerDisks: Partial<Record<TenantSpec["gateway"]["disk"], string>> = {
+  Premium_LRS: "premium disks cost more than standard SSDs",
+  Premium_ZRS: "premium disks cost more than standard SSDs, and more again for being kept in three zones",
+  StandardSSD_ZRS: "disks that are kept in three zones cost more than those in one",
+};
+
+function costs({ disk, monitoring }: TenantSpec["gateway"]): Finding[] {
+  const dearer = dearerDisks[disk];
+  return [
+    ...(dearer === undefined
+      ? []
+      : [
+          {
+            code: "DiskCostsMore",
+            severity: "information" as const,
+            message: `each machine gets a disk of the kind ${disk}: ${dearer}`,
+            remedy:
+              "keep it where mail must pass quickly or outlive a zone; else name another gateway.disk now, it is fixed later",
+          },
+        ]),
+    ...(monitoring === undefined
+      ? []
+      : [
+          {
+            code: "MonitoringCosts",
+            severity: "information" as const,
+            message: "the customer's workspace is billed by what it takes in and keeps",
+            remedy: "set a daily cap on the workspace, or leave gateway.monitoring out",
+          },
+        ]),
+  ];
+}
+
+/** Mission A1, A3, A4, A10: said once, while nothing of it stands. */
+const forGood = ({ regions, placement, disk, image }: TenantSpec["gateway"]): Finding => ({
+  code: "FixedOnceMade",
+  severity: "warning",
+  message: `decided for good when it is made: names and regions (${regions.map(({ name }) => name).join(", ")}), and of each machine its place (${placement}), its disk (${disk}), its image (${[image.publisher, image.offer, image.sku].join(":")})${image.plan === undefined ? "" : " and its plan"}`,
+  remedy: "look at gateway.regions, placement, disk and image once more; later they change only by replacing what stands",
+});
+
+/** Mission E4. */
+const ucmConsole = ({ ucm }: TenantSpec): Finding[] =>
+  ucm === undefined
+    ? []
+    : [
+        {
+          code: "UcmConsoleNeedsLegacyBrowser",
+          severity: "warning",
+          message:
+            "UCM's web administration needs Internet Explorer and Silverlight; Windows Server 2019 is the last that the product runs on, and Microsoft ended Silverlight in 2021",
+          remedy:
+            "ask the product's maker for a web administration without Silverlight, or install Silverlight on the server yourself",
+        },
+      ];
+
+/** Mission A7: a schedule that stops a gateway every day stops its mail. Somebody made it: it is told, not taken away. */
+async function shutdowns(azure: Azure, target: Target): Promise<Finding[]> {
+  const subscription = home(target);
+  const machines = machinesIn(target);
+  const groups = [...new Set(machines.map(({ resourceGroup }) => resourceGroup))];
+  const found = await Promise.all(groups.map((group) => shutdownsIn(azure, subscription, group)));
+  const unread = found.find((one) => one.state === "unknown");
+  const scheduled = found
+    .flatMap((one) => (one.state === "present" ? one.actual : []))
+    .flatMap(({ schedule, machineId, time }): Finding[] => {
+      const machine = machines.find((one) => sameId(machineId, virtualMachineId({ ...subscription, ...one })));
+      if (machine === undefined) return [];
+      const { resourceGroup, name } = machine;
+      return [
+        {
+          code: "ShutdownScheduled",
+          severity: "warning",
+          message: `the schedule ${schedule} in ${resourceGroup} stops ${name} every day at ${time}, and mail with it`,
+          remedy: `switch Auto-shutdown off on the machine's page in the portal, or: az vm auto-shutdown -g ${resourceGroup} -n ${name} --off`,
+        },
+      ];
+    });
+  if (unread === undefined) return scheduled;
+  const { code, message } = unread.reason;
+  return [
+    ...scheduled,
+    {
+      code: "ShutdownUnknown",
+      severity: "information",
+      message: `whether a schedule stops a machine every day could not be read: ${code}: ${message}`,
+      remedy: "plan again later",
+    },
+  ];
+}
+
+/** Gateways, and the machines beside them. */
+const machinesIn = ({ names: { regions, roles, home } }: Target): { resourceGroup: string; name: string }[] => [
+  ...regions.flatMap(({ resourceGroup, machines }) => machines.map(({ virtualMachine: name }) => ({ resourceGroup, name }))),
+  ...Object.values(roles ?? {}).map(({ virtualMachine: name }) => ({ resourceGroup: home.resourceGroup, name })),
+];
