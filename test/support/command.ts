@@ -147,7 +147,7 @@ export function newCustomer(name: string): NewCustomer {
       microsoft365: { tenantId: organization, domains: [domain], probeMailbox: `probe@${domain}` },
       pilot: { addresses: [`pilot@${domain}`] },
       azure: { tenantId: organization, subscriptionId },
-      gateway: { region: "westeurope", services: { smtp: {} } },
+      gateway: { regions: [{ name: "westeurope" }], services: { smtp: {} } },
     }),
   };
 }
