@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Exchange } from "../../infra/local/clouds/record.ts";
 import { type ArmExchange, type ArmOperations, armOperations, nearestOperations } from "../support/arm-operations.ts";
 import { addressed, type ArmSchemas, armSchemas, nearestTypes } from "../support/arm-schemas.ts";
-import { customer, type OnboardingPlatform, startOnboarding } from "../support/onboarding.ts";
+import { customer, customerOf, type Customer, type OnboardingPlatform, startOnboarding } from "../support/onboarding.ts";
 
 const schemas = armSchemas();
 const operations = await armOperations();
@@ -17,6 +17,14 @@ if (schemas !== undefined && operations !== undefined) {
   test.skip("NOT CHECKED, for ../shared/specs is absent: ARM's traffic of a full onboarding", () => undefined);
 }
 
+function withMachinesBeside(): Customer {
+  const { tenantId, body } = customer("contoso", "alpineski");
+  const opened = { sources: ["198.51.100.0/24"] };
+  const ucm = { mailboxes: 300, serviceAccount: "CONTOSO\\svc-ucm", controllers: ["192.0.2.10"], services: { http: opened } };
+  const keyManager = { services: { keyManager: opened } };
+  return customerOf(tenantId, { ...body, gateway: { ...body.gateway, keyManager }, ucm });
+}
+
 function againstWhatIsPublished(types: ArmSchemas, documents: ArmOperations): void {
   let platform: OnboardingPlatform;
   let traffic: Exchange[] = [];
@@ -24,9 +32,7 @@ function againstWhatIsPublished(types: ArmSchemas, documents: ArmOperations): vo
 
   beforeAll(async () => {
     platform = await startOnboarding();
-    const contoso = customer("contoso");
-    const { status } = await platform.onboard(contoso);
-    expect(status).toBe("Succeeded");
+    for (const one of [customer("contoso"), withMachinesBeside()]) expect((await platform.onboard(one)).status).toBe("Succeeded");
     // The fleet's sweep asks Resource Graph.
     await platform.fire("pollGateways");
     while (!(await arm()).some(({ url }) => url.includes("Microsoft.ResourceGraph"))) await pause(50);
@@ -72,6 +78,7 @@ function againstWhatIsPublished(types: ArmSchemas, documents: ArmOperations): vo
         "Vaults_GetDeleted",
         "Vaults_CreateOrUpdate",
         "CheckDnsNameAvailability",
+        "Usage_List",
         "PublicIPAddresses_Get",
         "PublicIPAddresses_CreateOrUpdate",
         "NetworkSecurityGroups_Get",
@@ -99,6 +106,8 @@ function againstWhatIsPublished(types: ArmSchemas, documents: ArmOperations): vo
         "microsoft.authorization/permissions@2022-04-01",
         "microsoft.authorization/roleassignments@2022-04-01",
         "microsoft.managedidentity/userassignedidentities@2024-11-30",
+        "microsoft.compute/skus@2021-07-01",
+        "microsoft.network/locations/usages@2026-01-01",
         // Where an operation stands is asked at an address that the answer gave; no document has it.
         "microsoft.network/locations/operations@2026-01-01",
         "microsoft.compute/locations/operations@2026-04-01",
