@@ -179,6 +179,15 @@ function Test-Evidence($Entry) {
     return ($null -ne $node) -and ($node.InnerText.Trim() -ne '')
 }
 
+# An image's set-up goes on for a while after the machine has come up.
+function Wait-Evidence($Entry) {
+    $deadline = (Get-Date).AddMinutes(15)
+    while (-not (Test-Evidence $Entry)) {
+        if ((Get-Date) -gt $deadline) { Stop-Engine 'EvidenceMissing' "the image's own set-up has not ended: $($Entry.file)" }
+        Start-Sleep -Seconds 15
+    }
+}
+
 # --- Features -----------------------------------------------------------------------------------------------------------------------
 
 function Test-Feature([string] $Name) {
@@ -724,7 +733,7 @@ function Get-Differences($Desired) {
 
 # In the order of the kinds: nothing listens before it is configured, nothing starts before all is there.
 function Set-Differences($Desired, [string[]] $Before, [bool] $AfterParts) {
-    foreach ($entry in (Get-Section $Desired 'evidence')) { if (-not (Test-Evidence $entry)) { Stop-Engine 'EvidenceMissing' "the image's own set-up has not ended: $($entry.file)" } }
+    foreach ($entry in (Get-Section $Desired 'evidence')) { Wait-Evidence $entry }
     foreach ($feature in (Get-Section $Desired 'features')) { if (-not (Test-Feature $feature)) { Set-Feature $feature } }
     foreach ($entry in (Get-Section $Desired 'files')) { if (-not (Test-File $entry)) { Set-File $entry } }
     foreach ($entry in (Get-Section $Desired 'certificates')) { if (-not (Test-Certificate $entry)) { Set-Certificate $entry } }
