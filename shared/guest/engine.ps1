@@ -473,7 +473,8 @@ function Set-FirewallRule($Entry) {
 
 # A port that the document no longer names is closed again; rules of others are left alone.
 function Get-SurplusRules($Desired) {
-    if ($null -eq (Get-Optional $Desired 'firewall')) { return @() }
+    # An empty list is there all the same, and says that no rule of ours is wanted; a pipeline would make nothing of it.
+    if ($null -eq $Desired.PSObject.Properties['firewall']) { return @() }
     $names = Get-Optional $Desired 'firewallNames'
     if ($null -eq $names) { $names = @($Desired.firewall | ForEach-Object { $_.name }) }
     $wanted = @($names | ForEach-Object { Get-RuleName $_ })
@@ -611,8 +612,9 @@ function Test-Task($Entry) {
     if ($null -eq $task) { return $false }
     $actions = @($task.Actions)
     $triggers = @($task.Triggers)
+    if ($triggers.Count -ne 1 -or $null -eq $triggers[0].Repetition -or [string] $triggers[0].Repetition.Interval -eq '') { return $false }
     return ($actions.Count -eq 1) -and ([string] $actions[0].Execute -eq $Entry.execute) -and ([string] $actions[0].Arguments -ceq [string] (Get-Optional $Entry 'arguments')) -and
-        ($triggers.Count -eq 1) -and ([Xml.XmlConvert]::ToTimeSpan([string] $triggers[0].Repetition.Interval).TotalMinutes -eq $Entry.everyInMinutes) -and
+        ([Xml.XmlConvert]::ToTimeSpan([string] $triggers[0].Repetition.Interval).TotalMinutes -eq $Entry.everyInMinutes) -and
         ([string] $task.State -ne 'Disabled') -and ([string] $task.Principal.UserId -eq 'SYSTEM')
 }
 
