@@ -334,7 +334,8 @@ export const guest = (
       audience: agents.audience,
       identityClientId,
       fqdn,
-      probe: { host: smartHost, recipient: `postmaster@${mainDomain(target)}` },
+      // A mailbox that is there: Exchange Online refuses others whatever it thinks of the sender's address.
+      probe: { host: smartHost, recipient: target.spec.microsoft365.probeMailbox },
       services: ["SMTPSVC"],
     },
   }),

@@ -179,6 +179,15 @@ function Test-Evidence($Entry) {
     return ($null -ne $node) -and ($node.InnerText.Trim() -ne '')
 }
 
+# An image's set-up goes on for a while after the machine has come up.
+function Wait-Evidence($Entry) {
+    $deadline = (Get-Date).AddMinutes(15)
+    while (-not (Test-Evidence $Entry)) {
+        if ((Get-Date) -gt $deadline) { Stop-Engine 'EvidenceMissing' "the image's own set-up has not ended: $($Entry.file)" }
+        Start-Sleep -Seconds 15
+    }
+}
+
 # --- Features -----------------------------------------------------------------------------------------------------------------------
 
 function Test-Feature([string] $Name) {
@@ -464,7 +473,8 @@ function Set-FirewallRule($Entry) {
 
 # A port that the document no longer names is closed again; rules of others are left alone.
 function Get-SurplusRules($Desired) {
-    if ($null -eq (Get-Optional $Desired 'firewall')) { return @() }
+    # An empty list is there all the same, and says that no rule of ours is wanted; a pipeline would make nothing of it.
+    if ($null -eq $Desired.PSObject.Properties['firewall']) { return @() }
     $names = Get-Optional $Desired 'firewallNames'
     if ($null -eq $names) { $names = @($Desired.firewall | ForEach-Object { $_.name }) }
     $wanted = @($names | ForEach-Object { Get-RuleName $_ })
@@ -602,8 +612,9 @@ function Test-Task($Entry) {
     if ($null -eq $task) { return $false }
     $actions = @($task.Actions)
     $triggers = @($task.Triggers)
+    if ($triggers.Count -ne 1 -or $null -eq $triggers[0].Repetition -or [string] $triggers[0].Repetition.Interval -eq '') { return $false }
     return ($actions.Count -eq 1) -and ([string] $actions[0].Execute -eq $Entry.execute) -and ([string] $actions[0].Arguments -ceq [string] (Get-Optional $Entry 'arguments')) -and
-        ($triggers.Count -eq 1) -and ([Xml.XmlConvert]::ToTimeSpan([string] $triggers[0].Repetition.Interval).TotalMinutes -eq $Entry.everyInMinutes) -and
+        ([Xml.XmlConvert]::ToTimeSpan([string] $triggers[0].Repetition.Interval).TotalMinutes -eq $Entry.everyInMinutes) -and
         ([string] $task.State -ne 'Disabled') -and ([string] $task.Principal.UserId -eq 'SYSTEM')
 }
 
@@ -724,7 +735,7 @@ function Get-Differences($Desired) {
 
 # In the order of the kinds: nothing listens before it is configured, nothing starts before all is there.
 function Set-Differences($Desired, [string[]] $Before, [bool] $AfterParts) {
-    foreach ($entry in (Get-Section $Desired 'evidence')) { if (-not (Test-Evidence $entry)) { Stop-Engine 'EvidenceMissing' "the image's own set-up has not ended: $($entry.file)" } }
+    foreach ($entry in (Get-Section $Desired 'evidence')) { Wait-Evidence $entry }
     foreach ($feature in (Get-Section $Desired 'features')) { if (-not (Test-Feature $feature)) { Set-Feature $feature } }
     foreach ($entry in (Get-Section $Desired 'files')) { if (-not (Test-File $entry)) { Set-File $entry } }
     foreach ($entry in (Get-Section $Desired 'certificates')) { if (-not (Test-Certificate $entry)) { Set-Certificate $entry } }

@@ -37,7 +37,7 @@ test("queue, services, certificate, probe and the applied document reach the par
     badmail: { count: 0 },
     services: [{ name: "SMTPSVC", state: "Running" }],
     certificate: { selfSigned: true, thumbprint: expect.stringMatching(/^[0-9A-F]{40}$/) },
-    probe: { stage: "RCPT", host: expect.stringContaining("mail.protection.outlook") },
+    probe: { stage: "RCPT", reply: "250 2.1.5 Recipient OK", host: expect.stringContaining("mail.protection.outlook") },
     applied: { generation: 1, part: 1 },
     scanners: [],
     readings: [{ queue: 0, badmail: 0 }],

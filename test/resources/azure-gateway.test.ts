@@ -1,9 +1,12 @@
 /** All of a gateway's Azure resources over the wire, in the order of an onboarding, and what is special to them beside the conformance suite. */
+import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createAzureAccess } from "../../shared/azure/access.ts";
 import { type Azure, createAzure } from "../../shared/azure/client.ts";
 import { ownershipTags, type Place } from "../../shared/azure/place.ts";
 import { type Credentials, createCredentials } from "../../shared/entra/credentials.ts";
+import type { GuestState } from "../../infra/local/clouds/guest/state.ts";
+import { partsOf } from "../../shared/guest/encoding.ts";
 import { gatewayDocument } from "../../shared/guest/gateway.ts";
 import { ensuring } from "../../shared/resources/ensure.ts";
 import { gatewayVm } from "../../shared/resources/gateway-vm.ts";
@@ -297,6 +300,35 @@ describe("a gateway's Azure resources, in the order of an onboarding", () => {
     expect(await ensure(guest({ azure }), await guestDesired(3))).toMatchObject({
       actual: { inDesiredState: true } satisfies Partial<ActualGuest>,
     });
+  });
+
+  test("guest: a document that one run can't carry goes in parts, one run each, and drift in one of them is found and set", async () => {
+    const resource = guest({ azure });
+    const small = await guestDesired(4);
+    // Text that gzip can't make much smaller.
+    const noise = (index: number): string => createHash("sha512").update(String(index)).digest("base64");
+    const registry = Array.from({ length: 70 }, (_, index) => ({
+      path: "HKLM\\SOFTWARE\\Contoso",
+      name: `Value${index}`,
+      type: "String" as const,
+      value: noise(index),
+    }));
+    const document = { ...small.document, registry: [...(small.document.registry ?? []), ...registry] };
+    const desired = { ...small, document };
+    const { length } = partsOf(document);
+    expect(length).toBeGreaterThan(1);
+    const { actual, writes } = await ensure(resource, desired);
+    expect({ writes, ...actual }).toMatchObject({ writes: length, inDesiredState: true, generation: 4, differences: [] });
+
+    const guests = clouds.platform.collection<GuestState>("arm.guests");
+    for (const [key, state] of guests.entries())
+      guests.set(key, { ...state, registry: { ...state.registry, "hklm\\software\\contoso": {} } });
+    await polled(await resource.testAgain(desired));
+    const drifted = await resource.observe(desired);
+    expect(drifted).toMatchObject({ actual: { inDesiredState: false, part: expect.any(Number) } });
+    const found = drifted.state === "present" ? drifted.actual.differences : [];
+    expect(found).toEqual(registry.map(({ path, name }) => `registry/${path}\\${name}`));
+    expect((await ensure(resource, desired)).actual).toMatchObject({ inDesiredState: true, differences: [] });
   });
 
   test("all of it goes, in the order backwards", async () => {
