@@ -14,6 +14,7 @@ export function registerOnboarding(world: OnboardingWorld): void {
 
   registerOrchestrator(onboardTenant);
   registerOrchestrator(waitForAccess);
+  registerOrchestrator(chapters.prepareGround);
   registerOrchestrator(chapters.buildGateway);
   registerOrchestrator(chapters.buildMachine);
   registerOrchestrator(chapters.buildDatabase);

@@ -13,6 +13,7 @@ import { type Failure, errorOf, failureFrom, stepsOf } from "../../shared/durabl
 import { secondsNow, wait, waitForEventOr } from "../../shared/durable/wait.ts";
 import type { OnboardingActivities } from "./activities.ts";
 import {
+  begin,
   type Begun,
   buildAndConnect,
   buildDatabase,
@@ -56,7 +57,7 @@ export function* onboardTenant(context: OrchestrationContext, tenant: Onboarding
     yield* proveAccess(context, tenant);
     yield* checkPreflight({ work, spec: tenant.spec, names: tenant.names });
     const hands = handsOf(context, tenant);
-    const ground = yield* prepareGround(hands, tenant);
+    const [ground] = yield* hands.together<[Ground]>(begin(prepareGround, { tenant }, "ground"));
     const { application, databases } = yield* buildAndConnect(hands, tenant, ground);
     const evidence = yield* proveAndPilot(context, tenant, ground);
     yield* keepForDayTwo({ work, ground, application });
@@ -134,6 +135,7 @@ const orchestrated = <Input extends { tenant: Installation }, Result>({ name, wa
 
 /** The orchestrations of the runbook's chapters. */
 export const chapters = {
+  prepareGround: orchestrated(prepareGround),
   buildGateway: orchestrated(buildGateway),
   buildMachine: orchestrated(buildMachine),
   buildDatabase: orchestrated(buildDatabase),

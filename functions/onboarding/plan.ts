@@ -8,11 +8,11 @@ import type { Resources } from "../../shared/resources/index.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 import { checkAccess } from "./access.ts";
-import { type GuestGeneration, home, mainDomain, organization } from "../../shared/desired/state.ts";
+import { type Ground, type GuestGeneration, home, mainDomain, organization } from "../../shared/desired/state.ts";
 import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts";
 import { type Target, targetOf } from "../../shared/desired/target.ts";
 import { agentsOf, guestOf } from "./guest.ts";
-import { type Begun, buildAndConnect, type Hands, type Installation, prepareGround } from "./runbook.ts";
+import { begin, type Begun, buildAndConnect, type Hands, type Installation, prepareGround } from "./runbook.ts";
 import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
 import { preflightOf } from "./preflight.ts";
 import { chosenSecrets, tenantSecrets } from "./secrets.ts";
@@ -43,7 +43,7 @@ export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Prom
 
 /** Whose mail runs in the end is what the plan shows: the narrower scope before the proof is only a step on the way. */
 function* runbook(hands: Hands<Promise<unknown>>, tenant: Installation) {
-  const ground = yield* prepareGround(hands, tenant);
+  const [ground] = yield* hands.together<[Ground]>(begin(prepareGround, { tenant }, "ground"));
   yield* buildAndConnect(hands, tenant, ground);
 }
 

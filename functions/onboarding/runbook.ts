@@ -82,38 +82,41 @@ export const begin = <Input extends { tenant: Installation }, Result>(
 ): Begun<Result> => ({ name, input, suffix, walk: (hands) => walk(hands, input) });
 
 /** The root of everything: what more than one chapter needs. Secrets are made once, in the tenant's own vault. */
-export function* prepareGround<Wait>(hands: Hands<Wait>, tenant: Installation): Walk<Wait, Ground> {
-  const { entraTenantId, subscriptionId } = desired.home(tenant);
-  const terms = desired.marketplaceTerms(tenant);
-  if (terms) yield* hands.ensure("marketplaceTerms", "marketplaceTerms", terms);
-  yield* hands.ensure("resourceGroup", "resourceGroup", desired.resourceGroup(tenant, tenant.names.home));
-  const collected = desired.dataCollectionRule(tenant);
-  if (collected) yield* hands.ensure("dataCollectionRule", "dataCollectionRule", collected);
-  const identity = yield* hands.ensure("vmIdentity", "vmIdentity", desired.vmIdentity(tenant));
-  const vault = yield* hands.ensure("vault", "vault", desired.vault(tenant));
-  const ours = yield* hands.ownPrincipal({ entraTenantId, subscriptionId });
-  yield* hands.ensure(
-    "roleAssignment",
-    "vaultAccessForGatehouse",
-    desired.vaultAccess(tenant, vault.id, ours, "Key Vault Secrets Officer"),
-  );
-  yield* hands.ensure(
-    "roleAssignment",
-    "vaultAccessForGateway",
-    desired.vaultAccess(tenant, vault.id, identity.principalId, "Key Vault Secrets User"),
-  );
-  const secretOf = (purpose: SecretWanted["purpose"]) =>
-    hands.secret({ step: purpose, vaultUrl: vault.url, entraTenantId, purpose });
-  const loopGuid = yield* secretOf("loopGuid");
-  const adminPassword = yield* secretOf("adminPassword");
-  const regions: RegionGround[] = [];
-  for (const [index, region] of tenant.names.regions.entries()) {
-    if (region.resourceGroup !== tenant.names.home.resourceGroup)
-      yield* hands.ensure("resourceGroup", `resourceGroup${regionSuffix(index)}`, desired.resourceGroup(tenant, region));
-    regions.push(yield* reserveAddresses(hands, tenant, index, region));
-  }
-  return { loopGuid, adminPassword, identityId: identity.id, identityClientId: identity.clientId, regions };
-}
+export const prepareGround: Chapter<{ tenant: Installation }, Ground> = {
+  name: "prepareGround",
+  *walk(hands, { tenant }) {
+    const { entraTenantId, subscriptionId } = desired.home(tenant);
+    const terms = desired.marketplaceTerms(tenant);
+    if (terms) yield* hands.ensure("marketplaceTerms", "marketplaceTerms", terms);
+    yield* hands.ensure("resourceGroup", "resourceGroup", desired.resourceGroup(tenant, tenant.names.home));
+    const collected = desired.dataCollectionRule(tenant);
+    if (collected) yield* hands.ensure("dataCollectionRule", "dataCollectionRule", collected);
+    const identity = yield* hands.ensure("vmIdentity", "vmIdentity", desired.vmIdentity(tenant));
+    const vault = yield* hands.ensure("vault", "vault", desired.vault(tenant));
+    const ours = yield* hands.ownPrincipal({ entraTenantId, subscriptionId });
+    yield* hands.ensure(
+      "roleAssignment",
+      "vaultAccessForGatehouse",
+      desired.vaultAccess(tenant, vault.id, ours, "Key Vault Secrets Officer"),
+    );
+    yield* hands.ensure(
+      "roleAssignment",
+      "vaultAccessForGateway",
+      desired.vaultAccess(tenant, vault.id, identity.principalId, "Key Vault Secrets User"),
+    );
+    const secretOf = (purpose: SecretWanted["purpose"]) =>
+      hands.secret({ step: purpose, vaultUrl: vault.url, entraTenantId, purpose });
+    const loopGuid = yield* secretOf("loopGuid");
+    const adminPassword = yield* secretOf("adminPassword");
+    const regions: RegionGround[] = [];
+    for (const [index, region] of tenant.names.regions.entries()) {
+      if (region.resourceGroup !== tenant.names.home.resourceGroup)
+        yield* hands.ensure("resourceGroup", `resourceGroup${regionSuffix(index)}`, desired.resourceGroup(tenant, region));
+      regions.push(yield* reserveAddresses(hands, tenant, index, region));
+    }
+    return { loopGuid, adminPassword, identityId: identity.id, identityClientId: identity.clientId, regions };
+  },
+};
 
 /** Mission A5, A6, A11: connectors and rules name the addresses, so they stand before the machines do. */
 function* reserveAddresses<Wait>(
