@@ -50,7 +50,7 @@ describe("two machines in one region", () => {
     expect(operation.error).toBeUndefined();
     const of = await azureOf(tenant);
     const balancer = of("Microsoft.Network/publicIPAddresses").find(({ name }) => name === "gateway-balancer-address");
-    const { fqdn } = balancer?.properties["dnsSettings"] as { fqdn: string };
+    const { fqdn } = (balancer?.properties["dnsSettings"] ?? {}) as { fqdn?: string };
     const egressIps = addressesOf(of, /(?<!-lb)$/);
     expect(egressIps).toHaveLength(2);
     expect(operation.result).toMatchObject({ stage: "pilot", smartHosts: [fqdn], egressIps });
