@@ -6,7 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { fileURLToPath } from "node:url";
 import type { CloudEnvironment } from "../../shared/environment.ts";
-import { azuriteCommand, azuriteConnectionString, type AzuritePorts, freePorts, untilAzuriteAnswers } from "./azurite.ts";
+import { azuriteCommand, azuriteConnectionString, type AzuritePorts, untilAzuriteAnswers } from "./azurite.ts";
 import { keepablePort, portIsFree } from "./ports.ts";
 import { type ProcessOptions, readyLine, type RunningProcess, startProcess } from "./processes.ts";
 
@@ -104,7 +104,7 @@ export function createPlatform({ data, fresh, port, say }: PlatformOptions): Pla
     lock = lockDirectory(directory);
     if (fresh) for (const part of STATE) rmSync(join(directory, part), { recursive: true, force: true });
     rmSync(endpointsFile, { force: true });
-    const apiPort = port === 0 ? ((await freePorts(1))[0] ?? 0) : port;
+    const apiPort = port === 0 ? await keptApiPort(directory) : port;
     if (!(await portIsFree(apiPort)))
       throw new Error(`port ${apiPort} is in use; choose another with --port N, or --port 0 for any free one`);
     const ports = await keptPorts(directory);
@@ -203,6 +203,7 @@ const STATE = [
   "durable.sqlite-wal",
   "durable.sqlite-shm",
   "ports.json",
+  "api-port.json",
   "logs",
 ];
 
@@ -283,6 +284,16 @@ async function keptPorts(directory: string): Promise<AzuritePorts> {
         );
   }
   return { blob, queue, table };
+}
+
+/** Machines report to the API, so its address is part of what they hold: another port would change each of them. */
+async function keptApiPort(directory: string): Promise<number> {
+  const file = join(directory, "api-port.json");
+  const kept = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as { port: number }).port : undefined;
+  if (kept !== undefined && (await portIsFree(kept))) return kept;
+  const port = await keepablePort();
+  writeFileSync(file, JSON.stringify({ port }));
+  return port;
 }
 
 /** A lock that ends with its process, however that ends. */
