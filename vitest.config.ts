@@ -1,5 +1,5 @@
 /**
- * Four suites: `suite` is `npm test`, `presubmit` is the part of `npm run check` that looks at the repository itself, `faults` takes minutes,
+ * Five suites: `suite` is `npm test`, `presubmit` is the part of `npm run check` that looks at the repository itself, `whole` takes minutes, `faults` longer,
  * `live` asks an app that runs elsewhere.
  */
 import { defineConfig } from "vitest/config";
