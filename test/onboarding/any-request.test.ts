@@ -11,7 +11,7 @@ import { createRandom } from "../support/random.ts";
 
 /** `FAULT_SEED=… npx vitest run …` takes the same numbers again; which requests they are still depends on the machine. */
 const seed = Number(process.env["FAULT_SEED"] ?? Date.now() % 1_000_000);
-const FAULTS = 12;
+const FAULTS = 6;
 /** Four onboardings send some more than that. */
 const AMONG_REQUESTS = 500;
 
