@@ -4,7 +4,7 @@
  */
 import type { Azure } from "../../shared/azure/client.ts";
 import { readFailure } from "../../shared/azure/owned.ts";
-import { byPrice, fits, type Minimum, type Size, sizesIn } from "../../shared/azure/sizes.ts";
+import { byPrice, fits, type Minimum, type Size, type SizeLists, sizeLists } from "../../shared/azure/sizes.ts";
 import type { MachineNames, MachineRole, RegionNames } from "../../shared/azure/names.ts";
 import { machineBeside } from "../../shared/desired/beside.ts";
 import type { Candidate } from "../../shared/desired/state.ts";
@@ -35,25 +35,36 @@ interface Existing {
 const MOST_SIZES = 3;
 
 /** Throws SizeNotAvailable when the region has no size that fits for this subscription, ZonesNotAvailable when the spec wants zones. */
-export async function placementOf(azure: Azure, target: Target, index: number): Promise<Placement> {
+export async function placementOf(
+  azure: Azure,
+  target: Target,
+  index: number,
+  sizes: SizeLists = sizeLists(azure, home(target)),
+): Promise<Placement> {
   const region = target.names.regions[index];
   if (!region) throw new Error(`the tenant has no region ${index + 1}`);
   const { size, disk, placement } = target.spec.gateway;
   const wanted = { size, disk, minimum: GATEWAY_MINIMUM, field: "spec.gateway.size" };
-  return placed(azure, target, region, region.machines, wanted, placement);
+  return placed(azure, sizes, target, region, region.machines, wanted, placement);
 }
 
 /** The same for a machine beside the gateways, which never stands in their set (mission A3). */
-export async function rolePlacementOf(azure: Azure, target: Target, role: MachineRole): Promise<Placement> {
+export async function rolePlacementOf(
+  azure: Azure,
+  target: Target,
+  role: MachineRole,
+  sizes: SizeLists = sizeLists(azure, home(target)),
+): Promise<Placement> {
   const { region, machine } = roleOf(target, role);
   const { size, minimum, field } = machineBeside(target.spec, role);
   const wanted = { size, minimum, field, disk: target.spec.gateway.disk };
-  const placement = await placed(azure, target, region, [machine], wanted, "automatic");
+  const placement = await placed(azure, sizes, target, region, [machine], wanted, "automatic");
   return { ...placement, availabilitySet: false };
 }
 
 async function placed(
   azure: Azure,
+  sizes: SizeLists,
   target: Target,
   { region, resourceGroup }: RegionNames,
   names: MachineNames[],
@@ -63,7 +74,7 @@ async function placed(
   const subscription = home(target);
   const machines: (Existing | undefined)[] = [];
   for (const { virtualMachine: name } of names) machines.push(await existing(azure, { ...subscription, resourceGroup, name }));
-  const found = await sizesIn(azure, subscription, region);
+  const found = await sizes(region);
   if (found.state !== "present") throw readFailure(`the sizes of ${region}`, found.state === "unknown" ? found : noSizes);
   return decided(machines, chosenSizes(found.actual, wanted, region), { size: wanted.size, placement }, region);
 }
@@ -101,20 +112,18 @@ export function decided(
     availabilitySet: inSet,
     missing: machines.flatMap((machine, index) => (machine === undefined ? [index] : [])),
     machines: machines.map((machine, index) => {
-      const byRule = inZones
+      const byRule: Candidate[] = inZones
         ? zoned.flatMap(({ name, zones }) => turned(zones, index).map((zone) => ({ size: name, zone })))
         : sizes.map(({ name }) => ({ size: name }));
       if (machine === undefined) return byRule;
-      const own = { size: wanted ?? machine.size, ...(machine.zone === undefined ? {} : { zone: machine.zone }) };
-      if (machine.failed) return [own, ...byRule.filter(({ size, ...place }) => size !== own.size || zoneOf(place) !== own.zone)];
+      const own: Candidate = { size: wanted ?? machine.size, ...(machine.zone === undefined ? {} : { zone: machine.zone }) };
+      if (machine.failed) return [own, ...byRule.filter(({ size, zone }) => size !== own.size || zone !== own.zone)];
       // Asked for otherwise than it stands, it is shown as what it is: a replacement.
       const stands = placement === "automatic" || (inSet === machine.inSet && inZones === (machine.zone !== undefined));
       return [stands ? own : { ...(byRule[0] ?? own), size: own.size }];
     }),
   };
 }
-
-const zoneOf = (place: { zone?: string }): string | undefined => place.zone;
 
 /** The machines of a region begin with different zones. */
 const turned = (zones: string[], by: number): string[] => zones.map((_, index) => zones[(index + by) % zones.length] ?? "");

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Finding, Plan, PlannedResource } from "../../shared/api/plan.ts";
 import type { AzureAccess } from "../../shared/azure/access.ts";
+import { type SizeLists, sizeLists } from "../../shared/azure/sizes.ts";
 import type { ActualOf } from "../../shared/durable/resources.ts";
 import type { Resource } from "../../shared/resources/resource.ts";
 import type { Resources } from "../../shared/resources/index.ts";
@@ -25,11 +26,13 @@ export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Prom
   const { spec, names } = target;
   const [consent, azure] = await Promise.all([checkAccess(world, spec, "consent"), checkAccess(world, spec, "azureAccess")]);
   const found: PlannedResource[] = [];
-  const hands = lookingHands(world, tenant, { consented: consent.state === "granted", azure: azure.state === "granted" }, found);
+  const readable = { consented: consent.state === "granted", azure: azure.state === "granted" };
+  const sizes = sizeLists(world.azure, home(target));
+  const hands = lookingHands(world, tenant, readable, sizes, found);
   await walked(runbook(hands, { ...target, piloted: true }));
   const planned = inOrder(found, spec);
 
-  const checks = azure.state === "granted" ? await preflightOf(world, target, consent.state === "granted") : [];
+  const checks = readable.azure ? await preflightOf(world, target, readable.consented, sizes) : [];
   const findings = [
     ...findingsOf("consent", consent),
     ...findingsOf("azureAccess", azure),
@@ -80,6 +83,7 @@ function lookingHands(
   world: OnboardingWorld,
   tenant: TenantRecord,
   readable: { consented: boolean; azure: boolean },
+  sizes: SizeLists,
   resources: PlannedResource[],
 ): Hands<Promise<unknown>> {
   const target = targetOf(tenant);
@@ -126,12 +130,12 @@ function lookingHands(
       };
       if (!readable.azure) return anywhere;
       // A region that has no room for them is told by the checks; the rest of the plan stands.
-      return (yield placementOf(world.azure, target, region).catch(() => anywhere)) as Placement;
+      return (yield placementOf(world.azure, target, region, sizes).catch(() => anywhere)) as Placement;
     },
     *rolePlacement(role) {
       const anywhere = { availabilitySet: false, missing: [], machines: [[{ size: LATER }]] };
       if (!readable.azure) return anywhere;
-      return (yield rolePlacementOf(world.azure, target, role).catch(() => anywhere)) as Placement;
+      return (yield rolePlacementOf(world.azure, target, role, sizes).catch(() => anywhere)) as Placement;
     },
     *ownPrincipal(subscription) {
       if (!readable.azure) return LATER;

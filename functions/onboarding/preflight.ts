@@ -4,6 +4,7 @@
  */
 import * as z from "zod";
 import type { Check } from "../../shared/api/plan.ts";
+import { type SizeLists, sizeLists } from "../../shared/azure/sizes.ts";
 import { workspaceRegion } from "../../shared/azure/workspace.ts";
 import type { Observed } from "../../shared/resources/resource.ts";
 import type { MachineRole } from "../../shared/azure/names.ts";
@@ -19,18 +20,23 @@ import type { OnboardingWorld } from "./world.ts";
 type World = Pick<OnboardingWorld, "azure" | "organizations" | "resolver" | "environment">;
 
 /** In the order in which a person would mend them. Nothing throws: what can't be read is a check that can't tell. */
-export async function preflightOf(world: World, target: Target, consented: boolean): Promise<Check[]> {
+export async function preflightOf(
+  world: World,
+  target: Target,
+  consented: boolean,
+  sizes: SizeLists = sizeLists(world.azure, home(target)),
+): Promise<Check[]> {
   const regions = target.names.regions.map((_, index) => index);
   const roles = machinesBeside(target.spec).map(({ role }) => role);
-  const placements = await Promise.all(regions.map((index) => placed(world, target, index)));
-  const beside = await Promise.all(roles.map((role) => placedRole(world, target, role)));
+  const placements = await Promise.all(regions.map((index) => placed(world, sizes, target, index)));
+  const beside = await Promise.all(roles.map((role) => placedRole(world, sizes, target, role)));
   const checks = await Promise.all([
     subscriptionKind(world, target),
     marketplace(world, target),
     workspace(world, target),
     ...[...placements, ...beside].map(({ check }) => Promise.resolve(check)),
     ...placements.flatMap(({ placement }, index) =>
-      placement ? [quotas(world, target, index, placement, besideIn(target, index, beside))] : [],
+      placement ? [quotas(world, sizes, target, index, placement, besideIn(target, index, beside))] : [],
     ),
     ...regions.map((index) => labels(world, target, index)),
     ...(azureSqlOf(target.spec) ? [sqlServerName(world, target)] : []),
@@ -151,12 +157,17 @@ interface Placed {
   check: Check[];
 }
 
-const placed = ({ azure }: World, target: Target, index: number): Promise<Placed> =>
-  checkedPlacement(regionName(target, index), () => placementOf(azure, target, index));
+const placed = ({ azure }: World, sizes: SizeLists, target: Target, index: number): Promise<Placed> =>
+  checkedPlacement(regionName(target, index), () => placementOf(azure, target, index, sizes));
 
-const placedRole = async ({ azure }: World, target: Target, role: MachineRole): Promise<Placed & { role: MachineRole }> => ({
+const placedRole = async (
+  { azure }: World,
+  sizes: SizeLists,
+  target: Target,
+  role: MachineRole,
+): Promise<Placed & { role: MachineRole }> => ({
   role,
-  ...(await checkedPlacement(target.names.home.region, () => rolePlacementOf(azure, target, role))),
+  ...(await checkedPlacement(target.names.home.region, () => rolePlacementOf(azure, target, role, sizes))),
 });
 
 /** Machines beside the gateways that aren't there yet: they count in the same quotas. */
@@ -226,6 +237,7 @@ interface Usage {
 /** Room for the machines that aren't there yet: their cores, in all and of their family, and their addresses. */
 async function quotas(
   { azure }: World,
+  sizes: SizeLists,
   target: Target,
   index: number,
   { machines, missing }: Placement,
@@ -236,7 +248,6 @@ async function quotas(
   const gateways = missing.map((machine): Wanted => ({ size: machines[machine]?.[0]?.size ?? "", address: true }));
   const wanted = [...gateways, ...beside];
   if (wanted.length === 0) return [];
-  const sizes = new Map<string, { family: string; virtualCpus: number }>();
   const found = await azure.read(subscription, async (clients) => {
     const [compute, network] = [await clients.compute(), await clients.network()];
     const usages: Usage[] = [];
@@ -244,20 +255,14 @@ async function quotas(
       usages.push({ name: name.value ?? "", free: limit - currentValue });
     for await (const { name, limit, currentValue } of network.usages.list(region))
       usages.push({ name: name.value ?? "", free: limit - currentValue });
-    for await (const { name = "", family = "", capabilities, resourceType } of compute.resourceSkus.list({
-      filter: `location eq '${region}'`,
-    }))
-      if (resourceType === "virtualMachines")
-        sizes.set(name.toLowerCase(), {
-          family,
-          virtualCpus: Number(capabilities?.find((one) => one.name === "vCPUs")?.value ?? 0),
-        });
     return usages;
   });
   if (found.state !== "present") return [unclear("QuotaExceeded", `the quotas of ${region} could not be read`, found)];
+  const listed = await sizes(region);
+  if (listed.state !== "present") return [unclear("QuotaExceeded", `the sizes of ${region} could not be read`, listed)];
   const free = (name: string): number =>
     found.actual.find((usage) => usage.name.toLowerCase() === name.toLowerCase())?.free ?? Number.POSITIVE_INFINITY;
-  const chosen = wanted.flatMap(({ size }) => sizes.get(size.toLowerCase()) ?? []);
+  const chosen = wanted.flatMap(({ size }) => listed.actual.find(({ name }) => name.toLowerCase() === size.toLowerCase()) ?? []);
   const balanced = machines.length > 1 && missing.length === machines.length;
   const cores = chosen.reduce((sum, { virtualCpus }) => sum + virtualCpus, 0);
   const needed: [name: string, amount: number][] = [

@@ -35,6 +35,19 @@ export async function sizesIn(azure: Azure, subscription: Subscription, region: 
   });
 }
 
+/** The sizes of a region, by its name. */
+export type SizeLists = (region: string) => Promise<Observed<Size[]>>;
+
+/** Reads each region's list once, for whoever has several questions about it. */
+export function sizeLists(azure: Azure, subscription: Subscription): SizeLists {
+  const lists = new Map<string, Promise<Observed<Size[]>>>();
+  return (region) => {
+    const list = lists.get(region) ?? sizesIn(azure, subscription, region);
+    lists.set(region, list);
+    return list;
+  };
+}
+
 function sizeOf({ name = "", family = "", capabilities = [], locationInfo = [], restrictions = [] }: ResourceSku): Size {
   const ability = (wanted: string): string => capabilities.find((one) => one.name === wanted)?.value ?? "";
   const restricted = new Set(
