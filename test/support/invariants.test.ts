@@ -221,6 +221,16 @@ test("a probe mail whose answer was lost may be sent once more while it is under
   expect(violations(numbered(thrice), contoso.watched)).toMatchObject([{ invariant: 8 }]);
 });
 
+test("a VM that was taken away may be made elsewhere; one that was not stays where it is", () => {
+  const [vm] = structuredClone(record.filter(asks("arm", "PUT", /\/virtualMachines\/[^/]+\?/)));
+  if (!vm) throw new Error("there is no VM");
+  bodyOf(vm).location = "northeurope";
+  const elsewhere = { ...vm, status: 200 };
+  const removed = { ...vm, method: "DELETE", status: 202 };
+  expect(violations(numbered([...record, removed, elsewhere]), contoso.watched)).toEqual([]);
+  expect(violations(numbered([...record, elsewhere]), contoso.watched)).toMatchObject([{ invariant: 4 }]);
+});
+
 /** What concerns `what` is left out between the first `after` and the first `before`. */
 function withoutAfter(
   all: Exchange[],

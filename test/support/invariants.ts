@@ -198,17 +198,21 @@ const unscopedConnector = (record: Exchange[], { organization }: Watched): Viola
 function unguardedNetwork(record: Exchange[]): Violation[] {
   const placements = new Map<string, string>();
   return record.flatMap((exchange): Violation[] => {
-    if (exchange.cloud !== "arm" || exchange.method !== "PUT" || !tookEffect(exchange)) return [];
-    const { seq, url, requestBody } = exchange;
+    if (exchange.cloud !== "arm" || !tookEffect(exchange)) return [];
+    const { method, seq, url, requestBody } = exchange;
     const path = pathOf(url);
+    // What is made under the name of a machine that was taken away is another machine.
+    const gone = removalOf(exchange);
+    if (gone) placements.delete(gone);
+    if (method !== "PUT") return [];
     const body = (requestBody ?? {}) as { location?: string; zones?: string[]; properties?: Record<string, unknown> };
     const { id: guard } = (body.properties?.["networkSecurityGroup"] ?? {}) as { id?: string };
     if (/\/networkinterfaces\/[^/]+$/.test(path) && !guard)
       return [{ invariant: 4, seq, what: "a network interface was written without a network security group" }];
     if (!/\/virtualmachines\/[^/]+$/.test(path)) return [];
     const placement = JSON.stringify([body.location, body.zones ?? [], body.properties?.["availabilitySet"] ?? null]);
-    const earlier = placements.get(path);
-    placements.set(path, placement);
+    const earlier = placements.get(`arm ${path}`);
+    placements.set(`arm ${path}`, placement);
     if (!body.location) return [{ invariant: 4, seq, what: "a VM was written without its placement" }];
     return earlier === undefined || earlier === placement
       ? []
