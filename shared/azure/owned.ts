@@ -86,6 +86,19 @@ export function changesBetween<Owned extends object>(desired: Owned, actual: Own
   return changes;
 }
 
+/** For a set that is ours whole, by its members' names: one change a member, and one that nobody desired is a change too. */
+export function memberChanges<Member>(
+  property: string,
+  desired: Record<string, Member>,
+  actual: Record<string, Member>,
+): PropertyChange[] {
+  const names = [...new Set([...Object.keys(desired), ...Object.keys(actual)])];
+  return names.flatMap((name) => {
+    const [from, to] = [actual[name] ?? null, desired[name] ?? null];
+    return sameValue(from, to) ? [] : [{ path: `${property}/${name}`, from, to }];
+  });
+}
+
 const sameValue = (one: unknown, other: unknown): boolean => JSON.stringify(one ?? null) === JSON.stringify(other ?? null);
 
 /** A property that Azure never lets change: the plan says so, and a person decides to replace. */

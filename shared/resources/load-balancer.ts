@@ -3,6 +3,7 @@ import type { LoadBalancer as FoundBalancer } from "@azure/arm-network";
 import type { Azure } from "../azure/client.ts";
 import {
   changesBetween,
+  memberChanges,
   observeOwned,
   type Provisioned,
   provisioningStateOf,
@@ -12,7 +13,7 @@ import {
 } from "../azure/owned.ts";
 import { type Named, ownershipTags, regionName, sameId } from "../azure/place.ts";
 import type { Services } from "../tenants/spec.ts";
-import type { PropertyChange, Resource } from "./resource.ts";
+import type { Resource } from "./resource.ts";
 
 export type LoadBalancer = Named & {
   publicIpAddressId: string;
@@ -97,7 +98,8 @@ export const loadBalancer = ({ azure }: { azure: Azure }): Resource<LoadBalancer
         },
         actual,
       ),
-      ...ruleChanges(rulesOf(services), rules),
+      // A rule that we don't know takes mail or visitors where nobody looks.
+      ...memberChanges("rules", rulesOf(services), rules),
     ],
     create: (desired) => write("creating", desired, undefined),
     async update(desired, changes) {
@@ -132,15 +134,6 @@ const rulesOf = (services: Services): Record<string, BalancedRule> =>
       },
     ]),
   );
-
-/** One change a rule: one that we don't know is drift, since it takes mail or visitors where nobody looks. */
-function ruleChanges(desired: Record<string, BalancedRule>, actual: Record<string, BalancedRule>): PropertyChange[] {
-  const names = [...new Set([...Object.keys(desired), ...Object.keys(actual)])];
-  return names.flatMap((name) => {
-    const [to, from] = [desired[name] ?? null, actual[name] ?? null];
-    return JSON.stringify(from) === JSON.stringify(to) ? [] : [{ path: `rules/${name}`, from, to }];
-  });
-}
 
 function actualOf(found: FoundBalancer): ActualLoadBalancer {
   const probes = new Map((found.probes ?? []).map((probe) => [lastOf(probe.id).toLowerCase(), probe]));

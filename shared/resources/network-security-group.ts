@@ -3,6 +3,7 @@ import type { SecurityRule } from "@azure/arm-network";
 import type { Azure } from "../azure/client.ts";
 import {
   changesBetween,
+  memberChanges,
   observeOwned,
   type Provisioned,
   provisioningStateOf,
@@ -13,7 +14,7 @@ import {
 import { type Named, ownershipTags, regionName } from "../azure/place.ts";
 import { canonicalSources, openServices } from "../azure/services.ts";
 import type { Services } from "../tenants/spec.ts";
-import type { PropertyChange, Resource } from "./resource.ts";
+import type { Resource } from "./resource.ts";
 
 export type NetworkSecurityGroup = Named & { services: Partial<Services> };
 
@@ -70,7 +71,8 @@ export const networkSecurityGroup = ({ azure }: { azure: Azure }): Resource<Netw
     observe,
     diff: ({ region, services }, { rules, ...actual }) => [
       ...changesBetween({ region }, actual),
-      ...ruleChanges(rulesOf(services), rules),
+      // A rule of a stranger may open what is meant to be closed.
+      ...memberChanges("rules", byName(rulesOf(services)), byName(rules)),
     ],
     create: (desired) => write("creating", desired),
     async update(desired, changes) {
@@ -105,15 +107,7 @@ export const rulesOf = (services: Partial<Services>): Rule[] =>
     )
     .sort(byPriority);
 
-/** One change a rule: a rule that we don't know is drift, since a rule of a stranger may open what is meant to be closed. */
-function ruleChanges(desired: Rule[], actual: Rule[]): PropertyChange[] {
-  const names = [...new Set([...desired, ...actual].map(({ name }) => name))];
-  return names.flatMap((name) => {
-    const to = desired.find((rule) => rule.name === name) ?? null;
-    const from = actual.find((rule) => rule.name === name) ?? null;
-    return JSON.stringify(from) === JSON.stringify(to) ? [] : [{ path: `rules/${name}`, from, to }];
-  });
-}
+const byName = (rules: Rule[]): Record<string, Rule> => Object.fromEntries(rules.map((rule) => [rule.name, rule]));
 
 /** Azure gives one value in the singular property and several in the plural one, whichever was written. */
 const canonical = (rule: SecurityRule): Rule => ({

@@ -3,10 +3,10 @@
  * all of its rules are: one that we don't know opens what is meant to be closed, and is drift.
  */
 import type { Azure } from "../azure/client.ts";
-import { observeOwned, type Provisioned, readFailure } from "../azure/owned.ts";
+import { memberChanges, observeOwned, type Provisioned, readFailure } from "../azure/owned.ts";
 import type { Place } from "../azure/place.ts";
 import { provisioningStateOfSql } from "../azure/sql.ts";
-import { absent, done, type Observed, type PropertyChange, type Resource } from "./resource.ts";
+import { absent, done, type Observed, type Resource } from "./resource.ts";
 
 export type SqlFirewallRules = Place & {
   server: string;
@@ -66,7 +66,7 @@ export const sqlFirewallRules = ({ azure }: { azure: Azure }): Resource<SqlFirew
   return {
     kind: "sqlFirewallRules",
     observe,
-    diff: ({ addresses }, { rules }) => ruleChanges(rangesOf(addresses), rules),
+    diff: ({ addresses }, { rules }) => memberChanges("rules", rangesOf(addresses), rules),
     async create(desired) {
       for (const [name, range] of Object.entries(rangesOf(desired.addresses))) await admit(desired, name, range);
       return done;
@@ -74,7 +74,7 @@ export const sqlFirewallRules = ({ azure }: { azure: Azure }): Resource<SqlFirew
     /** What lets strangers in goes first. */
     async update(desired, changes) {
       const wanted = rangesOf(desired.addresses);
-      const names = changes.map(({ path }) => path.slice(PREFIX.length));
+      const names = changes.map(({ path }) => path.slice("rules/".length));
       for (const name of names) if (wanted[name] === undefined) await close(desired, name);
       for (const name of names) if (wanted[name] !== undefined) await admit(desired, name, wanted[name]);
       return done;
@@ -88,14 +88,5 @@ export const sqlFirewallRules = ({ azure }: { azure: Azure }): Resource<SqlFirew
   };
 };
 
-const PREFIX = "rules/";
-
 const rangesOf = (addresses: string[]): Record<string, string> =>
   Object.fromEntries(addresses.toSorted().map((address) => [firewallRuleName(address), `${address}-${address}`]));
-
-/** One change a rule. */
-const ruleChanges = (desired: Record<string, string>, actual: Record<string, string>): PropertyChange[] =>
-  [...new Set([...Object.keys(desired), ...Object.keys(actual)])].flatMap((name) => {
-    const [from, to] = [actual[name] ?? null, desired[name] ?? null];
-    return from === to ? [] : [{ path: `${PREFIX}${name}`, from, to }];
-  });
