@@ -245,4 +245,3 @@ export const guestKinds = [
   "rights",
   "services",
 ] as const satisfies (keyof GuestDocument)[];
-export type GuestKind = (typeof guestKinds)[number];

@@ -31,7 +31,6 @@ export const engineCodes = {
   XmlNodeComplex: 1,
   XmlNodeMissing: 1,
 } as const;
-export type EngineCode = keyof typeof engineCodes;
 
 /** The one JSON line that the engine prints. Differences name properties (`smtp/smartHost`), never values of secrets. */
 const engineOutputSchema = z.object({

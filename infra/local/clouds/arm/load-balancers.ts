@@ -94,7 +94,6 @@ const loadBalancerSchema = z.looseObject({
 
 type Properties = z.output<typeof loadBalancerSchema>["properties"];
 export type Rule = z.output<typeof ruleSchema>["properties"] & { backendAddressPool: { id: string } };
-export type OutboundRule = z.output<typeof outboundRuleSchema>["properties"];
 export type Probe = z.output<typeof probeSchema>["properties"];
 type Member = Json & { id: string; name: string; properties: Json };
 

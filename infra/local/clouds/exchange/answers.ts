@@ -41,10 +41,6 @@ export const dehydrated = (): CmdletError =>
     "The command you tried to run isn't currently allowed in your organization. To run this command, you first need to run the command: Enable-OrganizationCustomization.",
   );
 
-/** What is in the real product but not in this model: an honest answer instead of a wrong one. */
-export const notModelled = (what: string): CmdletError =>
-  new CmdletError("Gatehouse.Local.NotModelledException", `${what} is not modelled by this simulator.`, 501);
-
 export function errorResponse(error: CmdletError, cmdlet: string | undefined): SimulatedResponse {
   const message = `|${error.type}|${error.message}`;
   return {
