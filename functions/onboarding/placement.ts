@@ -112,9 +112,11 @@ export function decided(
     availabilitySet: inSet,
     missing: machines.flatMap((machine, index) => (machine === undefined ? [index] : [])),
     machines: machines.map((machine, index) => {
-      const byRule: Candidate[] = inZones
-        ? zoned.flatMap(({ name, zones }) => turned(zones, index).map((zone) => ({ size: name, zone })))
-        : sizes.map(({ name }) => ({ size: name }));
+      // Zones that its neighbours stand in can be closed to this subscription by now: then without one rather than nowhere.
+      const byRule: Candidate[] =
+        inZones && zoned.length > 0
+          ? zoned.flatMap(({ name, zones }) => turned(zones, index).map((zone) => ({ size: name, zone })))
+          : sizes.map(({ name }) => ({ size: name }));
       if (machine === undefined) return byRule;
       const own: Candidate = { size: wanted ?? machine.size, ...(machine.zone === undefined ? {} : { zone: machine.zone }) };
       if (machine.failed) return [own, ...byRule.filter(({ size, zone }) => size !== own.size || zone !== own.zone)];

@@ -124,6 +124,9 @@ test("every machine has somewhere to go, for any mixture of what stands and what
     }),
     { nil: undefined },
   );
+  const closed = { name: "Standard_D2s_v5", family: "standardDASv5Family", virtualCpus: 2, memoryInGigabytes: 8 };
+  const zonesClosed = { ...closed, trustedLaunch: false, premiumDisks: true, zones: [], available: false };
+  const oneStands = [undefined, { size: "Standard_D4s_v5", zone: "1", inSet: false, failed: false }];
   fc.assert(
     fc.property(fc.array(machine, { minLength: 1, maxLength: 8 }), anySizes, (machines, region) => {
       fc.pre(region.length > 0);
@@ -135,5 +138,6 @@ test("every machine has somewhere to go, for any mixture of what stands and what
         if (stands && !stands.failed) expect(candidates.map(({ zone }) => zone)).toEqual([stands.zone]);
       }
     }),
+    { examples: [[oneStands, [zonesClosed]]] },
   );
 });
