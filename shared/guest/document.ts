@@ -106,8 +106,13 @@ export const guestDocumentSchema = z.strictObject({
   generation: z.int().min(1).max(2_147_483_647),
   /** A document that doesn't fit into one run is cut into parts, which the machine takes in order. */
   part: z.strictObject({ number: z.int().min(1), of: z.int().min(2).max(99) }).optional(),
-  /** What has to be there before anything is changed: an image's own set-up has to have ended (mission B16). */
-  evidence: z.array(z.strictObject({ file: windowsPath, path: xmlPath.optional() })).optional(),
+  /**
+   * What has to be there, with nobody writing it any more, before anything is changed: an image's own set-up has to have ended (mission
+   * B16). A file that may be gone already only has to be in nobody's hands while it is there.
+   */
+  evidence: z
+    .array(z.strictObject({ file: windowsPath, path: xmlPath.optional(), whenPresent: z.literal(true).optional() }))
+    .optional(),
   /** Windows features by their name for Install-WindowsFeature. */
   features: z.array(z.string().regex(/^[A-Za-z0-9-]{1,64}$/)).optional(),
   files: z

@@ -172,11 +172,19 @@ function Get-Fingerprint([string] $Salt, [string] $Value) {
 # --- Evidence: what has to be there before anything is changed (mission B16) --------------------------------------------------------
 
 function Test-Evidence($Entry) {
-    if (-not [IO.File]::Exists($Entry.file)) { return $false }
+    if (-not [IO.File]::Exists($Entry.file)) { return $null -ne (Get-Optional $Entry 'whenPresent') }
+    if (-not (Test-Closed $Entry.file)) { return $false }
     $path = Get-Optional $Entry 'path'
     if ($null -eq $path) { return $true }
     $node = Get-XmlNode (Open-XmlFile $Entry.file) $path $Entry.file
     return ($null -ne $node) -and ($node.InnerText.Trim() -ne '')
+}
+
+# Whoever still writes a file, such as a transcript, lets nobody else in who wants it to stay as it is.
+function Test-Closed([string] $Path) {
+    try { $stream = [IO.File]::Open($Path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]::Read) } catch { return $false }
+    $stream.Dispose()
+    return $true
 }
 
 # An image's set-up goes on for a while after the machine has come up.
@@ -733,9 +741,11 @@ function Get-Differences($Desired) {
     return $found
 }
 
+# Comes first of all: what a set-up that goes on has half written must be neither compared nor changed.
+function Wait-SetUp($Desired) { foreach ($entry in (Get-Section $Desired 'evidence')) { Wait-Evidence $entry } }
+
 # In the order of the kinds: nothing listens before it is configured, nothing starts before all is there.
 function Set-Differences($Desired, [string[]] $Before, [bool] $AfterParts) {
-    foreach ($entry in (Get-Section $Desired 'evidence')) { Wait-Evidence $entry }
     foreach ($feature in (Get-Section $Desired 'features')) { if (-not (Test-Feature $feature)) { Set-Feature $feature } }
     foreach ($entry in (Get-Section $Desired 'files')) { if (-not (Test-File $entry)) { Set-File $entry } }
     foreach ($entry in (Get-Section $Desired 'certificates')) { if (-not (Test-Certificate $entry)) { Set-Certificate $entry } }
@@ -836,6 +846,7 @@ try {
     }
     Confirm-Generation $generation $part
 
+    if ($Mode -eq 'set') { Wait-SetUp $desired }
     $before = @(Get-Differences $desired)
     $changed = @()
     $after = $before

@@ -150,7 +150,16 @@ describe("the engine's contract", () => {
   test("sets the kinds in the schema's order", () => {
     const body = /function Set-Differences[\s\S]*?\n}\n/.exec(text())?.[0] ?? "";
     const order = [...body.matchAll(/Get-Section \$Desired '(\w+)'/g)].map(([, kind]) => kind);
-    expect(order).toEqual([...guestKinds]);
+    expect(order).toEqual(guestKinds.filter((kind) => kind !== "evidence"));
+  });
+
+  test("waits for an image's own set-up before it compares anything", () => {
+    const main = text().slice(text().indexOf("$desired = Read-Document"));
+    const [fence, wait, compare] = ["Confirm-Generation", "Wait-SetUp $desired", "Get-Differences $desired"].map((call) =>
+      main.indexOf(call),
+    );
+    expect([fence, wait, compare].every((place) => place !== -1)).toBe(true);
+    expect([fence, wait, compare]).toEqual([fence, wait, compare].toSorted((one = 0, other = 0) => one - other));
   });
 
   test("has every code with its exit code, and every one can happen", () => {

@@ -8,7 +8,9 @@ export const documentSchema = z.object({
   schema: z.number(),
   generation: z.number().int(),
   part: z.object({ number: z.number().int(), of: z.number().int() }).optional(),
-  evidence: z.array(z.object({ file: z.string(), path: z.string().optional() })).default([]),
+  evidence: z
+    .array(z.object({ file: z.string(), path: z.string().optional(), whenPresent: z.literal(true).optional() }))
+    .default([]),
   features: z.array(z.string()).default([]),
   files: z
     .array(

@@ -8,7 +8,7 @@ import { gunzipSync } from "node:zlib";
 import type { SecretReference } from "../../../../shared/vault/reference.ts";
 import { certificateIn } from "./certificates.ts";
 import { documentSchema, EngineFailure, type MachineDocument } from "./document.ts";
-import { kinds, type Means, registryPlace, restart } from "./kinds.ts";
+import { kinds, type Means, registryPlace, requireEvidence, restart } from "./kinds.ts";
 import { derived, type GuestState, type MachineCertificate } from "./state.ts";
 import { fingerprintOf, knownValues, rememberedValues, secretId, secretsIn } from "./values.ts";
 
@@ -99,6 +99,7 @@ export async function runEngine(
     const part = document.part?.number ?? 1;
     const afterParts = part === document.part?.of && appliedPart(guest, generation) < part;
     guest = fenced(guest, generation, part, mode);
+    if (mode === "set") requireEvidence(guest, document);
     const means = await meansFor(guest, document, { now, readSecret: (reference) => readSecret(reference, identityClientId) });
     const found = differences(guest, document, means);
     let left = found;

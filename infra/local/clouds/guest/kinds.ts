@@ -21,19 +21,23 @@ interface Kind {
 }
 
 const evidence: Kind = {
-  differences: ({ files }, { evidence: wanted }) =>
-    wanted
-      .filter(({ file, path }) => {
-        const there = files[file.toLowerCase()];
-        return there === undefined || (path !== undefined && !xmlHasText(there.text, file, path));
-      })
-      .map(({ file }) => `evidence/${file}`),
-  set: (guest, document, means) => {
-    const [missing] = evidence.differences(guest, document, means);
-    if (missing === undefined) return guest;
-    throw new EngineFailure("EvidenceMissing", `the image's own set-up has not ended: ${missing.slice("evidence/".length)}`);
-  },
+  differences: (guest, { evidence: wanted }) =>
+    wanted.filter((entry) => !evident(guest, entry)).map(({ file }) => `evidence/${file}`),
+  set: (guest) => guest,
 };
+
+function evident({ files }: GuestState, { file, path, whenPresent }: MachineDocument["evidence"][number]): boolean {
+  const there = files[file.toLowerCase()];
+  if (there === undefined) return whenPresent === true;
+  return there.open !== true && (path === undefined || xmlHasText(there.text, file, path));
+}
+
+/** The engine waits for it first of all; who calls this has waited. */
+export function requireEvidence(guest: GuestState, { evidence: wanted }: Pick<MachineDocument, "evidence">): void {
+  const missing = wanted.find((entry) => !evident(guest, entry));
+  if (missing === undefined) return;
+  throw new EngineFailure("EvidenceMissing", `the image's own set-up has not ended: ${missing.file}`);
+}
 
 /** What Install-WindowsFeature brings along. Source: Get-WindowsFeature's DependsOn on Windows Server 2022. */
 const DEPENDENCIES: Record<string, string[]> = { "SMTP-Server": ["Web-Metabase", "Web-Lgcy-Mgmt-Console"] };

@@ -17,7 +17,7 @@ export interface GuestState extends SimulatedGuest {
   certificates: MachineCertificate[];
   firewall: FirewallRule[];
   /** By path in lower case, since Windows compares so. */
-  files: Record<string, { path: string; text: string }>;
+  files: Record<string, GuestFile>;
   /** Folders that Defender leaves alone; undefined where it isn't installed. */
   exclusions: string[] | undefined;
   tasks: Record<string, ScheduledTask>;
@@ -31,6 +31,13 @@ export interface GuestState extends SimulatedGuest {
   lcmBusy: boolean;
   /** Which secret gave the data of a place and the hash of what it gave; so that a comparison needs no second look into the vault. */
   origins: Record<string, { secret: string; hash: string }>;
+}
+
+export interface GuestFile {
+  path: string;
+  text: string;
+  /** A program still writes it. */
+  open?: boolean;
 }
 
 export interface FirewallRule {
