@@ -5,7 +5,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Exchange } from "../../infra/local/clouds/record.ts";
-import { type ArmExchange, type ArmOperations, armOperations, nearestOperations } from "../support/arm-operations.ts";
+import { bodyFindings, named } from "../support/arm-bodies.ts";
+import { type ArmOperations, armOperations, nearestOperations } from "../support/arm-operations.ts";
 import { addressed, type ArmSchemas, armSchemas, nearestTypes } from "../support/arm-schemas.ts";
 import { customer, customerOf, type Customer, type OnboardingPlatform, startOnboarding } from "../support/onboarding.ts";
 
@@ -174,24 +175,6 @@ const versionOf = (url: string): string => {
   const { pathname, searchParams } = new URL(url);
   return `${addressed(pathname).type.split("/")[0]}@${searchParams.get("api-version")}`;
 };
-
-const named = ({ url }: ArmExchange): string => {
-  const { pathname, searchParams } = new URL(url);
-  return `${addressed(pathname).type}@${searchParams.get("api-version")}`;
-};
-
-/** Of a resource's write or read; undefined when its type isn't published at that version. */
-function bodyFindings(types: ArmSchemas, exchange: ArmExchange): string[] | undefined {
-  const { method, url, requestBody, status, responseBody } = exchange;
-  const { pathname, searchParams } = new URL(url);
-  const { type, collection } = addressed(pathname);
-  if (collection || status >= 300 || !["GET", "PUT", "PATCH"].includes(method)) return [];
-  const version = searchParams.get("api-version") ?? "";
-  const asked = method === "PUT" ? types.check(type, version, requestBody, "request") : [];
-  const answered = types.check(type, version, responseBody, "response");
-  if (asked === undefined || answered === undefined) return undefined;
-  return [...asked, ...answered].map((finding) => `${method} ${named(exchange)} ${finding}`);
-}
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Exchange } from "../../infra/local/clouds/record.ts";
 import type { Operation } from "../../shared/api/operation.ts";
 import { namesOf } from "../../shared/azure/names.ts";
+import { everyBodyFits } from "../support/arm-bodies.ts";
 import { type Customer, customer, type OnboardingPlatform, startOnboarding, writes } from "../support/onboarding.ts";
 
 interface ArmResource {
@@ -189,3 +190,12 @@ const pathsOf = (body: unknown, path = ""): string[] =>
   typeof body !== "object" || body === null || path === "tags."
     ? [path.slice(0, -1)]
     : Object.entries(body).flatMap(([name, value]) => pathsOf(value, `${path}${name}.`));
+
+everyBodyFits(
+  () => platform.record(),
+  [
+    "microsoft.sql/servers@2022-08-01-preview",
+    "microsoft.sql/servers/firewallrules@2020-11-01-preview",
+    "microsoft.sql/servers/databases@2022-08-01-preview",
+  ],
+);

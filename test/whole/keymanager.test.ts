@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Operation } from "../../shared/api/operation.ts";
 import { tenantSpecSchema } from "../../shared/tenants/spec.ts";
+import { everyBodyFits } from "../support/arm-bodies.ts";
 import { type Customer, customer, type OnboardingPlatform, startOnboarding, writes } from "../support/onboarding.ts";
 
 interface ArmResource {
@@ -156,3 +157,5 @@ test("opened both on its own machine and on the gateways, the spec is refused", 
     expect.objectContaining({ path: ["gateway", "services", "keyManager"] }),
   ]);
 });
+
+everyBodyFits(() => platform.record());

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createAzure } from "../../shared/azure/client.ts";
 import { createCredentials } from "../../shared/entra/credentials.ts";
 import { tenantSpecSchema } from "../../shared/tenants/spec.ts";
+import { everyBodyFits } from "../support/arm-bodies.ts";
 import { type Customer, customer, type OnboardingPlatform, startOnboarding, writes } from "../support/onboarding.ts";
 
 let platform: OnboardingPlatform;
@@ -104,3 +105,8 @@ async function acceptedByHand(tenantId: string, subscriptionId: string): Promise
   });
   expect(found).toMatchObject({ state: "present", actual: { accepted: true } });
 }
+
+everyBodyFits(
+  () => platform.record(),
+  ["microsoft.marketplaceordering/offertypes/publishers/offers/plans/agreements@2021-01-01"],
+);

@@ -1,6 +1,7 @@
 /** What would stop an onboarding halfway stops it before anything is made, and says what to do; mended, it goes through. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { namesOf } from "../../shared/azure/names.ts";
+import { everyBodyFits } from "../support/arm-bodies.ts";
 import { type Customer, customer, type OnboardingPlatform, startOnboarding, writes } from "../support/onboarding.ts";
 
 let platform: OnboardingPlatform;
@@ -98,3 +99,5 @@ test("a size that the region doesn't have, or has too small", async () => {
     "Standard_D2s_v5 has less than 4 processors and 7 GB, or is not made for Trusted Launch and Premium_LRS",
   );
 });
+
+everyBodyFits(() => platform.record());

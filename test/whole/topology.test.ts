@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Operation } from "../../shared/api/operation.ts";
 import { namesOf } from "../../shared/azure/names.ts";
+import { everyBodyFits } from "../support/arm-bodies.ts";
 import { type Customer, customer, type OnboardingPlatform, startOnboarding, writes } from "../support/onboarding.ts";
 
 interface ArmResource {
@@ -145,3 +146,5 @@ describe("where Azure has no room", () => {
     expect((await azureOf(tenant))("Microsoft.Compute/virtualMachines")).toHaveLength(1);
   });
 });
+
+everyBodyFits(() => platform.record());

@@ -4,6 +4,7 @@ import type { GuestState } from "../../infra/local/clouds/guest/state.ts";
 import type { Check } from "../../shared/api/plan.ts";
 import { machinesBeside } from "../../shared/desired/beside.ts";
 import { tenantSpecSchema } from "../../shared/tenants/spec.ts";
+import { everyBodyFits } from "../support/arm-bodies.ts";
 import { customerOf, customer, type Customer, type OnboardingPlatform, startOnboarding, writes } from "../support/onboarding.ts";
 
 interface ArmResource {
@@ -131,3 +132,5 @@ test("a web administration that is open to anybody is refused, and so is an acco
   expect(refused({ services: { http: { sources: ["0.0.0.0/0"] } } })).toEqual(["ucm.services.http.sources.0"]);
   expect(refused({ serviceAccount: "svc-ucm" })).toEqual(["ucm.serviceAccount"]);
 });
+
+everyBodyFits(() => platform.record());
