@@ -16,10 +16,10 @@ import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 import { checkAccess } from "./access.ts";
 import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts";
-import type { Ground, GuestGeneration, Loop } from "../../shared/desired/state.ts";
+import type { Applications, Ground, GuestGeneration, Loop } from "../../shared/desired/state.ts";
 import { agentsOf, settledGuestOf } from "./guest.ts";
 import type { AccessWait, LoopEvidence } from "./orchestrator.ts";
-import type { Application, Databases, SecretWanted } from "./runbook.ts";
+import type { Databases, SecretWanted } from "./runbook.ts";
 import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
 import { preflightOf, refuseFailed } from "./preflight.ts";
 import { chosenSecrets, tenantSecrets } from "./secrets.ts";
@@ -255,11 +255,11 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
     }: {
       work: Work;
       ground: Ground;
-      application: Application;
+      application: Applications;
     }): Promise<void> => {
       const { partnerId, tenantId } = work;
       const { appId: clientId, objectId } = application;
-      const kept = { ...ground, agents: agentsOf(world) };
+      const kept = { ...ground, applications: application, agents: agentsOf(world) };
       const tenant = await tenants.change(partnerId, tenantId, ({ facts }) => ({ facts: { ...facts, ground: kept } }));
       await registerAgents(world, tenant, ground);
       const vaultUrl = ground.loopGuid.vaultUrl;

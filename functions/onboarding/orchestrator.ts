@@ -58,9 +58,9 @@ export function* onboardTenant(context: OrchestrationContext, tenant: Onboarding
     yield* checkPreflight({ work, spec: tenant.spec, names: tenant.names });
     const hands = handsOf(context, tenant);
     const [ground] = yield* hands.together<[Ground]>(begin(prepareGround, { tenant }, "ground"));
-    const { application, databases } = yield* buildAndConnect(hands, tenant, ground);
+    const { applications, databases } = yield* buildAndConnect(hands, tenant, ground);
     const evidence = yield* proveAndPilot(context, tenant, ground);
-    yield* keepForDayTwo({ work, ground, application });
+    yield* keepForDayTwo({ work, ground, application: applications });
     const { spec, names } = tenant;
     const ucm = spec.ucm ? yield* checkUcmReadiness({ work, spec, names }) : undefined;
     yield* finishOnboarding({ work, loop: desired.loop(tenant, ground), evidence, databases, ucm });

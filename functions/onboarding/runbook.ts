@@ -6,7 +6,7 @@ import type { MachineNames, MachineRole, RegionNames } from "../../shared/azure/
 import { machineBeside, machinesBeside } from "../../shared/desired/beside.ts";
 import { machineSuffix, regionSuffix } from "../../shared/desired/machines.ts";
 import type { MailRoute } from "../../shared/desired/mail-route.ts";
-import type { Address, Candidate, Ground, GuestGeneration, RegionGround } from "../../shared/desired/state.ts";
+import type { Address, Applications, Candidate, Ground, GuestGeneration, RegionGround } from "../../shared/desired/state.ts";
 import * as desired from "../../shared/desired/state.ts";
 import type { Target } from "../../shared/desired/target.ts";
 import type { ActualOf, DesiredOf } from "../../shared/durable/resources.ts";
@@ -356,14 +356,8 @@ export const buildDatabase: Chapter<DatabaseChapter, Databases> = {
   },
 };
 
-/** Client id and object id of the WebClient's application. */
-export interface Application {
-  appId: string;
-  objectId: string;
-}
-
 /** Manual, chapter 5: the WebClient's application, whose redirect URIs are the gateways' names. */
-export const registerApplications: Chapter<TenantChapter, Application> = {
+export const registerApplications: Chapter<TenantChapter, Applications> = {
   name: "registerApplications",
   *walk(hands, { tenant, ground }) {
     const wanted = desired.webClientApplication(tenant, ground);
@@ -393,20 +387,32 @@ export const connectMailFlow: Chapter<TenantChapter, void> = {
 
 /** What was made, and has to be known afterwards. */
 export interface Built {
-  application: Application;
+  applications: Applications;
   databases?: Databases;
 }
 
-/** Everything that can stand before it is proven, at the same time: what each chapter needs of the others is in the ground. */
+/**
+ * Everything that can stand before it is proven, at the same time: what each chapter needs of the others is in the ground. Only where the
+ * gateways' documents name applications, these come first.
+ */
 export function* buildAndConnect<Wait>(hands: Hands<Wait>, tenant: Installation, ground: Ground): Walk<Wait, Built> {
   const database = desired.azureSqlOf(tenant.spec);
-  const [application, , made] = yield* hands.together<[Application, void, ...(Databases | void)[]]>(
-    begin(registerApplications, { tenant, ground }, "directory"),
-    begin(connectMailFlow, { tenant, ground }, "mail-flow"),
-    ...(database ? [begin(buildDatabase, { tenant, ground, database }, "database")] : []),
-    ...tenant.names.regions.map((_, region) => begin(buildGateway, { tenant, ground, region }, `gateway${regionSuffix(region)}`)),
-  );
-  return database && made ? { application, databases: made } : { application };
+  const directory = begin(registerApplications, { tenant, ground }, "directory");
+  const others = (from: Ground): Begun<Databases | void>[] => [
+    begin(connectMailFlow, { tenant, ground: from }, "mail-flow"),
+    ...(database ? [begin(buildDatabase, { tenant, ground: from, database }, "database")] : []),
+    ...tenant.names.regions.map((_, region) =>
+      begin(buildGateway, { tenant, ground: from, region }, `gateway${regionSuffix(region)}`),
+    ),
+  ];
+  let applications: Applications;
+  let made: (Databases | void)[];
+  if (desired.documentsNameApplications(tenant.spec)) {
+    [applications] = yield* hands.together<[Applications]>(directory);
+    made = yield* hands.together<(Databases | void)[]>(...others({ ...ground, applications }));
+  } else [applications, ...made] = yield* hands.together<[Applications, ...(Databases | void)[]]>(directory, ...others(ground));
+  const databases = made[1];
+  return database && databases ? { applications, databases } : { applications };
 }
 
 /** One machine is reached by its own name; several need one for all of them. */

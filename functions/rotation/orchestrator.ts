@@ -29,7 +29,8 @@ export interface Rotation {
 }
 
 /** What onboarding has kept of the ground, and where machines report, which the guest's document repeats. */
-export type RotationGround = Pick<Ground, "regions" | "loopGuid" | "identityClientId"> & Pick<GuestGeneration, "agents">;
+export type RotationGround = Pick<Ground, "regions" | "loopGuid" | "identityClientId" | "applications"> &
+  Pick<GuestGeneration, "agents">;
 
 export interface RotationPace extends ResourcePace {
   patience: Patience;

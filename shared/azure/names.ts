@@ -57,6 +57,9 @@ export interface Names {
   vmIdentity: string;
   /** `uniqueName` of the WebClient's application in the customer's Entra tenant. */
   webClientUniqueName: string;
+  /** Mission D2, D3: of the applications beside it. The last one also names what Exchange Online has of it. */
+  powerShellUniqueName: string;
+  exchangeWebServicesUniqueName: string;
   /** Mission A9. The server's is unique in the whole cloud environment. */
   sqlServer: string;
   iqSuiteDatabase: string;
@@ -81,6 +84,7 @@ const networkName = /^(?=.{1,80}$)[a-z0-9]([a-z0-9._-]*[a-z0-9_])?$/;
 const databaseName = /^[a-z][a-z0-9_-]{0,127}$/;
 const monitorName = /^(?=.{3,64}$)[a-z][a-z0-9-]*[a-z0-9]$/;
 const dnsLabel = /^[a-z][a-z0-9-]{1,61}[a-z0-9]$/;
+const uniqueName = (longest: number): RegExp => new RegExp(`^(?=.{1,${longest}}$)[a-z0-9][a-z0-9-]*[a-z0-9]$`);
 
 /**
  * Mission A1: resources can't be renamed later, so a name that breaks a rule must be found before anything is created.
@@ -110,7 +114,10 @@ export const nameRules: Record<NameRole, RegExp> = {
   dataCollectionRule: monitorName,
   dataCollectionAssociation: monitorName,
   diagnosticSetting: monitorName,
-  webClientUniqueName: /^(?=.{1,128}$)[a-z0-9][a-z0-9-]*[a-z0-9]$/,
+  webClientUniqueName: uniqueName(128),
+  powerShellUniqueName: uniqueName(128),
+  // Exchange Online's limit for names of scopes and role assignments.
+  exchangeWebServicesUniqueName: uniqueName(64),
 };
 
 /** Pure. What must be unique beyond the resource group carries a hash of partner, tenant and region. */
@@ -130,6 +137,8 @@ export function namesOf({ partnerId, tenantId, regions, home = regions[0]?.name 
       dataCollectionAssociation: `gatehouse-${label}-${hashOf(partnerId, tenantId)}`,
       diagnosticSetting: `gatehouse-${label}-${hashOf(partnerId, tenantId)}`,
       webClientUniqueName: `gatehouse-webclient-${label}-${hashOf(partnerId, tenantId)}`,
+      powerShellUniqueName: `gatehouse-powershell-${label}-${hashOf(partnerId, tenantId)}`,
+      exchangeWebServicesUniqueName: `gatehouse-ews-${label}-${hashOf(partnerId, tenantId)}`,
     }),
     regions: regions.map(({ name: region, machines }) => {
       const tag = hashOf(partnerId, tenantId, region);

@@ -12,6 +12,7 @@ import type { Resources } from "../resources/index.ts";
 import type { AzureSql, TenantSpec } from "../tenants/spec.ts";
 import type { SecretReference } from "../vault/reference.ts";
 import { machineBeside, servicesBeside } from "./beside.ts";
+import { iqSuiteSettings } from "./iq-suite.ts";
 import type { MailRoute } from "./mail-route.ts";
 import type { Target } from "./target.ts";
 
@@ -23,6 +24,20 @@ export interface Ground {
   identityClientId: string;
   /** In the order of the names. */
   regions: RegionGround[];
+  /** Where the gateways' documents name them: then they are there before the machines. */
+  applications?: Applications | undefined;
+}
+
+/** Client id and object id of an application in the customer's Entra tenant. */
+export interface Application {
+  appId: string;
+  objectId: string;
+}
+
+/** The WebClient's, and those beside it that the spec asks for. */
+export interface Applications extends Application {
+  powerShell?: Application | undefined;
+  exchangeWebServices?: Application | undefined;
 }
 
 export interface RegionGround {
@@ -329,6 +344,7 @@ export const guest = (
     loopHeader: LOOP_HEADER,
     loopGuid,
     services: target.spec.gateway.services,
+    ...iqSuiteSettings(target.spec),
     heartbeat: agents && {
       url: `${agents.publicUrl}/api/agents/${vmIdOf(target.work.partnerId, gatewayIdOf(target.work.tenantId, machine.virtualMachine))}/heartbeat?api-version=${agents.apiVersion}`,
       audience: agents.audience,
@@ -397,6 +413,10 @@ export const sqlDatabase = (target: Target, name: string, { sku, backups }: Azur
   sku,
   backups,
 });
+
+/** Whether what stands in the machines names applications. Mission F10: then these come first. */
+export const documentsNameApplications = ({ microsoft365, gateway }: TenantSpec): boolean =>
+  microsoft365.powerShellApplication === true || gateway.exchangeWebServices !== undefined;
 
 /** Mission D1: the product wants the trailing slash in its redirect URI. */
 export const webClientApplication = (target: Target, ground: Pick<Ground, "regions">): Desired<"webClientApplication"> => ({

@@ -1,5 +1,6 @@
 /** What a partner says about a tenant: the desired state of one customer's gateway and mail flow. */
 import * as z from "zod";
+import { iqSuiteSchema } from "./iq-suite.ts";
 
 const domainName = z
   .string()
@@ -109,6 +110,16 @@ export const keyManagerSchema = z.strictObject({
   services: servicesSchema.pick({ keyManager: true, rdp: true }).default({}),
 });
 
+/**
+ * Mission D3, B13: the gateways' way into mailboxes, until Exchange Online ends it on 1 April 2027. Into those of the direct members of a
+ * mail-enabled group, or, said in so many words, into all.
+ */
+export const exchangeWebServicesSchema = z.discriminatedUnion(
+  "access",
+  [z.strictObject({ access: z.literal("group"), group: mailAddress }), z.strictObject({ access: z.literal("allMailboxes") })],
+  { error: 'must be { "access": "group", "group": "…" } or { "access": "allMailboxes" }' },
+);
+
 /** Of a Log Analytics workspace, in any subscription of the gateway's Entra tenant. */
 const workspaceId = z
   .string()
@@ -151,6 +162,8 @@ export const tenantSpecSchema = z
       domains: z.array(domainName).min(1).max(50),
       /** The mailbox that proves the loop; nobody's mail moves before its mail came back. */
       probeMailbox: mailAddress,
+      /** Mission D2: the application by which iQ.Suite's PowerShell acts for people who signed in to the WebClient. */
+      powerShellApplication: z.boolean().optional(),
     }),
     pilot: z.strictObject({
       /** Whose mail moves first (manual, chapter 4.5.1: productive tenants start with one address). */
@@ -185,6 +198,8 @@ export const tenantSpecSchema = z
       /** Mission A7, A11: what machines and load balancers report goes to a workspace of the customer, who pays for what it takes in. */
       monitoring: z.strictObject({ workspaceId }).optional(),
       keyManager: keyManagerSchema.optional(),
+      iqSuite: iqSuiteSchema.optional(),
+      exchangeWebServices: exchangeWebServicesSchema.optional(),
     }),
     ucm: ucmSchema.optional(),
     /** Without one, `local`. */
@@ -222,6 +237,7 @@ export const tenantSpecSchema = z
 export type TenantSpec = z.output<typeof tenantSpecSchema>;
 export type Database = z.output<typeof databaseSchema>;
 export type AzureSql = Extract<Database, { kind: "azureSql" }>;
+export type ExchangeWebServices = z.output<typeof exchangeWebServicesSchema>;
 export type Services = z.output<typeof servicesSchema>;
 
 /** A tenant's own name at its partner: part of URLs, row keys and marks of ownership. */
