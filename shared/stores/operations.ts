@@ -1,6 +1,6 @@
 /**
  * Table `ops`: partition = partner, so that an id alone finds an operation among the caller's and nobody else's.
- * Rows: `<operationId>_h` header · `<operationId>_s<nn>` one a step · `n_<newest first>_<operationId>` summary for the list.
+ * Rows: `<operationId>_h` header · `<operationId>_s<nnn>` one a step · `n_<newest first>_<operationId>` summary for the list.
  * Each change is one transaction over the header's ETag; reading an operation is one range. Before-images are blobs in `before-images`.
  */
 import { createHash } from "node:crypto";
@@ -168,6 +168,17 @@ export function createOperationStore(storage: Storage, clock: Clock): OperationS
         : { ...operation, steps: operation.steps.with(index, next) };
     });
 
+  /** Those that one transaction had no room for; whoever asks again, because we died in between, adds what is missing. */
+  async function addSteps(operation: OperationRecord, more: StepRecord[]): Promise<void> {
+    for (let first = 0; first < more.length; first += MOST_ACTIONS) {
+      const rows = more.slice(first, first + MOST_ACTIONS);
+      const begun = operation.steps.length + first;
+      const { outcome } = await table.transact(rows.map((step, index) => ({ create: stepRow(operation, step, begun + index) })));
+      if (outcome !== "done" && outcome !== "exists")
+        throw new ControlPlaneError("StepsUnwritten", `the steps of operation ${operation.id} were not written`, 503, true);
+    }
+  }
+
   return {
     find,
     get,
@@ -181,7 +192,11 @@ export function createOperationStore(storage: Storage, clock: Clock): OperationS
             throw refusal("OperationIdReused", `operation ${wanted.id} was asked for with another request`, {
               target: "Operation-Id",
             });
-          return { operation: known, created: false };
+          if (known.steps.length < steps.length) await addSteps(known, steps.slice(known.steps.length).map(pending));
+          return {
+            operation: known.steps.length < steps.length ? await get(wanted.partnerId, wanted.id) : known,
+            created: false,
+          };
         }
         const at = now();
         const operation: OperationRecord = {
@@ -191,15 +206,18 @@ export function createOperationStore(storage: Storage, clock: Clock): OperationS
           attempt: 1,
           createdAt: at,
           lastUpdatedAt: at,
-          steps: steps.map(({ name, title, branch }) => ({ name, title, branch, status: "Pending", tries: 0 })),
+          steps: steps.map(pending),
         };
+        const first = operation.steps.slice(0, MOST_ACTIONS - 2);
         const rows = [
           headerRow(operation),
           summaryRow(operation),
-          ...operation.steps.map((step, index) => stepRow(operation, step, index)),
+          ...first.map((step, index) => stepRow(operation, step, index)),
         ];
         const written = await table.transact(rows.map((row) => ({ create: row })));
-        return written.outcome === "done" ? { operation: { ...operation, etag: written.etag }, created: true } : undefined;
+        if (written.outcome !== "done") return undefined;
+        await addSteps({ ...operation, steps: first }, operation.steps.slice(first.length));
+        return { operation: { ...operation, etag: written.etag }, created: true };
       }),
     recordStep: (partnerId, operationId, name, { status, change: changed, error }) =>
       changeStep(partnerId, operationId, name, (step, at) => {
@@ -281,6 +299,17 @@ export function createOperationStore(storage: Storage, clock: Clock): OperationS
   }
 }
 
+const pending = ({ name, title, branch }: NewOperation["steps"][number]): StepRecord => ({
+  name,
+  title,
+  branch,
+  status: "Pending",
+  tries: 0,
+});
+
+/** Of one transaction (Table service: "Performing entity group transactions"). */
+const MOST_ACTIONS = 100;
+
 const hashOf = (content: string): string => createHash("sha256").update(content).digest("hex");
 
 const optional = <Name extends string, Value>(name: Name, value: Value | null | undefined): Partial<Record<Name, Value>> =>
@@ -337,7 +366,7 @@ const summaryRow = (operation: OperationHeader): Row => ({
 
 const stepRow = ({ partnerId, id }: OperationHeader, step: StepRecord, index: number): Row => ({
   partitionKey: partnerId,
-  rowKey: `${id}_s${String(index).padStart(2, "0")}`,
+  rowKey: `${id}_s${String(index).padStart(3, "0")}`,
   ...packed("step", step),
 });
 

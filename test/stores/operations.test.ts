@@ -39,6 +39,29 @@ test("of many who ask at once with one id, one begins", async () => {
   expect(results.filter(({ created }) => created)).toHaveLength(1);
 });
 
+test("a tenant of many machines has more steps than a transaction has room for; they keep their order", async () => {
+  const steps = Array.from({ length: 231 }, (_, index) => ({
+    name: `step-${index}`,
+    title: `Step ${index}`,
+    branch: "gateway" as const,
+  }));
+  const { wanted, operation } = await begin({ steps });
+  expect(operation.steps.map(({ name }) => name)).toEqual(steps.map(({ name }) => name));
+  const { partnerId, id } = wanted;
+  expect((await operations.get(partnerId, id)).steps).toEqual(operation.steps);
+  await operations.recordStep(partnerId, id, "step-230", { status: "Running" });
+  expect(await operations.create(wanted)).toMatchObject({ created: false, operation: { steps: { length: 231 } } });
+  expect((await operations.get(partnerId, id)).steps.at(-1)).toMatchObject({ name: "step-230", status: "Running" });
+});
+
+test("of many who ask at once for one with many steps, all see all of its steps", async () => {
+  const steps = Array.from({ length: 150 }, (_, index) => ({ name: `step-${index}`, title: "Step", branch: "gateway" as const }));
+  const partnerId = unique("partner");
+  const id = randomUUID();
+  const results = await Promise.all(Array.from({ length: 5 }, () => begin({ partnerId, id, steps })));
+  for (const { operation } of results) expect(operation.steps).toHaveLength(150);
+});
+
 test("the same id for another request is refused", async () => {
   const { wanted } = await begin();
   await expect(operations.create({ ...wanted, requestHash: "other" })).rejects.toMatchObject({
