@@ -30,10 +30,12 @@ import { createLog } from "../shared/log.ts";
 import { createResources } from "../shared/resources/index.ts";
 import { createStores } from "../shared/stores/stores.ts";
 import { createVaults, type Vaults } from "../shared/vault/client.ts";
+import type { OffboardingWorld } from "./offboarding/world.ts";
 import type { OnboardingWorld } from "./onboarding/world.ts";
 import type { OperationsWorld } from "./operations/index.ts";
 
 export type World = OnboardingWorld &
+  OffboardingWorld &
   OperationsWorld &
   GatewaysWorld &
   BlocklistsWorld &
@@ -80,6 +82,14 @@ export function createWorld(config: Config): World {
       consentExpiryInSeconds: config.CONSENT_EXPIRY,
       probeIntervalInSeconds: config.PROBE_INTERVAL,
       probeDeadlineInSeconds: config.PROBE_DEADLINE,
+    },
+    offboardingPace: {
+      patience,
+      operationDeadlineInSeconds,
+      probeIntervalInSeconds: config.PROBE_INTERVAL,
+      probeDeadlineInSeconds: config.PROBE_DEADLINE,
+      settleInSeconds: config.OFFBOARDING_SETTLE,
+      drainDeadlineInSeconds: config.OFFBOARDING_DRAIN_DEADLINE,
     },
     organizations: createOrganizations(graph),
     resolver: createResolver({ servers: environment.dnsServers }),

@@ -105,6 +105,12 @@ export const settings = {
     seconds,
     "PT90M",
   ),
+  OFFBOARDING_SETTLE: setting(
+    "For how long probe mails have to go round a gateway before the removal of its forwarding rule counts as seen everywhere.",
+    seconds,
+    "PT30M",
+  ),
+  OFFBOARDING_DRAIN_DEADLINE: setting("How long mail in the queue of a gateway that is taken away may take to leave.", seconds, "PT6H"),
   RETRY_FIRST_WAIT: setting("Wait before a failed step's second try; it doubles with each try.", seconds, "PT5S"),
   RETRY_LONGEST_WAIT: setting("The longest wait between two tries of a step.", seconds, "PT2M"),
   RETRY_TRIES: setting("Tries of a step in all, the first one included.", whole, "12"),

@@ -275,7 +275,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       const { smartHosts, egressIps, loopHeader, probeMailbox, pilots } = loop;
       const moved = await tenants.change(work.partnerId, work.tenantId, ({ stage, facts }) => ({
         stage: stage === "live" ? "live" : "pilot",
-        facts: { ...facts, proof: { fingerprint: fingerprintOf(loop), evidence } },
+        facts: { ...facts, drained: undefined, proof: { fingerprint: fingerprintOf(loop), evidence } },
       }));
       const created = await registerGateways(world, moved);
       await setConditions(work, [

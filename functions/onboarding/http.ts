@@ -1,16 +1,15 @@
 /** Onboarding's doors: plan, start, the consent link, and where the consent page sends the administrator's browser. */
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import type { DurableClient } from "durable-functions";
 import { endpoint, operationHeaders } from "../../shared/api/endpoint.ts";
 import { refusal } from "../../shared/api/error-codes.ts";
 import { htmlPage } from "../../shared/api/html.ts";
-import type { OperationStatus } from "../../shared/api/operation.ts";
 import { apiVersion } from "../../shared/api/routes.ts";
 import { operationBody } from "../../shared/api/bodies.ts";
-import { startOnce } from "../../shared/durable/start-once.ts";
+import { instanceOf, startOperation, type TenantOperation } from "../../shared/durable/tenant-operation.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { claimCustomer, refuseOthersCustomer } from "./claims.ts";
-import { CONSENT_ANSWERED, onboardTenant } from "./orchestrator.ts";
+import { CONSENT_ANSWERED, onboardTenant, type Onboarding } from "./orchestrator.ts";
 import { planOf } from "./plan.ts";
 import { onboardingSteps } from "./steps.ts";
 import { piloted, targetOf } from "../../shared/desired/target.ts";
@@ -30,32 +29,31 @@ export const planOnboarding = (world: OnboardingWorld) =>
 
 /** POST …/onboard: with the same Operation-Id asking twice gives the same operation; without, a second one is refused while one runs. */
 export const startOnboarding = (world: OnboardingWorld, client: DurableClient) =>
-  endpoint("startOnboarding", world, async ({ caller, params, headers, body }) => {
-    const { tenants, operations } = world.stores;
-    const { partnerId } = caller;
-    const tenant = await tenants.get(partnerId, params.tenantId);
-    const operationId = headers["operation-id"] ?? randomUUID();
-    const requestHash = hashOf({ tenantId: tenant.id, body });
-
-    const known = await operations.find(partnerId, operationId);
-    if (!known) {
-      await claimCustomer(world.stores, tenant);
-      await refuseWhileAnotherRuns(world, client, tenant, operationId);
-      if (body?.planHash) await refuseChangedPlan(world, tenant, body.planHash);
-    }
-    const steps = onboardingSteps(tenant.spec);
-    const request = { partnerId, tenantId: tenant.id, id: operationId, kind: "onboarding" as const, requestHash, steps };
-    const { operation } = await operations.create(request);
-    if (operation.status === "NotStarted") {
-      const claimed = await claim(world, tenant, operationId);
-      await begin(world, client, claimed, operationId);
-    }
+  endpoint("startOnboarding", world, async ({ caller: { partnerId }, params: { tenantId }, headers, body }) => {
+    const asked = { partnerId, tenantId, operationId: headers["operation-id"], body };
+    const operation = await startOperation(world.stores, client, onboardingOf(world, body?.planHash), asked);
     return {
       status: 202 as const,
       body: operationBody(operation),
-      headers: operationHeaders(world, operationId, apiVersion, POLL_AFTER_IN_SECONDS),
+      headers: operationHeaders(world, operation.id, apiVersion, POLL_AFTER_IN_SECONDS),
     };
   });
+
+const onboardingOf = (world: OnboardingWorld, planHash: string | undefined): TenantOperation<Onboarding> => ({
+  kind: "onboarding",
+  orchestrator: onboardTenant,
+  stepsOf: ({ spec }) => onboardingSteps(spec),
+  inputOf(tenant, operationId) {
+    const { work, spec, names } = targetOf(tenant);
+    return { work: { ...work, operationId }, spec, names, piloted: piloted(tenant), pace: world.pace };
+  },
+  async check(tenant) {
+    await claimCustomer(world.stores, tenant);
+    if (planHash !== undefined) await refuseChangedPlan(world, tenant, planHash);
+  },
+  // Names are derived once and kept.
+  factsOf: (tenant) => ({ names: targetOf(tenant).names }),
+});
 
 /** GET …/consent: a fresh link each time; its state is signed, short-lived and good for one answer. */
 export const getConsent = (world: OnboardingWorld) =>
@@ -112,53 +110,8 @@ export const acceptConsent = (world: OnboardingWorld, client: DurableClient) =>
 
 const page = (title: string, text: string) => ({ body: htmlPage(title, [text]) });
 
-/** Partner and operation ids have no underscore, so two partners can't make the same instance id. */
-const instanceOf = (partnerId: string, operationId: string, attempt: number): string => `${partnerId}_${operationId}_${attempt}`;
-
-const ended: OperationStatus[] = ["Succeeded", "Failed", "Canceled"];
-
-/** One operation at a time changes a tenant. One that was created but never started, because we died in between, is started now. */
-async function refuseWhileAnotherRuns(
-  world: OnboardingWorld,
-  client: DurableClient,
-  tenant: TenantRecord,
-  operationId: string,
-): Promise<void> {
-  if (!tenant.operationId || tenant.operationId === operationId) return;
-  const running = await world.stores.operations.find(tenant.partnerId, tenant.operationId);
-  if (!running || ended.includes(running.status)) return;
-  if (running.status === "NotStarted") await begin(world, client, tenant, running.id);
-  throw refusal("OperationInProgress", `operation ${running.id} is under way on tenant ${tenant.id}`, { target: running.id });
-}
-
 async function refuseChangedPlan(world: OnboardingWorld, tenant: TenantRecord, planHash: string): Promise<void> {
   const { hash } = await planOf(world, tenant);
   if (hash !== planHash)
     throw refusal("PlanChanged", "the spec or the world has changed since that plan; make a new one", { target: "planHash" });
 }
-
-/** Names are derived once and kept; whoever writes the tenant's row first is the operation that runs. */
-async function claim(world: OnboardingWorld, tenant: TenantRecord, operationId: string): Promise<TenantRecord> {
-  const seen = tenant.operationId;
-  return world.stores.tenants.change(tenant.partnerId, tenant.id, (current) => {
-    if (current.operationId === operationId) return undefined;
-    if (current.operationId !== seen)
-      throw refusal("OperationInProgress", `operation ${current.operationId} is under way on tenant ${tenant.id}`, {
-        target: current.operationId,
-      });
-    return { operationId, facts: { ...current.facts, names: targetOf(current).names } };
-  });
-}
-
-async function begin(world: OnboardingWorld, client: DurableClient, tenant: TenantRecord, operationId: string): Promise<void> {
-  const { work, spec, names } = targetOf(tenant);
-  await startOnce(client, onboardTenant, instanceOf(tenant.partnerId, operationId, 1), {
-    work: { ...work, operationId },
-    spec,
-    names,
-    piloted: piloted(tenant),
-    pace: world.pace,
-  });
-}
-
-const hashOf = (value: unknown): string => createHash("sha256").update(JSON.stringify(value)).digest("hex");

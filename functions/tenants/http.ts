@@ -27,7 +27,7 @@ export const putTenant =
         checkConditions(current.etag);
         if (same(current.spec, spec)) return undefined;
         refuseInUse(current, running || current.operationId !== known.operationId, "its spec can't be changed");
-        return { spec, facts: {} }; // names derive from the spec, and nothing has them yet
+        return { spec, stage: "registered", facts: {} }; // names derive from the spec, and nothing has them yet, or any more
       });
       const { tenantId: organization } = known.spec.microsoft365;
       if (organization !== spec.microsoft365.tenantId)
@@ -76,7 +76,7 @@ async function isUnderWay(operations: OperationStore, { partnerId, operationId }
 }
 
 function refuseInUse({ id, stage, operationId }: TenantRecord, underWay: boolean, consequence: string): void {
-  if (stage === "registered" && !underWay) return;
+  if ((stage === "registered" || stage === "gone") && !underWay) return;
   const why = operationId === undefined ? `is in stage ${stage}` : `is in stage ${stage} (operation ${operationId})`;
   throw refusal("TenantInUse", `tenant ${id} ${why}, so ${consequence}`);
 }

@@ -25,6 +25,11 @@ export const errorCodes = {
     meaning: "A path segment, query parameter, header or the body is not as the API reference says.",
     remedy: "Correct each field that details names; target is its path.",
   },
+  ConfirmationMissing: {
+    status: 400,
+    meaning: "What was asked for can't be undone, and the body does not say that it is meant.",
+    remedy: "Send the field that the message names, if it is meant.",
+  },
   OperationIdReused: {
     status: 400,
     meaning: "The Operation-Id belongs to an operation that was asked for with another request.",
@@ -95,6 +100,11 @@ export const errorCodes = {
     meaning: "Somebody else changed the same thing at the same time, several times over.",
     remedy: "Send the request again.",
     transient: true,
+  },
+  NothingToOffboard: {
+    status: 409,
+    meaning: "Nothing was built for this tenant, or nothing is left of it.",
+    remedy: "Remove its record with DELETE /api/tenants/{tenantId}.",
   },
   OperationInProgress: {
     status: 409,

@@ -5,6 +5,7 @@ import { meSchema } from "./caller.ts";
 import { acknowledgementSchema, caseIdSchema, caseStates, delistingSchema } from "./delisting.ts";
 import { blocklistsSchema, listingSchema } from "./listing.ts";
 import { credentialListSchema } from "./credential.ts";
+import { offboardInputSchema } from "./offboarding.ts";
 import { operationIdSchema, operationSchema, operationStatuses, operationSummarySchema } from "./operation.ts";
 import { eventSchema, eventTypeSchema } from "./event.ts";
 import { gatewayIdSchema } from "./gateway-id.ts";
@@ -114,6 +115,20 @@ export const routes = {
     roles: ["Partner"],
     params: tenantParams,
     answers: { 200: planSchema },
+  }),
+  startOffboarding: defineRoute({
+    method: "POST",
+    path: "/api/tenants/{tenantId}/offboard",
+    tag: "Offboarding",
+    summary: "Take a tenant away without losing a mail; asking twice with the same Operation-Id is asking once",
+    roles: ["Partner"],
+    params: tenantParams,
+    headers: z.object({
+      "operation-id": operationIdSchema.optional().describe("The operation's id, chosen by the caller: makes repeating safe."),
+    }),
+    body: offboardInputSchema,
+    answers: { 202: operationSchema },
+    longRunning: true,
   }),
   startOnboarding: defineRoute({
     method: "POST",

@@ -29,7 +29,7 @@ export type ActualOf<R> = R extends Resource<infer _, infer Actual> ? Actual : n
 const MOST_ROUNDS = 4;
 
 export const resourceSteps = <Resources>(context: OrchestrationContext, work: Work, pace: ResourcePace) => {
-  const { ensureResource, confirmResource, removeResource, recordFailure } = stepsOf<ResourceActivities>(context, pace.patience);
+  const { ensureResource, confirmResource, removeResource, takeAwayResource, recordFailure } = stepsOf<ResourceActivities>(context, pace.patience);
   return {
     /**
      * Makes the resource true; `step` names it in the operation's step graph. `attempt` counts from 1 where the same step is tried
@@ -73,6 +73,23 @@ export const resourceSteps = <Resources>(context: OrchestrationContext, work: Wo
       const deadline = secondsNow(context) + pace.operationDeadlineInSeconds;
       const input = { ...removed, entraTenantId: tenantOf(desired), patience: pace.patience, deadline, kind, ticks: 0 };
       yield* child(context, waitForOperation, input, `${step}-${attempt}-removed`);
+    },
+
+    /** Takes the resource away as the step of that name, to its end. */
+    *takeAway<Kind extends keyof Resources & string>(kind: Kind, step: string, desired: DesiredOf<Resources[Kind]>): Routine<void> {
+      for (let round = 1; round <= MOST_ROUNDS; round++) {
+        const removed = yield* takeAwayResource({ work, step, kind, desired });
+        if (removed.state === "done") return;
+        try {
+          const deadline = secondsNow(context) + pace.operationDeadlineInSeconds;
+          const input = { ...removed, entraTenantId: tenantOf(desired), patience: pace.patience, deadline, kind, ticks: 0 };
+          yield* child(context, waitForOperation, input, `${step}-${round}`);
+        } catch (error) {
+          yield* recordFailure({ work, step, failure: failureFrom(error) });
+          throw error;
+        }
+      }
+      throw new ControlPlaneError("ResourceUnstable", `the ${kind} is there again after each removal; is something else making it?`, 409);
     },
 
     /** Reads the resource back and insists that it is as desired, writing nothing. */

@@ -5,8 +5,8 @@ import { failureFrom } from "../durable/steps.ts";
 import type { Work } from "../durable/resources.ts";
 import { ControlPlaneError, detailOf } from "../errors.ts";
 import type { OperationStore } from "../stores/operations.ts";
-import { type Change, type Ensured, confirmed, ensuring } from "./ensure.ts";
-import type { Begun, Done, Resource } from "./resource.ts";
+import { type BeforeImage, type Change, type Ensured, confirmed, ensuring, known } from "./ensure.ts";
+import { type Begun, type Done, done, type Resource } from "./resource.ts";
 
 export type ResourceActivities = ReturnType<typeof createResourceActivities>;
 
@@ -52,6 +52,25 @@ export const createResourceActivities = ({
     /** Takes it away if it is ours; the step it belongs to stays as it is. */
     removeResource: async ({ kind, desired }: Pick<ResourceStep, "kind" | "desired">): Promise<Done | Begun> =>
       resourceOf(kind).remove(desired),
+
+    /**
+     * Takes it away as a step of its own, after keeping what it was; gone already counts as done. While the cloud goes on working the
+     * step stays running and the answer says where to look.
+     */
+    takeAwayResource: ({ work, step, kind, desired }: ResourceStep): Promise<Done | Begun> =>
+      recorded<Done | Begun>(work, step, async () => {
+        const resource = resourceOf(kind);
+        const observed = known(kind, await resource.observe(desired));
+        // What an earlier try has removed stays removed in the record.
+        if (observed.state === "absent") return { result: done, change: "unchanged" };
+        const image: BeforeImage = { kind, desired, before: observed, changes: [] };
+        await operations.recordBeforeImage(work.partnerId, work.operationId, step, "removed", image);
+        const removed = await resource.remove(desired);
+        if (removed.state === "begun") return { result: removed, running: true };
+        if (known(kind, await resource.observe(desired)).state === "present")
+          throw new ControlPlaneError("ResourceSettling", `the ${kind} that was removed is still seen`, 503, true);
+        return { result: done, change: "removed" };
+      }),
 
     /** One GET on the cloud's long-running operation. */
     pollOperation: ({ operationUrl, entraTenantId }: { operationUrl: string; entraTenantId: string }) =>

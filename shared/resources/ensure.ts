@@ -2,7 +2,7 @@
 import { ControlPlaneError } from "../errors.ts";
 import type { Begun, Observed, PropertyChange, Resource } from "./resource.ts";
 
-export type Change = "created" | "updated" | "unchanged";
+export type Change = "created" | "updated" | "unchanged" | "removed";
 
 /** `begun` means that the cloud goes on working: poll its operation, then ensure again. */
 export type Ensured<Actual> = { change: Change; actual: Actual } | { change: Change; begun: Begun };
@@ -43,7 +43,7 @@ const settling = (kind: string, what: string): ControlPlaneError =>
   new ControlPlaneError("ResourceSettling", `the ${kind} that was written ${what}`, 503, true);
 
 /** Nothing is written on `unknown`: a failed read is no absence. A stranger's object is a conflict for a person. */
-function known<Actual>(kind: string, observed: Observed<Actual>): Exclude<Observed<Actual>, { state: "unknown" }> {
+export function known<Actual>(kind: string, observed: Observed<Actual>): Exclude<Observed<Actual>, { state: "unknown" }> {
   if (observed.state !== "unknown") return observed;
   const { code, message } = observed.reason;
   if (code === "ForeignObject") throw new ControlPlaneError(code, message, 409);

@@ -58,6 +58,8 @@ export interface CredentialStore {
   /** All of the fleet, for the sweep. */
   all(): Promise<CredentialRecord[]>;
   list(partnerId: string, tenantId: string): Promise<CredentialRecord[]>;
+  /** Nothing is rotated any more, and no event finds a credential. */
+  removeAll(partnerId: string, tenantId: string): Promise<void>;
 }
 
 /** Name of the secret in the tenant's vault, by the credential's name. */
@@ -76,6 +78,14 @@ export function createCredentialStore(storage: Storage, clock: Clock): Credentia
   async function find(key: CredentialKey): Promise<(CredentialRecord & { etag: string }) | undefined> {
     const row = await table.get(keyOf(key));
     return row && { ...recordOf(row), etag: row.etag };
+  }
+
+  async function list(partnerId: string, tenantId: string): Promise<CredentialRecord[]> {
+    const { items }: Page<StoredRow> = await table.page(
+      rowsBeginning(partitionOf(partnerId, tenantId), `${partnerId}_${tenantId}_`),
+      100,
+    );
+    return items.map(recordOf);
   }
 
   return {
@@ -108,12 +118,12 @@ export function createCredentialStore(storage: Storage, clock: Clock): Credentia
       const rows = await Promise.all(buckets.map((partition) => table.all(where("PartitionKey", "eq", partition))));
       return rows.flat().map(recordOf);
     },
-    list: async (partnerId, tenantId) => {
-      const { items }: Page<StoredRow> = await table.page(
-        rowsBeginning(partitionOf(partnerId, tenantId), `${partnerId}_${tenantId}_`),
-        100,
-      );
-      return items.map(recordOf);
+    list,
+    removeAll: async (partnerId, tenantId) => {
+      for (const { name, vaultUrl } of await list(partnerId, tenantId)) {
+        await table.remove(pointerKey(vaultUrl, secretNames[name]), "*");
+        await table.remove(keyOf({ partnerId, tenantId, name }), "*");
+      }
     },
   };
 }

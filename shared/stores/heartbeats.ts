@@ -26,6 +26,8 @@ export interface HeartbeatStore {
   /** Who may report for a machine from now on; what it has reported stays. Writes nothing when it is known so. */
   register(agent: Agent): Promise<void>;
   find(partnerId: string, gatewayId: string): Promise<HeartbeatRecord | undefined>;
+  /** Nobody reports for it any more; what it has reported goes too. */
+  forget(partnerId: string, gatewayId: string): Promise<void>;
   /** Throws AgentNotFound. */
   record(partnerId: string, gatewayId: string, heartbeat: HeartbeatInput): Promise<{ receivedAt: string }>;
 }
@@ -49,6 +51,9 @@ export function createHeartbeatStore(storage: Storage, clock: Clock): HeartbeatS
     find: async (partnerId, gatewayId) => {
       const row = await read(partnerId, gatewayId);
       return row && recordOf(row);
+    },
+    forget: async (partnerId, gatewayId) => {
+      await table.remove({ partitionKey: partnerId, rowKey: gatewayId }, "*");
     },
     record: (partnerId, gatewayId, heartbeat) =>
       untilUncontested(`heartbeats of ${gatewayId}`, async () => {

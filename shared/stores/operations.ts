@@ -103,7 +103,7 @@ export interface OperationStore {
     partnerId: string,
     operationId: string,
     step: string,
-    change: "created" | "updated",
+    change: "created" | "updated" | "removed",
     image: unknown,
   ): Promise<BeforeImage>;
   readBeforeImage(image: BeforeImage): Promise<unknown>;

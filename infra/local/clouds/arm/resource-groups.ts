@@ -144,7 +144,7 @@ export function listGroups(estate: Estate, call: GroupCall): SimulatedResponse {
   return page(call, groups.map(body));
 }
 
-/** The generic view of resources: id, name, type, location, tags. Child resources are not listed. */
+/** The generic view of resources: id, name, type, location, tags, whom they serve. Child resources are not listed. */
 export function listAll(estate: Estate, types: string[], scope: string, call: GroupCall): SimulatedResponse {
   const filter = call.query.get("$filter");
   const ofType = filter === null ? undefined : /^resourceType eq '([^']+)'$/i.exec(filter)?.[1]?.toLowerCase();
@@ -157,12 +157,13 @@ export function listAll(estate: Estate, types: string[], scope: string, call: Gr
     .toSorted((a, b) => a.id.localeCompare(b.id));
   return page(
     call,
-    found.map(({ id, name, type, location, body: { tags } }) => ({
+    found.map(({ id, name, type, location, body: { tags, managedBy } }) => ({
       id,
       name,
       type,
       location,
       ...(tags === undefined ? {} : { tags }),
+      ...(managedBy === undefined ? {} : { managedBy }),
     })),
   );
 }

@@ -1,0 +1,308 @@
+/** What offboarding does beside taking resources away: proves that no mail needs them any more, and that nothing of them is left. */
+import { createHash } from "node:crypto";
+import { gatewayIdOf } from "../../shared/api/gateway-id.ts";
+import { readFailure } from "../../shared/azure/owned.ts";
+import { ownedBy, ownershipTags, sameId } from "../../shared/azure/place.ts";
+import type { Names } from "../../shared/azure/names.ts";
+import * as desired from "../../shared/desired/state.ts";
+import type { Address, Ground } from "../../shared/desired/state.ts";
+import type { Target } from "../../shared/desired/target.ts";
+import type { DesiredOf, Work } from "../../shared/durable/resources.ts";
+import { type Failure, failureFrom } from "../../shared/durable/steps.ts";
+import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
+import { recordingSteps } from "../../shared/resources/activities.ts";
+import type { Resources } from "../../shared/resources/index.ts";
+import type { Observed } from "../../shared/resources/resource.ts";
+import type { OperationChange } from "../../shared/stores/operations.ts";
+import type { TenantSpec } from "../../shared/tenants/spec.ts";
+import type { SecretReference } from "../../shared/vault/reference.ts";
+import type { OffboardingWorld } from "./world.ts";
+
+export type OffboardingActivities = ReturnType<typeof createOffboardingActivities>;
+
+/** What is known of what stands: addresses and secrets' references. */
+type Footprint = Pick<Ground, "loopGuid" | "regions">;
+
+interface ProbeStep {
+  work: Work;
+  spec: TenantSpec;
+  subject: string;
+}
+
+const look = (kind: keyof Resources, observed: Promise<Observed<unknown>>) => ({ kind, observed });
+
+/** A tenant's onboarding that ended early made no rules that have it; removing one needs none either. */
+const NO_GUID: SecretReference = { vaultUrl: "https://never-made.invalid", name: "loop-guid", version: "0" };
+
+export const createOffboardingActivities = (world: OffboardingWorld) => {
+  const { probes, azure, resources, clock } = world;
+  const { operations, tenants, gateways, heartbeats, credentials, claims } = world.stores;
+  const recorded = recordingSteps(operations);
+  const recordStep = ({ partnerId, operationId }: Work, step: string, change: Parameters<typeof operations.recordStep>[3]) =>
+    operations.recordStep(partnerId, operationId, step, change);
+  const recordProgress = ({ partnerId, operationId }: Work, change: OperationChange) =>
+    operations.recordProgress(partnerId, operationId, change);
+  const gatewayIds = ({ tenantId }: Work, { regions }: Names): string[] =>
+    regions.flatMap(({ machines }) => machines.map(({ virtualMachine }) => gatewayIdOf(tenantId, virtualMachine)));
+
+  async function wait(work: Work, message: string): Promise<void> {
+    await recordProgress(work, { waitingFor: { kind: "propagation", message } });
+  }
+
+  async function proven(work: Work, step: string): Promise<void> {
+    await recordStep(work, step, { status: "Succeeded" });
+    await recordProgress(work, { waitingFor: null });
+  }
+
+  async function failed(work: Work, step: string, error: ControlPlaneError): Promise<Failure> {
+    const failure = failureFrom(error);
+    await recordStep(work, step, { status: "Failed", error: detailOf(failure) });
+    await recordProgress(work, { waitingFor: null });
+    return failure;
+  }
+
+  /** The addresses that the tenant's record has, and those that stand though its onboarding never ended. */
+  async function addressesOf(target: Target, known: Ground["regions"]): Promise<Ground["regions"]> {
+    const standing = async (wanted: DesiredOf<Resources["publicIpAddress"]>): Promise<Address | undefined> => {
+      const found = await resources.publicIpAddress.observe(wanted);
+      if (found.state === "unknown") throw readFailure(`public address ${wanted.name}`, found);
+      return found.state === "present" ? found.actual : undefined;
+    };
+    const regions: Ground["regions"] = [];
+    for (const [index, region] of target.names.regions.entries()) {
+      const machines: Address[] = [];
+      for (const [number, machine] of region.machines.entries()) {
+        const address = (await standing(desired.machineAddress(target, { region, machine }))) ?? known[index]?.machines[number];
+        if (address) machines.push(address);
+      }
+      regions.push({ machines });
+    }
+    return regions;
+  }
+
+  return {
+    /** From here on the tenant is on its way out. Gives what stands, and whether an earlier offboarding has seen its queues empty. */
+    beginOffboarding: async ({
+      work,
+      spec,
+      names,
+    }: Target & { work: Work }): Promise<{ ground: Footprint; drained: boolean }> => {
+      await recordProgress(work, { status: "Running" });
+      const { facts } = await tenants.change(work.partnerId, work.tenantId, ({ stage }) =>
+        stage === "offboarding" ? undefined : { stage: "offboarding" },
+      );
+      const message = "the tenant is being taken away";
+      await tenants.setConditions(work.partnerId, work.tenantId, [
+        { type: "Ready", status: "False", reason: "Offboarding", message },
+      ]);
+      const known = facts["ground"] as Ground | undefined;
+      const secrets = facts["secrets"] as { loopGuid?: SecretReference } | undefined;
+      const target = { work, spec, names };
+      const ground = {
+        loopGuid: known?.loopGuid ?? secrets?.loopGuid ?? NO_GUID,
+        regions: await addressesOf(target, known?.regions ?? []),
+      };
+      const rule = await resources.forwardingRule.observe(desired.forwardingRule(target, ground, "probe"));
+      // What nobody's mail ever ran through has no queue.
+      const mailNeverCame = facts["proof"] === undefined;
+      return { ground, drained: rule.state === "absent" && (mailNeverCame || facts["drained"] !== undefined) };
+    },
+
+    skipProof: async ({ work }: { work: Work }): Promise<void> => {
+      for (const step of ["aroundGateway", "emptyQueues"]) await recordStep(work, step, { status: "Skipped" });
+    },
+
+    sendBypassProbe: async ({ work, spec, subject }: ProbeStep): Promise<void> => {
+      const { tenantId: organization, probeMailbox } = spec.microsoft365;
+      await recordStep(work, "aroundGateway", { status: "Running" });
+      await wait(work, `waiting until mail of ${probeMailbox} goes round the gateway on every server of Exchange Online`);
+      const known = await probes.findProbe(organization, probeMailbox, subject);
+      if (known.state === "arrived") return;
+      await probes.sendProbe(organization, probeMailbox, { subject, to: probeMailbox, nonce: createHash("sha256").update(subject).digest("hex") });
+    },
+
+    /** `around`: arrived without this tenant's header. `through`: a server still knows the rule. */
+    checkBypassProbe: async ({ spec, subject }: ProbeStep): Promise<{ found: "absent" | "around" | "through" }> => {
+      const { tenantId: organization, probeMailbox } = spec.microsoft365;
+      const probe = await probes.findProbe(organization, probeMailbox, subject);
+      if (probe.state === "unknown")
+        throw new ControlPlaneError(probe.reason.code, `looking for a probe mail: ${probe.reason.message}`, 503, true);
+      if (probe.state === "absent") return { found: "absent" };
+      const marked = probe.headers.some(({ name }) => name.toLowerCase() === desired.LOOP_HEADER.toLowerCase());
+      return { found: marked ? "through" : "around" };
+    },
+
+    endBypass: async ({
+      work,
+      spec,
+      settled,
+    }: Omit<ProbeStep, "subject"> & { settled: boolean }): Promise<Failure | undefined> => {
+      if (settled) {
+        await proven(work, "aroundGateway");
+        return undefined;
+      }
+      const { probeMailbox } = spec.microsoft365;
+      const message = `mail of ${probeMailbox} still meets the gateway or does not arrive, so nothing else was removed; look at the mailbox and at other rules that name the outbound connector, then offboard again`;
+      return failed(work, "aroundGateway", new ControlPlaneError("StillForwarding", message, 504));
+    },
+
+    /** What a gateway still has, or that it doesn't say so; nothing when all of them said that they are empty. */
+    checkQueues: async ({
+      work,
+      names,
+      since,
+      first,
+    }: {
+      work: Work;
+      names: Names;
+      since: number;
+      first: boolean;
+    }): Promise<{ waiting?: string }> => {
+      if (first) await recordStep(work, "emptyQueues", { status: "Running" });
+      const waiting: string[] = [];
+      for (const id of gatewayIds(work, names)) {
+        const last = (await heartbeats.find(work.partnerId, id))?.last;
+        if (last === undefined || Date.parse(last.receivedAt) < since * 1000)
+          waiting.push(`${id} has not reported since${last === undefined ? "" : ` ${last.receivedAt}`}`);
+        else if (last.queue === null) waiting.push(`${id} says nothing of its queue`);
+        else if (last.queue.count > 0) waiting.push(`${id} has ${last.queue.count} mails in its queue`);
+      }
+      if (waiting.length === 0) {
+        await proven(work, "emptyQueues");
+        return {};
+      }
+      const message = waiting.join("; ");
+      await wait(work, message);
+      return { waiting: message };
+    },
+
+    failQueues: async ({ work, waiting }: { work: Work; waiting: string }): Promise<Failure> => {
+      const message = `no gateway was removed, since mail may wait in it: ${waiting}; mend the gateway and offboard again, or give the mail up with abandonQueues`;
+      return failed(work, "emptyQueues", new ControlPlaneError("QueueNotEmpty", message, 409));
+    },
+
+    skipQueues: async ({ work }: { work: Work }): Promise<void> => {
+      await recordStep(work, "emptyQueues", { status: "Skipped" });
+    },
+
+    /** The next offboarding, if this one ends early, finds no machine that could say it again. */
+    keepDrained: async ({ work }: { work: Work }): Promise<void> => {
+      const drained = { operationId: work.operationId, at: new Date(clock.now()).toISOString() };
+      await tenants.change(work.partnerId, work.tenantId, ({ facts }) =>
+        facts["drained"] === undefined ? { facts: { ...facts, drained } } : undefined,
+      );
+    },
+
+    /** Sweeps, heartbeats and rotation know nothing of it from now on: what goes away is no incident. */
+    stopWatching: ({ work, names }: { work: Work; names: Names }): Promise<void> =>
+      recorded(work, "watch", async () => {
+        const { partnerId, tenantId } = work;
+        for (const id of gatewayIds(work, names)) {
+          await gateways.remove(partnerId, id);
+          await heartbeats.forget(partnerId, id);
+        }
+        await credentials.removeAll(partnerId, tenantId);
+        return { result: undefined };
+      }),
+
+    /** A group goes with all that is in it, so nothing in it may be somebody else's. */
+    refuseForeign: ({ work, step, group }: { work: Work; step: string; group: DesiredOf<Resources["resourceGroup"]> }) =>
+      recorded<void>(work, step, async () => {
+        const listed = await azure.read(group, async (clients) => {
+          const found: { id: string; ours: boolean; managedBy: string }[] = [];
+          for await (const { id = "", tags, managedBy = "" } of (await clients.resources()).resources.listByResourceGroup(
+            group.resourceGroup,
+          ))
+            found.push({ id, ours: ownedBy(tags, group.owner), managedBy });
+          return found;
+        });
+        if (listed.state === "unknown") throw readFailure(`what is in resource group ${group.resourceGroup}`, listed);
+        const found = listed.state === "present" ? listed.actual : [];
+        const ours = found.filter((one) => one.ours);
+        const foreign = found.filter(
+          ({ id, ours: own, managedBy }) =>
+            !own && !ours.some((one) => sameId(one.id, managedBy) || id.toLowerCase().startsWith(`${one.id.toLowerCase()}/`)),
+        );
+        if (foreign.length > 0)
+          throw new ControlPlaneError(
+            "ForeignObject",
+            `resource group ${group.resourceGroup} has what we did not make: ${foreign.map(({ id }) => id.split("/providers/")[1]).join(", ")}; move or delete it, then offboard again`,
+            409,
+          );
+        return { result: undefined, running: true };
+      }),
+
+    /** A last look at everything that carries this tenant's marks; anything found ends the offboarding with its name. */
+    scanResidue: ({ work, spec, names, ground }: Target & { work: Work; ground: Footprint }): Promise<void> =>
+      recorded(work, "residue", async () => {
+        const target = { work, spec, names };
+        const looks = [
+          look("forwardingRule", resources.forwardingRule.observe(desired.forwardingRule(target, ground, "probe"))),
+          look("approvalRule", resources.approvalRule.observe(desired.approvalRule(target, ground))),
+          look("guardRule", resources.guardRule.observe(desired.guardRule(target, ground))),
+          look("outboundConnector", resources.outboundConnector.observe(desired.outboundConnector(target, ground))),
+          look("inboundConnector", resources.inboundConnector.observe(desired.inboundConnector(target, ground))),
+          ...(spec.connectionFilter
+            ? [look("connectionFilter", resources.connectionFilter.observe(desired.connectionFilter(target, ground)))]
+            : []),
+          look("webClientApplication", resources.webClientApplication.observe(desired.webClientApplication(target, ground))),
+        ];
+        const left: string[] = [];
+        for (const { kind, observed } of looks) {
+          const found = await observed;
+          if (found.state === "unknown") throw readFailure(`the ${kind}`, found);
+          if (found.state === "present") left.push(kind);
+        }
+        left.push(...(await taggedInAzure(target)));
+        if (left.length > 0)
+          throw new ControlPlaneError("ResidueFound", `still there: ${left.join(", ")}; offboard again`, 409, false);
+        return { result: undefined };
+      }),
+
+    /** The record stays as a tombstone, the customer is free for whoever comes next. */
+    finishOffboarding: async ({ work, spec }: { work: Work; spec: TenantSpec }): Promise<void> => {
+      const { partnerId, tenantId } = work;
+      await claims.release("organization", spec.microsoft365.tenantId, { partnerId, tenantId });
+      await tenants.change(partnerId, tenantId, ({ facts: { names } }) => ({ stage: "gone", facts: { names } }));
+      await tenants.setConditions(partnerId, tenantId, [
+        { type: "Ready", status: "False", reason: "Offboarded", message: "nothing of it is left in the clouds" },
+      ]);
+      await recordProgress(work, {
+        status: "Succeeded",
+        waitingFor: null,
+        result: {
+          stage: "gone",
+          remains: [
+            "our application's consent in the customer's organisation: an administrator removes the enterprise application",
+            "the vault, deleted and recoverable for 30 days, after which Azure forgets it",
+          ],
+        },
+      });
+    },
+
+    failOffboarding: async ({ work, failure }: { work: Work; failure: Failure }): Promise<void> => {
+      await tenants.setConditions(work.partnerId, work.tenantId, [
+        { type: "Ready", status: "False", reason: failure.code, message: failure.message },
+      ]);
+      await recordProgress(work, { status: "Failed", waitingFor: null, error: detailOf(failure) });
+    },
+  };
+
+  /** Ids of groups and resources in the subscription that carry the tenant's tags. */
+  async function taggedInAzure(target: Target): Promise<string[]> {
+    const place = desired.home(target);
+    const tags = Object.entries(ownershipTags(place.owner));
+    const [name = "", value = ""] = tags.find(([, given]) => given === place.owner.tenantId) ?? [];
+    const filter = `tagName eq '${name}' and tagValue eq '${value}'`;
+    const found = await azure.read(place, async (clients) => {
+      const { resourceGroups, resources: all } = await clients.resources();
+      const ids: string[] = [];
+      for await (const group of resourceGroups.list({ filter }))
+        if (ownedBy(group.tags, place.owner)) ids.push(group.id ?? "");
+      for await (const one of all.list({ filter })) if (ownedBy(one.tags, place.owner)) ids.push(one.id ?? "");
+      return ids;
+    });
+    if (found.state === "unknown") throw readFailure("what carries the tenant's tags", found);
+    return found.state === "present" ? found.actual : [];
+  }
+};

@@ -1,0 +1,54 @@
+/** Offboarding's door: asked for by name, since nothing brings a tenant back. */
+import type { DurableClient } from "durable-functions";
+import { operationBody } from "../../shared/api/bodies.ts";
+import { endpoint, operationHeaders } from "../../shared/api/endpoint.ts";
+import { refusal } from "../../shared/api/error-codes.ts";
+import type { OffboardInput } from "../../shared/api/offboarding.ts";
+import { apiVersion } from "../../shared/api/routes.ts";
+import { targetOf } from "../../shared/desired/target.ts";
+import { startOperation, type TenantOperation } from "../../shared/durable/tenant-operation.ts";
+import { offboardTenant, type Offboarding } from "./orchestrator.ts";
+import { offboardingSteps } from "./steps.ts";
+import type { OffboardingWorld } from "./world.ts";
+
+const POLL_AFTER_IN_SECONDS = 1;
+
+/** POST …/offboard: with the same Operation-Id asking twice gives the same operation; after a failure it goes on from what is left. */
+export const startOffboarding = (world: OffboardingWorld, client: DurableClient) =>
+  endpoint("startOffboarding", world, async ({ caller: { partnerId }, params: { tenantId }, headers, body }) => {
+    const asked = { partnerId, tenantId, operationId: headers["operation-id"], body };
+    const operation = await startOperation(world.stores, client, offboardingOf(world, body), asked);
+    return {
+      status: 202 as const,
+      body: operationBody(operation),
+      headers: operationHeaders(world, operation.id, apiVersion, POLL_AFTER_IN_SECONDS),
+    };
+  });
+
+const offboardingOf = (
+  { offboardingPace }: OffboardingWorld,
+  { confirm, deleteDatabases = false, abandonQueues = false }: OffboardInput,
+): TenantOperation<Offboarding> => ({
+  kind: "offboarding",
+  orchestrator: offboardTenant,
+  stepsOf: ({ spec }) => offboardingSteps(spec),
+  inputOf(tenant, operationId) {
+    const { work, spec, names } = targetOf(tenant);
+    return { work: { ...work, operationId }, spec, names, abandonQueues, pace: offboardingPace };
+  },
+  async check({ id, stage, spec }) {
+    if (confirm !== id)
+      throw refusal("ConfirmationMissing", `send "confirm": "${id}" to take this tenant away`, { target: "confirm" });
+    if (stage === "registered")
+      throw refusal("NothingToOffboard", `nothing was built for tenant ${id}: DELETE /api/tenants/${id} removes its record`);
+    if (stage === "gone")
+      throw refusal("NothingToOffboard", `tenant ${id} is gone already: DELETE /api/tenants/${id} removes its record`);
+    if (spec.database?.kind === "azureSql" && !deleteDatabases)
+      throw refusal(
+        "ConfirmationMissing",
+        'the databases in Azure SQL go with the resource group: save what is to be kept, then send "deleteDatabases": true',
+        { target: "deleteDatabases" },
+      );
+  },
+  factsOf: (tenant) => ({ names: targetOf(tenant).names }),
+});

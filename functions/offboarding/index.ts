@@ -1,0 +1,17 @@
+/** Offboarding: one door, an orchestrator with its two waits, and what they do beside taking resources away. */
+import { registerDurableHttp } from "../../shared/api/register.ts";
+import { registerActivities, registerOrchestrator } from "../../shared/durable/register.ts";
+import { createOffboardingActivities } from "./activities.ts";
+import { startOffboarding } from "./http.ts";
+import { offboardTenant, proveBypass, waitForEmptyQueues } from "./orchestrator.ts";
+import type { OffboardingWorld } from "./world.ts";
+
+export type { OffboardingWorld } from "./world.ts";
+
+export function registerOffboarding(world: OffboardingWorld): void {
+  registerDurableHttp("startOffboarding", (client) => startOffboarding(world, client));
+  registerOrchestrator(offboardTenant);
+  registerOrchestrator(proveBypass);
+  registerOrchestrator(waitForEmptyQueues);
+  registerActivities(createOffboardingActivities(world), world.reportFailure);
+}

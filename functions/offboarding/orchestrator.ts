@@ -1,0 +1,140 @@
+/**
+ * Takes a tenant away without losing a mail: first nothing new goes to the gateway, then it is proven that nothing does, then that nothing
+ * waits in it; only after that its connectors go, and the machines last. Pure: every effect is a step.
+ */
+import type { Names } from "../../shared/azure/names.ts";
+import * as desired from "../../shared/desired/state.ts";
+import { regionSuffix } from "../../shared/desired/machines.ts";
+import { branch, child } from "../../shared/durable/branches.ts";
+import type { Patience } from "../../shared/durable/patience.ts";
+import { type ResourcePace, resourceSteps, type Work } from "../../shared/durable/resources.ts";
+import type { OrchestrationContext, Routine } from "../../shared/durable/routine.ts";
+import { errorOf, failureFrom, stepsOf } from "../../shared/durable/steps.ts";
+import { secondsNow, wait } from "../../shared/durable/wait.ts";
+import type { Resources } from "../../shared/resources/index.ts";
+import type { TenantSpec } from "../../shared/tenants/spec.ts";
+import type { OffboardingActivities } from "./activities.ts";
+
+export interface Offboarding {
+  work: Work;
+  spec: TenantSpec;
+  names: Names;
+  /** Gives up on a gateway that can't say whether mail waits in it. */
+  abandonQueues: boolean;
+  pace: OffboardingPace;
+}
+
+export interface OffboardingPace extends ResourcePace {
+  patience: Patience;
+  probeIntervalInSeconds: number;
+  probeDeadlineInSeconds: number;
+  /** For how long probe mails have to go round the gateway before the rule's removal counts as seen everywhere. */
+  settleInSeconds: number;
+  /** How long mail in a queue may take to leave. */
+  drainDeadlineInSeconds: number;
+}
+
+export function* offboardTenant(context: OrchestrationContext, tenant: Offboarding): Routine<void> {
+  const { work, spec, names, pace } = tenant;
+  const steps = stepsOf<OffboardingActivities>(context, pace.patience);
+  const { takeAway } = resourceSteps<Resources>(context, work, pace);
+  try {
+    const { ground, drained } = yield* steps.beginOffboarding({ work, spec, names });
+    yield* takeAway("forwardingRule", "forwardingRule", desired.forwardingRule(tenant, ground, "probe"));
+    if (drained) yield* steps.skipProof({ work });
+    else yield* proveEmpty(context, tenant);
+
+    yield* takeAway("approvalRule", "approvalRule", desired.approvalRule(tenant, ground));
+    yield* takeAway("guardRule", "guardRule", desired.guardRule(tenant, ground));
+    yield* takeAway("outboundConnector", "outboundConnector", desired.outboundConnector(tenant, ground));
+    yield* takeAway("inboundConnector", "inboundConnector", desired.inboundConnector(tenant, ground));
+    if (spec.connectionFilter)
+      yield* takeAway("connectionFilter", "connectionFilter", desired.connectionFilter(tenant, ground));
+    yield* takeAway("webClientApplication", "webClientApplication", desired.webClientApplication(tenant, ground));
+
+    yield* steps.stopWatching({ work, names });
+    for (const [index, region] of names.regions.entries()) {
+      const step = `resourceGroup${regionSuffix(index)}`;
+      const group = desired.resourceGroup(tenant, region);
+      yield* steps.refuseForeign({ work, step, group });
+      yield* takeAway("resourceGroup", step, group);
+    }
+    yield* steps.scanResidue({ work, spec, names, ground });
+    yield* steps.finishOffboarding({ work, spec });
+  } catch (error) {
+    yield* steps.failOffboarding({ work, failure: failureFrom(error) });
+  }
+}
+
+/** The border that decides: before it nothing that mail needs is touched. */
+function* proveEmpty(context: OrchestrationContext, { work, spec, names, abandonQueues, pace }: Offboarding): Routine<void> {
+  const { skipQueues, keepDrained } = stepsOf<OffboardingActivities>(context, pace.patience);
+  const probed = secondsNow(context) + pace.probeDeadlineInSeconds + pace.settleInSeconds;
+  yield* child(context, proveBypass, { work, spec, names, pace, round: 1, deadline: probed }, "bypass");
+  if (abandonQueues) yield* skipQueues({ work });
+  else {
+    const since = secondsNow(context);
+    const deadline = since + pace.drainDeadlineInSeconds;
+    yield* child(context, waitForEmptyQueues, { work, names, pace, since, deadline, looks: 0 }, "queues");
+  }
+  yield* keepDrained({ work });
+}
+
+export interface BypassProof {
+  work: Work;
+  spec: TenantSpec;
+  names: Names;
+  pace: OffboardingPace;
+  round: number;
+  /** Seconds since 1970. */
+  deadline: number;
+  /** When the first of the mails in a row arrived that went round the gateway; seconds since 1970. */
+  around?: number | undefined;
+}
+
+/** A mail may be slow; one that is not there after these looks is followed by another. */
+const LOOKS_A_MAIL = 8;
+
+/** Rules are forgotten server by server: mails go round the gateway one after another, for as long as it settles. One mail an execution. */
+export const proveBypass = branch("proveBypass", function* (context, proof: BypassProof): Routine<void> {
+  const { sendBypassProbe, checkBypassProbe, endBypass } = stepsOf<OffboardingActivities>(context, proof.pace.patience);
+  const { work, spec, pace, round, deadline } = proof;
+  const subject = `Gatehouse probe ${work.operationId} around ${round}`;
+  yield* sendBypassProbe({ work, spec, subject });
+  let { around } = proof;
+  for (let look = 1; look <= LOOKS_A_MAIL; look++) {
+    yield* wait(context, pace.probeIntervalInSeconds);
+    const { found } = yield* checkBypassProbe({ work, spec, subject });
+    if (found === "absent") continue;
+    around = found === "around" ? (around ?? secondsNow(context)) : undefined;
+    break;
+  }
+  const settled = around !== undefined && round > 1 && secondsNow(context) - around >= pace.settleInSeconds;
+  if (settled || secondsNow(context) > deadline) {
+    const failure = yield* endBypass({ work, spec, settled });
+    if (failure) throw errorOf(failure);
+    return;
+  }
+  context.df.continueAsNew({ ...proof, round: round + 1, around });
+});
+
+export interface QueueWait {
+  work: Work;
+  names: Names;
+  pace: OffboardingPace;
+  /** Seconds since 1970: what a gateway said before says nothing. */
+  since: number;
+  deadline: number;
+  looks: number;
+}
+
+/** Every gateway has to say, after the last mail came, that none waits in it. One look an execution. */
+export const waitForEmptyQueues = branch("waitForEmptyQueues", function* (context, queues: QueueWait): Routine<void> {
+  const { checkQueues, failQueues } = stepsOf<OffboardingActivities>(context, queues.pace.patience);
+  const { work, names, pace, since, deadline, looks } = queues;
+  const { waiting } = yield* checkQueues({ work, names, since, first: looks === 0 });
+  if (waiting === undefined) return;
+  if (secondsNow(context) > deadline) throw errorOf(yield* failQueues({ work, waiting }));
+  yield* wait(context, pace.probeIntervalInSeconds);
+  context.df.continueAsNew({ ...queues, looks: looks + 1 });
+});

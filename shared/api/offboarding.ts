@@ -1,0 +1,16 @@
+/** What is said when a tenant is to be taken away. */
+import * as z from "zod";
+
+export const offboardInputSchema = z.strictObject({
+  confirm: z.string().max(40).describe("The tenant's id once more: nothing brings it back."),
+  deleteDatabases: z
+    .boolean()
+    .optional()
+    .describe("The databases in Azure SQL go too; asked for where the spec has them, since what is in them is the customer's."),
+  abandonQueues: z
+    .boolean()
+    .optional()
+    .describe("Goes on although a gateway can't say that its queue is empty: mail that waits in it is lost."),
+});
+
+export type OffboardInput = z.output<typeof offboardInputSchema>;

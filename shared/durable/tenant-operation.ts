@@ -1,0 +1,83 @@
+/** Starts an operation on a tenant: one at a time, once for each Operation-Id, and begun by whoever asks next if we die in between. */
+import { createHash, randomUUID } from "node:crypto";
+import type { DurableClient } from "durable-functions";
+import { refusal } from "../api/error-codes.ts";
+import type { OperationKind, OperationStatus } from "../api/operation.ts";
+import type { NewOperation, OperationRecord } from "../stores/operations.ts";
+import type { Stores } from "../stores/stores.ts";
+import type { TenantRecord } from "../stores/tenants.ts";
+import type { Orchestrator } from "./routine.ts";
+import { startOnce } from "./start-once.ts";
+
+export interface TenantOperation<Input> {
+  kind: OperationKind;
+  orchestrator: Orchestrator<Input, unknown>;
+  stepsOf(tenant: TenantRecord): NewOperation["steps"];
+  /** What the orchestration is started with; nothing of it changes while it runs. */
+  inputOf(tenant: TenantRecord, operationId: string): Input;
+  /** Refuses what must not begin; not asked again for an operation that is there already. */
+  check(tenant: TenantRecord): Promise<void>;
+  /** Facts that the tenant has from now on. */
+  factsOf?(tenant: TenantRecord): Record<string, unknown>;
+}
+
+interface Asked {
+  partnerId: string;
+  tenantId: string;
+  /** The caller's own, if it named one. */
+  operationId: string | undefined;
+  /** With another one the same id is refused. */
+  body: unknown;
+}
+
+/** Throws TenantNotFound, OperationInProgress, OperationIdReused, and what `check` throws. */
+export async function startOperation<Input>(
+  { tenants, operations }: Pick<Stores, "tenants" | "operations">,
+  client: DurableClient,
+  wanted: TenantOperation<Input>,
+  { partnerId, tenantId, operationId = randomUUID(), body }: Asked,
+): Promise<OperationRecord> {
+  const tenant = await tenants.get(partnerId, tenantId);
+  if (!(await operations.find(partnerId, operationId))) {
+    await refuseWhileAnotherRuns(tenant);
+    await wanted.check(tenant);
+  }
+  const requestHash = createHash("sha256").update(JSON.stringify({ tenantId, body })).digest("hex");
+  const steps = wanted.stepsOf(tenant);
+  const { operation } = await operations.create({ partnerId, tenantId, id: operationId, kind: wanted.kind, requestHash, steps });
+  if (operation.status === "NotStarted") await begin(await claim(tenant));
+  return operation;
+
+  /** One operation at a time changes a tenant. One that was created but never started, because we died in between, is started now. */
+  async function refuseWhileAnotherRuns({ operationId: other }: TenantRecord): Promise<void> {
+    if (other === undefined || other === operationId) return;
+    const running = await operations.find(partnerId, other);
+    if (!running || ended.includes(running.status)) return;
+    if (running.status === "NotStarted" && running.kind === wanted.kind) await begin(tenant, running.id);
+    throw inProgress(running);
+  }
+
+  /** Whoever writes the tenant's row first is the operation that runs. */
+  async function claim({ operationId: seen }: TenantRecord): Promise<TenantRecord> {
+    return tenants.change(partnerId, tenantId, (current) => {
+      if (current.operationId === operationId) return undefined;
+      if (current.operationId !== seen) throw inProgress({ id: current.operationId ?? "", kind: wanted.kind });
+      return { operationId, facts: { ...current.facts, ...wanted.factsOf?.(current) } };
+    });
+  }
+
+  function begin(of: TenantRecord, id = operationId): Promise<void> {
+    return startOnce(client, wanted.orchestrator, instanceOf(partnerId, id, 1), wanted.inputOf(of, id));
+  }
+
+  function inProgress({ id, kind, status }: { id: string; kind: OperationKind; status?: OperationStatus }): Error {
+    const asked = status === "NotStarted" && kind !== wanted.kind ? `; asked for again with Operation-Id ${id} it begins` : "";
+    return refusal("OperationInProgress", `operation ${id} (${kind}) is under way on tenant ${tenantId}${asked}`, { target: id });
+  }
+}
+
+/** Partner and operation ids have no underscore, so two partners can't make the same instance id. */
+export const instanceOf = (partnerId: string, operationId: string, attempt: number): string =>
+  `${partnerId}_${operationId}_${attempt}`;
+
+const ended: OperationStatus[] = ["Succeeded", "Failed", "Canceled"];
