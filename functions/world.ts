@@ -51,6 +51,7 @@ export function createWorld(config: Config): World {
   const vaults = createVaults({ environment, credentials });
   const exchange = createExchange({ environment, credentials });
   const graph = createGraph({ environment, credentials });
+  const resolver = createResolver({ servers: environment.dnsServers });
   const applicationId = config.APPLICATION_ID;
   const homeTenantId = config.HOME_TENANT_ID;
   const bus = { connection: config.SERVICE_BUS, credential: credentials.own };
@@ -68,7 +69,7 @@ export function createWorld(config: Config): World {
     environment,
     azure,
     vaults,
-    resources: createResources({ azure, vaults, exchange, graph }),
+    resources: createResources({ azure, vaults, exchange, graph, resolver }),
     authenticate: createAuthentication({ environment, applicationId, homeTenantId, partners: stores.partners, clock }),
     signer: createSigner(() => signingKey(vaults, config.PLATFORM_VAULT_URL), clock),
     settings: { applicationId, homeTenantId, publicUrl: config.PUBLIC_URL, authorityHost: environment.authorityHost },
@@ -82,7 +83,7 @@ export function createWorld(config: Config): World {
       probeDeadlineInSeconds: config.PROBE_DEADLINE,
     },
     organizations: createOrganizations(graph),
-    resolver: createResolver({ servers: environment.dnsServers }),
+    resolver,
     checkConsent: checkConsent({ environment, credentials, graph }),
     probes: createProbeMails(graph),
     validateOutboundConnector: validateOutboundConnector(exchange),
