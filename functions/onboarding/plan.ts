@@ -70,6 +70,8 @@ const needsLater = (wanted: unknown): boolean => JSON.stringify(wanted).includes
 /** The others are in Azure. */
 const in365 = new Set<string>([
   "webClientApplication",
+  "powerShellApplication",
+  "exchangeWebServicesApplication",
   "inboundConnector",
   "outboundConnector",
   "connectionFilter",

@@ -10,6 +10,7 @@ import { connectionFilter } from "./connection-filter.ts";
 import { dataCollectionAssociation } from "./data-collection-association.ts";
 import { dataCollectionRule } from "./data-collection-rule.ts";
 import { diagnosticSetting } from "./diagnostic-setting.ts";
+import { exchangeWebServicesApplication } from "./exchange-web-services-application.ts";
 import { forwardingRule } from "./forwarding-rule.ts";
 import { gatewayVm } from "./gateway-vm.ts";
 import { guardRule } from "./guard-rule.ts";
@@ -21,6 +22,7 @@ import { monitorAgent } from "./monitor-agent.ts";
 import { networkInterface } from "./network-interface.ts";
 import { networkSecurityGroup } from "./network-security-group.ts";
 import { outboundConnector } from "./outbound-connector.ts";
+import { powerShellApplication } from "./power-shell-application.ts";
 import { publicIpAddress } from "./public-ip-address.ts";
 import { resourceGroup } from "./resource-group.ts";
 import { roleAssignment } from "./role-assignment.ts";
@@ -67,6 +69,8 @@ export const createResources = ({ azure, vaults, exchange, graph, resolver }: Re
   spfRecord: spfRecord({ azure, resolver }),
   webClientApplication: webClientApplication({ graph }),
   inboundConnector: inboundConnector({ exchange }),
+  powerShellApplication: powerShellApplication({ graph }),
+  exchangeWebServicesApplication: exchangeWebServicesApplication({ graph }),
   outboundConnector: outboundConnector({ exchange }),
   connectionFilter: connectionFilter({ exchange }),
   guardRule: guardRule({ exchange }),
