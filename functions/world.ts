@@ -53,6 +53,7 @@ export function createWorld(config: Config): World {
   const vaults = createVaults({ environment, credentials });
   const exchange = createExchange({ environment, credentials });
   const graph = createGraph({ environment, credentials });
+  const resolver = createResolver({ servers: environment.dnsServers });
   const applicationId = config.APPLICATION_ID;
   const homeTenantId = config.HOME_TENANT_ID;
   const bus = { connection: config.SERVICE_BUS, credential: credentials.own };
@@ -70,7 +71,7 @@ export function createWorld(config: Config): World {
     environment,
     azure,
     vaults,
-    resources: createResources({ azure, vaults, exchange, graph }),
+    resources: createResources({ azure, vaults, exchange, graph, resolver }),
     authenticate: createAuthentication({ environment, applicationId, homeTenantId, partners: stores.partners, clock }),
     signer: createSigner(() => signingKey(vaults, config.PLATFORM_VAULT_URL), clock),
     settings: { applicationId, homeTenantId, publicUrl: config.PUBLIC_URL, authorityHost: environment.authorityHost },
@@ -92,7 +93,7 @@ export function createWorld(config: Config): World {
       drainDeadlineInSeconds: config.OFFBOARDING_DRAIN_DEADLINE,
     },
     organizations: createOrganizations(graph),
-    resolver: createResolver({ servers: environment.dnsServers }),
+    resolver,
     checkConsent: checkConsent({ environment, credentials, graph }),
     probes: createProbeMails(graph),
     validateOutboundConnector: validateOutboundConnector(exchange),

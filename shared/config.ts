@@ -95,6 +95,11 @@ export const settings = {
   ),
   CONSENT_CHECK_INTERVAL: setting("How often a missing admin consent or Azure access is looked for.", seconds, "PT5M"),
   CONSENT_EXPIRY: setting("How long an onboarding waits for an admin before it gives up.", seconds, "P14D"),
+  CONSENTS_SCHEDULE: setting(
+    "When consents that were given are looked at again (NCRONTAB with seconds, UTC).",
+    schedule,
+    "0 30 4 * * *",
+  ),
   PROBE_INTERVAL: setting(
     "How often a probe mail is sent and looked for while Exchange Online's rules propagate.",
     seconds,

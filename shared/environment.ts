@@ -21,6 +21,8 @@ export const cloudEnvironmentSchema = z.strictObject({
   publicDnsSuffix: z.string(),
   /** `address[:port]` of the resolvers to ask; empty for the system's own. */
   dnsServers: z.array(z.string()),
+  /** Port of the servers that domains are delegated to: 53 wherever the internet is. */
+  nameServerPort: z.int().min(1).max(65_535).optional(),
 });
 
 export type CloudEnvironment = z.output<typeof cloudEnvironmentSchema>;
@@ -52,6 +54,23 @@ export const cloudEnvironments: Record<string, CloudEnvironment> = {
     exchange: {
       endpoint: "https://outlook.office365.us",
       audience: "https://outlook.office365.us",
+      spfHost: "spf.protection.office365.us",
+    },
+    vault: { url: "https://{name}.vault.usgovcloudapi.net", audience: "https://vault.usgovcloudapi.net", verifyChallenge: true },
+    tokenExchangeAudience: "api://AzureADTokenExchangeUSGov",
+    publicDnsSuffix: "cloudapp.usgovcloudapi.net",
+    dnsServers: [],
+  },
+  /** The Department of Defense's Microsoft 365, beside the same Azure. */
+  AzureUSGovernmentDoD: {
+    name: "AzureUSGovernmentDoD",
+    authorityHost: "https://login.microsoftonline.us",
+    instanceDiscovery: true,
+    resourceManager: { endpoint: "https://management.usgovcloudapi.net", audience: "https://management.usgovcloudapi.net" },
+    graph: { endpoint: "https://dod-graph.microsoft.us", audience: "https://dod-graph.microsoft.us" },
+    exchange: {
+      endpoint: "https://outlook-dod.office365.us",
+      audience: "https://outlook-dod.office365.us",
       spfHost: "spf.protection.office365.us",
     },
     vault: { url: "https://{name}.vault.usgovcloudapi.net", audience: "https://vault.usgovcloudapi.net", verifyChallenge: true },

@@ -2,9 +2,10 @@
 import type { MachineCaller } from "../../shared/api/authentication.ts";
 import type { Handler } from "../../shared/api/endpoint.ts";
 import { refusal } from "../../shared/api/error-codes.ts";
-import { type Heartbeat, partsOfVmId } from "../../shared/api/heartbeat.ts";
+import { type Heartbeat, type Level, partsOfVmId } from "../../shared/api/heartbeat.ts";
 import type { ApiWorld } from "../../shared/api/world.ts";
 import type { Agent, HeartbeatRecord } from "../../shared/stores/heartbeats.ts";
+import { type MailFlowMonitor, mailFlowMonitorSchema, type Thresholds } from "../../shared/tenants/iq-suite.ts";
 
 /** POST /api/agents/{vmId}/heartbeat */
 export const postHeartbeat =
@@ -29,5 +30,18 @@ const reportsFor = (caller: MachineCaller, agent: Agent): boolean =>
   caller.clientId === agent.clientId.toLowerCase() &&
   (caller.virtualMachineId === undefined || caller.virtualMachineId.toLowerCase() === agent.virtualMachineId.toLowerCase());
 
-export const heartbeatBody = ({ last, readings }: HeartbeatRecord): Heartbeat | undefined =>
-  last === undefined ? undefined : { ...last, readings };
+export const heartbeatBody = (
+  { last, readings }: HeartbeatRecord,
+  monitor: MailFlowMonitor = mailFlowMonitorSchema.parse({}),
+): Heartbeat | undefined =>
+  last === undefined
+    ? undefined
+    : {
+        ...last,
+        levels: { queue: levelOf(last.queue, monitor.queue), badmail: levelOf(last.badmail, monitor.badmail) },
+        readings,
+      };
+
+/** Mission B7: a count that is a threshold belongs to the higher level. */
+export const levelOf = (folder: { count: number } | null, { warning, error }: Thresholds): Level | null =>
+  folder === null ? null : folder.count >= error ? "error" : folder.count >= warning ? "warning" : "information";

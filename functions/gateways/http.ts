@@ -26,7 +26,8 @@ export const getGateway =
     const partnerId = partnerInScope(caller, query.partnerId);
     const gateway = await stores.gateways.get(partnerId, params.gatewayId);
     const reported = await stores.heartbeats.find(partnerId, gateway.id);
-    const heartbeat = reported && heartbeatBody(reported);
+    const monitor = reported && (await stores.tenants.find(partnerId, gateway.tenantId))?.spec.gateway.iqSuite?.monitoring;
+    const heartbeat = reported && heartbeatBody(reported, monitor);
     return { body: { ...gatewayBody(gateway), ...(heartbeat === undefined ? {} : { heartbeat }) } };
   };
 

@@ -7,7 +7,9 @@ import type { OnboardingWorld } from "./world.ts";
 
 export type Access = { state: "granted" | "pending"; message: string } | { state: "refused"; failure: Failure };
 
-export const checkAccess = (world: OnboardingWorld, spec: TenantSpec, wanted: "consent" | "azureAccess"): Promise<Access> =>
+type World = Pick<OnboardingWorld, "checkConsent" | "azureAccess">;
+
+export const checkAccess = (world: World, spec: TenantSpec, wanted: "consent" | "azureAccess"): Promise<Access> =>
   wanted === "consent" ? checkConsent(world, spec) : checkAzure(world, spec);
 
 /** What onboarding does in Microsoft 365 takes these app roles and no more. */
@@ -25,7 +27,7 @@ const expectedRoles = {
 };
 
 /** Mission D6: the token's tenant and roles, and every declared domain verified there, so that nobody onboards somebody else's customer. */
-async function checkConsent(world: OnboardingWorld, { microsoft365 }: TenantSpec): Promise<Access> {
+async function checkConsent(world: World, { microsoft365 }: TenantSpec): Promise<Access> {
   const { tenantId: organization, domains } = microsoft365;
   const consent = await world.checkConsent({ organization, domains, expectedRoles });
   if (consent.granted)
@@ -36,7 +38,7 @@ async function checkConsent(world: OnboardingWorld, { microsoft365 }: TenantSpec
   return { state: "pending", message: `an administrator of ${organization} must grant admin consent; missing: ${missing}` };
 }
 
-async function checkAzure({ azureAccess }: OnboardingWorld, { azure }: TenantSpec): Promise<Access> {
+async function checkAzure({ azureAccess }: World, { azure }: TenantSpec): Promise<Access> {
   const { tenantId: entraTenantId, subscriptionId } = azure;
   const { granted, missing, subscriptionState, reason } = await azureAccess({ entraTenantId, subscriptionId });
   if (granted) return { state: "granted", message: `allowed to build in subscription ${subscriptionId}` };

@@ -22,6 +22,7 @@ import type { AccessWait, LoopEvidence } from "./orchestrator.ts";
 import type { Databases, SecretWanted } from "./runbook.ts";
 import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
 import { preflightOf, refuseFailed } from "./preflight.ts";
+import { remindersDue } from "./reminders.ts";
 import { chosenSecrets, tenantSecrets } from "./secrets.ts";
 import { setIsPlanned } from "./steps.ts";
 import { ucmReadiness } from "./ucm-readiness.ts";
@@ -38,7 +39,7 @@ interface ProbeStep {
 
 export const createOnboardingActivities = (world: OnboardingWorld) => {
   const { azureAccess, probes, validateOutboundConnector, vaults, clock } = world;
-  const { operations, tenants, credentials } = world.stores;
+  const { operations, tenants, credentials, events } = world.stores;
   const recorded = recordingSteps(operations);
   const recordStep = ({ partnerId, operationId }: Work, step: string, change: Parameters<typeof operations.recordStep>[3]) =>
     operations.recordStep(partnerId, operationId, step, change);
@@ -81,8 +82,19 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
         return { state: "granted" };
       }
       const url = `${world.settings.publicUrl}/api/tenants/${work.tenantId}/consent`;
+      const reminders = remindersDue(
+        await operations.get(work.partnerId, work.operationId),
+        { wanted, message: found.message, url: wanted === "consent" ? url : undefined },
+        clock.now(),
+      );
+      for (const reminder of reminders) await events.add(reminder);
       await recordProgress(work, {
-        waitingFor: { kind: wanted, message: found.message, ...(wanted === "consent" ? { url } : {}) },
+        waitingFor: {
+          kind: wanted,
+          message: found.message,
+          ...(wanted === "consent" ? { url } : {}),
+          ...(reminders.length > 0 ? { reminders: reminders.length } : {}),
+        },
       });
       await setConditions(work, [{ type, status: "False", reason: "Waiting", message: found.message }]);
       const code = wanted === "consent" ? "ConsentRequired" : "AzureAccessMissing";

@@ -1,8 +1,10 @@
 /** Onboarding: its doors, its orchestrators, and an activity for each thing it does beside the resources. */
 import { registerDurableHttp, registerHttp } from "../../shared/api/register.ts";
 import { registerActivities, registerOrchestrator } from "../../shared/durable/register.ts";
+import { registerTimer } from "../../shared/triggers.ts";
 import { createOnboardingActivities } from "./activities.ts";
 import { acceptConsent, getConsent, planOnboarding, startOnboarding } from "./http.ts";
+import { pollConsents } from "./timer.ts";
 import { chapters, onboardTenant, proveLoop, waitForAccess } from "./orchestrator.ts";
 import type { OnboardingWorld } from "./world.ts";
 
@@ -11,6 +13,7 @@ export function registerOnboarding(world: OnboardingWorld): void {
   registerHttp("getConsent", getConsent(world));
   registerDurableHttp("startOnboarding", (client) => startOnboarding(world, client));
   registerDurableHttp("acceptConsent", (client) => acceptConsent(world, client));
+  registerTimer("pollConsents", "%CONSENTS_SCHEDULE%", pollConsents(world));
 
   registerOrchestrator(onboardTenant);
   registerOrchestrator(waitForAccess);

@@ -70,6 +70,8 @@ const needsLater = (wanted: unknown): boolean => JSON.stringify(wanted).includes
 /** The others are in Azure. */
 const in365 = new Set<string>([
   "webClientApplication",
+  "powerShellApplication",
+  "exchangeWebServicesApplication",
   "inboundConnector",
   "outboundConnector",
   "connectionFilter",
@@ -77,6 +79,15 @@ const in365 = new Set<string>([
   "approvalRule",
   "forwardingRule",
 ] satisfies (keyof Resources)[]);
+
+/** What replacing interrupts, where a person could not know. */
+const interruptedBy: Partial<Record<keyof Resources, string>> = {
+  gatewayVm:
+    "the machine would go and be made anew: until then no mail passes it, and what waits in its queue must have left first",
+  publicIpAddress: "the address would be another one: connectors, rules, SPF and blocklists name it",
+  vault: "its secrets would have to move first: the loop GUID is in rules and machines",
+  virtualNetwork: "all machines in it would have to go first",
+};
 
 /** Hands that only look. A resource whose desired state needs something that isn't there yet will be created with it. */
 function lookingHands(
@@ -110,7 +121,9 @@ function lookingHands(
       return plan(code === "ForeignObject" ? "blocked" : "unknown", { reason: `${code}: ${message}` });
     }
     const changes = resource.diff(wanted, observed.actual) as PlannedResource["changes"];
-    plan(changes.length === 0 ? "none" : "update", { changes });
+    if (changes.some(({ path }) => resource.fixed?.(path)))
+      plan("replace", { changes, reason: interruptedBy[kind] ?? "it and all that depends on it would go and be made anew" });
+    else plan(changes.length === 0 ? "none" : "update", { changes });
     return observed.actual;
   }
 

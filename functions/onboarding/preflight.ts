@@ -15,9 +15,10 @@ import type { Target } from "../../shared/desired/target.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
 import { readTerms } from "../../shared/resources/marketplace-terms.ts";
 import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
+import { replacedBeside, replacedGateways } from "./replacement.ts";
 import type { OnboardingWorld } from "./world.ts";
 
-type World = Pick<OnboardingWorld, "azure" | "organizations" | "resolver" | "environment">;
+type World = Pick<OnboardingWorld, "azure" | "resources" | "organizations" | "resolver" | "environment">;
 
 /** In the order in which a person would mend them. Nothing throws: what can't be read is a check that can't tell. */
 export async function preflightOf(
@@ -39,6 +40,10 @@ export async function preflightOf(
       placement ? [quotas(world, sizes, target, index, placement, besideIn(target, index, beside))] : [],
     ),
     ...regions.map((index) => labels(world, target, index)),
+    ...placements.flatMap(({ placement }, index) =>
+      placement ? [replacedGateways(world.resources, target, index, placement)] : [],
+    ),
+    ...beside.flatMap(({ placement, role }) => (placement ? [replacedBeside(world.resources, target, role, placement)] : [])),
     ...(azureSqlOf(target.spec) ? [sqlServerName(world, target)] : []),
     ...(consented ? [mailExchanger(world, target)] : []),
   ]);

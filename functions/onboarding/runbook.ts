@@ -6,7 +6,15 @@ import type { MachineNames, MachineRole, RegionNames } from "../../shared/azure/
 import { machineBeside, machinesBeside } from "../../shared/desired/beside.ts";
 import { machineSuffix, regionSuffix } from "../../shared/desired/machines.ts";
 import type { MailRoute } from "../../shared/desired/mail-route.ts";
-import type { Address, Applications, Candidate, Ground, GuestGeneration, RegionGround } from "../../shared/desired/state.ts";
+import type {
+  Address,
+  Application,
+  Applications,
+  Candidate,
+  Ground,
+  GuestGeneration,
+  RegionGround,
+} from "../../shared/desired/state.ts";
 import * as desired from "../../shared/desired/state.ts";
 import type { Target } from "../../shared/desired/target.ts";
 import type { ActualOf, DesiredOf } from "../../shared/durable/resources.ts";
@@ -356,15 +364,25 @@ export const buildDatabase: Chapter<DatabaseChapter, Databases> = {
   },
 };
 
-/** Manual, chapter 5: the WebClient's application, whose redirect URIs are the gateways' names. */
+/**
+ * Manual, chapters 5 and 6: the WebClient's application, whose redirect URIs are the gateways' names; after it the one that asks for its
+ * scope; and the gateways' own way into mailboxes.
+ */
 export const registerApplications: Chapter<TenantChapter, Applications> = {
   name: "registerApplications",
   *walk(hands, { tenant, ground }) {
     const wanted = desired.webClientApplication(tenant, ground);
-    const { appId, objectId } = yield* hands.ensure("webClientApplication", "webClientApplication", wanted);
-    return { appId, objectId };
+    const webClient = idsOf(yield* hands.ensure("webClientApplication", "webClientApplication", wanted));
+    const asking = desired.powerShellApplication(tenant, webClient);
+    const powerShell = asking && idsOf(yield* hands.ensure("powerShellApplication", "powerShellApplication", asking));
+    const reading = desired.exchangeWebServicesApplication(tenant);
+    const exchangeWebServices =
+      reading && idsOf(yield* hands.ensure("exchangeWebServicesApplication", "exchangeWebServicesApplication", reading));
+    return { ...webClient, ...(powerShell && { powerShell }), ...(exchangeWebServices && { exchangeWebServices }) };
   },
 };
+
+const idsOf = ({ appId, objectId }: Application): Application => ({ appId, objectId });
 
 /**
  * Manual, chapter 4: both connectors exist before any rule sends mail through them, and the guard before any rule believes the header.

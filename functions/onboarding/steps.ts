@@ -41,8 +41,9 @@ export function onboardingSteps({
   connectionFilter,
   database,
   gateway,
+  microsoft365,
   ucm,
-}: Pick<TenantSpec, "connectionFilter" | "database" | "gateway" | "ucm">): StepTitle[] {
+}: Pick<TenantSpec, "connectionFilter" | "database" | "gateway" | "microsoft365" | "ucm">): StepTitle[] {
   const inRegions = (branch: Branch, name: string, title: string): StepTitle[] =>
     titled(regionTitles({ gateway }), branch, name, title);
   const onMachines = (branch: Branch, name: string, title: string): StepTitle[] =>
@@ -93,6 +94,12 @@ export function onboardingSteps({
           step("gateway", "webClientDatabase", "WebClient's database"),
         ]),
     step("directory", "webClientApplication", "WebClient application in Entra"),
+    ...(microsoft365.powerShellApplication === true
+      ? [step("directory", "powerShellApplication", "PowerShell application in Entra")]
+      : []),
+    ...(gateway.exchangeWebServices
+      ? [step("directory", "exchangeWebServicesApplication", "Application for Exchange Web Services in Entra")]
+      : []),
     step("mailFlow", "inboundConnector", "Inbound connector: gateway to Microsoft 365"),
     step("mailFlow", "outboundConnector", "Outbound connector: Microsoft 365 to gateway"),
     ...(connectionFilter ? [step("mailFlow", "connectionFilter", "Connection filter admits the gateway")] : []),

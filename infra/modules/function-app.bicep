@@ -142,6 +142,7 @@ var appSettings = {
   PUBLIC_URL: empty(publicUrl) ? 'https://${app.properties.defaultHostName}' : publicUrl
   CONSENT_CHECK_INTERVAL: 'PT5M'
   CONSENT_EXPIRY: 'P14D'
+  CONSENTS_SCHEDULE: '0 30 4 * * *'
   PROBE_INTERVAL: 'PT30S'
   PROBE_DEADLINE: 'PT90M'
   OFFBOARDING_SETTLE: 'PT30M'

@@ -48,7 +48,15 @@ export const readingSchema = z.object({
 });
 export type Reading = z.output<typeof readingSchema>;
 
+/** As the product's own monitor says it (manual, chapter 3.5). */
+export const levels = ["information", "warning", "error"] as const;
+export type Level = (typeof levels)[number];
+const levelSchema = z.enum(levels).nullable().describe("null where there is no SMTP server.");
+
 export const heartbeatSchema = heartbeatInputSchema.extend({
+  levels: z
+    .object({ queue: levelSchema, badmail: levelSchema })
+    .describe("What the counts mean by the thresholds of the tenant's spec."),
   receivedAt: z.iso.datetime(),
   readings: z.array(readingSchema).describe("The last 24 hours, one each ten minutes, oldest first."),
 });

@@ -18,6 +18,7 @@ export const waitingForSchema = z.object({
   url: z.url().optional().describe("What a person has to open."),
   message: z.string(),
   since: z.iso.datetime(),
+  reminders: z.int().min(1).optional().describe("How many went out as events, after one, three and seven days."),
 });
 
 export const stepSchema = z.object({

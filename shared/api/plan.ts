@@ -2,14 +2,14 @@
 import * as z from "zod";
 import { tenantIdSchema } from "../tenants/spec.ts";
 
-export const plannedActions = ["create", "update", "none", "blocked", "unknown"] as const;
+export const plannedActions = ["create", "update", "replace", "none", "blocked", "unknown"] as const;
 
 export const plannedResourceSchema = z.object({
   kind: z.string(),
   name: z.string(),
   action: z.enum(plannedActions),
   changes: z.array(z.object({ path: z.string(), from: z.unknown().optional(), to: z.unknown().optional() })),
-  reason: z.string().optional().describe("Why it is blocked or unknown."),
+  reason: z.string().optional().describe("Why it is blocked or unknown, or what replacing it would interrupt."),
 });
 
 export const findingSchema = z.object({

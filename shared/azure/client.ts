@@ -1,6 +1,7 @@
 /** Azure Resource Manager through Microsoft's SDKs: loaded when first needed, one attempt a call, long-running work begun and never waited for. */
 import type { AuthorizationManagementClient } from "@azure/arm-authorization";
 import type { ComputeManagementClient } from "@azure/arm-compute";
+import type { DnsManagementClient } from "@azure/arm-dns";
 import type { KeyVaultManagementClient } from "@azure/arm-keyvault";
 import type { MarketplaceOrderingAgreements } from "@azure/arm-marketplaceordering";
 import type { MonitorClient } from "@azure/arm-monitor";
@@ -28,6 +29,7 @@ export interface AzureClients {
   sql(): Promise<SqlManagementClient>;
   marketplace(): Promise<MarketplaceOrderingAgreements>;
   monitor(): Promise<MonitorClient>;
+  dns(): Promise<DnsManagementClient>;
 }
 
 /** The part of an SDK's raw response that tells whether work goes on. */
@@ -255,6 +257,10 @@ function createClients(credential: TokenCredential, subscriptionId: string, endp
     monitor: once(async () => {
       const { MonitorClient } = await import("@azure/arm-monitor");
       return patientOnce(new MonitorClient(credential, subscriptionId, generated));
+    }),
+    dns: once(async () => {
+      const { DnsManagementClient } = await import("@azure/arm-dns");
+      return patientOnce(new DnsManagementClient(credential, subscriptionId, older));
     }),
   };
 }

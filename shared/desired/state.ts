@@ -420,11 +420,39 @@ export const documentsNameApplications = ({ microsoft365, gateway }: TenantSpec)
 
 /** Mission D1: the product wants the trailing slash in its redirect URI. */
 export const webClientApplication = (target: Target, ground: Pick<Ground, "regions">): Desired<"webClientApplication"> => ({
+  ...applicationOf(target, target.names.webClientUniqueName, "iQ.Suite WebClient"),
+  redirectUris: [
+    ...smartHosts(ground).map((host) => `https://${host}/webclient/`),
+    ...(target.spec.microsoft365.webClient?.urls ?? []),
+  ],
+  ...(target.spec.microsoft365.webClient?.thumbnails === true ? { thumbnails: true } : {}),
+});
+
+/** Mission D2: after the WebClient's, whose scope it asks for; undefined where the spec doesn't ask for it. */
+export const powerShellApplication = (
+  target: Target,
+  { appId: webClientId }: Application,
+): Desired<"powerShellApplication"> | undefined =>
+  target.spec.microsoft365.powerShellApplication === true
+    ? { ...applicationOf(target, target.names.powerShellUniqueName, "iQ.Suite PowerShell"), webClientId }
+    : undefined;
+
+/** Mission D3: undefined where the spec doesn't ask for it. */
+export function exchangeWebServicesApplication(target: Target): Desired<"exchangeWebServicesApplication"> | undefined {
+  const { exchangeWebServices: wanted } = target.spec.gateway;
+  return (
+    wanted && {
+      ...applicationOf(target, target.names.exchangeWebServicesUniqueName, "iQ.Suite Exchange Web Services"),
+      access: wanted.access === "group" ? "scoped" : "allMailboxes",
+    }
+  );
+}
+
+const applicationOf = (target: Target, uniqueName: string, product: string) => ({
   owner: home(target).owner,
   organization: organization(target),
-  uniqueName: target.names.webClientUniqueName,
-  displayName: `iQ.Suite WebClient (${target.spec.displayName})`,
-  redirectUris: smartHosts(ground).map((host) => `https://${host}/webclient/`),
+  uniqueName,
+  displayName: `${product} (${target.spec.displayName})`,
 });
 
 const mailFlow = (target: Target) => ({ owner: home(target).owner, organization: organization(target) });

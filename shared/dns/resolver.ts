@@ -12,6 +12,8 @@ export interface DnsResolver {
   reverse(address: string): Promise<Observed<string[]>>;
   /** TXT records, the strings of each joined (RFC 7208, 3.3). */
   texts(name: string): Promise<Observed<string[]>>;
+  /** Names of the servers that a domain is delegated to. */
+  nameServers(domain: string): Promise<Observed<string[]>>;
 }
 
 export interface DnsResolverOptions {
@@ -35,6 +37,8 @@ export function createResolver({ servers, timeoutInSeconds = 5 }: DnsResolverOpt
     // Not by `resolver.reverse`: that takes a name server's failure for "no such name".
     reverse: (address) => asked(address, () => resolver.resolvePtr(reverseName(address))),
     texts: (name) => asked(name, async () => (await resolver.resolveTxt(name)).map((strings) => strings.join(""))),
+    nameServers: (domain) =>
+      asked(domain, async () => (await resolver.resolveNs(domain)).map((name) => name.toLowerCase()).sort()),
   };
 }
 

@@ -1,6 +1,7 @@
 /** The IPv4 addresses that an SPF record allows, with the records that it includes (RFC 7208). */
 import { ControlPlaneError } from "../errors.ts";
 import type { DnsResolver } from "./resolver.ts";
+import { isSpf } from "./spf-record.ts";
 
 /** RFC 7208, 4.6.4: more than ten look-ups make a record invalid. */
 const MOST_LOOKUPS = 10;
@@ -27,12 +28,16 @@ export async function spfRanges(resolver: DnsResolver, host: string): Promise<st
   return [...ranges].sort();
 }
 
-async function termsOf(resolver: DnsResolver, name: string): Promise<string[]> {
+const termsOf = async (resolver: DnsResolver, name: string): Promise<string[]> =>
+  (await spfOf(resolver, name)).split(/\s+/).slice(1);
+
+/** A domain's own SPF record, as it is published. */
+export async function spfOf(resolver: Pick<DnsResolver, "texts">, name: string): Promise<string> {
   const texts = await resolver.texts(name);
   if (texts.state === "unknown") throw unreadable(name, texts.reason.message, true);
-  const records = texts.state === "present" ? texts.actual.filter((text) => /^v=spf1( |$)/i.test(text)) : [];
+  const records = texts.state === "present" ? texts.actual.filter(isSpf) : [];
   if (records.length !== 1) throw unreadable(name, records.length === 0 ? "has no SPF record" : "has more than one SPF record");
-  return (records[0] ?? "").split(/\s+/).slice(1);
+  return records[0] ?? "";
 }
 
 const unreadable = (name: string, why: string, transient = false): ControlPlaneError =>

@@ -87,6 +87,38 @@ export const connectorValidationSchema = z.looseObject({
 });
 export type ConnectorValidationObject = z.output<typeof connectorValidationSchema>;
 
+export const acceptedDomainSchema = z.looseObject({ DomainName: z.string(), DomainType: text, Default: flag });
+
+/** `EwsEnabled` is null where nobody has decided; the allow list of applications is one string, with commas. */
+export const organizationConfigSchema = z.looseObject({
+  Name: text,
+  IsDehydrated: flag,
+  RejectDirectSend: flag,
+  EwsEnabled: flag,
+  EwsAllowedAppIDs: z.union([z.string(), z.array(z.string())]).nullish(),
+});
+export type OrganizationConfigObject = z.output<typeof organizationConfigSchema>;
+
+export const mailboxSchema = z.looseObject({
+  PrimarySmtpAddress: text,
+  RecipientTypeDetails: text,
+  /** Whether a licence with a mailbox is assigned. */
+  SKUAssigned: flag,
+  /** A number or "Unlimited". */
+  RecipientLimits: z.union([z.string(), z.number()]).nullish(),
+  MaxSendSize: text,
+});
+export type MailboxObject = z.output<typeof mailboxSchema>;
+
+/** How many external recipients the organisation had in the last 24 hours, of how many that its licences allow. */
+export const limitsEnforcementSchema = z.looseObject({
+  ObservedValue: z.coerce.number().nullish(),
+  Threshold: z.coerce.number().nullish(),
+  EnforcementEnabled: flag,
+  Verdict: text,
+});
+export type LimitsEnforcementObject = z.output<typeof limitsEnforcementSchema>;
+
 const anything = z.looseObject({});
 
 /** Any of them; what is undefined isn't sent. */
@@ -181,6 +213,11 @@ export interface CmdletParameters {
   "Get-HostedConnectionFilterPolicy": { Identity?: string };
   // Always Add and Remove: a plain array would replace the customer's own list.
   "Set-HostedConnectionFilterPolicy": Identified & { IPAllowList: Hashtable };
+  "Get-AcceptedDomain": { Identity?: string };
+  // With the parameter the answer has the allow list of applications too.
+  "Get-OrganizationConfig": { RetrieveEwsOperationAccessPolicy?: boolean };
+  "Get-Mailbox": { Identity?: string };
+  "Get-LimitsEnforcementStatus": Record<string, never>;
   "Enable-OrganizationCustomization": Record<string, never>;
 }
 
@@ -206,6 +243,10 @@ export const resultSchemas = {
   "Remove-TransportRule": anything,
   "Get-HostedConnectionFilterPolicy": connectionFilterPolicySchema,
   "Set-HostedConnectionFilterPolicy": anything,
+  "Get-AcceptedDomain": acceptedDomainSchema,
+  "Get-OrganizationConfig": organizationConfigSchema,
+  "Get-Mailbox": mailboxSchema,
+  "Get-LimitsEnforcementStatus": limitsEnforcementSchema,
   "Enable-OrganizationCustomization": anything,
 } as const satisfies Record<Cmdlet, z.ZodType>;
 

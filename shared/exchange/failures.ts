@@ -59,6 +59,23 @@ const byException: [part: string, meaning: FailureClass][] = [
   ["DehydratedException", dehydrated],
 ];
 
+/**
+ * What Exchange says in a warning beside a 200 when it has not done what it was told. "Inbound connector FAQ": in trial, new and restricted
+ * organisations an inbound connector is made disabled and stays so until Microsoft's support enables it.
+ */
+const byWarning: [sentence: RegExp, meaning: FailureClass][] = [
+  [
+    /disabled state|contact support to enable/i,
+    {
+      code: "InboundConnectorHeldBack",
+      status: 409,
+      transient: false,
+      phrase:
+        "Microsoft keeps inbound connectors of this organisation disabled; have Microsoft's support enable them for it, then onboard again",
+    },
+  ],
+];
+
 /** Only where no exception type tells them apart. */
 const bySentence: [sentence: RegExp, meaning: FailureClass][] = [
   [/is not allowed to call|is not present in the role definition of the current user/i, roleMissing],
@@ -111,9 +128,17 @@ export function classify(status: number, refusal: Refusal | undefined): FailureC
   if (status === 401) return unauthorized;
   if (status === 403) return roleMissing;
   if (status === 429 || status === 502 || status === 503 || status === 504) return busy;
-  // A 404 without an error object is a wrong address, which is no evidence that the object is absent.
-  if (status === 404 && refusal) return notFound;
+  // A 404 alone is a wrong address or a route that is gone: only the exception says that the object is absent.
   return refused;
+}
+
+/** A write that was taken and not done. */
+export function unheeded(doing: string, warnings: string[]): ControlPlaneError | undefined {
+  for (const warning of warnings)
+    for (const [sentence, { code, status, transient, phrase }] of byWarning)
+      if (sentence.test(warning))
+        return new ControlPlaneError(code, `${doing}: ${phrase}`, status, transient, { details: [{ code, message: warning }] });
+  return undefined;
 }
 
 export function exchangeFailure(

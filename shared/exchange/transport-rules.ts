@@ -1,4 +1,4 @@
-/** What our three transport rules have in common: ownership by marker, relative order, one way to observe, write and remove. */
+/** What our transport rules have in common: ownership by marker, relative order, one way to observe, write and remove. */
 import { observing } from "../resources/observing.ts";
 import { changesBetween, only } from "../resources/property-changes.ts";
 import { done, type Owner, type Resource } from "../resources/resource.ts";
@@ -6,6 +6,7 @@ import { canonicalFlag } from "./canonical.ts";
 import type { Exchange } from "./client.ts";
 import type { CmdletParameters, TransportRuleObject } from "./cmdlets.ts";
 import { carries, markerOf, ownAmong } from "./ownership.ts";
+import { addedTo, clearing, type RuleProperty } from "./rule-properties.ts";
 
 /**
  * From top to bottom: the guard takes forged headers away before the forwarding rule looks for them; the approval rule sees what came
@@ -34,9 +35,16 @@ export interface RuleSettings {
 
 type RuleParameters = Omit<CmdletParameters["Set-TransportRule"], "Identity">;
 
+/** Conditions, exceptions and actions that somebody added to a rule of ours, by name: there should be none. */
+interface Added {
+  addedByOthers: Record<string, unknown>;
+}
+
 export interface RuleDefinition<Desired extends RuleDesired, Settings extends RuleSettings> {
   kind: RuleKind;
   name: string;
+  /** Its conditions, exceptions and actions; any other is somebody's addition. */
+  own: readonly RuleProperty[];
   /** Throws when the rule must not be written like this. */
   check(desired: Desired): void;
   settings(desired: Desired): Settings;
@@ -46,13 +54,14 @@ export interface RuleDefinition<Desired extends RuleDesired, Settings extends Ru
   parameters(settings: Partial<Settings>, desired: Desired): Promise<RuleParameters>;
 }
 
-export type RuleActual<Settings> = Settings & { guid: string };
+export type RuleActual<Settings> = Settings & Added & { guid: string };
 
 export function transportRule<Desired extends RuleDesired, Settings extends RuleSettings>(
   exchange: Exchange,
   definition: RuleDefinition<Desired, Settings>,
 ): Resource<Desired, RuleActual<Settings>> {
   const { kind, name } = definition;
+  const wanted = (desired: Desired): Settings & Added => ({ ...definition.settings(desired), addedByOthers: {} });
 
   async function find({ owner, organization }: Desired): Promise<{ own: TransportRuleObject | undefined; ours: Ours }> {
     const rules = await exchange.list(organization, "Get-TransportRule", {});
@@ -68,17 +77,18 @@ export function transportRule<Desired extends RuleDesired, Settings extends Rule
       observing(async () => {
         const { own, ours } = await find(desired);
         if (!own) return undefined;
-        const common: RuleSettings = {
+        const common: RuleSettings & Added = {
           name: own.Name,
           enabled: own.State === "Enabled",
           mode: own.Mode ?? "Enforce",
           ruleErrorAction: own.RuleErrorAction === "Defer" ? "Defer" : "Ignore",
           stopRuleProcessing: canonicalFlag(own.StopRuleProcessing),
           order: placeOf(kind, ours) === undefined ? "kept" : "broken",
+          addedByOthers: addedTo(own, definition.own),
         };
         return { guid: own.Guid, ...common, ...(await definition.canonical(own, desired)) } as unknown as RuleActual<Settings>;
       }),
-    diff: (desired, actual) => changesBetween(definition.settings(desired), actual),
+    diff: (desired, actual) => changesBetween(wanted(desired), actual),
     async create(desired) {
       definition.check(desired);
       const { ours } = await find(desired);
@@ -93,17 +103,20 @@ export function transportRule<Desired extends RuleDesired, Settings extends Rule
       });
       return done;
     },
-    async update(desired, changes, { guid }) {
+    async update(desired, changes, { guid, addedByOthers }) {
       definition.check(desired);
       const changed = only(definition.settings(desired), changes);
+      const added = changes.some(({ path }) => path === "addedByOthers") ? addedByOthers : {};
       const { organization } = desired;
-      const { enabled, ...rest } = changed;
+      const { enabled, ...others } = changed;
+      const rest = { ...others, ...added };
       if (Object.keys(rest).length > 0) {
-        const place = rest.order === undefined ? undefined : placeOf(kind, (await find(desired)).ours);
+        const place = changed.order === undefined ? undefined : placeOf(kind, (await find(desired)).ours);
         await exchange.run(organization, "Set-TransportRule", {
           Identity: guid,
           ...(await definition.parameters(changed, desired)),
           ...commonParameters(changed),
+          ...(clearing(added) as RuleParameters),
           Priority: place,
         });
       }

@@ -1,5 +1,6 @@
 /** A mail gateway's guest document: chapters 2.1, 3, 4.1, 5.2 to 5.4 and 6.1 of the manual as data. Pure. */
 import { openServices } from "../azure/services.ts";
+import { type MailFlowMonitor, mailFlowMonitorSchema } from "../tenants/iq-suite.ts";
 import type { Services } from "../tenants/spec.ts";
 import type { SecretReference } from "../vault/reference.ts";
 import { GUEST_SCHEMA, type GuestDocument, guestDocumentSchema } from "./document.ts";
@@ -23,13 +24,13 @@ export interface GatewaySettings {
   /** How the machine tells us how it is; without it there is no heartbeat. */
   heartbeat?: HeartbeatSettings | undefined;
   /** The product's own monitor (mission B7); the manual's defaults when left out. */
-  monitoring?: { checkTimeoutInSeconds: number; restartSmtp: boolean } | undefined;
+  monitoring?: MailFlowMonitor | undefined;
   /** Mission B8: the product's own notification, off by default. */
   mailReporting?: boolean | undefined;
   /** Mission B15: the customer's own certificate for SMTP. */
   certificate?: { thumbprint: string; secret: SecretReference; replaces?: string[] } | undefined;
-  /** Mission B16: the image's own set-up has to have ended, and B6: its transcript goes once its passwords are kept elsewhere. */
-  imageSetUp?: { passwordsKept: boolean } | undefined;
+  /** Mission B16: the image's own set-up has to have ended; B6: its transcript goes, where passwords stand in clear. */
+  automatedSetUp?: { removeTranscript: boolean } | undefined;
   webClient?: WebClientDirectory | undefined;
   ldif?: LdifSync | undefined;
   exchangeWebServices?: ExchangeWebServices | undefined;
@@ -79,6 +80,7 @@ const TRANSCRIPT = `${AUTOMATION}\\Initialize-iQSuiteAzure.log`;
 const DYNAMIC_CONFIGURATION = "C:\\ProgramData\\GBS\\iQ.Suite WebClient\\dynamic_configuration.xml";
 const LDIF_GENERATOR = "C:\\Program Files\\GBS\\iQ.Suite\\GrpData\\LdifGen\\LdifGenCfg.xml";
 const PRODUCT = "HKLM\\SOFTWARE\\GBS\\iQ.Suite";
+const SMTP_MONITORING = `${PRODUCT}\\ControlService\\SMTPMonitoring`;
 
 /** The manual names the sections, not the root element around them: inferred. A node that is not there fails the run, nothing is guessed. */
 const CONFIGURATION_ROOT = "/configuration";
@@ -89,13 +91,13 @@ type Registry = NonNullable<GuestDocument["registry"]>;
 type Xml = NonNullable<GuestDocument["xml"]>;
 
 export function gatewayDocument(settings: GatewaySettings): GuestDocument {
-  const { generation, fqdn, smartHost, domains, services, relayFrom, certificate, imageSetUp, heartbeat } = settings;
-  const files = [...(heartbeat === undefined ? [] : heartbeatFiles(heartbeat)), ...transcript(imageSetUp)];
+  const { generation, fqdn, smartHost, domains, services, relayFrom, certificate, automatedSetUp, heartbeat } = settings;
+  const files = [...(heartbeat === undefined ? [] : heartbeatFiles(heartbeat)), ...transcript(automatedSetUp)];
   const xml = [...loopGuidFile(settings), ...webClientFile(settings.webClient), ...ldifFile(settings.ldif)];
   return guestDocumentSchema.parse({
     schema: GUEST_SCHEMA,
     generation,
-    ...(imageSetUp === undefined ? {} : { evidence: [{ file: CONFIGURATION, path: `${CONFIGURATION_ROOT}/userData/Guid` }] }),
+    ...(automatedSetUp === undefined ? {} : { evidence: setUpEnded }),
     // The metabase is what the engine configures the SMTP server through; Windows Server 2025 has neither.
     features: ["SMTP-Server", "Web-Metabase"],
     ...(files.length === 0 ? {} : { files }),
@@ -157,18 +159,11 @@ const loopGuidFile = ({ loopGuid }: GatewaySettings): Xml => [
   { file: CONFIGURATION, whenPresent: true, nodes: [{ path: `${CONFIGURATION_ROOT}/userData/Guid`, secret: loopGuid }] },
 ];
 
-/** Mission B7 and B8: manual, chapter 3.5. The thresholds' names are not known, so they are not written. */
-const monitoring = ({
-  monitoring: { checkTimeoutInSeconds, restartSmtp } = { checkTimeoutInSeconds: 600, restartSmtp: true },
-  mailReporting,
-}: GatewaySettings): Registry => [
-  { path: `${PRODUCT}\\ControlService\\SMTPMonitoring`, name: "CheckTimeout", type: "DWord", value: checkTimeoutInSeconds },
-  {
-    path: `${PRODUCT}\\ControlService\\SMTPMonitoring`,
-    name: "AutoRestartSMTPSvcEnabled",
-    type: "DWord",
-    value: restartSmtp ? 1 : 0,
-  },
+/** Mission B7 and B8: manual, chapter 3.5. The thresholds' names are not known, so they are written only where somebody named them. */
+const monitoring = ({ monitoring: monitor = mailFlowMonitorSchema.parse({}), mailReporting }: GatewaySettings): Registry => [
+  dword(SMTP_MONITORING, "CheckTimeout", monitor.checkIntervalInSeconds),
+  dword(SMTP_MONITORING, "AutoRestartSMTPSvcEnabled", monitor.restartSmtp ? 1 : 0),
+  ...thresholds(monitor),
   ...(mailReporting === undefined
     ? []
     : [
@@ -180,6 +175,18 @@ const monitoring = ({
         },
       ]),
 ];
+
+const thresholds = ({ thresholdNames: names, queue, badmail }: MailFlowMonitor): Registry =>
+  names === undefined
+    ? []
+    : [
+        dword(SMTP_MONITORING, names.queueWarning, queue.warning),
+        dword(SMTP_MONITORING, names.queueError, queue.error),
+        dword(SMTP_MONITORING, names.badmailWarning, badmail.warning),
+        dword(SMTP_MONITORING, names.badmailError, badmail.error),
+      ];
+
+const dword = (path: string, name: string, value: number): Registry[number] => ({ path, name, type: "DWord", value });
 
 /** Mission B13. The secret alone may be there before the rest is wanted: it is rotated either way. */
 const exchangeWebServices = ({ exchangeWebServices: wanted, clientSecret }: GatewaySettings): Registry => {
@@ -196,9 +203,14 @@ const exchangeWebServices = ({ exchangeWebServices: wanted, clientSecret }: Gate
   ];
 };
 
-/** Mission B6: passwords stand there in clear. */
-const transcript = (imageSetUp: GatewaySettings["imageSetUp"]): NonNullable<GuestDocument["files"]> =>
-  imageSetUp?.passwordsKept === true ? [{ path: TRANSCRIPT, absent: true }] : [];
+/** Mission B16: the set-up makes the GUID, and writes its transcript until it ends. */
+const setUpEnded: NonNullable<GuestDocument["evidence"]> = [
+  { file: CONFIGURATION, path: `${CONFIGURATION_ROOT}/userData/Guid` },
+  { file: TRANSCRIPT, whenPresent: true },
+];
+
+const transcript = (automatedSetUp: GatewaySettings["automatedSetUp"]): NonNullable<GuestDocument["files"]> =>
+  automatedSetUp?.removeTranscript === true ? [{ path: TRANSCRIPT, absent: true }] : [];
 
 const certificatesOf = ({
   thumbprint,

@@ -38,6 +38,7 @@ export const approvalRule = ({
   ...transportRule<ApprovalRule, ApprovalRuleSettings>(exchange, {
     kind: "approvalRule",
     name: NAME,
+    own: ["FromScope", "SenderIpRanges", "HeaderContainsMessageHeader", "HeaderContainsWords", "SetSCL"],
     check: ({ egressIps }) => void publicAddresses(egressIps),
     settings: ({ loopHeader, loopGuid, egressIps }) => ({
       name: NAME,

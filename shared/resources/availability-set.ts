@@ -22,6 +22,9 @@ export interface ActualAvailabilitySet {
 const FAULT_DOMAINS = 2;
 const UPDATE_DOMAINS = 5;
 
+/** What Azure never lets change. */
+const fixed = (path: string): boolean => path !== "sku";
+
 export const availabilitySet = ({ azure }: { azure: Azure }): Resource<AvailabilitySet, ActualAvailabilitySet> => {
   const what = ({ name }: AvailabilitySet): string => `availability set ${name}`;
   const observe = (desired: AvailabilitySet) =>
@@ -57,12 +60,13 @@ export const availabilitySet = ({ azure }: { azure: Azure }): Resource<Availabil
 
   return {
     kind: "availabilitySet",
+    fixed,
     observe,
     diff: ({ region }, actual) =>
       changesBetween({ region, sku: "Aligned", faultDomains: FAULT_DOMAINS, updateDomains: UPDATE_DOMAINS }, actual),
     create: (desired) => write("creating", desired, undefined),
     async update(desired, changes) {
-      refuseReplacement(what(desired), changes, (path) => path !== "sku");
+      refuseReplacement(what(desired), changes, fixed);
       const found = await readBeforeWriting(azure, what(desired), desired, async (clients) =>
         (await clients.compute()).availabilitySets.get(desired.resourceGroup, desired.name),
       );

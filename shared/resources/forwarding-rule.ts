@@ -23,13 +23,6 @@ export type ForwardingRuleActual = RuleActual<ForwardingRuleSettings>;
 
 interface ForwardingRuleSettings extends RuleSettings {
   from: string[];
-  // Other conditions would widen or narrow the scope; we set none of them.
-  fromScope: string | null;
-  fromMemberOf: string[];
-  sentTo: string[];
-  sentToMemberOf: string[];
-  sentToScope: string | null;
-  senderIpRanges: string[];
   outboundConnector: string | null;
   exceptLoopHeader: string | null;
   loopGuid: Sealed | null;
@@ -59,6 +52,13 @@ export const forwardingRule = ({
     ...transportRule<ForwardingRule, ForwardingRuleSettings>(exchange, {
       kind: "forwardingRule",
       name: NAME,
+      own: [
+        "From",
+        "RouteMessageOutboundConnector",
+        "ExceptIfHeaderContainsMessageHeader",
+        "ExceptIfHeaderContainsWords",
+        "ExceptIfMessageTypeMatches",
+      ],
       check({ scope }) {
         if (scope.mailboxes.length === 0)
           throw new ControlPlaneError(
@@ -81,12 +81,6 @@ export const forwardingRule = ({
         stopRuleProcessing: true,
         order: "kept",
         from: canonicalList(scope.mailboxes),
-        fromScope: null,
-        fromMemberOf: [],
-        sentTo: [],
-        sentToMemberOf: [],
-        sentToScope: null,
-        senderIpRanges: [],
         outboundConnector,
         exceptLoopHeader: loopHeader,
         loopGuid,
@@ -95,12 +89,6 @@ export const forwardingRule = ({
       }),
       canonical: async (rule, desired) => ({
         from: canonicalList(rule.From),
-        fromScope: canonicalText(rule.FromScope),
-        fromMemberOf: canonicalList(rule.FromMemberOf),
-        sentTo: canonicalList(rule.SentTo),
-        sentToMemberOf: canonicalList(rule.SentToMemberOf),
-        sentToScope: canonicalText(rule.SentToScope),
-        senderIpRanges: canonicalList(rule.SenderIpRanges),
         outboundConnector: await connectorAsDesired(canonicalText(rule.RouteMessageOutboundConnector), desired),
         exceptLoopHeader: canonicalText(rule.ExceptIfHeaderContainsMessageHeader),
         loopGuid: await sealedWords(vaults, rule.ExceptIfHeaderContainsWords, desired),
@@ -111,12 +99,6 @@ export const forwardingRule = ({
         const except = chosen.exceptLoopHeader === undefined && chosen.loopGuid === undefined ? undefined : desired;
         return {
           From: chosen.from,
-          FromScope: chosen.fromScope === undefined ? undefined : null,
-          FromMemberOf: cleared(chosen.fromMemberOf),
-          SentTo: cleared(chosen.sentTo),
-          SentToMemberOf: cleared(chosen.sentToMemberOf),
-          SentToScope: chosen.sentToScope === undefined ? undefined : null,
-          SenderIpRanges: cleared(chosen.senderIpRanges),
           RouteMessageOutboundConnector: chosen.outboundConnector ?? undefined,
           ExceptIfHeaderContainsMessageHeader: except?.loopHeader,
           ExceptIfHeaderContainsWords: except && [await vaults.read(except.loopGuid, except.vaultTenantId)],
@@ -129,6 +111,3 @@ export const forwardingRule = ({
 };
 
 const sameText = (one: string, other: string): boolean => one.toLowerCase() === other.toLowerCase();
-
-/** An empty list empties what somebody has put there. */
-const cleared = (values: string[] | undefined): string[] | undefined => values;

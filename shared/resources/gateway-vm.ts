@@ -109,6 +109,7 @@ export const gatewayVm = ({ azure, vaults }: { azure: Azure; vaults: Vaults }): 
 
   return {
     kind: "gatewayVm",
+    fixed,
     observe,
     secret: ["adminPassword"],
     diff: (desired, actual) =>
@@ -136,7 +137,7 @@ export const gatewayVm = ({ azure, vaults }: { azure: Azure; vaults: Vaults }): 
       ),
     create: (desired) => write("creating", desired, { ifNoneMatch: "*" }, undefined),
     async update(desired, changes) {
-      refuseReplacement(what(desired), changes, (path) => !CHANGEABLE.has(path));
+      refuseReplacement(what(desired), changes, fixed);
       // A creation that failed on Azure's side is repeated whole; a machine that runs gets only what differs.
       if (changes.some(({ path }) => path === "provisioningState")) {
         const found = await readBeforeWriting(azure, what(desired), desired, async (clients) =>
@@ -166,6 +167,7 @@ export const gatewayVm = ({ azure, vaults }: { azure: Azure; vaults: Vaults }): 
 
 /** The rest is fixed when a machine is made. Source: Azure's "Property changes of virtual machines"; it answers 409 PropertyChangeNotAllowed. */
 const CHANGEABLE = new Set(["size", "identityIds", "secureBoot", "vTpm", "bootDiagnostics", "provisioningState"]);
+const fixed = (path: string): boolean => !CHANGEABLE.has(path);
 
 const actualOf = (found: FoundMachine): ActualGatewayVm => ({
   id: found.id ?? "",

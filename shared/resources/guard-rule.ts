@@ -28,6 +28,7 @@ export const guardRule = ({ exchange }: { exchange: Exchange }): Resource<GuardR
   transportRule<GuardRule, GuardRuleSettings>(exchange, {
     kind: "guardRule",
     name: NAME,
+    own: ["RemoveHeader", "ExceptIfSenderIpRanges"],
     check: ({ egressIps }) => void publicAddresses(egressIps),
     settings: ({ loopHeader, egressIps }) => ({
       name: NAME,

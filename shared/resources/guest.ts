@@ -238,7 +238,10 @@ function judge(
   { provisioningState, instanceView }: VirtualMachineRunCommand,
 ): Omit<ActualGuest, "failures"> | Extract<Observed<never>, { state: "unknown" }> {
   const execution = instanceView?.executionState ?? "Unknown";
-  if (!isTerminal(provisioningState ?? "Succeeded") || execution === "Running" || execution === "Pending")
+  const state = provisioningState ?? "Succeeded";
+  const waits = execution === "Running" || execution === "Pending";
+  // Where Azure gave it up, the machine's agent never took it up: it waits for good.
+  if (!isTerminal(state) || (waits && /^succeeded$/i.test(state)))
     return unknown("OperationUnderway", `the run ${run} has not ended`);
   const output = parseEngineOutput(instanceView?.output ?? "");
   const failed = (failure: { code: string; message: string }): Omit<ActualGuest, "failures"> => ({
@@ -252,7 +255,9 @@ function judge(
   if (execution !== "Succeeded" || (instanceView?.exitCode ?? 0) !== 0 || output === undefined)
     return failed({
       code: execution === "TimedOut" ? "GuestTimedOut" : "GuestFailed",
-      message: instanceView?.executionMessage ?? `the run ended as ${execution} and printed nothing that the engine prints`,
+      message:
+        instanceView?.executionMessage ||
+        `the run ended as ${state}, its script as ${execution}; nothing was printed that the engine prints`,
     });
   const { inDesiredState, generation, differences, pages } = output;
   return { run, inDesiredState, generation, differences, failure: null, ...(pages > 1 ? { pages } : {}) };

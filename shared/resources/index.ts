@@ -1,5 +1,6 @@
 /** All resources by kind. The kinds are stable: they stand in operation records and in running histories. */
 import type { Azure } from "../azure/client.ts";
+import type { DnsResolver } from "../dns/resolver.ts";
 import type { Exchange } from "../exchange/client.ts";
 import type { Graph } from "../graph/client.ts";
 import type { Vaults } from "../vault/client.ts";
@@ -9,6 +10,7 @@ import { connectionFilter } from "./connection-filter.ts";
 import { dataCollectionAssociation } from "./data-collection-association.ts";
 import { dataCollectionRule } from "./data-collection-rule.ts";
 import { diagnosticSetting } from "./diagnostic-setting.ts";
+import { exchangeWebServicesApplication } from "./exchange-web-services-application.ts";
 import { forwardingRule } from "./forwarding-rule.ts";
 import { gatewayVm } from "./gateway-vm.ts";
 import { guardRule } from "./guard-rule.ts";
@@ -20,9 +22,11 @@ import { monitorAgent } from "./monitor-agent.ts";
 import { networkInterface } from "./network-interface.ts";
 import { networkSecurityGroup } from "./network-security-group.ts";
 import { outboundConnector } from "./outbound-connector.ts";
+import { powerShellApplication } from "./power-shell-application.ts";
 import { publicIpAddress } from "./public-ip-address.ts";
 import { resourceGroup } from "./resource-group.ts";
 import { roleAssignment } from "./role-assignment.ts";
+import { spfRecord } from "./spf-record.ts";
 import { sqlDatabase } from "./sql-database.ts";
 import { sqlFirewallRules } from "./sql-firewall-rules.ts";
 import { sqlServer } from "./sql-server.ts";
@@ -36,11 +40,12 @@ export interface ResourceClients {
   vaults: Vaults;
   exchange: Exchange;
   graph: Graph;
+  resolver: DnsResolver;
 }
 
 export type Resources = ReturnType<typeof createResources>;
 
-export const createResources = ({ azure, vaults, exchange, graph }: ResourceClients) => ({
+export const createResources = ({ azure, vaults, exchange, graph, resolver }: ResourceClients) => ({
   resourceGroup: resourceGroup({ azure }),
   marketplaceTerms: marketplaceTerms({ azure }),
   vmIdentity: vmIdentity({ azure }),
@@ -61,8 +66,11 @@ export const createResources = ({ azure, vaults, exchange, graph }: ResourceClie
   sqlServer: sqlServer({ azure }),
   sqlFirewallRules: sqlFirewallRules({ azure }),
   sqlDatabase: sqlDatabase({ azure }),
+  spfRecord: spfRecord({ azure, resolver }),
   webClientApplication: webClientApplication({ graph }),
   inboundConnector: inboundConnector({ exchange }),
+  powerShellApplication: powerShellApplication({ graph }),
+  exchangeWebServicesApplication: exchangeWebServicesApplication({ graph }),
   outboundConnector: outboundConnector({ exchange }),
   connectionFilter: connectionFilter({ exchange }),
   guardRule: guardRule({ exchange }),

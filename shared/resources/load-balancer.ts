@@ -68,6 +68,9 @@ export const balancedServices = ({ http, https }: Services): BalancedService[] =
   ...(https === undefined ? [] : [{ name: "https", port: 443, protocol: "Https" as const, path: PROBE_PATH }]),
 ];
 
+/** What Azure never lets change. */
+const fixed = (path: string): boolean => path === "region" || path === "sku";
+
 export const loadBalancer = ({ azure }: { azure: Azure }): Resource<LoadBalancer, ActualLoadBalancer> => {
   const what = ({ name }: LoadBalancer): string => `load balancer ${name}`;
   const observe = (desired: LoadBalancer) =>
@@ -87,6 +90,7 @@ export const loadBalancer = ({ azure }: { azure: Azure }): Resource<LoadBalancer
 
   return {
     kind: "loadBalancer",
+    fixed,
     observe,
     diff: ({ region, publicIpAddressId, id, services }, { rules, ...actual }) => [
       ...changesBetween(
@@ -103,7 +107,7 @@ export const loadBalancer = ({ azure }: { azure: Azure }): Resource<LoadBalancer
     ],
     create: (desired) => write("creating", desired, undefined),
     async update(desired, changes) {
-      refuseReplacement(what(desired), changes, (path) => path === "region" || path === "sku");
+      refuseReplacement(what(desired), changes, fixed);
       const found = await readBeforeWriting(azure, what(desired), desired, async (clients) =>
         (await clients.network()).loadBalancers.get(desired.resourceGroup, desired.name),
       );

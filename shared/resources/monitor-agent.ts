@@ -48,6 +48,9 @@ const settingsSchema = z.object({
   }),
 });
 
+/** What Azure never lets change. */
+const fixed = (path: string): boolean => path === "region";
+
 export const monitorAgent = ({ azure }: { azure: Azure }): Resource<MonitorAgent, ActualMonitorAgent> => {
   const what = ({ virtualMachine }: MonitorAgent): string => `monitoring agent of ${virtualMachine}`;
 
@@ -79,12 +82,13 @@ export const monitorAgent = ({ azure }: { azure: Azure }): Resource<MonitorAgent
 
   return {
     kind: "monitorAgent",
+    fixed,
     observe,
     diff: ({ region, identityId }, actual) =>
       actual.theirs ? [] : changesBetween({ region, identityId: identityId.toLowerCase(), automaticUpgrade: true }, actual),
     create: (desired) => write("installing", desired, undefined),
     async update(desired, changes) {
-      refuseReplacement(what(desired), changes, (path) => path === "region");
+      refuseReplacement(what(desired), changes, fixed);
       return write("updating", desired, await tagsOf(azure, desired));
     },
     async remove(desired) {

@@ -32,6 +32,9 @@ export interface ActualNetworkInterface extends Provisioned {
   poolIds: string[];
 }
 
+/** What Azure never lets change. */
+const fixed = (path: string): boolean => path === "region";
+
 export const networkInterface = ({ azure }: { azure: Azure }): Resource<NetworkInterface, ActualNetworkInterface> => {
   const what = ({ name }: NetworkInterface): string => `network interface ${name}`;
   const observe = (desired: NetworkInterface) =>
@@ -65,6 +68,7 @@ export const networkInterface = ({ azure }: { azure: Azure }): Resource<NetworkI
 
   return {
     kind: "networkInterface",
+    fixed,
     observe,
     diff: ({ region, ...desired }, actual) => {
       const kept = (property: "subnetId" | "networkSecurityGroupId" | "publicIpAddressId"): string => {
@@ -84,7 +88,7 @@ export const networkInterface = ({ azure }: { azure: Azure }): Resource<NetworkI
     },
     create: (desired) => write("creating", desired, {}),
     async update(desired, changes) {
-      refuseReplacement(what(desired), changes, (path) => path === "region");
+      refuseReplacement(what(desired), changes, fixed);
       const found = await readBeforeWriting(azure, what(desired), desired, async (clients) =>
         (await clients.network()).networkInterfaces.get(desired.resourceGroup, desired.name),
       );

@@ -37,6 +37,9 @@ export interface ActualNetworkSecurityGroup extends Provisioned {
   rules: Rule[];
 }
 
+/** What Azure never lets change. */
+const fixed = (path: string): boolean => path === "region";
+
 export const networkSecurityGroup = ({ azure }: { azure: Azure }): Resource<NetworkSecurityGroup, ActualNetworkSecurityGroup> => {
   const what = ({ name }: NetworkSecurityGroup): string => `network security group ${name}`;
   const observe = (desired: NetworkSecurityGroup) =>
@@ -68,6 +71,7 @@ export const networkSecurityGroup = ({ azure }: { azure: Azure }): Resource<Netw
 
   return {
     kind: "networkSecurityGroup",
+    fixed,
     observe,
     diff: ({ region, services }, { rules, ...actual }) => [
       ...changesBetween({ region }, actual),
@@ -76,7 +80,7 @@ export const networkSecurityGroup = ({ azure }: { azure: Azure }): Resource<Netw
     ],
     create: (desired) => write("creating", desired),
     async update(desired, changes) {
-      refuseReplacement(what(desired), changes, (path) => path === "region");
+      refuseReplacement(what(desired), changes, fixed);
       const found = await readBeforeWriting(azure, what(desired), desired, async (clients) =>
         (await clients.network()).networkSecurityGroups.get(desired.resourceGroup, desired.name),
       );

@@ -29,6 +29,9 @@ export interface ActualPublicIpAddress extends Provisioned {
   dnsLabel: string;
 }
 
+/** What Azure never lets change. */
+const fixed = (path: string): boolean => path === "region" || path === "sku";
+
 /**
  * Becomes true in two writes: Azure refuses a reverse name that does not lead to the address yet, and the name leads there only after
  * the first. So after `create` there is still a difference in `reverseFqdn`, and `update` settles it.
@@ -73,6 +76,7 @@ export const publicIpAddress = ({ azure }: { azure: Azure }): Resource<PublicIpA
 
   return {
     kind: "publicIpAddress",
+    fixed,
     observe,
     diff: ({ region, dnsLabel }, actual) =>
       changesBetween({ region, sku: "Standard", allocation: "Static", dnsLabel, reverseFqdn: actual.fqdn }, actual),
@@ -81,7 +85,7 @@ export const publicIpAddress = ({ azure }: { azure: Azure }): Resource<PublicIpA
       return write("creating", desired, {});
     },
     async update(desired, changes, actual) {
-      refuseReplacement(what(desired), changes, (path) => path === "region" || path === "sku");
+      refuseReplacement(what(desired), changes, fixed);
       const found = await readBeforeWriting(azure, what(desired), desired, async (clients) =>
         (await clients.network()).publicIPAddresses.get(desired.resourceGroup, desired.name),
       );

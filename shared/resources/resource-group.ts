@@ -7,7 +7,7 @@ import {
   provisioningStateOf,
   readBeforeWriting,
   removeOwned,
-  replacementNeeded,
+  refuseReplacement,
 } from "../azure/owned.ts";
 import { ownershipTags, type Place, regionName } from "../azure/place.ts";
 import { done, type Resource } from "./resource.ts";
@@ -18,6 +18,9 @@ export interface ActualResourceGroup extends Provisioned {
   id: string;
   region: string;
 }
+
+/** What Azure never lets change. */
+const fixed = (path: string): boolean => path === "region";
 
 export const resourceGroup = ({ azure }: { azure: Azure }): Resource<ResourceGroup, ActualResourceGroup> => {
   const what = ({ resourceGroup }: ResourceGroup): string => `resource group ${resourceGroup}`;
@@ -44,11 +47,12 @@ export const resourceGroup = ({ azure }: { azure: Azure }): Resource<ResourceGro
 
   return {
     kind: "resourceGroup",
+    fixed,
     observe,
     diff: ({ region }, actual) => changesBetween({ region }, actual),
     create: (desired) => write("creating", desired),
     async update(desired, changes) {
-      if (changes.some(({ path }) => path === "region")) throw replacementNeeded(what(desired), changes);
+      refuseReplacement(what(desired), changes, fixed);
       if (changes.length === 0) return done;
       const found = await readBeforeWriting(azure, what(desired), desired, async (clients) =>
         (await clients.resources()).resourceGroups.get(desired.resourceGroup),

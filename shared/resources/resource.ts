@@ -47,6 +47,8 @@ export interface Resource<Desired, Actual> {
   diff(desired: Desired, actual: Actual): PropertyChange[];
   create(desired: Desired): Promise<Done | Begun>;
   update(desired: Desired, changes: PropertyChange[], actual: Actual): Promise<Done | Begun>;
+  /** Whether the cloud never lets that property change: then `update` ends with `ReplacementNeeded`, and a plan says `replace`. */
+  readonly fixed?: (path: string) => boolean;
   /** Gone already counts as done. */
   remove(desired: Desired): Promise<Done | Begun>;
   /** Properties that hold secrets: shown everywhere as reference and salted fingerprint. */

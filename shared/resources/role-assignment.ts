@@ -27,6 +27,8 @@ export interface ActualRoleAssignment {
 /** Source: Microsoft's "Azure built-in roles"; the ids are the same in every subscription. */
 export const roleDefinitions = {
   "Key Vault Secrets User": "4633458b-17de-408a-b874-0445c86b69e6",
+  "Key Vault Certificates Officer": "a4417e6f-fecd-4de8-b567-7b0420556985",
+  "Key Vault Reader": "21090545-7ca7-4776-b22c-e363652d74d2",
   "Key Vault Secrets Officer": "b86a8fe4-44ce-4948-aee5-eccb2c155cd7",
 } as const;
 

@@ -30,6 +30,9 @@ const GIGABYTE = 1024 ** 3;
 /** What a size includes without extra cost. Source: "Single database storage sizes and compute sizes", DTU model. */
 const maxSizes: Record<AzureSql["sku"], number> = { Basic: 2, S0: 250, S1: 250, S2: 250, S3: 250 };
 
+/** What Azure never lets change. */
+const fixed = (path: string): boolean => path === "region";
+
 export const sqlDatabase = ({ azure }: { azure: Azure }): Resource<SqlDatabase, ActualSqlDatabase> => {
   const what = ({ server, name }: SqlDatabase): string => `database ${name} of SQL server ${server}`;
   const observe = (desired: SqlDatabase) =>
@@ -58,6 +61,7 @@ export const sqlDatabase = ({ azure }: { azure: Azure }): Resource<SqlDatabase, 
 
   return {
     kind: "sqlDatabase",
+    fixed,
     observe,
     diff: ({ region, sku, backups }, actual) =>
       changesBetween<Omit<ActualSqlDatabase, "id" | "provisioningState">>(
@@ -66,7 +70,7 @@ export const sqlDatabase = ({ azure }: { azure: Azure }): Resource<SqlDatabase, 
       ),
     create: (desired) => write("creating", desired, undefined),
     async update(desired, changes) {
-      refuseReplacement(what(desired), changes, (path) => path === "region");
+      refuseReplacement(what(desired), changes, fixed);
       if (changes.some(({ path }) => path === "provisioningState")) {
         const found = await readBeforeWriting(azure, what(desired), desired, async (clients) =>
           (await clients.sql()).databases.get(desired.resourceGroup, desired.server, desired.name),

@@ -35,6 +35,9 @@ const MINIMAL_TLS = "1.2";
 const ADMINISTRATOR = "ActiveDirectory";
 const ENTRA_ONLY = "Default";
 
+/** What Azure never lets change. */
+const fixed = (path: string): boolean => path === "region";
+
 export const sqlServer = ({ azure }: { azure: Azure }): Resource<SqlServer, ActualSqlServer> => {
   const what = ({ name }: SqlServer): string => `SQL server ${name}`;
   const observe = (desired: SqlServer) =>
@@ -66,6 +69,7 @@ export const sqlServer = ({ azure }: { azure: Azure }): Resource<SqlServer, Actu
 
   return {
     kind: "sqlServer",
+    fixed,
     observe,
     diff: ({ region, entraTenantId, administrator }, actual) =>
       changesBetween(
@@ -81,7 +85,7 @@ export const sqlServer = ({ azure }: { azure: Azure }): Resource<SqlServer, Actu
     create: (desired) => write("creating", desired, undefined),
     /** A server's own body takes its administrator at creation only: later both have addresses of their own, one write after another. */
     async update(desired, changes) {
-      refuseReplacement(what(desired), changes, (path) => path === "region");
+      refuseReplacement(what(desired), changes, fixed);
       const { resourceGroup, name } = desired;
       const changed = (path: keyof ActualSqlServer): boolean => changes.some((one) => one.path === path);
       if (changed("provisioningState")) {

@@ -29,6 +29,9 @@ export interface ActualVault extends Provisioned {
 /** A removed vault keeps its name and its secrets that long; Azure admits 7 to 90 and never lets it change. */
 const RETENTION_IN_DAYS = 30;
 
+/** What Azure never lets change. */
+const fixed = (path: string): boolean => path === "region" || path === "entraTenantId";
+
 export const vault = ({ azure }: { azure: Azure }): Resource<Vault, ActualVault> => {
   const what = ({ name }: Vault): string => `vault ${name}`;
   const observe = (desired: Vault) =>
@@ -61,6 +64,7 @@ export const vault = ({ azure }: { azure: Azure }): Resource<Vault, ActualVault>
 
   return {
     kind: "vault",
+    fixed,
     observe,
     diff: (desired, actual) =>
       changesBetween(
@@ -83,7 +87,7 @@ export const vault = ({ azure }: { azure: Azure }): Resource<Vault, ActualVault>
       return write("recovering", desired, { createMode: "recover" });
     },
     async update(desired, changes) {
-      refuseReplacement(what(desired), changes, (path) => path === "region" || path === "entraTenantId");
+      refuseReplacement(what(desired), changes, fixed);
       // Only what is ours: a PUT would take others' network rules and tags away.
       return azure.begin(`updating ${what(desired)}`, desired, async (clients, onResponse) =>
         (await clients.keyVault()).vaults.update(

@@ -31,6 +31,9 @@ export interface ActualVirtualNetwork extends Provisioned {
   defaultOutboundAccess: boolean;
 }
 
+/** What Azure never lets change. */
+const fixed = (path: string): boolean => path === "region";
+
 export const virtualNetwork = ({ azure }: { azure: Azure }): Resource<VirtualNetwork, ActualVirtualNetwork> => {
   const what = ({ name }: VirtualNetwork): string => `virtual network ${name}`;
   const observe = (desired: VirtualNetwork) =>
@@ -63,6 +66,7 @@ export const virtualNetwork = ({ azure }: { azure: Azure }): Resource<VirtualNet
 
   return {
     kind: "virtualNetwork",
+    fixed,
     observe,
     diff: (desired, actual) =>
       changesBetween(
@@ -79,7 +83,7 @@ export const virtualNetwork = ({ azure }: { azure: Azure }): Resource<VirtualNet
       ),
     create: (desired) => write("creating", desired, {}),
     async update(desired, changes) {
-      refuseReplacement(what(desired), changes, (path) => path === "region");
+      refuseReplacement(what(desired), changes, fixed);
       const found = await readBeforeWriting(azure, what(desired), desired, async (clients) =>
         (await clients.network()).virtualNetworks.get(desired.resourceGroup, desired.name),
       );

@@ -43,6 +43,7 @@ export const vmIdentity = ({ azure }: { azure: Azure }): Resource<VmIdentity, Ac
 
   return {
     kind: "vmIdentity",
+    fixed: () => true,
     observe,
     diff: ({ region }, actual) => changesBetween({ region }, actual),
     create: (desired) => write("creating", desired),

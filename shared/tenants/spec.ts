@@ -110,6 +110,21 @@ export const keyManagerSchema = z.strictObject({
   services: servicesSchema.pick({ keyManager: true, rdp: true }).default({}),
 });
 
+/** Mission D1 (manual, chapter 5.1): where people reach the WebClient beside the gateways' own names, and what it reads. */
+export const webClientSchema = z.strictObject({
+  urls: z
+    .array(
+      z
+        .url({ protocol: /^https$/, error: "must be an https URL such as https://webclient.contoso.example/" })
+        .max(256)
+        .regex(/^[^?#]*\/$/, "must end with a slash, without query or fragment: so the product asks"),
+    )
+    .max(50)
+    .optional(),
+  /** People's pictures are exported too (NoExportUserThumbnails is off), which takes the permission User.Read.All. */
+  thumbnails: z.boolean().optional(),
+});
+
 /**
  * Mission D3, B13: the gateways' way into mailboxes, until Exchange Online ends it on 1 April 2027. Into those of the direct members of a
  * mail-enabled group, or, said in so many words, into all.
@@ -162,6 +177,7 @@ export const tenantSpecSchema = z
       domains: z.array(domainName).min(1).max(50),
       /** The mailbox that proves the loop; nobody's mail moves before its mail came back. */
       probeMailbox: mailAddress,
+      webClient: webClientSchema.optional(),
       /** Mission D2: the application by which iQ.Suite's PowerShell acts for people who signed in to the WebClient. */
       powerShellApplication: z.boolean().optional(),
     }),

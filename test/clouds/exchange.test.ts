@@ -405,6 +405,8 @@ test("pages are followed by posting the same body to the next link", async () =>
   );
   expect(second.body).toMatchObject({ value: [{ Name: "c" }] });
   expect(second.body).not.toHaveProperty("@odata.nextLink");
+  const another = await exchange.call("Get-AcceptedDomain", {}, { query: new URL(next).search });
+  expect(another.status).toBe(400);
 });
 
 describe("an unusual organisation", () => {

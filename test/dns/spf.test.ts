@@ -14,6 +14,7 @@ const resolver = (records: Record<string, string[] | "silent">): DnsResolver => 
   addresses: async () => absent,
   mailExchangers: async () => absent,
   reverse: async () => absent,
+  nameServers: async () => absent,
 });
 
 test("ranges of a record and of those it includes are given once, sorted", async () => {

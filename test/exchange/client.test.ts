@@ -1,7 +1,7 @@
 /** What the client makes of answers that the real Exchange Online gives on its bad days; sources are in shared/exchange/README.md. */
 import { expect, test, vi } from "vitest";
 import type { Credentials } from "../../shared/entra/credentials.ts";
-import { cloudEnvironments } from "../../shared/environment.ts";
+import { type CloudEnvironment, cloudEnvironments } from "../../shared/environment.ts";
 import { createExchange } from "../../shared/exchange/client.ts";
 
 const ORGANIZATION = "c0ffee00-0000-4000-8000-000000000001";
@@ -14,12 +14,18 @@ interface Sent {
 }
 
 function exchangeAnswering(...answers: (Response | Error)[]) {
+  return exchangeIn(environment, answers);
+}
+
+function exchangeIn(cloud: CloudEnvironment, answers: (Response | Error)[]) {
   const sent: Sent[] = [];
   const asked: { claims: string | undefined }[] = [];
+  const audiences: string[] = [];
   const forget = vi.fn<(tenant: string) => void>();
   const credential = {
-    getToken: async (_scopes: string | string[], options?: { claims?: string }) => {
+    getToken: async (scopes: string | string[], options?: { claims?: string }) => {
       asked.push({ claims: options?.claims });
+      audiences.push(...[scopes].flat());
       return { token: `token-${asked.length}`, expiresOnTimestamp: 0 };
     },
   };
@@ -31,7 +37,7 @@ function exchangeAnswering(...answers: (Response | Error)[]) {
     if (answer instanceof Error) throw answer;
     return answer;
   };
-  return { exchange: createExchange({ environment, credentials, fetch: fetched }), sent, asked, forget };
+  return { exchange: createExchange({ environment: cloud, credentials, fetch: fetched }), sent, asked, audiences, forget };
 }
 
 const json = (body: unknown, status = 200, headers: Record<string, string> = {}): Response =>
@@ -56,6 +62,22 @@ test("a request names cmdlet, anchor mailbox and page size, and says honestly wh
     "accept-language": "en-US",
     "user-agent": "Gatehouse",
   });
+});
+
+test.each([
+  ["AzureCloud", "https://outlook.office365.com", "https://outlook.office365.com"],
+  ["AzureUSGovernment", "https://outlook.office365.us", "https://outlook.office365.us"],
+  ["AzureUSGovernmentDoD", "https://outlook-dod.office365.us", "https://outlook-dod.office365.us"],
+  ["AzureChinaCloud", "https://outlook.office365.cn", "https://partner.outlook.cn"],
+])("in %s requests and pages stay at %s", async (name, endpoint, audience) => {
+  const elsewhere =
+    endpoint === "https://outlook.office365.com" ? "https://outlook.office365.us" : "https://outlook.office365.com";
+  const { exchange, sent, audiences } = exchangeIn(cloudEnvironments[name] ?? expect.unreachable(), [
+    json({ value: [], "@odata.nextLink": `${elsewhere}/adminapi/beta/${ORGANIZATION}/InvokeCommand?$skiptoken=1` }),
+  ]);
+  await expect(exchange.list(ORGANIZATION, "Get-TransportRule", {})).rejects.toMatchObject({ code: "ExchangeAnswerMalformed" });
+  expect(sent.map(({ url }) => new URL(url).origin)).toEqual([endpoint]);
+  expect(audiences).toEqual([`${audience}/.default`]);
 });
 
 test("pages are fetched by posting the same body to the link", async () => {

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { HeartbeatInput } from "../../shared/api/heartbeat.ts";
 import { startApi, type TestApi, type TestPartner } from "../support/api.ts";
+import { customer } from "../support/onboarding.ts";
 import { testStores, unique } from "../support/stores.ts";
 
 const heartbeat: HeartbeatInput = {
@@ -76,6 +77,34 @@ test("a machine reports, and its partner sees what it said last and how the day 
   });
   expect(body.heartbeat?.readings.at(-1)).toMatchObject({ queue: 7, badmail: 0, oldestAgeInSeconds: 90, reply: "250 2.1.5" });
   expect(JSON.stringify(body)).not.toContain(clientId);
+});
+
+test.each([
+  [undefined, [0, 24, 25, 49, 50], ["information", "information", "warning", "warning", "error"]],
+  [{ queue: { warning: 2, error: 4 } }, [1, 2, 3, 4, 5], ["information", "warning", "warning", "error", "error"]],
+])(
+  "what its counts mean follows the spec, where a threshold belongs to the higher level: %j",
+  async (monitoring, counts, levels) => {
+    const { partnerId, api: partner } = owner;
+    const tenant = customer("contoso", "contoso", monitoring === undefined ? {} : { iqSuite: { monitoring } });
+    const known = await api.world.stores.tenants.find(partnerId, "contoso");
+    if (known) await api.world.stores.tenants.delete(known);
+    await api.world.stores.tenants.add(partnerId, "contoso", tenant.spec);
+    const told: unknown[] = [];
+    for (const count of counts) {
+      await post({}, { ...heartbeat, queue: { count, oldestAgeInSeconds: 1 }, badmail: { count: 10, oldestAgeInSeconds: 1 } });
+      const { body } = await partner.getGateway({ gatewayId: "contoso-gateway-1" });
+      told.push(body.heartbeat?.levels.queue);
+      expect(body.heartbeat?.levels.badmail).toBe("warning");
+    }
+    expect(told).toEqual(levels);
+  },
+);
+
+test("without an SMTP server there is nothing to judge", async () => {
+  await post({}, { ...heartbeat, queue: null, badmail: null });
+  const { body } = await owner.api.getGateway({ gatewayId: "contoso-gateway-1" });
+  expect(body.heartbeat?.levels).toEqual({ queue: null, badmail: null });
 });
 
 describe("refused, and told why", () => {

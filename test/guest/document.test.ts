@@ -23,7 +23,7 @@ const everything: Partial<GatewaySettings> = {
   clientSecret: settings.loopGuid,
   mailReporting: false,
   certificate: { thumbprint: "A".repeat(40), secret: settings.loopGuid, replaces: ["B".repeat(40)] },
-  imageSetUp: { passwordsKept: true },
+  automatedSetUp: { removeTranscript: true },
   exchangeWebServices: { tenantId: "c0ffee00-0000-4000-8000-000000000001", clientId: "c0ffee00-0000-4000-8000-0000000000c1" },
   webClient: {
     tenantDomain: "contoso.example",
@@ -135,7 +135,10 @@ describe("the gateway's document", () => {
       ["heartbeat.json", undefined],
       ["Initialize-iQSuiteAzure.log", true],
     ]);
-    expect(made.evidence).toHaveLength(1);
+    expect(made.evidence?.map(({ file }) => file.split("\\").at(-1))).toEqual([
+      "configuration.xml",
+      "Initialize-iQSuiteAzure.log",
+    ]);
     expect(made.services?.map(({ name }) => name)).toEqual(["SMTPSVC", "iQ.Suite LDIF Generator Service", "W3SVC"]);
     expect(JSON.stringify({ ...made, files: [] })).not.toMatch(/"value":"[^"]*(password|secret)/i);
   });

@@ -112,3 +112,24 @@ test("the tenant that a callback names is not believed: consent is looked for wh
   expect(await callback(answer)).toMatchObject({ status: 400, text: expect.stringContaining("used already") });
   expect(await callback({ ...answer, state: randomUUID() })).toMatchObject({ status: 400 });
 });
+
+test("another partner's genuine link changes nothing here: it answers for that partner's own tenant only", async () => {
+  const { tenant, operation } = await waiting("proseware");
+  const theirs = { ...customer("contoso", "proseware-theirs"), tenantId: tenant.tenantId };
+  await platform.organize(theirs);
+  await platform.register(theirs, platform.tailspin);
+  const link = (await platform.tailspin.getConsent({ tenantId: theirs.tenantId })).body.url;
+  await platform.clouds.consent(tenant.watched.organization);
+  const before = [await read(operation), (await platform.northwind.getTenant({ tenantId: tenant.tenantId })).body];
+
+  const answer = { admin_consent: "True", tenant: tenant.watched.organization, state: stateOf(link) };
+  expect((await callback(answer)).status).toBe(200);
+  await pause(300);
+  expect([await read(operation), (await platform.northwind.getTenant({ tenantId: tenant.tenantId })).body]).toEqual(before);
+  expect(await callback(answer)).toMatchObject({ status: 400, text: expect.stringContaining("nothing was changed") });
+
+  await platform.register({ ...tenant, tenantId: "proseware-stolen" }, platform.tailspin);
+  await expect(platform.tailspin.getConsent({ tenantId: "proseware-stolen" })).rejects.toMatchObject({ code: "CustomerTaken" });
+  await callback({ admin_consent: "True", state: stateOf(await linkFor(tenant)) });
+  await platform.untilDone(operation, "consent");
+});

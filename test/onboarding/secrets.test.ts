@@ -90,6 +90,7 @@ describe("no secret is seen", () => {
     ["in the tables", tables],
     ["in the blobs", blobs],
     ["in the record of requests, addresses included", async () => JSON.stringify(await platform.record())],
+    ["in the run commands as they came: scripts, arguments, results", runCommands],
     ["in what the clouds show", cloudStates],
     ["in what the API shows", shown],
   ];
@@ -146,6 +147,19 @@ async function blobs(): Promise<string> {
       texts.push(`${blob.name} ${(await container.getBlobClient(blob.name).downloadToBuffer()).toString("latin1")}`);
   }
   return texts.join("\n");
+}
+
+/** As Azure keeps them, with nothing redacted: what a run command has stays on the machine's disk. */
+function runCommands(): string {
+  const kept = platform.clouds.platform
+    .collection<{ body: { properties: { source: { script: string }; parameters: unknown[] } } }>(
+      "arm.microsoft.compute/virtualmachines/runcommands",
+    )
+    .values();
+  expect(kept.every(({ body: { properties } }) => properties.source.script !== "" && properties.parameters.length > 0)).toBe(
+    true,
+  );
+  return JSON.stringify(kept);
 }
 
 async function cloudStates(): Promise<string> {

@@ -1,6 +1,6 @@
 /**
  * Whatever somebody changes of what is ours, anywhere in it, is found, and nothing else is: over what really stands in the simulated
- * Azure, with changes by chance. And where Azure takes a part of an object, only what changed is sent.
+ * clouds, with changes by chance. And where Azure takes a part of an object, only what changed is sent.
  */
 import * as fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -8,12 +8,13 @@ import type { Resource } from "../../shared/resources/resource.ts";
 import type { Row } from "./conformance.ts";
 import { type Json, startWorld, type World } from "./ground.ts";
 import { gatewayRows, groundRows } from "./rows-azure.ts";
+import { microsoft365Rows } from "./rows-microsoft365.ts";
 import { monitoringRows } from "./rows-monitoring.ts";
 import { sqlRows } from "./rows-sql.ts";
 
 // What Windows inside differs in, it says itself: the engine's own tests change that by chance.
 const { guest: _guest, ...machineRows } = gatewayRows;
-const azureRows = { ...groundRows, ...machineRows, ...sqlRows, ...monitoringRows };
+const rows = { ...groundRows, ...machineRows, ...sqlRows, ...monitoringRows, ...microsoft365Rows };
 /** Not compared by itself: an address's full name follows from its label; where the agent is somebody else's, nothing of it is ours. */
 const apart = new Set(["publicIpAddress/fqdn", "monitorAgent/theirs"]);
 
@@ -47,7 +48,7 @@ beforeAll(async () => {
 });
 afterAll(() => world?.clouds.stop());
 
-test.each(Object.entries(azureRows) as unknown as [string, Row<object, object>][])(
+test.each(Object.entries(rows) as unknown as [string, Row<object, object>][])(
   "a change anywhere in what is ours is found, under its own name and no other: %s",
   async (kind, row) => {
     const desired = await row.prepare(world);

@@ -331,6 +331,15 @@ describe("a gateway's Azure resources, in the order of an onboarding", () => {
     expect((await ensure(resource, desired)).actual).toMatchObject({ inDesiredState: true, differences: [] });
   });
 
+  test("guest: a run that the machine's agent never took up is no run under way, but is done again", async () => {
+    const desired = await guestDesired(9);
+    const unready = { resource: "/runCommands/", failure: "VMAgentStatusCommunicationError" };
+    const headers = { "content-type": "application/json" };
+    await fetch(`${clouds.control}/azure/failures`, { method: "POST", headers, body: JSON.stringify(unready) });
+    await expect(ensure(guest({ azure }), desired)).rejects.toThrow("VM 'gateway-1' has not reported status");
+    expect((await ensure(guest({ azure }), desired)).writes).toBe(1);
+  });
+
   test("all of it goes, in the order backwards", async () => {
     await goes(guest({ azure }), await guestDesired(3));
     await goes(gatewayVm({ azure, vaults }), await machineDesired());

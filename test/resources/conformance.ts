@@ -276,6 +276,7 @@ export function conformance<Desired extends object, Actual extends object>(
       test.each(fixed)("what is fixed for life asks for a person: $property", async ({ property, desire }) => {
         await there();
         const before = await now();
+        expect(resource.fixed?.(property)).toBe(true);
         await expect(ensure(desire(desired))).rejects.toMatchObject({
           code: "ReplacementNeeded",
           status: 409,

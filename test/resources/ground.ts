@@ -3,6 +3,7 @@ import type { DesiredOf } from "../../shared/durable/resources.ts";
 import { type Azure, createAzure } from "../../shared/azure/client.ts";
 import type { Place } from "../../shared/azure/place.ts";
 import { createCredentials, type Credentials } from "../../shared/entra/credentials.ts";
+import { createResolver, type DnsResolver } from "../../shared/dns/resolver.ts";
 import { createExchange } from "../../shared/exchange/client.ts";
 import { createGraph, type Graph } from "../../shared/graph/client.ts";
 import { ensuring } from "../../shared/resources/ensure.ts";
@@ -46,6 +47,7 @@ export interface World {
   credentials: Credentials;
   vaults: Vaults;
   graph: Graph;
+  resolver: DnsResolver;
   resources: Resources;
   arm: ArmByHand;
   /** The customer's ground, made at its first use. */
@@ -78,7 +80,9 @@ export async function startWorld(): Promise<World> {
   const azure = createAzure({ environment, credentials });
   const vaults = createVaults({ environment, credentials });
   const graph = createGraph({ environment, credentials });
-  const resources = createResources({ azure, vaults, graph, exchange: createExchange({ environment, credentials }) });
+  const exchange = createExchange({ environment, credentials });
+  const resolver = createResolver({ servers: environment.dnsServers, timeoutInSeconds: 1 });
+  const resources = createResources({ azure, vaults, graph, exchange, resolver });
   const callers = new Map<string, Promise<ExchangeCaller>>();
   let organizations = 0;
   let ground: Promise<Ground> | undefined;
@@ -97,6 +101,7 @@ export async function startWorld(): Promise<World> {
     credentials,
     vaults,
     graph,
+    resolver,
     resources,
     arm: armByHand(clouds, credentials),
     ground: () => (ground ??= makeGround(world)),
@@ -166,6 +171,7 @@ const apiVersions: [part: RegExp, version: string][] = [
   [/\/providers\/Microsoft\.Insights\//i, "2023-03-11"],
   [/\/providers\/Microsoft\.OperationalInsights\//i, "2023-09-01"],
   [/\/providers\/Microsoft\.Authorization\//i, "2022-04-01"],
+  [/\/providers\/Microsoft\.Network\/dnsZones/i, "2018-05-01"],
   [/\/providers\/Microsoft\.Network\//i, "2026-01-01"],
   [/\/providers\/Microsoft\.Compute\//i, "2026-04-01"],
   [/\/providers\/Microsoft\.Sql\//i, "2023-08-01"],

@@ -29,7 +29,7 @@ test("each error code of resources and clients has its remedy, and none is liste
     readdirSync(room)
       .filter((name) => name.endsWith(".ts"))
       .map((name) => readFileSync(`${room}/${name}`, "utf8"));
-  const areas = ["resources", "azure", "exchange", "graph", "entra", "vault", "guest", "durable"];
+  const areas = ["resources", "azure", "exchange", "graph", "entra", "vault", "guest", "durable", "dns"];
   const sources = areas.flatMap((area) => textsIn(`shared/${area}`));
   // What stops an onboarding before its first resource has its own table there, and may stand here too.
   const onboarding = textsIn("functions/onboarding");
@@ -54,6 +54,7 @@ const elsewhere = [
   "InternalServerError",
   "ResourceKindUnknown",
   "StepUnknown",
+  "SettingsInvalid",
   "SubscriptionNotFound",
   "SubscriptionUnusable",
   "TokenMalformed",

@@ -1,7 +1,8 @@
-/** The conformance suite over what Azure Monitor has of a gateway. */
+/** The conformance suite over what Azure Monitor has of a gateway, and a DNS zone of its addresses. */
 import { afterAll, beforeAll } from "vitest";
 import { conformance, type Row } from "./conformance.ts";
 import { startWorld, type World } from "./ground.ts";
+import { dnsRows } from "./rows-dns.ts";
 import { monitoringRows } from "./rows-monitoring.ts";
 
 let world: World;
@@ -10,4 +11,5 @@ beforeAll(async () => {
 });
 afterAll(() => world?.clouds.stop());
 
-for (const [kind, row] of Object.entries(monitoringRows)) conformance(kind, row as unknown as Row<object, object>, () => world);
+for (const [kind, row] of Object.entries({ ...monitoringRows, ...dnsRows }))
+  conformance(kind, row as unknown as Row<object, object>, () => world);

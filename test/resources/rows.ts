@@ -2,6 +2,8 @@
 import type { ActualOf, DesiredOf } from "../../shared/durable/resources.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { Row } from "./conformance.ts";
+import { applicationRows } from "./rows-applications.ts";
+import { dnsRows } from "./rows-dns.ts";
 import { gatewayRows, groundRows } from "./rows-azure.ts";
 import { microsoft365Rows } from "./rows-microsoft365.ts";
 import { monitoringRows } from "./rows-monitoring.ts";
@@ -15,5 +17,7 @@ export const rows: { [One in Kind]: RowOf<One> } = {
   ...gatewayRows,
   ...sqlRows,
   ...monitoringRows,
+  ...dnsRows,
+  ...applicationRows,
   ...microsoft365Rows,
 };

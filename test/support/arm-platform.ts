@@ -67,6 +67,7 @@ export function createTestArm(options: Options = {}): TestArm {
     certificates: {
       authority: "",
       issue: () => Promise.reject(new Error("ARM issues no certificates")),
+      certify: () => Promise.reject(new Error("ARM issues no certificates")),
     },
     now: () => clock.now,
     collection: collections.collection,

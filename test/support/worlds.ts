@@ -84,6 +84,7 @@ export async function startWorlds(): Promise<Worlds> {
       ServiceBusConnection: bus.connectionString,
       PLATFORM_VAULT_URL: platformVault,
       PUBLIC_URL: "http://127.0.0.1:7071",
+      CONSENTS_SCHEDULE: NEVER,
       GATEWAYS_SCHEDULE: NEVER,
       BLOCKLISTS_SCHEDULE: NEVER,
       ROTATION_SCHEDULE: NEVER,

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { join } from "node:path";
 import type { X509Certificate as Issuer } from "@peculiar/x509";
-import type { Certificates } from "./simulator.ts";
+import type { CertificateRequest, Certificates } from "./simulator.ts";
 
 // @peculiar/x509's dependency injection wants the reflection polyfill in place before it is loaded.
 await import("reflect-metadata");
@@ -23,6 +23,12 @@ interface Pair {
 }
 
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+const rsa = {
+  name: "RSASSA-PKCS1-v1_5",
+  hash: "SHA-256",
+  modulusLength: 2048,
+  publicExponent: new Uint8Array([1, 0, 1]),
+};
 const day = 24 * 60 * 60 * 1000;
 
 /** Makes `ca.pem`, `ca-key.pem`, `server.pem` and `server-key.pem` in the directory, or takes what is there and valid for 30 more days. */
@@ -31,11 +37,12 @@ export async function makeAuthority(directory: string): Promise<Authority> {
   const root = await kept(directory, "ca", makeRoot);
   const rootCertificate = new x509.X509Certificate(root.certificate);
   const rootKey = await importKey(root.key);
-  const issue = async (...names: [string, ...string[]]): Promise<Pair> => makeServer(names, rootCertificate, rootKey);
+  const certified = (request: CertificateRequest): Promise<Pair> => certify(request, rootCertificate, rootKey);
+  const issue = (...names: [string, ...string[]]): Promise<Pair> => certified({ names });
   const signedByRoot = ({ certificate }: Pair): boolean =>
     new X509Certificate(certificate).verify(new X509Certificate(root.certificate).publicKey);
   const server = await kept(directory, "server", () => issue("localhost", "127.0.0.1"), signedByRoot);
-  return { file: join(directory, "ca.pem"), authority: root.certificate, server, issue };
+  return { file: join(directory, "ca.pem"), authority: root.certificate, server, issue, certify: certified };
 }
 
 async function kept(
@@ -72,22 +79,33 @@ async function makeRoot(): Promise<Pair> {
   return { certificate: certificate.toString("pem"), key: await exportKey(keys.privateKey) };
 }
 
-async function makeServer(names: string[], issuer: Issuer, signingKey: webcrypto.CryptoKey): Promise<Pair> {
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+const generate = (chosen: typeof algorithm | typeof rsa): Promise<webcrypto.CryptoKeyPair> =>
+  webcrypto.subtle.generateKey(chosen, true, ["sign", "verify"]);
+/** Half a second of computing each: all certificates of a process have the same one. */
+let rsaKeys: Promise<webcrypto.CryptoKeyPair> | undefined;
+
+async function certify(
+  { names, keyType = "EC", days = 800, usages = [x509.ExtendedKeyUsage.serverAuth], selfSigned = false }: CertificateRequest,
+  issuer: Issuer,
+  issuerKey: webcrypto.CryptoKey,
+): Promise<Pair> {
+  const subjectAlgorithm = keyType === "EC" ? algorithm : rsa;
+  const keys = await (keyType === "EC" ? generate(algorithm) : (rsaKeys ??= generate(rsa)));
+  const subject = `CN=${names[0]}`;
   const certificate = await x509.X509CertificateGenerator.create({
-    ...validity(800),
+    ...validity(days),
     serialNumber: serialNumber(),
-    subject: `CN=${names[0]}`,
-    issuer: issuer.subject,
+    subject,
+    issuer: selfSigned ? subject : issuer.subject,
     publicKey: keys.publicKey,
-    signingKey,
-    signingAlgorithm: algorithm,
+    signingKey: selfSigned ? keys.privateKey : issuerKey,
+    signingAlgorithm: selfSigned ? subjectAlgorithm : algorithm,
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+      new x509.ExtendedKeyUsageExtension(usages),
       new x509.SubjectAlternativeNameExtension(names.map((value) => ({ type: isIP(value) ? "ip" : "dns", value }))),
-      await x509.AuthorityKeyIdentifierExtension.create(issuer),
+      await x509.AuthorityKeyIdentifierExtension.create(selfSigned ? keys.publicKey : issuer),
     ],
   });
   return { certificate: certificate.toString("pem"), key: await exportKey(keys.privateKey) };

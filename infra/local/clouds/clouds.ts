@@ -278,6 +278,7 @@ const environmentBehind = (url: (name: Door) => string, dnsServer: string): Clou
   tokenExchangeAudience: "api://AzureADTokenExchange",
   publicDnsSuffix: "cloudapp.azure.example",
   dnsServers: [dnsServer],
+  nameServerPort: Number(dnsServer.split(":")[1]),
 });
 
 const shown = (

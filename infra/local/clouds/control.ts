@@ -44,6 +44,14 @@ const secretSchema = z.strictObject({
   schema: z.enum(eventSchemas).default("CloudEventSchemaV1_0"),
 });
 
+const certificateSchema = z.strictObject({
+  vault: z.string().min(1),
+  name: z.string().min(1),
+  names: z.tuple([z.string().min(1)], z.string().min(1)),
+  selfSigned: z.boolean().default(false),
+  days: z.number().int().min(1).default(365),
+});
+
 const addresses = z.union([z.email().transform((one) => [one]), z.array(z.email()).min(1)]);
 const mailSchema = z.strictObject({
   from: z.email(),
@@ -145,12 +153,14 @@ async function route(
       return actOnMachines(platform, machineSchema.parse(body));
     case "POST /secrets":
       return bringNearExpiry(platform, vaultEvents, secretSchema.parse(body));
+    case "POST /certificates":
+      return importByHand(platform, certificateSchema.parse(body));
     case "POST /mail":
       return { status: 202, body: await sendMail(platform, mailSchema.parse(body)) };
     default:
       return problem(
         404,
-        "GET /requests?cloud=&since=, POST /organizations, GET /organizations, POST /faults, GET /faults, DELETE /faults, GET /state/<cloud>, POST /snapshots, POST /snapshots/<id>/restore, POST /machines, POST /secrets, POST /mail, POST /blocklists, GET and POST /portal/<zone>",
+        "GET /requests?cloud=&since=, POST /organizations, GET /organizations, POST /faults, GET /faults, DELETE /faults, GET /state/<cloud>, POST /snapshots, POST /snapshots/<id>/restore, POST /machines, POST /secrets, POST /certificates, POST /mail, POST /blocklists, GET and POST /portal/<zone>",
       );
   }
 }
@@ -168,6 +178,16 @@ function actOnMachines(
   if (meant.length === 0) return problem(404, "there is no such machine");
   for (const { virtualMachineId: id } of meant) peers.actOnMachine?.(id, action);
   return { status: 200, body: { value: meant.map(({ virtualMachineId: id }) => ({ virtualMachineId: id, action })) } };
+}
+
+/** The customer's person, who has a certificate and imports it. */
+async function importByHand(
+  { peers, certificates }: Platform,
+  { vault, name, ...wanted }: z.output<typeof certificateSchema>,
+): Promise<SimulatedResponse> {
+  const { certificate, key } = await certificates.certify(wanted);
+  const version = peers.importCertificate?.(vault, name, `${certificate}\n${key}`);
+  return version === undefined ? problem(404, "there is no such vault") : { status: 201, body: { version, certificate } };
 }
 
 /** Only vaults of our own Entra tenant have a subscription of ours; of all others the daily sweep is all there is. */

@@ -22,7 +22,17 @@ export const organizationSchema = z.strictObject({
   subscriptionId: z.guid().transform(lower).optional(),
   offer: z.enum(["EnterpriseAgreement", "PayAsYouGo", "CSP"]).optional(),
   azureAccess: z.boolean().optional(),
-  exchange: z.strictObject({ dehydrated: z.boolean().optional(), inboundConnectorsDisabled: z.boolean().optional() }).optional(),
+  exchange: z
+    .strictObject({
+      dehydrated: z.boolean().optional(),
+      inboundConnectorsDisabled: z.boolean().optional(),
+      rejectDirectSend: z.boolean().optional(),
+      ewsEnabled: z.boolean().nullable().optional(),
+      ewsAllowedAppIds: z.string().nullable().optional(),
+      unlicensed: z.array(z.email().transform(lower)).optional(),
+      externalRecipients: z.strictObject({ observed: z.int().min(0), threshold: z.int().min(0) }).optional(),
+    })
+    .optional(),
 });
 
 export type NewOrganization = z.input<typeof organizationSchema>;

@@ -1,6 +1,7 @@
 /** The contract of a simulated cloud: it answers requests as the real one would, from state that survives a restart. */
 import type { CloudEnvironment } from "../../../shared/environment.ts";
 import type { BlocklistChange } from "./dns/blocklists.ts";
+import type { RecordType } from "./dns/zones.ts";
 import type { Fault, Matchable } from "./faults.ts";
 
 export type CloudName = "entra" | "arm" | "vault" | "graph" | "exchange" | "dns" | "mail" | "identity";
@@ -65,6 +66,16 @@ export interface ExchangeOrganization {
   dehydrated?: boolean | undefined;
   /** New inbound connectors are disabled until Microsoft's support enables them, as in trial organisations. */
   inboundConnectorsDisabled?: boolean | undefined;
+  /** Mail that names one of the organisation's own domains as sender, and that no inbound connector accounts for, is refused. */
+  rejectDirectSend?: boolean | undefined;
+  /** null where nobody has decided. */
+  ewsEnabled?: boolean | null | undefined;
+  /** Client ids with commas between them. */
+  ewsAllowedAppIds?: string | null | undefined;
+  /** Mailboxes whose licence was taken away; Exchange keeps them for 30 days. */
+  unlicensed?: string[] | undefined;
+  /** External recipients of the last 24 hours, and how many there may be. */
+  externalRecipients?: { observed: number; threshold: number } | undefined;
 }
 
 /** What an access token that was issued here says; `undefined` from `verify` means: no, foreign, expired or for another audience. */
@@ -94,6 +105,17 @@ export interface Certificates {
   readonly authority: string;
   /** A server certificate with its key, both PEM; the first name is the subject. Names are DNS names or IPv4 addresses. */
   issue(...names: [string, ...string[]]): Promise<{ certificate: string; key: string }>;
+  /** The same for what a customer asks of it, or what somebody signs himself. */
+  certify(request: CertificateRequest): Promise<{ certificate: string; key: string }>;
+}
+
+export interface CertificateRequest {
+  names: [string, ...string[]];
+  keyType?: "EC" | "RSA";
+  days?: number;
+  /** Object identifiers of extended key usages; a server's by default. */
+  usages?: string[];
+  selfSigned?: boolean;
 }
 
 /** What every simulator is given. */
@@ -147,7 +169,7 @@ export interface Peers {
   /** ARM: a machine's inside, whether anybody can reach it or not; its SMTP server runs only while the machine does. */
   guestOf?(virtualMachineId: string): SimulatedGuest | undefined;
   /** ARM: what a delegated zone of Azure DNS says of a name; undefined when none says anything. */
-  publicRecords?(name: string, type: "A" | "MX" | "TXT" | "PTR"): string[] | undefined;
+  publicRecords?(name: string, type: RecordType): string[] | undefined;
   /** ARM: name and address of every public DNS label and reverse FQDN. */
   publicAddresses?(): { fqdn: string | undefined; reverseFqdn: string | undefined; address: string }[];
   /** ARM: whether a principal holds a role (by role definition GUID) on a scope, a resource id in lower case, or on one above it. */
@@ -164,6 +186,8 @@ export interface Peers {
   identities?(): { resourceId: string; clientId: string; principalId: string; tenantId: string }[];
   /** Key Vault: sets the expiry of a secret's newest version, as its owner would; undefined when there is no such secret. */
   bringNearExpiry?(vault: string, name: string, expires: number): NearExpiry | undefined;
+  /** Key Vault: a person imports a certificate with its key (PEM) by hand; its version, undefined when there is no such vault. */
+  importCertificate?(vault: string, name: string, pem: string): string | undefined;
   /** Entra: access token for a managed identity of a VM, as its own metadata endpoint (169.254.169.254) would give it. */
   tokenForIdentity?(clientId: string, audience: string): Promise<string | undefined>;
   /** Entra: makes sure that a service principal of our application or of a first-party resource exists in a tenant; its object id. */
@@ -184,7 +208,7 @@ export interface Peers {
     tls: "required" | "opportunistic";
   }): Promise<MailDelivery>;
   /** DNS: MX hosts of a domain in order of preference, addresses of a name. */
-  lookup?(name: string, type: "A" | "MX" | "TXT" | "PTR"): string[];
+  lookup?(name: string, type: RecordType): string[];
   /** DNS: its blocklist zones, for the control door and for the page on which a person asks for a removal. */
   blocklists?: {
     change(change: BlocklistChange): unknown;

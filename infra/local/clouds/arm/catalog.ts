@@ -108,6 +108,8 @@ export interface PlatformImage {
   osVersion: string;
   /** Windows Server 2025 no longer has the SMTP Server feature. Source: Microsoft's "Features removed or no longer developed". */
   smtpServerFeature: boolean;
+  /** Has iQ.Suite in it, which sets itself up when a machine starts for the first time. */
+  setsItselfUp?: boolean;
   /** A publisher's image that is bought; absent for Microsoft's own. */
   plan?: { publisher: string; product: string; name: string };
 }
@@ -145,6 +147,7 @@ export const images: PlatformImage[] = [
     offer: "mail-gateway",
     osName: "Windows Server 2022 Datacenter",
     plan: { publisher: "gatewaymaker", product: "mail-gateway", name: "iq-suite-2022" },
+    setsItselfUp: true,
   }),
 ];
 

@@ -6,6 +6,7 @@
  */
 import { isIPv4, isIPv6 } from "node:net";
 import * as z from "zod";
+import type { RecordType as PublicType } from "../dns/zones.ts";
 import type { SimulatedResponse } from "../simulator.ts";
 import { ArmError, page, parseBody, tagsSchema, type Json } from "./envelope.ts";
 import { keyOf, newGuidEtag, sameId, type Estate, type Stored } from "./estate.ts";
@@ -206,12 +207,7 @@ export function listRecordSets(
 }
 
 /** What delegated zones say of a name; CNAMEs are followed within them. Undefined when they say nothing. */
-export function publicRecords(
-  estate: Estate,
-  askedName: string,
-  type: "A" | "MX" | "TXT" | "PTR",
-  hops = 0,
-): string[] | undefined {
+export function publicRecords(estate: Estate, askedName: string, type: PublicType, hops = 0): string[] | undefined {
   const name = askedName.toLowerCase().replace(/\.$/, "");
   const verified = estate.platform.organizations
     .values()
@@ -232,6 +228,7 @@ export function publicRecords(
   if (records === undefined) return undefined;
   if (type === "A") return records.ARecords?.map(({ ipv4Address }) => ipv4Address);
   if (type === "TXT") return records.TXTRecords?.map(({ value }) => value.join(""));
+  if (type === "NS") return records.NSRecords?.map(({ nsdname }) => nsdname.replace(/\.$/, ""));
   if (type === "PTR") return records.PTRRecords?.map(({ ptrdname }) => ptrdname.replace(/\.$/, ""));
   return records.MXRecords?.toSorted((a, b) => a.preference - b.preference).map(({ exchange }) => exchange.replace(/\.$/, ""));
 }

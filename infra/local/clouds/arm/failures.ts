@@ -96,6 +96,9 @@ interface Known extends Failure {
 const vmSizeOf = (body: Json): string =>
   textOf(((body["properties"] as Json | undefined)?.["hardwareProfile"] as Json | undefined)?.["vmSize"]);
 
+/** What runs on a machine is named by the machine. */
+const machineOf = (id: string): string => id.split("/")[8] ?? "";
+
 const troubleshoot = "More information on troubleshooting is available at https://aka.ms/vmextensionwindowstroubleshoot";
 
 const messages: Record<z.output<typeof nameSchema>, (write: FailingWrite) => string> = {
@@ -112,8 +115,8 @@ const messages: Record<z.output<typeof nameSchema>, (write: FailingWrite) => str
     `VM has reported a failure when processing extension '${name}'. Error message: 'Finished executing command'. ${troubleshoot}.`,
   VMExtensionProvisioningTimeout: ({ name }) =>
     `Provisioning of VM extension ${name} has timed out. Extension provisioning has taken too long to complete. The extension did not report a message. ${troubleshoot}`,
-  VMAgentStatusCommunicationError: ({ name }) =>
-    `VM '${name}' has not reported status for VM agent or extensions. Verify that the OS is up and healthy, the VM has a running VM agent, and that it can establish outbound connections to Azure storage. Please refer to https://aka.ms/vmextensionwindowstroubleshoot for additional VM agent troubleshooting information.`,
+  VMAgentStatusCommunicationError: ({ id }) =>
+    `VM '${machineOf(id)}' has not reported status for VM agent or extensions. Verify that the OS is up and healthy, the VM has a running VM agent, and that it can establish outbound connections to Azure storage. Please refer to https://aka.ms/vmextensionwindowstroubleshoot for additional VM agent troubleshooting information.`,
   InternalOperationError: () => "An internal execution error occurred. Please retry later.",
   OperationPreempted: () => "The operation execution has been preempted by a more recent operation.",
 };

@@ -90,6 +90,26 @@ export const roles = {
     [],
     ["Microsoft.KeyVault/vaults/*"],
   ),
+  keyVaultCertificatesOfficer: role(
+    "a4417e6f-fecd-4de8-b567-7b0420556985",
+    "Key Vault Certificates Officer",
+    "Perform any action on the certificates of a key vault, except manage permissions. Only works for key vaults that use the 'Azure role-based access control' permission model.",
+    vaultReading,
+    [],
+    [
+      "Microsoft.KeyVault/vaults/certificatecas/*",
+      "Microsoft.KeyVault/vaults/certificates/*",
+      "Microsoft.KeyVault/vaults/certificatecontacts/write",
+    ],
+  ),
+  keyVaultReader: role(
+    "21090545-7ca7-4776-b22c-e363652d74d2",
+    "Key Vault Reader",
+    "Read metadata of key vaults and its certificates, keys, and secrets. Cannot read sensitive values such as secret contents or key material. Only works for key vaults that use the 'Azure role-based access control' permission model.",
+    vaultReading,
+    [],
+    ["Microsoft.KeyVault/vaults/*/read", "Microsoft.KeyVault/vaults/secrets/readMetadata/action"],
+  ),
   keyVaultSecretsOfficer: role(
     "b86a8fe4-44ce-4948-aee5-eccb2c155cd7",
     "Key Vault Secrets Officer",

@@ -8,7 +8,8 @@ import * as z from "zod";
 import type { SecretReference } from "../../../../shared/vault/reference.ts";
 import { ArmError, parseBody, tagsSchema, type Json } from "./envelope.ts";
 import { keyOf, sameId, type Estate, type Stored } from "./estate.ts";
-import { readScript, runEngine, wouldChange, type ScriptResult } from "../guest/engine.ts";
+import { readScript, runEngine, waitsForSetUp, wouldChange, type ScriptResult } from "../guest/engine.ts";
+import type { GuestState } from "../guest/state.ts";
 import type { Effect, Failure } from "./operations.ts";
 import type { Put, ResourceType } from "./resource-type.ts";
 
@@ -146,12 +147,19 @@ async function execute(estate: Estate, command: Stored, machineKey: string, fetc
       output: "",
       error: `${engine.error}\r\n    + CategoryInfo          : InvalidArgument: (:) [], ParentContainsErrorRecordException\r\n    + FullyQualifiedErrorId : ScriptFailed\r\n`,
     };
-  const result = await runEngine(guest, engine, {
+  if (waitsForSetUp(guest, engine)) await setUpEnded(estate, guest);
+  const result = await runEngine(estate.guests.get(machineKey) ?? guest, engine, {
     readSecret: (reference, identityClientId) => secretOf(estate, { machineKey, reference, identityClientId, fetch }),
     now: estate.platform.now(),
   });
   if (result.guest !== undefined && estate.guests.get(machineKey) !== undefined) estate.guests.set(machineKey, result.guest);
   return result;
+}
+
+/** The engine waits for an image's own set-up, a quarter of an hour at most. */
+async function setUpEnded({ platform, duration }: Estate, { setUp }: GuestState): Promise<void> {
+  const left = Math.min((setUp?.endsAt ?? 0) - platform.now(), duration(900));
+  if (left > 0) await new Promise<void>((resolve) => void platform.after(left, resolve));
 }
 
 function conclude(

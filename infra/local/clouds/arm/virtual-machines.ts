@@ -10,6 +10,7 @@ import { groupIdOf, keyOf, requireReference, sameId, type Estate, type Stored } 
 import { extensionsOf, extensionView, handlerView } from "./extensions.ts";
 import { allocationFailed, skuNotAvailable, zonalAllocationFailed } from "./failures.ts";
 import { checkPlan } from "./marketplace.ts";
+import { withSetUpBegun } from "../guest/product.ts";
 import { freshGuest } from "../guest/state.ts";
 import { checkReservation, machineUsing } from "./network-interfaces.ts";
 import type { Failure } from "./operations.ts";
@@ -436,6 +437,9 @@ function identityOf(estate: Estate, { identity }: VirtualMachine, id: string): J
   return { type: "UserAssigned", userAssignedIdentities: Object.fromEntries(assigned) };
 }
 
+/** How long a publisher's image takes to set itself up. */
+const SET_UP_IN_SECONDS = 300;
+
 /** The deadline of a creation: there is a machine with a fresh guest, or no capacity was found and its interfaces stay reserved for it. */
 function build(estate: Estate, resource: Stored, ordered: Failure | undefined): Failure | undefined {
   const size = sizeNamed(String((resource.body.properties["hardwareProfile"] as Json)["vmSize"]));
@@ -467,15 +471,16 @@ function build(estate: Estate, resource: Stored, ordered: Failure | undefined): 
         createdAt: estate.platform.now(),
       }),
     );
-  if (estate.guests.get(keyOf(resource.id)) === undefined)
-    estate.guests.set(
-      keyOf(resource.id),
-      freshGuest({
-        virtualMachineId: resource.id,
-        computerName: String((resource.body.properties["osProfile"] as Json)["computerName"]),
-        smtpServerFeature: imageOf(imageReference)?.image.smtpServerFeature ?? false,
-      }),
-    );
+  if (estate.guests.get(keyOf(resource.id)) === undefined) {
+    const image = imageOf(imageReference)?.image;
+    const fresh = freshGuest({
+      virtualMachineId: resource.id,
+      computerName: String((resource.body.properties["osProfile"] as Json)["computerName"]),
+      smtpServerFeature: image?.smtpServerFeature ?? false,
+    });
+    const endsAt = estate.platform.now() + estate.duration(SET_UP_IN_SECONDS);
+    estate.guests.set(keyOf(resource.id), image?.setsItselfUp === true ? withSetUpBegun(fresh, endsAt) : fresh);
+  }
   if (resource.facts["power"] === "starting") estate.save({ ...resource, facts: { ...resource.facts, power: "running" } });
   // Whatever else fails, fails in a machine that is there and runs.
   return ordered;

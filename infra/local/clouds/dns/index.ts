@@ -72,11 +72,11 @@ export function createDns(platform: Platform): Simulator {
   }
 
   function answersTo({ name, type }: Question): { code: number; answers: Answer[] } {
-    if (type !== "A" && type !== "MX" && type !== "TXT" && type !== "PTR") {
+    if (type !== "A" && type !== "MX" && type !== "TXT" && type !== "PTR" && type !== "NS") {
       // A name that exists has no such data; one that doesn't is NXDOMAIN for every type.
-      const known = (["A", "MX", "TXT", "PTR"] as const).some((one) => find(platform, name, one).exists);
+      const known = (["A", "MX", "TXT", "PTR", "NS"] as const).some((one) => find(platform, name, one).exists);
       return {
-        code: known ? 0 : type === "AAAA" || type === "CNAME" || type === "NS" || type === "SOA" ? NXDOMAIN : NOT_IMPLEMENTED,
+        code: known ? 0 : type === "AAAA" || type === "CNAME" || type === "SOA" ? NXDOMAIN : NOT_IMPLEMENTED,
         answers: [],
       };
     }

@@ -10,7 +10,7 @@ import {
 import { OUTSIDE } from "../mail/outside.ts";
 import type { Platform } from "../simulator.ts";
 
-export type RecordType = "A" | "MX" | "TXT" | "PTR";
+export type RecordType = "A" | "MX" | "TXT" | "PTR" | "NS";
 
 export interface Found {
   /** False is NXDOMAIN; true without values is "no data of this type". */
@@ -23,6 +23,9 @@ export interface Found {
 const SPF = "v=spf1 include:spf.protection.outlook.com -all";
 const SPF_HOST = "spf.protection.outlook.com";
 const REVERSE = ".in-addr.arpa";
+const REGISTRAR = ["ns1.registrar.example", "ns2.registrar.example"];
+const AZURE_DNS = ".azure-dns.example";
+const HERE = "127.0.0.1";
 
 export function find({ organizations, peers }: Platform, askedName: string, type: RecordType): Found {
   const name = askedName.toLowerCase().replace(/\.$/, "");
@@ -35,11 +38,14 @@ export function find({ organizations, peers }: Platform, askedName: string, type
   if (owned) {
     zone.set("MX", [mxHostOf(name)]);
     zone.set("TXT", [SPF]);
+    zone.set("NS", REGISTRAR);
   }
   if (domains.some((domain) => mxHostOf(domain) === name)) zone.set("A", [FRONT_END_ADDRESS]);
   if (name === SPF_HOST) zone.set("TXT", [`v=spf1 ip4:${EXCHANGE_ONLINE_RANGE} -all`]);
   if (name === OUTBOUND_NAME) zone.set("A", [OUTBOUND_ADDRESS]);
   if (name === OUTSIDE.name) zone.set("A", [OUTSIDE.address]);
+  // Whoever a domain is delegated to, it is this server that answers.
+  if (REGISTRAR.includes(name) || name.endsWith(AZURE_DNS)) zone.set("A", [HERE]);
   const hosts = addresses.filter(({ fqdn }) => fqdn?.toLowerCase() === name).map(({ address }) => address);
   if (hosts.length > 0) zone.set("A", hosts);
   if (name.endsWith(REVERSE)) {
@@ -50,7 +56,7 @@ export function find({ organizations, peers }: Platform, askedName: string, type
     if (names.length > 0) zone.set("PTR", names);
   } else if (type === "MX" && zone.size === 0 && outside(name, domains)) zone.set("MX", [OUTSIDE.name]);
   // What somebody published in Azure DNS comes before what is made up here.
-  for (const published of ["A", "MX", "TXT", "PTR"] as const) {
+  for (const published of ["A", "MX", "TXT", "PTR", "NS"] as const) {
     const values = peers.publicRecords?.(name, published);
     if (values !== undefined) zone.set(published, values);
   }

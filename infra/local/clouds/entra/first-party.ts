@@ -73,7 +73,14 @@ export const firstPartyApplications: FirstPartyApplication[] = [
     appId: exchangeOnline,
     displayName: "Office 365 Exchange Online",
     audience: ({ exchange }) => exchange.audience,
-    appRoles: [permission("dc50a0fb-09a3-484d-be87-e023b12c6440", "Exchange.ManageAsApp", "Manage Exchange As Application")],
+    appRoles: [
+      permission("dc50a0fb-09a3-484d-be87-e023b12c6440", "Exchange.ManageAsApp", "Manage Exchange As Application"),
+      permission(
+        "dc890d15-9560-4a4c-9b7f-a736ec74ec40",
+        "full_access_as_app",
+        "Use Exchange Web Services with full access to all mailboxes",
+      ),
+    ],
     oauth2PermissionScopes: [],
   },
   {

@@ -1,5 +1,5 @@
 /** Simulated Exchange Online: the REST endpoint that runs cmdlets, and the transport behind it. */
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { exchangeAdministrator } from "../entra/first-party.ts";
 import { createDirectory } from "../entra/directory.ts";
 import { roleKey } from "../entra/consent.ts";
@@ -203,16 +203,20 @@ function paged(
   values: Record<string, unknown>[],
   warnings: string[] | undefined,
 ): SimulatedResponse {
-  const [, asked] = /odata\.maxpagesize=(\d+)/i.exec(request.headers["prefer"] ?? "") ?? [];
-  const size = Math.min(LARGEST_PAGE, Math.max(1, Number(asked ?? LARGEST_PAGE)));
-  const skip = Number(request.url.searchParams.get("$skiptoken") ?? 0);
+  const [, pageSize] = /odata\.maxpagesize=(\d+)/i.exec(request.headers["prefer"] ?? "") ?? [];
+  const size = Math.min(LARGEST_PAGE, Math.max(1, Number(pageSize ?? LARGEST_PAGE)));
+  // The link is good for the body that it was given for, and for no other.
+  const asked = createHash("sha256").update(JSON.stringify(request.body)).digest("hex").slice(0, 16);
+  const [start = "0", askedFirst = asked] = (request.url.searchParams.get("$skiptoken") ?? "0").split(".");
+  if (askedFirst !== asked) throw new CmdletError(ARGUMENT, "The skip token doesn't belong to the cmdlet in the request's body.");
+  const skip = Number(start);
   const selected = request.url.searchParams
     .get("$select")
     ?.split(",")
     .map((one) => one.trim().toLowerCase());
   const page = values.slice(skip, skip + size).map((value) => withNoise(selected ? only(value, selected) : value));
   const next = new URL(request.url);
-  next.searchParams.set("$skiptoken", String(skip + size));
+  next.searchParams.set("$skiptoken", `${skip + size}.${asked}`);
   return answer(context, page, {
     ...(skip + size < values.length ? { "@odata.nextLink": next.href } : {}),
     ...(warnings === undefined ? {} : { "@adminapi.warnings": warnings }),

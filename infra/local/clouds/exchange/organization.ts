@@ -21,20 +21,59 @@ export const organizationCmdlets: Record<string, Cmdlet> = {
   },
   "Get-OrganizationConfig": {
     parameters: { RetrieveEwsOperationAccessPolicy: "boolean" },
-    prepare: ({ store, tenantId }) =>
+    prepare: ({ store, tenantId }, bound) =>
       reading(() => {
         const organization = store.organization(tenantId);
+        const {
+          dehydrated = false,
+          rejectDirectSend = false,
+          ewsEnabled = null,
+          ewsAllowedAppIds = null,
+        } = organization?.exchange ?? {};
         return [
           {
             Name: organization?.domains.find(({ initial }) => initial)?.name ?? tenantId,
             DisplayName: organization?.displayName ?? "",
             Guid: tenantId,
-            IsDehydrated: organization?.exchange?.dehydrated ?? false,
-            RejectDirectSend: false,
-            EwsEnabled: null,
-            EwsAllowedAppIDs: null,
+            IsDehydrated: dehydrated,
+            RejectDirectSend: rejectDirectSend,
+            EwsEnabled: ewsEnabled,
+            // Shown only to who asks for it.
+            EwsAllowedAppIDs: flag(bound, "RetrieveEwsOperationAccessPolicy") === true ? ewsAllowedAppIds : null,
           },
         ];
+      }),
+  },
+  "Get-Mailbox": {
+    parameters: { Identity: "string", ResultSize: "string" },
+    prepare: ({ store, tenantId }, bound) =>
+      reading(() => {
+        const identity = text(bound, "Identity")?.toLowerCase();
+        const organization = store.organization(tenantId);
+        const addresses = (organization?.mailboxes ?? []).filter((one) => identity === undefined || one === identity);
+        if (identity !== undefined && addresses.length === 0) throw notFound(identity);
+        return addresses.map((address) => ({
+          Identity: address.slice(0, address.indexOf("@")),
+          Name: address.slice(0, address.indexOf("@")),
+          PrimarySmtpAddress: address,
+          RecipientTypeDetails: "UserMailbox",
+          SKUAssigned: !(organization?.exchange?.unlicensed ?? []).includes(address),
+          // Exchange Online's standard ("Exchange Online limits").
+          RecipientLimits: "500",
+          MaxSendSize: "35 MB (36,700,160 bytes)",
+        }));
+      }),
+  },
+  "Get-LimitsEnforcementStatus": {
+    parameters: {},
+    prepare: ({ store, tenantId }) =>
+      reading(() => {
+        const { observed, threshold } = store.organization(tenantId)?.exchange?.externalRecipients ?? {
+          observed: 0,
+          threshold: 10_000,
+        };
+        const verdict = observed < threshold ? "Allow" : "Reject";
+        return [{ EnforcementEnabled: true, ObservedValue: observed, Threshold: threshold, Verdict: verdict }];
       }),
   },
   "Enable-OrganizationCustomization": {

@@ -122,6 +122,31 @@ export const predicates: Record<string, Predicate> = {
     // Judged together with its header's name.
     met: () => true,
   },
+  HeaderMatchesMessageHeader: {
+    type: "string",
+    normalise: same,
+    met: (value, { mime }, settings) => {
+      const patterns = list(settings["HeaderMatchesPatterns"]);
+      return headerValues(mime, String(value)).some((header) => patterns.some((pattern) => matches(header, pattern)));
+    },
+  },
+  HeaderMatchesPatterns: {
+    type: "strings",
+    normalise: (value) => patternsOf(value),
+    // Judged together with its header's name.
+    met: () => true,
+  },
+  FromAddressMatchesPatterns: {
+    type: "strings",
+    normalise: (value) => patternsOf(value),
+    met: (value, message, settings) =>
+      senders(message, settings).some((sender) => list(value).some((pattern) => matches(sender, pattern))),
+  },
+  SubjectMatchesPatterns: {
+    type: "strings",
+    normalise: (value) => patternsOf(value),
+    met: (value, { mime }) => list(value).some((pattern) => matches(subjectOf(mime), pattern)),
+  },
   SubjectContainsWords: {
     type: "strings",
     normalise: same,
@@ -187,6 +212,21 @@ function typesOf(mime: string): string[] {
 function containsWord(text: string, word: string): boolean {
   const escaped = word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   return new RegExp(`(?<![\\p{L}\\p{N}])${escaped}(?![\\p{L}\\p{N}])`, "iu").test(text);
+}
+
+const matches = (text: string, pattern: string): boolean => new RegExp(pattern, "i").test(text);
+
+/** Regular expressions of at most 128 characters. */
+function patternsOf(value: unknown): string[] {
+  return list(value).map((pattern) => {
+    if (pattern.length > 128)
+      throw new CmdletError(ARGUMENT, `The pattern "${pattern.slice(0, 16)}…" is longer than 128 characters.`);
+    try {
+      return new RegExp(pattern, "i").source;
+    } catch {
+      throw new CmdletError(ARGUMENT, `The pattern "${pattern}" isn't a regular expression.`);
+    }
+  });
 }
 
 function addresses(parameter: string, value: unknown): string[] {

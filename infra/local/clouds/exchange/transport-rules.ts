@@ -23,9 +23,13 @@ const actions: Record<string, ParameterType> = {
   RemoveHeader: "string",
   SetHeaderName: "string",
   SetHeaderValue: "string",
+  PrependSubject: "string",
+  DeleteMessage: "boolean",
 };
 
 const properties: Record<string, ParameterType> = {
+  ActivationDate: "date",
+  ExpiryDate: "date",
   Comments: "string",
   RuleErrorAction: ["Ignore", "Defer"],
   RuleSubType: ["None", "Dlp"],
@@ -43,12 +47,8 @@ const unmodelled = [
   "AnyOfRecipientAddressContainsWords",
   "RecipientAddressContainsWords",
   "FromAddressContainsWords",
-  "FromAddressMatchesPatterns",
-  "SubjectMatchesPatterns",
   "SubjectOrBodyContainsWords",
   "SubjectOrBodyMatchesPatterns",
-  "HeaderMatchesMessageHeader",
-  "HeaderMatchesPatterns",
   "AttachmentSizeOver",
   "HasSenderOverride",
   "MessageContainsDataClassifications",
@@ -59,16 +59,12 @@ const unmodelledActions = [
   "ApplyRightsProtectionTemplate",
   "BlindCopyTo",
   "CopyTo",
-  "DeleteMessage",
   "ModerateMessageByUser",
-  "PrependSubject",
   "Quarantine",
   "RedirectMessageTo",
   "RejectMessageEnhancedStatusCode",
   "RejectMessageReasonText",
   "RouteMessageOutboundRequireTls",
-  "ActivationDate",
-  "ExpiryDate",
   "ApplyOME",
 ];
 
@@ -245,7 +241,8 @@ function merged(settings: Record<string, unknown>, bound: Bound): Record<string,
   for (const [name, value] of bound) {
     const predicate = predicates[name] ?? predicates[name.replace(/^ExceptIf/, "")];
     if (predicate === undefined && !(name in actions) && !(name in properties)) continue;
-    if (value === null || value === "" || (Array.isArray(value) && value.length === 0)) delete result[name];
+    const off = value === false && name in actions;
+    if (off || value === null || value === "" || (Array.isArray(value) && value.length === 0)) delete result[name];
     else if (name === "SetSCL") result[name] = scl(value);
     else result[name] = predicate ? predicate.normalise(value) : value;
   }
@@ -254,14 +251,12 @@ function merged(settings: Record<string, unknown>, bound: Bound): Record<string,
 
 function checked({ tenantId, store }: CmdletContext, settings: Record<string, unknown>): Record<string, unknown> {
   for (const prefix of ["", "ExceptIf"])
-    if (
-      (settings[`${prefix}HeaderContainsMessageHeader`] === undefined) !==
-      (settings[`${prefix}HeaderContainsWords`] === undefined)
-    )
-      throw new CmdletError(
-        ARGUMENT,
-        `The ${prefix}HeaderContainsMessageHeader and ${prefix}HeaderContainsWords parameters must be used together.`,
-      );
+    for (const [header, values] of [
+      ["HeaderContainsMessageHeader", "HeaderContainsWords"],
+      ["HeaderMatchesMessageHeader", "HeaderMatchesPatterns"],
+    ])
+      if ((settings[`${prefix}${header}`] === undefined) !== (settings[`${prefix}${values}`] === undefined))
+        throw new CmdletError(ARGUMENT, `The ${prefix}${header} and ${prefix}${values} parameters must be used together.`);
   for (const name of ["FromMemberOf", "SentToMemberOf", "ExceptIfFromMemberOf", "ExceptIfSentToMemberOf"])
     for (const group of list(settings[name]))
       if (!findGroup({ tenantId, store }, group)) throw new CmdletError(ARGUMENT, `The recipient "${group}" couldn't be found.`);
@@ -312,6 +307,7 @@ function shown({ store }: CmdletContext, rule: TransportRule): Record<string, un
     RuleSubType: "None",
     SenderAddressLocation: "Header",
     StopRuleProcessing: false,
+    DeleteMessage: false,
     ...settings,
     RouteMessageOutboundConnector: route,
     IsValid: true,

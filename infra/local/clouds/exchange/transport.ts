@@ -91,7 +91,7 @@ export function createTransport(platform: Platform, store: ExchangeStore): Trans
     const organization = store.organization(tenantId);
     const accepted = (domain: string): boolean =>
       organization?.domains.some((one) => one.verified && one.name.toLowerCase() === domain) ?? false;
-    const ruled = applyRules(store.effectiveRules(tenantId), {
+    const ruled = applyRules(store.effectiveRules(tenantId).filter(worksAt(platform.now())), {
       ...message,
       mime,
       lastHop: lastHop?.address,
@@ -108,6 +108,7 @@ export function createTransport(platform: Platform, store: ExchangeStore): Trans
         status: 200,
       });
     const onward = { ...message, mime: ruled.mime };
+    if (ruled.deleted) return;
     if (ruled.connector !== undefined) return enqueue({ tenantId, message: onward, route: { connector: ruled.connector } });
     const own = message.recipients.filter((recipient) => accepted(domainOf(recipient)));
     deliverLocally(tenantId, { ...onward, recipients: own }, authenticated);
@@ -268,19 +269,30 @@ export function createTransport(platform: Platform, store: ExchangeStore): Trans
 export function applyRules(
   rules: TransportRule[],
   message: Envelope,
-): { mime: string; connector: string | undefined; applied: TransportRule[] } {
+): { mime: string; connector: string | undefined; deleted: boolean; applied: TransportRule[] } {
   let { mime, scl } = message;
   let connector: string | undefined;
+  let deleted = false;
   const applied: TransportRule[] = [];
   for (const rule of rules) {
     if (!applies(rule.settings, { ...message, mime, scl })) continue;
     applied.push(rule);
     // Audit only counts; it routes, changes and stops nothing.
     if (rule.mode !== "Enforce") continue;
-    const { RouteMessageOutboundConnector, SetSCL, RemoveHeader, SetHeaderName, SetHeaderValue, StopRuleProcessing } =
-      rule.settings;
+    const {
+      RouteMessageOutboundConnector,
+      SetSCL,
+      RemoveHeader,
+      SetHeaderName,
+      SetHeaderValue,
+      PrependSubject,
+      DeleteMessage,
+      StopRuleProcessing,
+    } = rule.settings;
     if (typeof RemoveHeader === "string") mime = withoutHeader(mime, RemoveHeader);
     if (typeof SetHeaderName === "string") mime = withHeader(mime, SetHeaderName, String(SetHeaderValue));
+    if (typeof PrependSubject === "string") mime = withHeader(mime, "Subject", `${PrependSubject}${subjectOf(mime)}`);
+    if (DeleteMessage === true) deleted = true;
     if (SetSCL !== undefined) {
       scl = Number(SetSCL);
       mime = withHeader(mime, SCL_HEADER, String(scl));
@@ -288,8 +300,16 @@ export function applyRules(
     if (typeof RouteMessageOutboundConnector === "string") connector = RouteMessageOutboundConnector;
     if (StopRuleProcessing === true) break;
   }
-  return { mime, connector, applied };
+  return { mime, connector, deleted, applied };
 }
+
+const worksAt =
+  (now: number) =>
+  ({ settings: { ActivationDate, ExpiryDate } }: TransportRule): boolean =>
+    !(typeof ActivationDate === "string" && Date.parse(ActivationDate) > now) &&
+    !(typeof ExpiryDate === "string" && Date.parse(ExpiryDate) <= now);
+
+const judgedWithTheirHeader = new Set(["HeaderContainsWords", "HeaderMatchesPatterns"]);
 
 /** All conditions, and none of the exceptions; a rule without conditions applies to every message. */
 function applies(settings: Record<string, unknown>, message: Envelope): boolean {
@@ -303,7 +323,9 @@ function applies(settings: Record<string, unknown>, message: Envelope): boolean 
     predicates[name]?.met(values[name], message, { ...values, SenderAddressLocation }) ?? false;
   const conditions = Object.keys(predicates).filter((name) => settings[name] !== undefined);
   // The words of a header condition are judged with the header's name; alone they are no exception.
-  const exceptions = Object.keys(predicates).filter((name) => name !== "HeaderContainsWords" && asExceptions[name] !== undefined);
+  const exceptions = Object.keys(predicates).filter(
+    (name) => !judgedWithTheirHeader.has(name) && asExceptions[name] !== undefined,
+  );
   return conditions.every((name) => met(settings, name)) && !exceptions.some((name) => met(asExceptions, name));
 }
 

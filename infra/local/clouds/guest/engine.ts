@@ -9,6 +9,7 @@ import type { SecretReference } from "../../../../shared/vault/reference.ts";
 import { certificateIn } from "./certificates.ts";
 import { documentSchema, EngineFailure, type MachineDocument } from "./document.ts";
 import { kinds, type Means, registryPlace, requireEvidence, restart } from "./kinds.ts";
+import { productStarted, setUpBy } from "./product.ts";
 import { derived, type GuestState, type MachineCertificate } from "./state.ts";
 import { fingerprintOf, knownValues, rememberedValues, secretId, secretsIn } from "./values.ts";
 
@@ -92,7 +93,7 @@ export async function runEngine(
 ): Promise<ScriptResult> {
   const { mode, identityClientId, page } = engine;
   let generation = 0;
-  let guest = before;
+  let guest = setUpBy(now, before);
   try {
     const document = readDocument(engine.document);
     ({ generation } = document);
@@ -105,8 +106,9 @@ export async function runEngine(
     let left = found;
     if (mode === "set") {
       if (found.length > 0 || afterParts) {
+        const untouched = guest;
         for (const kind of Object.values(kinds)) guest = derived(kind.set(guest, document, means));
-        guest = derived(restart(guest, document, found, afterParts));
+        guest = derived(productStarted(untouched, restart(guest, document, found, afterParts)));
         left = differences(guest, document, means);
       }
       if (left.length === 0) guest = applied(guest, generation, part);
@@ -143,6 +145,17 @@ const exitCodes: Record<string, number> = {
 
 const differences = (guest: GuestState, document: MachineDocument, means: Means): string[] =>
   Object.values(kinds).flatMap((kind) => kind.differences(guest, document, means));
+
+/** Whether a run in set mode waits for an image's own set-up to end. */
+export function waitsForSetUp({ setUp }: GuestState, { document: encoded, mode }: Engine): boolean {
+  if (mode === "test" || setUp === undefined) return false;
+  try {
+    return readDocument(encoded).evidence.length > 0;
+  } catch (error) {
+    if (error instanceof EngineFailure) return false;
+    throw error;
+  }
+}
 
 /** Whether a run in set mode would change the machine, told without the vault: a secret of a known version is known by its hash. */
 export function wouldChange(guest: GuestState, { document: encoded, mode }: Engine, now: number): boolean {

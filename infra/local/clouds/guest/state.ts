@@ -27,6 +27,10 @@ export interface GuestState extends SimulatedGuest {
   groups: Record<string, string[]>;
   /** SIDs of those who hold a user right. */
   rights: Record<string, string[]>;
+  /** An image that sets itself up does so until then. */
+  setUp?: { endsAt: number };
+  /** How often the WebClient has begun its permissions anew. */
+  securityContextResets?: number;
   /** Another configuration keeps the Local Configuration Manager busy. */
   lcmBusy: boolean;
   /** Which secret gave the data of a place and the hash of what it gave; so that a comparison needs no second look into the vault. */

@@ -84,6 +84,17 @@ export function xmlHasText(text: string, file: string, path: string): boolean {
   return (find(read(text, file), path, file)?.text().trim() ?? "") !== "";
 }
 
+/** What an element says; undefined where it is not. */
+export const textIn = (text: string, file: string, path: string): string | undefined =>
+  find(read(text, file), path, file)?.text();
+
+/** The file with other texts in elements that it has. */
+export function withTexts(text: string, file: string, texts: Record<string, string>): string {
+  const tree = read(text, file);
+  for (const [path, value] of Object.entries(texts)) find(tree, path, file)?.write(value);
+  return write(tree, text);
+}
+
 function holds(guest: GuestState, tree: Raw[], node: XmlNode, file: string, values: Values): boolean {
   const there = find(tree, node.path, file);
   if (there === undefined) return false;

@@ -23,6 +23,22 @@ export const secretNotFound = (name: string): SimulatedResponse =>
     `A secret with (name/id) ${name} was not found in this key vault. If you recently deleted this secret you may be able to recover it using the correct recovery command. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182`,
   );
 
+export const certificateNotFound = (name: string): SimulatedResponse =>
+  refused(
+    404,
+    "CertificateNotFound",
+    `A certificate with (name/id) ${name} was not found in this key vault. If you recently deleted this certificate you may be able to recover it using the correct recovery command. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182`,
+  );
+
+export const pendingNotFound = (name: string): SimulatedResponse =>
+  refused(404, "PendingCertificateNotFound", `Pending certificate not found: ${name}`);
+
+export const issuerNotFound = (name: string): SimulatedResponse =>
+  refused(404, "CertificateIssuerNotFound", `The certificate issuer ${name} was not found in this key vault.`);
+
+export const managedByCertificate = (name: string): SimulatedResponse =>
+  forbidden("SecretManagedByKeyVault", `Operation is not allowed on the secret ${name}, which a certificate manages.`);
+
 export const forbidden = (inner: string, message: string): SimulatedResponse => refused(403, "Forbidden", message, inner);
 
 export function forbiddenByRole({

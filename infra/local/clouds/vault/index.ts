@@ -1,5 +1,5 @@
 /**
- * Simulated Key Vault, data plane of secrets, under `/vaults/{name}`: challenge, RBAC, versions, soft delete.
+ * Simulated Key Vault, under `/vaults/{name}`: challenge, RBAC, and the data plane of secrets: versions, soft delete.
  *
  * Collection `vault.secrets`, keyed `${vault}/${secret}`, both lower case; a document has all versions and, while deleted, when.
  */
@@ -7,13 +7,18 @@ import { randomUUID } from "node:crypto";
 import * as z from "zod";
 import { redacted } from "../redaction.ts";
 import { createSettling } from "../settling.ts";
-import type { Claims, Platform, SimulatedRequest, SimulatedResponse, Simulator } from "../simulator.ts";
-import { forbidden, forbiddenByRole, refused, secretNotFound, unauthorized } from "./errors.ts";
+import type { Platform, SimulatedRequest, SimulatedResponse, Simulator } from "../simulator.ts";
+import { type Call, idBase, page, type Vault } from "./call.ts";
+import { createCertificateStore } from "./certificates.ts";
+import { forbidden, forbiddenByRole, managedByCertificate, refused, secretNotFound, unauthorized } from "./errors.ts";
+import { readPem } from "./pkcs12.ts";
 
 interface Version {
   id: string;
   value: string;
   contentType?: string;
+  /** Made by a certificate of this name, whose life it shares. */
+  managed?: boolean;
   tags?: Record<string, string>;
   enabled: boolean;
   /** Seconds since 1970, like all times here. */
@@ -30,31 +35,19 @@ interface Secret {
   deletedAt?: number;
 }
 
-/** A vault, and who may do what in it. */
-interface Vault {
-  name: string;
-  id: string;
-  tenantId: string;
-  /** Nothing that was deleted can be purged before its time. */
-  purgeProtection?: boolean;
-  holds(principalId: string, role: string): boolean;
-}
-
-interface Call {
-  vault: Vault;
-  request: SimulatedRequest;
-  claims: Claims;
-  /** The environment's audience of vault tokens, such as `https://vault.azure.net`: its host is the suffix of all vaults' hosts. */
-  audience: string;
-}
-
 const secretsOfficer = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7";
 const secretsUser = "4633458b-17de-408a-b874-0445c86b69e6";
-/** Built-in roles' data actions; the ones that are no metadata and no read need the officer. */
-const readActions = new Set(["getSecret", "readMetadata"]);
+const certificatesOfficer = "a4417e6f-fecd-4de8-b567-7b0420556985";
+const reader = "21090545-7ca7-4776-b22c-e363652d74d2";
+
+/** Who may do what: the built-in roles' data actions ("Azure role-based access control for Key Vault", built-in roles). */
+function rolesFor(action: string): string[] {
+  if (action.startsWith("certificate")) return action.endsWith("/read") ? [reader, certificatesOfficer] : [certificatesOfficer];
+  if (action === "secrets/getSecret") return [secretsUser, secretsOfficer];
+  return action === "secrets/readMetadata" ? [reader, secretsUser, secretsOfficer] : [secretsOfficer];
+}
 
 const recoverableDays = 90;
-const defaultPageSize = 25;
 const maximumSize = 25 * 1024;
 
 const attributes = z.object({
@@ -85,7 +78,8 @@ export function createVault(platform: Platform): Simulator {
         name,
         id: `/subscriptions/${homeTenantId}/resourcegroups/gatehouse/providers/microsoft.keyvault/vaults/${name}`,
         tenantId: homeTenantId,
-        holds: (principalId, role) => principalId === managedIdentity.principalId && role === secretsOfficer,
+        holds: (principalId, role) =>
+          principalId === managedIdentity.principalId && (role === secretsOfficer || role === certificatesOfficer),
       };
     }
     const known = platform.peers.vaultNamed?.(name);
@@ -110,7 +104,8 @@ export function createVault(platform: Platform): Simulator {
     if (claims.tid !== vault.tenantId) return unauthorized(challenge, "issuer");
     if (!/^(\d+\.\d+|\d{4}-\d\d-\d\d)/.test(request.url.searchParams.get("api-version") ?? ""))
       return refused(400, "BadParameter", "api-version must be specified");
-    return route({ vault, request, claims, audience: where.audience }, path);
+    const call = { vault, request, claims, audience: where.audience };
+    return path[0]?.endsWith("certificates") ? certificates.route(call, path) : route(call, path);
   }
 
   function route(call: Call, [collection = "", rawName, rest, extra]: string[]): SimulatedResponse {
@@ -149,20 +144,21 @@ export function createVault(platform: Platform): Simulator {
     }
   }
 
-  /** A role may be held on the vault, above it, or on the one secret. */
-  function allowed({ vault, claims }: Call, action: string, name?: string): SimulatedResponse | undefined {
-    const roles = readActions.has(action) ? [secretsUser, secretsOfficer] : [secretsOfficer];
-    const held = roles.find((role) => vault.holds(claims.oid, role) || holdsOnSecret(vault, claims.oid, role, name));
+  const allowed = (call: Call, action: string, name?: string): SimulatedResponse | undefined =>
+    permitted(call, `secrets/${action}`, name);
+
+  /** A role may be held on the vault, above it, or on the one object. `action` is the data action below `Microsoft.KeyVault/vaults`. */
+  function permitted({ vault, claims }: Call, action: string, name?: string): SimulatedResponse | undefined {
+    const [collection = ""] = action.split("/");
+    const object = name === undefined ? undefined : `${vault.id}/${collection}/${name}`.toLowerCase();
+    const held = rolesFor(action).find((role) => vault.holds(claims.oid, role) || holdsOn(vault, claims.oid, role, object));
     // A role assignment takes its time from Azure Resource Manager to the vault ("Azure role-based access control for Key Vault").
     const effective = vault.name === platformVaultName || !settling.unseenAtFirst(`vault role/${vault.id}/${claims.oid}/${held}`);
     if (held !== undefined && effective) return undefined;
-    const resource = `${vault.id.toLowerCase()}${name === undefined ? "" : `/secrets/${name.toLowerCase()}`}`;
-    return forbiddenByRole({ claims, resource, vault: vault.name, action: dataAction(action) });
+    return forbiddenByRole({ claims, resource: object ?? vault.id.toLowerCase(), vault: vault.name, action: dataAction(action) });
   }
-  const holdsOnSecret = (vault: Vault, principalId: string, role: string, name: string | undefined): boolean =>
-    name !== undefined &&
-    vault.name !== platformVaultName &&
-    platform.peers.holdsRole?.(principalId, role, `${vault.id}/secrets/${name}`.toLowerCase()) === true;
+  const holdsOn = (vault: Vault, principalId: string, role: string, object: string | undefined): boolean =>
+    object !== undefined && vault.name !== platformVaultName && platform.peers.holdsRole?.(principalId, role, object) === true;
 
   const key = ({ vault }: Call, name: string): string => `${vault.name}/${name.toLowerCase()}`;
   const present = (call: Call, name: string): Secret | undefined => {
@@ -190,6 +186,7 @@ export function createVault(platform: Platform): Simulator {
         "ObjectIsDeletedButRecoverable",
       );
     }
+    if (present(call, name)?.versions.at(-1)?.managed) return managedByCertificate(name);
     const version: Version = {
       id: randomUUID().replaceAll("-", ""),
       value,
@@ -261,6 +258,7 @@ export function createVault(platform: Platform): Simulator {
     const secret = present(call, name);
     const version = secret && findVersion(secret, undefined);
     if (!version) return secretNotFound(name);
+    if (version.managed) return managedByCertificate(name);
     const deletedAt = seconds();
     secrets.set(key(call, name), { ...secret, deletedAt });
     return {
@@ -295,6 +293,28 @@ export function createVault(platform: Platform): Simulator {
     secrets.delete(key(call, name));
     return { status: 204, effect: "write" };
   }
+
+  const certificates = createCertificateStore({
+    platform,
+    permitted,
+    knows: (name) => findVault(name) !== undefined,
+    putSecret: (vault, { name, id, value, contentType, notBefore, expires }) => {
+      const known = secrets.get(`${vault}/${name.toLowerCase()}`);
+      const times = { created: seconds(), updated: seconds(), notBefore, expires };
+      const version: Version = { id, value, contentType, enabled: true, managed: true, ...times };
+      secrets.set(`${vault}/${name.toLowerCase()}`, { name, versions: [...(known?.versions ?? []), version] });
+    },
+    deleteSecret: (vault, name, deletedAt) => {
+      const known = secrets.get(`${vault}/${name.toLowerCase()}`);
+      if (!known) return;
+      const { deletedAt: _before, ...rest } = known;
+      secrets.set(`${vault}/${name.toLowerCase()}`, { ...rest, ...(deletedAt === undefined ? {} : { deletedAt }) });
+    },
+  });
+  platform.peers.importCertificate = (vault, name, pem) => {
+    const contents = readPem(pem);
+    return contents && certificates.importByHand(vault.toLowerCase(), name, contents);
+  };
 
   platform.peers.bringNearExpiry = (vaultName, name, expires) => {
     const vault = findVault(vaultName.toLowerCase());
@@ -336,12 +356,6 @@ export function createVault(platform: Platform): Simulator {
 const findVersion = ({ versions }: Secret, id: string | undefined): Version | undefined =>
   id === undefined || id === "" ? versions.at(-1) : versions.find((version) => version.id === id);
 
-/**
- * Ids name the vault's own host, as in the cloud, not the address that was dialled: @azure/keyvault-secrets refuses an id with anything
- * before `/secrets`. Links to follow (`nextLink`) name the address that was dialled.
- */
-const idBase = ({ vault, audience }: Call): string => `https://${vault.name}.${new URL(audience).hostname}`;
-
 /** A secret with its value; everywhere else it is described only. */
 const bundle = (call: Call, name: string, version: Version): object => ({
   value: version.value,
@@ -349,8 +363,9 @@ const bundle = (call: Call, name: string, version: Version): object => ({
 });
 
 const describe = (call: Call, name: string, version: Version): object => {
-  const { id, contentType, tags, enabled, created, updated, notBefore, expires } = version;
+  const { id, contentType, tags, enabled, created, updated, notBefore, expires, managed } = version;
   return {
+    ...(managed ? { managed, kid: `${idBase(call)}/keys/${name}/${id}` } : {}),
     ...(contentType === undefined ? {} : { contentType }),
     id: `${idBase(call)}/secrets/${name}/${id}`,
     attributes: {
@@ -372,21 +387,6 @@ const bin = (call: Call, name: string, deletedAt: number): object => ({
   scheduledPurgeDate: deletedAt + recoverableDays * 24 * 60 * 60,
 });
 
-/** `nextLink` leads to the next page; `$skiptoken` is the number of items that went before. */
-function page({ request }: Call, items: unknown[]): SimulatedResponse {
-  const { url } = request;
-  const size = Number(url.searchParams.get("maxresults") ?? defaultPageSize);
-  const skip = Number(url.searchParams.get("$skiptoken") ?? 0);
-  if (!Number.isInteger(size) || size < 1 || size > 25 || !Number.isInteger(skip))
-    return refused(400, "BadParameter", "maxresults must be between 1 and 25.");
-  const next = new URL(url);
-  next.searchParams.set("$skiptoken", String(skip + size));
-  return {
-    status: 200,
-    body: { value: items.slice(skip, skip + size), nextLink: skip + size < items.length ? next.href : null },
-  };
-}
-
-/** `delete` is the only one of the data actions without `/action` (Azure permissions for Security, Microsoft.KeyVault). */
+/** Deleting, reading and writing are no `/action` (Azure permissions for Security, Microsoft.KeyVault). */
 const dataAction = (action: string): string =>
-  `Microsoft.KeyVault/vaults/secrets/${action}${action === "delete" ? "" : "/action"}`;
+  `Microsoft.KeyVault/vaults/${action}${/\/(delete|read|write)$/.test(action) ? "" : "/action"}`;
