@@ -115,7 +115,11 @@ export const settings = {
     seconds,
     "PT30M",
   ),
-  OFFBOARDING_DRAIN_DEADLINE: setting("How long mail in the queue of a gateway that is taken away may take to leave.", seconds, "PT6H"),
+  OFFBOARDING_DRAIN_DEADLINE: setting(
+    "How long mail in the queue of a gateway that is taken away may take to leave.",
+    seconds,
+    "PT6H",
+  ),
   RETRY_FIRST_WAIT: setting("Wait before a failed step's second try; it doubles with each try.", seconds, "PT5S"),
   RETRY_LONGEST_WAIT: setting("The longest wait between two tries of a step.", seconds, "PT2M"),
   RETRY_TRIES: setting("Tries of a step in all, the first one included.", whole, "12"),

@@ -118,7 +118,11 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
       await wait(work, `waiting until mail of ${probeMailbox} goes round the gateway on every server of Exchange Online`);
       const known = await probes.findProbe(organization, probeMailbox, subject);
       if (known.state === "arrived") return;
-      await probes.sendProbe(organization, probeMailbox, { subject, to: probeMailbox, nonce: createHash("sha256").update(subject).digest("hex") });
+      await probes.sendProbe(organization, probeMailbox, {
+        subject,
+        to: probeMailbox,
+        nonce: createHash("sha256").update(subject).digest("hex"),
+      });
     },
 
     /** `around`: arrived without this tenant's header. `through`: a server still knows the rule. */
@@ -297,8 +301,7 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
     const found = await azure.read(place, async (clients) => {
       const { resourceGroups, resources: all } = await clients.resources();
       const ids: string[] = [];
-      for await (const group of resourceGroups.list({ filter }))
-        if (ownedBy(group.tags, place.owner)) ids.push(group.id ?? "");
+      for await (const group of resourceGroups.list({ filter })) if (ownedBy(group.tags, place.owner)) ids.push(group.id ?? "");
       for await (const one of all.list({ filter })) if (ownedBy(one.tags, place.owner)) ids.push(one.id ?? "");
       return ids;
     });

@@ -48,8 +48,7 @@ export function* offboardTenant(context: OrchestrationContext, tenant: Offboardi
     yield* takeAway("guardRule", "guardRule", desired.guardRule(tenant, ground));
     yield* takeAway("outboundConnector", "outboundConnector", desired.outboundConnector(tenant, ground));
     yield* takeAway("inboundConnector", "inboundConnector", desired.inboundConnector(tenant, ground));
-    if (spec.connectionFilter)
-      yield* takeAway("connectionFilter", "connectionFilter", desired.connectionFilter(tenant, ground));
+    if (spec.connectionFilter) yield* takeAway("connectionFilter", "connectionFilter", desired.connectionFilter(tenant, ground));
     yield* takeAway("webClientApplication", "webClientApplication", desired.webClientApplication(tenant, ground));
 
     yield* steps.stopWatching({ work, names });

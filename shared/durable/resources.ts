@@ -29,7 +29,10 @@ export type ActualOf<R> = R extends Resource<infer _, infer Actual> ? Actual : n
 const MOST_ROUNDS = 4;
 
 export const resourceSteps = <Resources>(context: OrchestrationContext, work: Work, pace: ResourcePace) => {
-  const { ensureResource, confirmResource, removeResource, takeAwayResource, recordFailure } = stepsOf<ResourceActivities>(context, pace.patience);
+  const { ensureResource, confirmResource, removeResource, takeAwayResource, recordFailure } = stepsOf<ResourceActivities>(
+    context,
+    pace.patience,
+  );
   return {
     /**
      * Makes the resource true; `step` names it in the operation's step graph. `attempt` counts from 1 where the same step is tried
@@ -76,7 +79,11 @@ export const resourceSteps = <Resources>(context: OrchestrationContext, work: Wo
     },
 
     /** Takes the resource away as the step of that name, to its end. */
-    *takeAway<Kind extends keyof Resources & string>(kind: Kind, step: string, desired: DesiredOf<Resources[Kind]>): Routine<void> {
+    *takeAway<Kind extends keyof Resources & string>(
+      kind: Kind,
+      step: string,
+      desired: DesiredOf<Resources[Kind]>,
+    ): Routine<void> {
       for (let round = 1; round <= MOST_ROUNDS; round++) {
         const removed = yield* takeAwayResource({ work, step, kind, desired });
         if (removed.state === "done") return;
@@ -89,7 +96,11 @@ export const resourceSteps = <Resources>(context: OrchestrationContext, work: Wo
           throw error;
         }
       }
-      throw new ControlPlaneError("ResourceUnstable", `the ${kind} is there again after each removal; is something else making it?`, 409);
+      throw new ControlPlaneError(
+        "ResourceUnstable",
+        `the ${kind} is there again after each removal; is something else making it?`,
+        409,
+      );
     },
 
     /** Reads the resource back and insists that it is as desired, writing nothing. */

@@ -54,7 +54,7 @@ describe("contoso", () => {
   test("is not taken away by mistake", async () => {
     const { tenantId } = contoso;
     const asked = platform.northwind.startOffboarding({ tenantId, body: { confirm: "fabrikam" } });
-    await expect(asked).rejects.toMatchObject({ code: "ConfirmationMissing", target: "confirm" });
+    await expect(asked).rejects.toMatchObject({ code: "ConfirmationMissing", message: expect.stringContaining(tenantId) });
     const others = platform.tailspin.startOffboarding({ tenantId, body: { confirm: tenantId } });
     await expect(others).rejects.toMatchObject({ code: "TenantNotFound" });
   });
@@ -92,7 +92,10 @@ describe("contoso", () => {
   test("is a tombstone that nobody watches, and its customer is free", async () => {
     const { tenantId } = contoso;
     const { body } = await platform.northwind.getTenant({ tenantId });
-    expect(body).toMatchObject({ stage: "gone", conditions: expect.arrayContaining([expect.objectContaining({ reason: "Offboarded" })]) });
+    expect(body).toMatchObject({
+      stage: "gone",
+      conditions: expect.arrayContaining([expect.objectContaining({ reason: "Offboarded" })]),
+    });
     const { body: gateways } = await platform.northwind.listGateways({});
     expect(gateways.value.filter(({ id }) => id.startsWith(tenantId))).toEqual([]);
     expect((await platform.northwind.listCredentials({ tenantId })).body.value).toEqual([]);
@@ -104,26 +107,28 @@ describe("contoso", () => {
 
 describe("fabrikam, whose gateway is silent and whose resource group has somebody else's disk", () => {
   test("keeps what is not ours, and says what it is", async () => {
-    const { subscriptionId } = fabrikam.spec.azure;
-    const resources = platform.clouds.platform.collection<{ id: string; name: string; type: string; body: object }>("arm.resources");
-    const [key, address] = resources
-      .entries()
-      .find(([, { id, type }]) => id.includes(subscriptionId) && type === "Microsoft.Network/publicIPAddresses") ?? ["", undefined];
+    const addresses = platform.clouds.platform.collection<{ id: string; name: string; body: object }>(
+      "arm.microsoft.network/publicipaddresses",
+    );
+    const [key, address] = addresses.entries().find(([id]) => id.includes(fabrikam.spec.azure.subscriptionId)) ?? ["", undefined];
     if (!address) throw new Error("fabrikam has no address");
-    const foreign = { ...structuredClone(address), id: `${address.id}-theirs`, name: `${address.name}-theirs`, body: { ...address.body, tags: {} } };
-    resources.set(`${key}-theirs`, foreign);
+    const theirs = { id: `${address.id}-theirs`, name: `${address.name}-theirs`, body: { ...address.body, tags: {} } };
+    addresses.set(`${key}-theirs`, { ...structuredClone(address), ...theirs });
     const ended = await offboard(fabrikam, { abandonQueues: true });
     expect(ended).toMatchObject({ status: "Failed", error: { code: "ForeignObject" } });
-    expect(ended.error?.message).toContain(foreign.name);
+    expect(ended.error?.message).toContain(theirs.name);
     expect(ended.steps.find(({ name }) => name === "emptyQueues")?.status).toBe("Skipped");
     expect((await platform.estate(fabrikam)).azure).toContain("Microsoft.Compute/virtualMachines");
-    resources.delete(`${key}-theirs`);
+    addresses.delete(`${key}-theirs`);
   });
 
   test("asked again it goes on from what is left, and asks no machine that said it already", async () => {
     const ended = await offboard(fabrikam);
     expect(ended.error).toBeUndefined();
-    expect(ended.steps.filter(({ status }) => status === "Skipped").map(({ name }) => name)).toEqual(["aroundGateway", "emptyQueues"]);
+    expect(ended.steps.filter(({ status }) => status === "Skipped").map(({ name }) => name)).toEqual([
+      "aroundGateway",
+      "emptyQueues",
+    ]);
     expect(await platform.estate(fabrikam)).toMatchObject(empty);
   });
 
