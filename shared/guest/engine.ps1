@@ -712,7 +712,7 @@ function Set-ServiceEntry($Entry) {
     (Get-Service -Name $Entry.name).WaitForStatus($Entry.state, [TimeSpan]::FromMinutes(2))
 }
 
-# Settings are read when a service starts. The last part of several restarts in any case: an earlier one may have changed them.
+# Settings are read when a service starts. The last part of several restarts whatever reads any once an earlier one has changed some.
 function Restart-Affected($Entry, [string[]] $Repaired, [bool] $AfterParts) {
     $beginnings = Get-Optional $Entry 'restartAfter'
     if ($null -eq $beginnings -or $Entry.state -ne 'Running') { return }
@@ -839,10 +839,12 @@ try {
     $generation = [int] $desired.generation
     $slice = Get-Optional $desired 'part'
     $part = 1
+    $last = $true
     $afterParts = $false
     if ($null -ne $slice) {
         $part = [int] $slice.number
-        $afterParts = $part -eq [int] $slice.of -and (Get-AppliedPart $generation) -lt $part
+        $last = $part -eq [int] $slice.of
+        $afterParts = $last -and (Get-StateNumber 'RestartDue') -ne 0
     }
     Confirm-Generation $generation $part
 
@@ -852,12 +854,15 @@ try {
     $after = $before
     if ($Mode -eq 'set') {
         if ($before.Count -gt 0 -or $afterParts) {
+            # Written before anything is changed: whatever happens then, the last part restarts what reads it.
+            if (-not $last) { Set-RegistryData $StateKey 'RestartDue' 'DWord' 1 }
             # Nothing but the result may reach the output.
             [void] (Set-Differences $desired $before $afterParts)
             $after = @(Get-Differences $desired)
             $changed = @($before | Where-Object { $after -notcontains $_ })
         }
         if ($after.Count -eq 0) { Save-Applied $generation $part }
+        if ($after.Count -eq 0 -and $afterParts) { Set-RegistryData $StateKey 'RestartDue' 'DWord' 0 }
     }
     Write-Result @{ inDesiredState = ($after.Count -eq 0); generation = $generation; differences = $after; changed = $changed; secrets = @(Get-SecretFingerprints $desired) }
     exit 0
