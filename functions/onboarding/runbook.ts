@@ -375,9 +375,7 @@ export const registerApplications: Chapter<TenantChapter, Applications> = {
     const webClient = idsOf(yield* hands.ensure("webClientApplication", "webClientApplication", wanted));
     const asking = desired.powerShellApplication(tenant, webClient);
     const powerShell = asking && idsOf(yield* hands.ensure("powerShellApplication", "powerShellApplication", asking));
-    const reading = desired.exchangeWebServicesApplication(tenant);
-    const exchangeWebServices =
-      reading && idsOf(yield* hands.ensure("exchangeWebServicesApplication", "exchangeWebServicesApplication", reading));
+    const exchangeWebServices = yield* openMailboxes(hands, tenant);
     return { ...webClient, ...(powerShell && { powerShell }), ...(exchangeWebServices && { exchangeWebServices }) };
   },
 };
@@ -407,6 +405,21 @@ export const connectMailFlow: Chapter<TenantChapter, void> = {
 export interface Built {
   applications: Applications;
   databases?: Databases;
+}
+
+/** Who may read is decided before anybody may: Exchange Web Services are opened last. */
+function* openMailboxes<Wait>(hands: Hands<Wait>, tenant: Installation): Walk<Wait, Application | undefined> {
+  const wanted = desired.exchangeWebServicesApplication(tenant);
+  if (!wanted) return undefined;
+  const reader = yield* hands.ensure("exchangeWebServicesApplication", "exchangeWebServicesApplication", wanted);
+  const scoped = desired.mailboxAccess(tenant, reader);
+  if (scoped) yield* hands.ensure("mailboxAccess", "mailboxAccess", scoped);
+  yield* hands.ensure(
+    "exchangeWebServicesPolicy",
+    "exchangeWebServicesPolicy",
+    desired.exchangeWebServicesPolicy(tenant, reader),
+  );
+  return idsOf(reader);
 }
 
 /**

@@ -98,7 +98,13 @@ export function onboardingSteps({
       ? [step("directory", "powerShellApplication", "PowerShell application in Entra")]
       : []),
     ...(gateway.exchangeWebServices
-      ? [step("directory", "exchangeWebServicesApplication", "Application for Exchange Web Services in Entra")]
+      ? [
+          step("directory", "exchangeWebServicesApplication", "Application for Exchange Web Services in Entra"),
+          ...(gateway.exchangeWebServices.access === "group"
+            ? [step("directory", "mailboxAccess", "Exchange Online opens the group's mailboxes to it, and no others")]
+            : []),
+          step("directory", "exchangeWebServicesPolicy", "Exchange Online lets it use Exchange Web Services"),
+        ]
       : []),
     step("mailFlow", "inboundConnector", "Inbound connector: gateway to Microsoft 365"),
     step("mailFlow", "outboundConnector", "Outbound connector: Microsoft 365 to gateway"),

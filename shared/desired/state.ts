@@ -469,6 +469,25 @@ export const inboundConnector = (target: Target, ground: Addresses): Desired<"in
   ...mailFlow(target),
   egressIps: egressIps(ground),
 });
+/** Where the spec names a group: undefined where it doesn't, since the application itself may then reach all mailboxes. */
+export function mailboxAccess(target: Target, { appId, servicePrincipalId }: Reader): Desired<"mailboxAccess"> | undefined {
+  const { exchangeWebServices: wanted } = target.spec.gateway;
+  if (wanted?.access !== "group") return undefined;
+  const name = target.names.exchangeWebServicesUniqueName;
+  const role = "Application EWS.AccessAsApp";
+  return { ...mailFlow(target), name, appId, servicePrincipalId: servicePrincipalId ?? "", role, group: wanted.group };
+}
+
+export const exchangeWebServicesPolicy = (target: Target, { appId }: Reader): Desired<"exchangeWebServicesPolicy"> => ({
+  ...mailFlow(target),
+  appId,
+});
+
+interface Reader {
+  appId: string;
+  servicePrincipalId: string | null;
+}
+
 /** Mission C2. */
 export const outboundConnector = (target: Target, ground: Addresses): Desired<"outboundConnector"> => ({
   ...mailFlow(target),

@@ -11,12 +11,14 @@ import { dataCollectionAssociation } from "./data-collection-association.ts";
 import { dataCollectionRule } from "./data-collection-rule.ts";
 import { diagnosticSetting } from "./diagnostic-setting.ts";
 import { exchangeWebServicesApplication } from "./exchange-web-services-application.ts";
+import { exchangeWebServicesPolicy } from "./exchange-web-services-policy.ts";
 import { forwardingRule } from "./forwarding-rule.ts";
 import { gatewayVm } from "./gateway-vm.ts";
 import { guardRule } from "./guard-rule.ts";
 import { guest } from "./guest.ts";
 import { inboundConnector } from "./inbound-connector.ts";
 import { loadBalancer } from "./load-balancer.ts";
+import { mailboxAccess } from "./mailbox-access.ts";
 import { marketplaceTerms } from "./marketplace-terms.ts";
 import { monitorAgent } from "./monitor-agent.ts";
 import { networkInterface } from "./network-interface.ts";
@@ -68,9 +70,11 @@ export const createResources = ({ azure, vaults, exchange, graph, resolver }: Re
   sqlDatabase: sqlDatabase({ azure }),
   spfRecord: spfRecord({ azure, resolver }),
   webClientApplication: webClientApplication({ graph }),
-  inboundConnector: inboundConnector({ exchange }),
   powerShellApplication: powerShellApplication({ graph }),
   exchangeWebServicesApplication: exchangeWebServicesApplication({ graph }),
+  mailboxAccess: mailboxAccess({ exchange }),
+  exchangeWebServicesPolicy: exchangeWebServicesPolicy({ exchange }),
+  inboundConnector: inboundConnector({ exchange }),
   outboundConnector: outboundConnector({ exchange }),
   connectionFilter: connectionFilter({ exchange }),
   guardRule: guardRule({ exchange }),

@@ -6,6 +6,7 @@ import { createSettling } from "../settling.ts";
 import type { Claims, Platform, SimulatedRequest, SimulatedResponse, Simulator } from "../simulator.ts";
 import { accessCmdlets, mayRun } from "./access.ts";
 import { ARGUMENT, CmdletError, errorResponse, withNoise } from "./answers.ts";
+import { applicationAccessCmdlets } from "./application-access.ts";
 import { bind } from "./binder.ts";
 import type { Cmdlet } from "./cmdlet.ts";
 import { connectorCmdlets } from "./connectors.ts";
@@ -29,6 +30,7 @@ const cmdlets: Record<string, Cmdlet> = {
   ...groupCmdlets,
   ...organizationCmdlets,
   ...accessCmdlets,
+  ...applicationAccessCmdlets,
 };
 
 /** Sets `platform.peers.submitMail`, `messagesIn` and `mailReceiverAt`. */

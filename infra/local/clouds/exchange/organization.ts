@@ -76,6 +76,29 @@ export const organizationCmdlets: Record<string, Cmdlet> = {
         return [{ EnforcementEnabled: true, ObservedValue: observed, Threshold: threshold, Verdict: verdict }];
       }),
   },
+  "Set-OrganizationConfig": {
+    parameters: { EwsEnabled: "boolean", EwsAllowedAppIDs: "string" },
+    shouldProcess: true,
+    prepare: ({ store, tenantId }, bound) => {
+      const ids = bound.get("EwsAllowedAppIDs");
+      const wrong = (typeof ids === "string" ? ids : "")
+        .split(",")
+        .find((id) => !/^\s*([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?\s*$/i.test(id));
+      if (wrong !== undefined) throw new CmdletError(ARGUMENT, `"${wrong}" isn't an application's id (a GUID).`);
+      const ewsEnabled = flag(bound, "EwsEnabled");
+      return {
+        target: tenantId,
+        commit: () => {
+          store.changeOrganization(tenantId, {
+            ...(ewsEnabled === undefined ? {} : { ewsEnabled }),
+            // The whole list: what isn't in it is gone.
+            ...(ids === undefined ? {} : { ewsAllowedAppIds: typeof ids === "string" && ids !== "" ? ids : null }),
+          });
+          return [];
+        },
+      };
+    },
+  },
   "Enable-OrganizationCustomization": {
     parameters: {},
     shouldProcess: true,
