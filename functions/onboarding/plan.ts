@@ -72,6 +72,8 @@ const in365 = new Set<string>([
   "webClientApplication",
   "powerShellApplication",
   "exchangeWebServicesApplication",
+  "mailboxAccess",
+  "exchangeWebServicesPolicy",
   "inboundConnector",
   "outboundConnector",
   "connectionFilter",
@@ -81,8 +83,6 @@ const in365 = new Set<string>([
 ] satisfies (keyof Resources)[]);
 
 /** What replacing interrupts, where a person could not know. */
-  "mailboxAccess",
-  "exchangeWebServicesPolicy",
 const interruptedBy: Partial<Record<keyof Resources, string>> = {
   gatewayVm:
     "the machine would go and be made anew: until then no mail passes it, and what waits in its queue must have left first",
