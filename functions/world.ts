@@ -30,6 +30,7 @@ import { createLog } from "../shared/log.ts";
 import { createResources } from "../shared/resources/index.ts";
 import { createStores } from "../shared/stores/stores.ts";
 import { createVaults, type Vaults } from "../shared/vault/client.ts";
+import { createCertificates } from "../shared/vault/certificates.ts";
 import type { OnboardingWorld } from "./onboarding/world.ts";
 import type { OperationsWorld } from "./operations/index.ts";
 
@@ -49,10 +50,13 @@ export function createWorld(config: Config): World {
   const stores = createStores({ storage: { connection: config.STATE_STORAGE }, credential: credentials.own, clock });
   const azure = createAzure({ environment, credentials });
   const vaults = createVaults({ environment, credentials });
-  const exchange = createExchange({ environment, credentials });
+  const certificates = createCertificates({ environment, credentials, clock });
+  const warned = (warning: Parameters<NonNullable<ExchangeOptions["warned"]>>[0]) => log.warning("Exchange Online warned", warning);
+  const exchange = createExchange({ environment, credentials, warned });
   const graph = createGraph({ environment, credentials });
   const resolver = createResolver({ servers: environment.dnsServers });
   const applicationId = config.APPLICATION_ID;
+  const resourcesOver = (own: Exchange) => createResources({ certificates, azure, vaults, exchange: own, graph, resolver });
   const homeTenantId = config.HOME_TENANT_ID;
   const bus = { connection: config.SERVICE_BUS, credential: credentials.own };
   const patience = {
@@ -69,7 +73,10 @@ export function createWorld(config: Config): World {
     environment,
     azure,
     vaults,
-    resources: createResources({ azure, vaults, exchange, graph, resolver }),
+    certificates,
+    exchange,
+    resources: resourcesOver(exchange),
+    resourcesOver,
     authenticate: createAuthentication({ environment, applicationId, homeTenantId, partners: stores.partners, clock }),
     signer: createSigner(() => signingKey(vaults, config.PLATFORM_VAULT_URL), clock),
     settings: { applicationId, homeTenantId, publicUrl: config.PUBLIC_URL, authorityHost: environment.authorityHost },

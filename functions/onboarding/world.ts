@@ -12,6 +12,7 @@ import type { Organizations } from "../../shared/graph/organization.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { Vaults } from "../../shared/vault/client.ts";
 import type { OnboardingPace } from "./orchestrator.ts";
+import type { Certificates } from "../../shared/vault/certificates.ts";
 
 export interface OnboardingWorld extends ApiWorld {
   environment: CloudEnvironment;
@@ -23,6 +24,7 @@ export interface OnboardingWorld extends ApiWorld {
   resolver: DnsResolver;
   checkConsent(question: ConsentQuestion): Promise<ConsentState>;
   probes: ProbeMails;
+  certificates: Certificates;
   validateOutboundConnector(organization: string, identity: string, recipient: string): Promise<ConnectorValidation>;
   pace: OnboardingPace;
   reportFailure(activity: string, error: unknown): void;

@@ -5,6 +5,7 @@ import { failureFrom } from "../durable/steps.ts";
 import type { Work } from "../durable/resources.ts";
 import { ControlPlaneError, detailOf } from "../errors.ts";
 import type { OperationStore } from "../stores/operations.ts";
+import type { Certificates } from "../vault/certificates.ts";
 import { type Change, type Ensured, confirmed, ensuring } from "./ensure.ts";
 import type { Begun, Done, Resource } from "./resource.ts";
 
@@ -22,10 +23,12 @@ export const createResourceActivities = ({
   resources,
   operations,
   azure,
+  certificates,
 }: {
   resources: Record<string, Resource<never, unknown>>;
   operations: OperationStore;
   azure: Azure;
+  certificates: Certificates;
 }) => {
   const resourceOf = (kind: string): Resource<unknown, unknown> => {
     const resource = resources[kind];
@@ -53,9 +56,13 @@ export const createResourceActivities = ({
     removeResource: async ({ kind, desired }: Pick<ResourceStep, "kind" | "desired">): Promise<Done | Begun> =>
       resourceOf(kind).remove(desired),
 
-    /** One GET on the cloud's long-running operation. */
+    /** The same as a step of its own: what the spec no longer has. */
+    dropResource: ({ work, step, kind, desired }: ResourceStep): Promise<Done | Begun> =>
+      recorded<Done | Begun>(work, step, async () => ({ result: await resourceOf(kind).remove(desired) })),
+
+    /** One GET on the cloud's long-running operation: a certificate's order is the vault's, all others are Azure Resource Manager's. */
     pollOperation: ({ operationUrl, entraTenantId }: { operationUrl: string; entraTenantId: string }) =>
-      azure.pollOperation({ operationUrl, entraTenantId }),
+      (certificates.ownsOperation(operationUrl) ? certificates : azure).pollOperation({ operationUrl, entraTenantId }),
 
     recordFailure: async ({ work, step, failure }: { work: Work; step: string; failure: Failure }): Promise<void> => {
       await operations.recordStep(work.partnerId, work.operationId, step, { status: "Failed", error: detailOf(failure) });

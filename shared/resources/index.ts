@@ -3,6 +3,7 @@ import type { Azure } from "../azure/client.ts";
 import type { DnsResolver } from "../dns/resolver.ts";
 import type { Exchange } from "../exchange/client.ts";
 import type { Graph } from "../graph/client.ts";
+import type { Certificates } from "../vault/certificates.ts";
 import type { Vaults } from "../vault/client.ts";
 import { approvalRule } from "./approval-rule.ts";
 import { availabilitySet } from "./availability-set.ts";
@@ -40,6 +41,7 @@ import { webClientApplication } from "./web-client-application.ts";
 export interface ResourceClients {
   azure: Azure;
   vaults: Vaults;
+import { tlsCertificate } from "./tls-certificate.ts";
   exchange: Exchange;
   graph: Graph;
   resolver: DnsResolver;
@@ -47,11 +49,12 @@ export interface ResourceClients {
 
 export type Resources = ReturnType<typeof createResources>;
 
-export const createResources = ({ azure, vaults, exchange, graph, resolver }: ResourceClients) => ({
+export const createResources = ({ azure, vaults, exchange, graph, resolver, certificates }: ResourceClients) => ({
   resourceGroup: resourceGroup({ azure }),
   marketplaceTerms: marketplaceTerms({ azure }),
   vmIdentity: vmIdentity({ azure }),
   vault: vault({ azure }),
+  certificates: Certificates;
   roleAssignment: roleAssignment({ azure }),
   publicIpAddress: publicIpAddress({ azure }),
   networkSecurityGroup: networkSecurityGroup({ azure }),
@@ -62,6 +65,7 @@ export const createResources = ({ azure, vaults, exchange, graph, resolver }: Re
   gatewayVm: gatewayVm({ azure, vaults }),
   guest: guest({ azure }),
   dataCollectionRule: dataCollectionRule({ azure }),
+  tlsCertificate: tlsCertificate({ certificates }),
   monitorAgent: monitorAgent({ azure }),
   dataCollectionAssociation: dataCollectionAssociation({ azure }),
   diagnosticSetting: diagnosticSetting({ azure }),

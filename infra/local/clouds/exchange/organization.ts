@@ -2,7 +2,7 @@
 import { type Bound, applied } from "./binder.ts";
 import { ARGUMENT, CmdletError, dehydrated, notFound } from "./answers.ts";
 import { type Cmdlet, type CmdletContext, distinguishedName, flag, reading, text } from "./cmdlet.ts";
-import { list } from "./connectors.ts";
+import { list, tlsOf } from "./connectors.ts";
 import { canonicalRange, requireFilterAddresses } from "./ranges.ts";
 import type { Connector, ConnectionFilterPolicy } from "./store.ts";
 import { OUTBOUND_ADDRESS, OUTBOUND_NAME } from "./addresses.ts";
@@ -257,7 +257,7 @@ async function validate(
       from: { name: OUTBOUND_NAME, address: OUTBOUND_ADDRESS },
       to: { host, port: 25 },
       message: { envelopeFrom: sender, recipients, mime },
-      tls: connector.settings["TlsSettings"] ? "required" : "opportunistic",
+      ...tlsOf(connector.settings),
     });
     const reply = refused[0]?.reply;
     const reached = accepted.length > 0 || (reply !== undefined && !/ [45]\.4\.31\d /.test(reply));
