@@ -2,6 +2,7 @@
 import type { DesiredOf } from "../../shared/durable/resources.ts";
 import { type Azure, createAzure } from "../../shared/azure/client.ts";
 import type { Place } from "../../shared/azure/place.ts";
+import { systemClock } from "../../shared/clock.ts";
 import { createCredentials, type Credentials } from "../../shared/entra/credentials.ts";
 import { createResolver, type DnsResolver } from "../../shared/dns/resolver.ts";
 import { createExchange } from "../../shared/exchange/client.ts";
@@ -138,7 +139,7 @@ export async function startWorld(): Promise<World> {
 }
 
 async function makeGround(world: World): Promise<Ground> {
-  const { ensure, vaults, azure } = world;
+  const { ensure, vaults } = world;
   const idOf = async (made: Promise<unknown>): Promise<string> => ((await made) as { id: string }).id;
   await ensure("resourceGroup", place);
   const vault = (await ensure("vault", { ...place, name: names.vault })) as Ground["vault"];

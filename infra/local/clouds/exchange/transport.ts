@@ -213,7 +213,7 @@ export function createTransport(platform: Platform, store: ExchangeStore): Trans
     const security = tlsOf(connector.settings);
     let fate = refusing("450 4.4.0 The outbound connector has no smart host");
     for (const host of list(connector.settings["SmartHosts"])) {
-      fate = await peers.deliverMail({ from, to: { host, port: 25 }, message, tls });
+      fate = await peers.deliverMail({ from, to: { host, port: 25 }, message, ...security });
       // The next smart host is tried when this one can't be talked to, not when it refuses the mail.
       if (!fate.refused.some(({ reply }) => reply.startsWith("4"))) return fate;
     }
