@@ -19,7 +19,7 @@ import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts"
 import type { Applications, Ground, GuestGeneration, Loop } from "../../shared/desired/state.ts";
 import { agentsOf, settledGuestOf } from "./guest.ts";
 import type { AccessWait, LoopEvidence } from "./orchestrator.ts";
-import type { Databases, SecretWanted } from "./runbook.ts";
+import type { Databases, NamedSecretsWanted, SecretWanted } from "./runbook.ts";
 import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
 import { preflightOf, refuseFailed } from "./preflight.ts";
 import { remindersDue } from "./reminders.ts";
@@ -176,6 +176,22 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
         )[purpose];
         if (chosen && chosen.version !== mine.version) await vaults.disable(mine, entraTenantId);
         return { result: chosen ?? mine, change: found ? "unchanged" : "created" };
+      }),
+
+    /** Nobody's machine is built before they are there: only their owner can put them into the vault. */
+    findNamedSecrets: ({
+      work,
+      step,
+      vaultUrl,
+      entraTenantId,
+      names,
+    }: NamedSecretsStep): Promise<Record<string, SecretReference>> =>
+      recorded(work, step, async () => {
+        const found = await Promise.all(names.map((name) => vaults.newest(vaultUrl, name, entraTenantId)));
+        const missing = names.filter((_, index) => found[index] === undefined);
+        if (missing.length > 0) throw namedSecretMissing(vaultUrl, missing);
+        const present = names.flatMap((name, index) => (found[index] ? [[name, found[index]] as const] : []));
+        return { result: Object.fromEntries(present) };
       }),
 
     /**
@@ -383,6 +399,16 @@ interface Finished {
 const gatewayOf = ({ smartHosts }: Loop): string => smartHosts.join(", ");
 
 type SecretStep = SecretWanted & { work: Work };
+type NamedSecretsStep = NamedSecretsWanted & { work: Work };
+
+const namedSecretMissing = (vaultUrl: string, names: string[]): ControlPlaneError =>
+  new ControlPlaneError(
+    "NamedSecretMissing",
+    `the vault ${vaultUrl} has no secret ${names.join(", ")}, which gateway.iqSuite names; put it there, then onboard again`,
+    409,
+    false,
+    { target: "spec.gateway.iqSuite" },
+  );
 
 interface PlacementStep extends Target {
   work: Work;

@@ -108,8 +108,15 @@ export const waitForAccess = branch("waitForAccess", function* (context, access:
 /** Hands that make true what the runbook names. */
 function handsOf(context: OrchestrationContext, { work, spec, names, pace }: Onboarding): Hands<Task> {
   const { ensure, remove } = resourceSteps<Resources>(context, work, pace);
-  const { ensureSecret, choosePlacement, chooseRolePlacement, readOwnPrincipal, readMailRoute, readGuestGeneration } =
-    stepsOf<OnboardingActivities>(context, pace.patience);
+  const {
+    ensureSecret,
+    findNamedSecrets,
+    choosePlacement,
+    chooseRolePlacement,
+    readOwnPrincipal,
+    readMailRoute,
+    readGuestGeneration,
+  } = stepsOf<OnboardingActivities>(context, pace.patience);
   const target = { organization: spec.microsoft365.tenantId, domain: spec.microsoft365.domains[0] ?? "" };
   return {
     ensure,
@@ -117,6 +124,7 @@ function handsOf(context: OrchestrationContext, { work, spec, names, pace }: Onb
     placement: (region) => choosePlacement({ work, spec, names, region }),
     rolePlacement: (role) => chooseRolePlacement({ work, spec, names, role }),
     secret: (wanted) => ensureSecret({ work, ...wanted }),
+    namedSecrets: (wanted) => findNamedSecrets({ work, ...wanted }),
     *ownPrincipal(subscription) {
       return (yield* readOwnPrincipal(subscription)).principalId;
     },

@@ -164,6 +164,15 @@ function lookingHands(
       const found = world.vaults.first(vaultUrl, tenantSecrets[purpose].name, entraTenantId);
       return ((yield found) as SecretReference | undefined) ?? laterSecret;
     },
+    *namedSecrets({ vaultUrl, names }) {
+      const allowed = resources.some(({ name, action }) => name === titles["vaultAccessForGatehouse"] && action === "none");
+      const references: Record<string, SecretReference> = {};
+      for (const name of names) {
+        const known = vaultUrl !== LATER && allowed ? world.vaults.newest(vaultUrl, name, entraTenantId) : undefined;
+        references[name] = (known && ((yield known) as SecretReference | undefined)) ?? laterSecret;
+      }
+      return references;
+    },
     *mailRoute() {
       if (!readable.consented) return { smartHost: LATER, relayFrom: [] };
       return (yield mailRouteOf(world, organization(target), mainDomain(target))) as MailRoute;

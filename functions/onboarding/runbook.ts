@@ -15,6 +15,7 @@ import type {
   GuestGeneration,
   RegionGround,
 } from "../../shared/desired/state.ts";
+import { namedSecrets } from "../../shared/desired/iq-suite.ts";
 import * as desired from "../../shared/desired/state.ts";
 import type { Target } from "../../shared/desired/target.ts";
 import type { ActualOf, DesiredOf } from "../../shared/durable/resources.ts";
@@ -40,6 +41,13 @@ export interface SecretWanted {
   purpose: "loopGuid" | "adminPassword";
 }
 
+export interface NamedSecretsWanted {
+  step: string;
+  vaultUrl: string;
+  entraTenantId: string;
+  names: string[];
+}
+
 /** What a walker can do. */
 export interface Hands<Wait> {
   ensure<Kind extends keyof Resources>(
@@ -63,6 +71,8 @@ export interface Hands<Wait> {
   ownPrincipal(subscription: Subscription): Walk<Wait, string>;
   /** Made once per tenant and purpose, straight into the tenant's vault. */
   secret(wanted: SecretWanted): Walk<Wait, SecretReference>;
+  /** What somebody else has put into the tenant's vault, by its names. */
+  namedSecrets(wanted: NamedSecretsWanted): Walk<Wait, Record<string, SecretReference>>;
   mailRoute(): Walk<Wait, MailRoute>;
   guestGeneration(): Walk<Wait, GuestGeneration>;
   /** Walks chapters at the same time, if these hands can; gives their results in order. */
@@ -116,13 +126,16 @@ export const prepareGround: Chapter<{ tenant: Installation }, Ground> = {
       hands.secret({ step: purpose, vaultUrl: vault.url, entraTenantId, purpose });
     const loopGuid = yield* secretOf("loopGuid");
     const adminPassword = yield* secretOf("adminPassword");
+    const names = namedSecrets(tenant.spec);
+    const named = { step: "namedSecrets", vaultUrl: vault.url, entraTenantId, names };
+    const found = names.length === 0 ? {} : { namedSecrets: yield* hands.namedSecrets(named) };
     const regions: RegionGround[] = [];
     for (const [index, region] of tenant.names.regions.entries()) {
       if (region.resourceGroup !== tenant.names.home.resourceGroup)
         yield* hands.ensure("resourceGroup", `resourceGroup${regionSuffix(index)}`, desired.resourceGroup(tenant, region));
       regions.push(yield* reserveAddresses(hands, tenant, index, region));
     }
-    return { loopGuid, adminPassword, identityId: identity.id, identityClientId: identity.clientId, regions };
+    return { loopGuid, adminPassword, identityId: identity.id, identityClientId: identity.clientId, regions, ...found };
   },
 };
 

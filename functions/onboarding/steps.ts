@@ -3,6 +3,7 @@ import type { MachineRole } from "../../shared/azure/names.ts";
 import { openServices } from "../../shared/azure/services.ts";
 import { type MachineBeside, machinesBeside, servicesBeside } from "../../shared/desired/beside.ts";
 import { machineTitles, regionTitles, type Title } from "../../shared/desired/machines.ts";
+import { namedSecrets } from "../../shared/desired/iq-suite.ts";
 import { azureSqlOf } from "../../shared/desired/state.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 
@@ -64,6 +65,9 @@ export function onboardingSteps({
     step("root", "vaultAccessForGateway", "The gateway may read the vault's secrets"),
     step("root", "loopGuid", "Loop GUID, in the vault"),
     step("root", "adminPassword", "Administrator's password, in the vault"),
+    ...(namedSecrets({ gateway }).length === 0
+      ? []
+      : [step("root", "namedSecrets", "Secrets that the spec names, in the vault")]),
     ...onMachines("root", "publicIpAddress", "Static public address with its name"),
     ...titled(balanced, "root", "loadBalancerAddress", "The load balancer's public address"),
     ...inRegions("gateway", "networkSecurityGroup", "Network security group"),

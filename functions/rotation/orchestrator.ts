@@ -29,7 +29,7 @@ export interface Rotation {
 }
 
 /** What onboarding has kept of the ground, and where machines report, which the guest's document repeats. */
-export type RotationGround = Pick<Ground, "regions" | "loopGuid" | "identityClientId" | "applications"> &
+export type RotationGround = Pick<Ground, "regions" | "loopGuid" | "identityClientId" | "applications" | "namedSecrets"> &
   Pick<GuestGeneration, "agents">;
 
 export interface RotationPace extends ResourcePace {

@@ -12,7 +12,7 @@ import type { Resources } from "../resources/index.ts";
 import type { AzureSql, TenantSpec } from "../tenants/spec.ts";
 import type { SecretReference } from "../vault/reference.ts";
 import { machineBeside, servicesBeside } from "./beside.ts";
-import { iqSuiteSettings } from "./iq-suite.ts";
+import { type IqSuiteGround, iqSuiteSettings, namesApplications } from "./iq-suite.ts";
 import type { MailRoute } from "./mail-route.ts";
 import type { Target } from "./target.ts";
 
@@ -26,6 +26,8 @@ export interface Ground {
   regions: RegionGround[];
   /** Where the gateways' documents name them: then they are there before the machines. */
   applications?: Applications | undefined;
+  /** Secrets of the tenant's vault that the spec names, by their names. */
+  namedSecrets?: Record<string, SecretReference> | undefined;
 }
 
 /** Client id and object id of an application in the customer's Entra tenant. */
@@ -327,13 +329,13 @@ export const guest = (
   target: Target,
   { region, machine }: MachinePlace,
   fqdn: string,
-  { loopGuid, identityClientId }: Pick<Ground, "loopGuid" | "identityClientId">,
+  ground: Pick<Ground, "loopGuid" | "identityClientId"> & IqSuiteGround,
   { smartHost, relayFrom }: MailRoute,
   { generation, clientSecret, agents }: GuestGeneration = FIRST_GENERATION,
 ): Desired<"guest"> => ({
   ...placeIn(target, region),
   virtualMachine: machine.virtualMachine,
-  identityClientId,
+  identityClientId: ground.identityClientId,
   document: gatewayDocument({
     generation,
     clientSecret,
@@ -342,13 +344,13 @@ export const guest = (
     relayFrom,
     domains: target.spec.microsoft365.domains,
     loopHeader: LOOP_HEADER,
-    loopGuid,
+    loopGuid: ground.loopGuid,
     services: target.spec.gateway.services,
-    ...iqSuiteSettings(target.spec),
+    ...iqSuiteSettings(target.spec, ground, machine, { clientSecret }),
     heartbeat: agents && {
       url: `${agents.publicUrl}/api/agents/${vmIdOf(target.work.partnerId, gatewayIdOf(target.work.tenantId, machine.virtualMachine))}/heartbeat?api-version=${agents.apiVersion}`,
       audience: agents.audience,
-      identityClientId,
+      identityClientId: ground.identityClientId,
       fqdn,
       // A mailbox that is there: Exchange Online refuses others whatever it thinks of the sender's address.
       probe: { host: smartHost, recipient: target.spec.microsoft365.probeMailbox },
@@ -415,8 +417,8 @@ export const sqlDatabase = (target: Target, name: string, { sku, backups }: Azur
 });
 
 /** Whether what stands in the machines names applications. Mission F10: then these come first. */
-export const documentsNameApplications = ({ microsoft365, gateway }: TenantSpec): boolean =>
-  microsoft365.powerShellApplication === true || gateway.exchangeWebServices !== undefined;
+export const documentsNameApplications = (spec: TenantSpec): boolean =>
+  spec.microsoft365.powerShellApplication === true || spec.gateway.exchangeWebServices !== undefined || namesApplications(spec);
 
 /** Mission D1: the product wants the trailing slash in its redirect URI. */
 export const webClientApplication = (target: Target, ground: Pick<Ground, "regions">): Desired<"webClientApplication"> => ({

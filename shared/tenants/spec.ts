@@ -1,6 +1,6 @@
 /** What a partner says about a tenant: the desired state of one customer's gateway and mail flow. */
 import * as z from "zod";
-import { iqSuiteSchema } from "./iq-suite.ts";
+import { iqSuiteConflicts, iqSuiteSchema } from "./iq-suite.ts";
 
 const domainName = z
   .string()
@@ -223,7 +223,9 @@ export const tenantSpecSchema = z
     /** Adds the gateway's addresses to the connection filter's allow list (manual, chapter 4.7). */
     connectionFilter: z.boolean().default(true),
   })
-  .superRefine(({ microsoft365: { domains, probeMailbox }, pilot, gateway: { regions, services, keyManager } }, context) => {
+  .superRefine(({ microsoft365, pilot, gateway }, context) => {
+    const { domains, probeMailbox } = microsoft365;
+    const { regions, services, keyManager } = gateway;
     const ours = (address: string): boolean => domains.includes(address.slice(address.lastIndexOf("@") + 1));
     if (new Set(domains).size !== domains.length)
       context.addIssue({ code: "custom", path: ["microsoft365", "domains"], message: "names a domain twice" });
@@ -235,6 +237,8 @@ export const tenantSpecSchema = z
         path: ["gateway", "services", "keyManager"],
         message: "KeyManager has a machine of its own: open it in gateway.keyManager.services",
       });
+    for (const { path, message } of iqSuiteConflicts(microsoft365, gateway))
+      context.addIssue({ code: "custom", path: ["gateway", "iqSuite", ...path], message });
     if (!ours(probeMailbox))
       context.addIssue({
         code: "custom",
