@@ -270,7 +270,8 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       const { facts } = await tenants.get(work.partnerId, work.tenantId);
       const proof = facts.proof as { fingerprint: string; evidence: LoopEvidence } | undefined;
       if (proof?.fingerprint !== fingerprintOf(loop)) return {};
-      for (const step of ["startTls", "probeMail", "pilotScope", "pilotProbeMail"])
+      const incoming = loop.incoming === true ? ["incomingPilotScope"] : [];
+      for (const step of ["startTls", "probeMail", "pilotScope", ...incoming, "pilotProbeMail"])
         await recordStep(work, step, { status: "Skipped" });
       return { evidence: proof.evidence };
     },

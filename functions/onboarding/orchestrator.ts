@@ -27,6 +27,8 @@ import {
   type Installation,
   prepareGround,
   registerApplications,
+  giveOwnRoles,
+  forwardGroups,
 } from "./runbook.ts";
 import type { Ground, Loop } from "../../shared/desired/state.ts";
 import * as desired from "../../shared/desired/state.ts";
@@ -224,3 +226,6 @@ export const proveLoop = branch("proveLoop", function* (context, proof: LoopProo
   context.df.continueAsNew({ ...proof, round: round + 1 });
   return { subject, hops: [], at: "" }; // nobody sees it: the next execution answers
 });
+  const incoming = desired.incomingForwardingRule(tenant, ground, "pilot");
+  if (incoming) yield* ensure("incomingForwardingRule", "incomingPilotScope", incoming);
+  if (!tenant.piloted) yield* forwardGroups(handsOf(context, tenant), tenant, ground);

@@ -28,9 +28,12 @@ export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Prom
   const found: PlannedResource[] = [];
   const readable = { consented: consent.state === "granted", azure: azure.state === "granted" };
   const sizes = sizeLists(world.azure, home(target));
-  const hands = lookingHands(world, tenant, readable, sizes, found);
-  await walked(runbook(hands, { ...target, piloted: true }));
-  const planned = inOrder(found, spec);
+  const standing = standingOf(tenant);
+  const around = readable.consented ? await lookAround(world, tenant) : undefined;
+  const looking = around ? { ...world, resources: world.resourcesOver(remembering(world.exchange, around.remembered)) } : world;
+  const hands = lookingHands(looking, tenant, { readable, sizes, standing, resources: found });
+  await walked(runbook(hands, { ...target, piloted: true, ...(standing && { standing }) }));
+  const planned = inOrder(found, spec, standing);
 
   const checks = readable.azure ? await preflightOf(world, target, readable.consented, sizes) : [];
   const findings = [
@@ -96,7 +99,11 @@ function lookingHands(
   world: OnboardingWorld,
   tenant: TenantRecord,
   readable: { consented: boolean; azure: boolean },
+  "stripRule",
   sizes: SizeLists,
+  "groupForwardingRule",
+  "incomingForwardingRule",
+  "incomingGroupForwardingRule",
   resources: PlannedResource[],
 ): Hands<Promise<unknown>> {
   const target = targetOf(tenant);

@@ -442,8 +442,55 @@ function* openMailboxes<Wait>(hands: Hands<Wait>, tenant: Installation): Walk<Wa
 export function* buildAndConnect<Wait>(hands: Hands<Wait>, tenant: Installation, ground: Ground): Walk<Wait, Built> {
   const database = desired.azureSqlOf(tenant.spec);
   const directory = begin(registerApplications, { tenant, ground }, "directory");
+    yield* hands.ensure("stripRule", "stripRule", desired.stripRule(tenant));
   const others = (from: Ground): Begun<Databases | void>[] => [
     begin(connectMailFlow, { tenant, ground: from }, "mail-flow"),
+    const incoming = desired.incomingForwardingRule(tenant, ground, scope);
+    if (incoming) yield* hands.ensure("incomingForwardingRule", "incomingForwardingRule", incoming);
+    if (tenant.piloted) yield* forwardGroups(hands, tenant, ground);
+  },
+};
+
+export interface SpfChapter extends TenantChapter {
+  /** What becomes of addresses that were listed before. */
+  earlier: "stay" | "go";
+}
+
+/**
+ * Mission C6: new addresses are listed beside the old ones before mail comes from them; the old ones go when the new way is proven. The
+ * gateways send on to Microsoft 365, so no pilot waits for it.
+ */
+export const publishSpf: Chapter<SpfChapter, void> = {
+  name: "publishSpf",
+  *walk(hands, { tenant, ground, earlier }) {
+    for (const [index, record] of desired.spfRecords(tenant, ground, earlier).entries())
+      yield* hands.ensureIfPossible("spfRecord", spfStep(index, earlier), record);
+  },
+};
+
+/** Of the domains whose zones may be written, by their order. */
+export const spfStep = (index: number, earlier: SpfChapter["earlier"]): string =>
+  `${earlier === "stay" ? "spfRecord" : "spfRecordSettled"}${index === 0 ? "" : `-${index + 1}`}`;
+
+/** Mission C5: whoever is a member. The probe mailbox need not be one, so that these rules come after the proof. */
+export function* forwardGroups<Wait>(hands: Pick<Hands<Wait>, "ensure">, tenant: Installation, ground: Ground): Walk<Wait, void> {
+  const groups = desired.groupForwardingRule(tenant, ground);
+  if (groups) yield* hands.ensure("groupForwardingRule", "groupForwardingRule", groups);
+  const incoming = desired.incomingGroupForwardingRule(tenant, ground);
+  if (incoming) yield* hands.ensure("incomingGroupForwardingRule", "incomingGroupForwardingRule", incoming);
+}
+
+/**
+ * Mission D6: the way by which our application goes on without the Entra role that it began with. Made beside everything else, so that it
+ * has long arrived in Exchange when that role goes.
+ */
+export const giveOwnRoles: Chapter<{ tenant: Installation }, void> = {
+  name: "giveOwnRoles",
+  *walk(hands, { tenant }) {
+    yield* hands.ensure("exchangePrincipal", "exchangePrincipal", privilege.exchangePrincipal(tenant));
+    for (const parent of privilege.managementRoles)
+      yield* hands.ensure("managementRole", privilege.roleStep(parent), privilege.managementRole(tenant, parent));
+    yield* hands.ensure("roleGroup", "roleGroup", privilege.roleGroup(tenant));
     ...(database ? [begin(buildDatabase, { tenant, ground: from, database }, "database")] : []),
     ...tenant.names.regions.map((_, region) =>
       begin(buildGateway, { tenant, ground: from, region }, `gateway${regionSuffix(region)}`),

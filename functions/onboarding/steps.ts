@@ -38,13 +38,22 @@ const besideSteps = ({ role, title, address }: MachineBeside): StepTitle[] => [
   step("gateway", `${role}Guest`, guestTitles[role]),
 ];
 
-export function onboardingSteps({
-  connectionFilter,
-  database,
-  gateway,
-  microsoft365,
-  ucm,
-}: Pick<TenantSpec, "connectionFilter" | "database" | "gateway" | "microsoft365" | "ucm">): StepTitle[] {
+/** Of the domains whose zones we may write; the others' records are a person's. */
+const spfTitles = (
+  { microsoft365: { domains }, spf }: Pick<TenantSpec, "microsoft365" | "spf">,
+  branch: Branch,
+  earlier: Parameters<typeof spfStep>[1],
+  what: string,
+): StepTitle[] =>
+  domains
+    .filter((domain) => zoneOf(spf?.zones ?? [], domain) !== undefined)
+    .map((domain, index) => step(branch, spfStep(index, earlier), `SPF record of ${domain} ${what}`));
+
+type Spec = Pick<TenantSpec, "connectionFilter" | "database" | "gateway" | "microsoft365" | "pilot" | "spf" | "ucm">;
+
+/** `standing`: where the spec asks for another number of machines than stand. */
+export function onboardingSteps(spec: Spec, standing?: Standing): StepTitle[] {
+  const { connectionFilter, database, gateway, pilot, microsoft365, spf, ucm } = standing ? widened(spec, standing) : spec;
   const inRegions = (branch: Branch, name: string, title: string): StepTitle[] =>
     titled(regionTitles({ gateway }), branch, name, title);
   const onMachines = (branch: Branch, name: string, title: string): StepTitle[] =>
@@ -124,3 +133,10 @@ export function onboardingSteps({
     step("proof", "pilotProbeMail", "A probe mail came back after widening"),
   ];
 }
+    step("mailFlow", "stripRule", "Strip rule: the loop header stays inside"),
+    ...(pilot.incoming ? [step("mailFlow", "incomingForwardingRule", "The same for mail to the probe mailbox")] : []),
+    ...(pilot.incoming ? [step("proof", "incomingPilotScope", "Mail to the pilot forwarded, too")] : []),
+    ...(pilot.groups ? [step("proof", "groupForwardingRule", "Forwarding rule for the pilot's groups")] : []),
+    ...(pilot.groups && pilot.incoming
+      ? [step("proof", "incomingGroupForwardingRule", "Mail to the pilot's groups forwarded, too")]
+      : []),

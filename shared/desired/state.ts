@@ -75,6 +75,10 @@ export interface Loop {
   smartHosts: string[];
   egressIps: string[];
   pilots: string[];
+  /** Mail to the probe mailbox and the pilot meets the gateway, too. */
+  incoming?: boolean;
+  /** Those of the pilots that are groups. */
+  groups?: string[];
 }
 
 type Desired<Kind extends keyof Resources> = DesiredOf<Resources[Kind]>;
@@ -513,21 +517,38 @@ export const approvalRule = (target: Target, ground: Addresses & Pick<Ground, "l
 });
 
 /** Mission C3, C5: whose mail runs through the gateway. The probe mailbox stays in every scope, so that the loop can be proven again. */
-export const forwardingRule = (
-  target: Target,
-  { loopGuid }: Pick<Ground, "loopGuid">,
-  scope: "probe" | "pilot",
-): Desired<"forwardingRule"> => {
+export const forwardingRule = (target: Target, ground: Forwarded, scope: "probe" | "pilot"): Desired<"forwardingRule"> => {
   const { probeMailbox } = target.spec.microsoft365;
   const mailboxes = scope === "probe" ? [probeMailbox] : [...new Set([probeMailbox, ...target.spec.pilot.addresses])];
-  return { ...marked(target, loopGuid), outboundConnector: OUTBOUND_CONNECTOR, scope: { mailboxes } };
+  return forwardingTo(target, ground, mailboxes);
 };
+/** Mission C11. */
+export const stripRule = (target: Target): Desired<"stripRule"> => ({ ...mailFlow(target), loopHeader: LOOP_HEADER });
 
 /** Manual, chapter 4.4.2. */
 export const OUTBOUND_CONNECTOR = "M365 to Azure VM";
 
 export const loop = (target: Target, ground: Pick<Ground, "loopGuid" | "regions">): Loop => ({
   organization: organization(target),
+/** Mission C6: one for each domain whose zone the spec lets us write. `earlier`: what becomes of addresses that were listed before. */
+export const spfRecords = (target: Target, ground: Addresses, earlier: "stay" | "go"): Desired<"spfRecord">[] => {
+  const { owner, entraTenantId } = home(target);
+  const zones = target.spec.spf?.zones ?? [];
+  return target.spec.microsoft365.domains.flatMap((domain) => {
+    const zoneId = zoneOf(zones, domain);
+    return zoneId === undefined ? [] : [{ owner, entraTenantId, zoneId, domain, addresses: egressIps(ground), earlier }];
+  });
+};
+
+type Forwarded = Addresses & Pick<Ground, "loopGuid">;
+const forwardingTo = (target: Target, ground: Forwarded, mailboxes: string[]): Desired<"forwardingRule"> => ({
+  ...marked(target, ground.loopGuid),
+  outboundConnector: OUTBOUND_CONNECTOR,
+  egressIps: egressIps(ground),
+  ...target.spec.forwarding,
+  scope: { mailboxes },
+});
+
   probeMailbox: target.spec.microsoft365.probeMailbox,
   outboundConnector: OUTBOUND_CONNECTOR,
   loopHeader: LOOP_HEADER,
@@ -535,5 +556,24 @@ export const loop = (target: Target, ground: Pick<Ground, "loopGuid" | "regions"
   vaultTenantId: target.spec.azure.tenantId,
   smartHosts: smartHosts(ground),
   egressIps: egressIps(ground),
-  pilots: target.spec.pilot.addresses,
+  pilots: [...target.spec.pilot.addresses, ...(target.spec.pilot.groups ?? [])],
+  ...(target.spec.pilot.incoming === true ? { incoming: true } : {}),
+  ...(target.spec.pilot.groups === undefined ? {} : { groups: target.spec.pilot.groups }),
 });
+/** The same for mail to them, where the spec asks for it. */
+export const incomingForwardingRule = (
+  target: Target,
+  ground: Forwarded,
+  scope: "probe" | "pilot",
+): Desired<"incomingForwardingRule"> | undefined =>
+  target.spec.pilot.incoming === true ? forwardingRule(target, ground, scope) : undefined;
+/** Whoever is a member: there is no probe among them, so the rule comes after the proof. */
+export const groupForwardingRule = (target: Target, ground: Forwarded): Desired<"groupForwardingRule"> | undefined => {
+  const { groups } = target.spec.pilot;
+  return groups && forwardingTo(target, ground, groups);
+};
+export const incomingGroupForwardingRule = (
+  target: Target,
+  ground: Forwarded,
+): Desired<"incomingGroupForwardingRule"> | undefined =>
+  target.spec.pilot.incoming === true ? groupForwardingRule(target, ground) : undefined;

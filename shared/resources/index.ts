@@ -13,7 +13,7 @@ import { dataCollectionRule } from "./data-collection-rule.ts";
 import { diagnosticSetting } from "./diagnostic-setting.ts";
 import { exchangeWebServicesApplication } from "./exchange-web-services-application.ts";
 import { exchangeWebServicesPolicy } from "./exchange-web-services-policy.ts";
-import { forwardingRule } from "./forwarding-rule.ts";
+import { forwardingRule, groupForwardingRule, incomingForwardingRule, incomingGroupForwardingRule } from "./forwarding-rule.ts";
 import { gatewayVm } from "./gateway-vm.ts";
 import { guardRule } from "./guard-rule.ts";
 import { guest } from "./guest.ts";
@@ -38,6 +38,7 @@ import { virtualNetwork } from "./virtual-network.ts";
 import { vmIdentity } from "./vm-identity.ts";
 import { webClientApplication } from "./web-client-application.ts";
 
+import { stripRule } from "./strip-rule.ts";
 export interface ResourceClients {
   azure: Azure;
   vaults: Vaults;
@@ -85,3 +86,7 @@ export const createResources = ({ azure, vaults, exchange, graph, resolver, cert
   approvalRule: approvalRule({ exchange, vaults }),
   forwardingRule: forwardingRule({ exchange, vaults }),
 });
+  groupForwardingRule: groupForwardingRule({ exchange, vaults }),
+  incomingForwardingRule: incomingForwardingRule({ exchange, vaults }),
+  incomingGroupForwardingRule: incomingGroupForwardingRule({ exchange, vaults }),
+  stripRule: stripRule({ exchange }),

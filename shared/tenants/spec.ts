@@ -183,7 +183,11 @@ export const tenantSpecSchema = z
     }),
     pilot: z.strictObject({
       /** Whose mail moves first (manual, chapter 4.5.1: productive tenants start with one address). */
-      addresses: z.array(mailAddress).min(1).max(50),
+      addresses: z.array(mailAddress).max(50).default([]),
+      /** Mail-enabled groups: who joins one joins the pilot, without another change. */
+      groups: z.array(mailAddress).min(1).max(10).optional(),
+      /** Mail to them runs through the gateway, too, not only mail from them. */
+      incoming: z.boolean().optional(),
     }),
     azure: z.strictObject({
       /** Entra tenant of the subscription: the partner's or the customer's. */
@@ -209,6 +213,8 @@ export const tenantSpecSchema = z
       placement: z.enum(["automatic", "zones", "availabilitySet", "none"]).default("automatic"),
       /** Mission A4: kind of the machines' managed disks; the last two are kept in three zones. */
       disk: z.enum(["Premium_LRS", "StandardSSD_LRS", "Standard_LRS", "Premium_ZRS", "StandardSSD_ZRS"]).default("Premium_LRS"),
+    /** Mail that is larger goes without the gateway; by default none does. Exchange Online's own limit is 150 MB. */
+    forwarding: z.strictObject({ largestMessageInMegabytes: z.int().min(1).max(150) }).optional(),
       image: imageSchema.default(windowsServer2022),
       services: servicesSchema.default({ smtp: {} }),
       /** Mission A7, A11: what machines and load balancers report goes to a workspace of the customer, who pays for what it takes in. */
@@ -245,12 +251,24 @@ export const tenantSpecSchema = z
         path: ["microsoft365", "probeMailbox"],
         message: `must be in one of the tenant's domains: ${domains.join(", ")}`,
       });
-    for (const [index, address] of pilot.addresses.entries())
-      if (!ours(address))
+    if (pilot.addresses.length === 0 && pilot.groups === undefined)
+      context.addIssue({ code: "custom", path: ["pilot", "addresses"], message: "name at least one address, or a group" });
+    for (const field of ["addresses", "groups"] as const)
+      for (const [index, address] of (pilot[field] ?? []).entries())
+        if (!ours(address))
+          context.addIssue({
+            code: "custom",
+            path: ["pilot", field, index],
+            message: `must be in one of the tenant's domains: ${domains.join(", ")}`,
+          });
+  })
+  .superRefine(({ microsoft365: { domains }, spf }, context) => {
+    for (const [index, id] of (spf?.zones ?? []).entries())
+      if (!domains.some((domain) => zoneOf([id], domain) !== undefined))
         context.addIssue({
           code: "custom",
-          path: ["pilot", "addresses", index],
-          message: `must be in one of the tenant's domains: ${domains.join(", ")}`,
+          path: ["spf", "zones", index],
+          message: `is the zone of none of the tenant's domains: ${domains.join(", ")}`,
         });
   });
 

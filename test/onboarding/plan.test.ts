@@ -47,6 +47,7 @@ const inMicrosoft365 = [
   "connectionFilter",
   "guardRule",
   "approvalRule",
+  "stripRule",
   "forwardingRule",
 ];
 
