@@ -6,6 +6,7 @@ import { createAzureAccess } from "../shared/azure/access.ts";
 import { createAzure } from "../shared/azure/client.ts";
 import { systemClock } from "../shared/clock.ts";
 import type { Config } from "../shared/config.ts";
+import { createAuthorities } from "../shared/dns/authorities.ts";
 import { createResolver } from "../shared/dns/resolver.ts";
 import { createFleet } from "../shared/azure/fleet.ts";
 import { parseBlocklistZones } from "../shared/dns/blocklist-zones.ts";
@@ -91,6 +92,7 @@ export function createWorld(config: Config): World {
     },
     organizations: createOrganizations(graph),
     resolver,
+    authorities: createAuthorities({ resolver, port: environment.nameServerPort }),
     checkConsent: checkConsent({ environment, credentials, graph }),
     probes: createProbeMails(graph),
     validateOutboundConnector: validateOutboundConnector(exchange),

@@ -24,6 +24,7 @@ import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
 import { preflightOf, refuseFailed } from "./preflight.ts";
 import { remindersDue } from "./reminders.ts";
 import { chosenSecrets, tenantSecrets } from "./secrets.ts";
+import { spfCondition, type SpfState, spfStates } from "./spf.ts";
 import { setIsPlanned } from "./steps.ts";
 import { ucmReadiness } from "./ucm-readiness.ts";
 import type { OnboardingWorld } from "./world.ts";
@@ -299,8 +300,16 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
     checkUcmReadiness: ({ work, spec, names }: Target & { work: Work }): Promise<Check[]> =>
       ucmReadiness(world, { work, spec, names }),
 
+    /** Mission C6: what the domains' own name servers say, and what a person still has to publish there. */
+    checkSpf: ({ work, spec, addresses }: Pick<Target, "spec"> & { work: Work; addresses: string[] }): Promise<SpfState[]> =>
+      recorded(work, "spfCheck", async () => {
+        const states = await spfStates(world, { spec }, addresses);
+        await setConditions(work, [spfCondition(states)]);
+        return { result: states };
+      }),
+
     /** The tenant's stage moves here and nowhere else, after the proof. */
-    finishOnboarding: async ({ work, loop, evidence, databases, ucm }: Finished): Promise<void> => {
+    finishOnboarding: async ({ work, loop, evidence, databases, ucm, spf }: Finished): Promise<void> => {
       const { smartHosts, egressIps, loopHeader, probeMailbox, pilots } = loop;
       const moved = await tenants.change(work.partnerId, work.tenantId, ({ stage, facts }) => ({
         stage: stage === "live" ? "live" : "pilot",
@@ -339,6 +348,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
           ...(databases ? { databases } : {}),
           proof: { ...evidence, mailbox: probeMailbox, header: loopHeader },
           ...(ucm === undefined ? {} : { ucm: { ready: ucm.every(({ status }) => status === "pass"), checks: ucm } }),
+          ...(spf === undefined ? {} : { spf }),
         },
       });
     },
@@ -395,6 +405,8 @@ interface Finished {
   databases?: Databases | undefined;
   /** Mission E10, where the tenant has a UCM server. */
   ucm?: Check[] | undefined;
+  /** Mission C6, where the spec asks for it. */
+  spf?: SpfState[] | undefined;
 }
 
 const gatewayOf = ({ smartHosts }: Loop): string => smartHosts.join(", ");

@@ -4,6 +4,7 @@
  */
 import type { Patience } from "../../shared/durable/patience.ts";
 import type { Names } from "../../shared/azure/names.ts";
+import type { ResourceActivities } from "../../shared/resources/activities.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import { branch, child, together } from "../../shared/durable/branches.ts";
@@ -26,10 +27,12 @@ import {
   type Hands,
   type Installation,
   prepareGround,
+  publishSpf,
   registerApplications,
   giveOwnRoles,
   forwardGroups,
 } from "./runbook.ts";
+import type { SpfState } from "./spf.ts";
 import type { Ground, Loop } from "../../shared/desired/state.ts";
 import * as desired from "../../shared/desired/state.ts";
 
@@ -51,7 +54,7 @@ export interface OnboardingPace extends ResourcePace {
 }
 
 export function* onboardTenant(context: OrchestrationContext, tenant: Onboarding): Routine<void> {
-  const { beginOnboarding, checkPreflight, keepForDayTwo, checkUcmReadiness, finishOnboarding, failOnboarding } =
+  const { beginOnboarding, checkPreflight, keepForDayTwo, checkUcmReadiness, checkSpf, finishOnboarding, failOnboarding } =
     stepsOf<OnboardingActivities>(context, tenant.pace.patience);
   const { work } = tenant;
   try {
@@ -65,7 +68,13 @@ export function* onboardTenant(context: OrchestrationContext, tenant: Onboarding
     yield* keepForDayTwo({ work, ground, application: applications });
     const { spec, names } = tenant;
     const ucm = spec.ucm ? yield* checkUcmReadiness({ work, spec, names }) : undefined;
-    yield* finishOnboarding({ work, loop: desired.loop(tenant, ground), evidence, databases, ucm });
+    const spf = spec.spf ? yield* settleSpf() : undefined;
+    yield* finishOnboarding({ work, loop: desired.loop(tenant, ground), evidence, databases, ucm, spf });
+
+    function* settleSpf(): Routine<SpfState[]> {
+      yield* hands.together<[void]>(begin(publishSpf, { tenant, ground, earlier: "go" }, "spf-settled"));
+      return yield* checkSpf({ work, spec, addresses: desired.egressIps(ground) });
+    }
   } catch (error) {
     yield* failOnboarding({ work, failure: failureFrom(error) });
   }
@@ -110,6 +119,7 @@ export const waitForAccess = branch("waitForAccess", function* (context, access:
 /** Hands that make true what the runbook names. */
 function handsOf(context: OrchestrationContext, { work, spec, names, pace }: Onboarding): Hands<Task> {
   const { ensure, remove } = resourceSteps<Resources>(context, work, pace);
+  const { recordFailure } = stepsOf<ResourceActivities>(context, pace.patience);
   const {
     ensureSecret,
     findNamedSecrets,
@@ -122,6 +132,13 @@ function handsOf(context: OrchestrationContext, { work, spec, names, pace }: Onb
   const target = { organization: spec.microsoft365.tenantId, domain: spec.microsoft365.domains[0] ?? "" };
   return {
     ensure,
+    *ensureIfPossible(kind, step, wanted) {
+      try {
+        yield* ensure(kind, step, wanted);
+      } catch (error) {
+        yield* recordFailure({ work, step, failure: failureFrom(error) });
+      }
+    },
     remove,
     placement: (region) => choosePlacement({ work, spec, names, region }),
     rolePlacement: (role) => chooseRolePlacement({ work, spec, names, role }),
@@ -153,6 +170,7 @@ export const chapters = {
   buildUcmServer: orchestrated(buildUcmServer),
   registerApplications: orchestrated(registerApplications),
   connectMailFlow: orchestrated(connectMailFlow),
+  publishSpf: orchestrated(publishSpf),
 };
 
 /**

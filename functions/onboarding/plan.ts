@@ -12,6 +12,7 @@ import { checkAccess } from "./access.ts";
 import { type Ground, type GuestGeneration, home, mainDomain, organization } from "../../shared/desired/state.ts";
 import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts";
 import { type Target, targetOf } from "../../shared/desired/target.ts";
+import { dnsFindings } from "./dns-findings.ts";
 import { agentsOf, guestOf } from "./guest.ts";
 import { begin, type Begun, buildAndConnect, type Hands, type Installation, prepareGround } from "./runbook.ts";
 import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
@@ -40,6 +41,7 @@ export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Prom
     ...findingsOf("consent", consent),
     ...findingsOf("azureAccess", azure),
     ...(await warningsOf(world.azure, target, planned)),
+    ...(await dnsFindings(world, target, readable.consented)),
   ];
   const hash = createHash("sha256")
     .update(JSON.stringify({ spec, names, resources: planned, checks, findings }))
@@ -139,6 +141,9 @@ function lookingHands(
   return {
     *ensure(kind, step, wanted) {
       return (yield look(kind, step, wanted)) as ActualOf<Resources[typeof kind]>;
+    },
+    *ensureIfPossible(kind, step, wanted) {
+      yield look(kind, step, wanted);
     },
     *remove() {
       // A plan makes nothing, so nothing it made can be in the way.

@@ -56,6 +56,8 @@ export interface Hands<Wait> {
     wanted: DesiredOf<Resources[Kind]>,
     attempt?: number,
   ): Walk<Wait, ActualOf<Resources[Kind]>>;
+  /** The same where nothing waits for it: a failure is the step's alone, and the walk goes on. */
+  ensureIfPossible<Kind extends keyof Resources>(kind: Kind, step: string, wanted: DesiredOf<Resources[Kind]>): Walk<Wait, void>;
   /** Takes away what could not be made as wanted. */
   remove<Kind extends keyof Resources>(
     kind: Kind,
@@ -414,6 +416,27 @@ export const connectMailFlow: Chapter<TenantChapter, void> = {
   },
 };
 
+export interface SpfChapter extends TenantChapter {
+  /** What becomes of addresses that were listed before. */
+  earlier: "stay" | "go";
+}
+
+/**
+ * Mission C6: new addresses are listed beside the old ones before mail comes from them; the old ones go when the new way is proven. The
+ * gateways send on to Microsoft 365, so no pilot waits for it.
+ */
+export const publishSpf: Chapter<SpfChapter, void> = {
+  name: "publishSpf",
+  *walk(hands, { tenant, ground, earlier }) {
+    for (const [index, record] of desired.spfRecords(tenant, ground, earlier).entries())
+      yield* hands.ensureIfPossible("spfRecord", spfStep(index, earlier), record);
+  },
+};
+
+/** Of the domains whose zones may be written, by their order. */
+export const spfStep = (index: number, earlier: SpfChapter["earlier"]): string =>
+  `${earlier === "stay" ? "spfRecord" : "spfRecordSettled"}${index === 0 ? "" : `-${index + 1}`}`;
+
 /** What was made, and has to be known afterwards. */
 export interface Built {
   applications: Applications;
@@ -441,6 +464,7 @@ function* openMailboxes<Wait>(hands: Hands<Wait>, tenant: Installation): Walk<Wa
  */
 export function* buildAndConnect<Wait>(hands: Hands<Wait>, tenant: Installation, ground: Ground): Walk<Wait, Built> {
   const database = desired.azureSqlOf(tenant.spec);
+  if (tenant.spec.spf) yield* hands.together<[void]>(begin(publishSpf, { tenant, ground, earlier: "stay" }, "spf"));
   const directory = begin(registerApplications, { tenant, ground }, "directory");
     yield* hands.ensure("stripRule", "stripRule", desired.stripRule(tenant));
   const others = (from: Ground): Begun<Databases | void>[] => [

@@ -5,7 +5,8 @@ import { type MachineBeside, machinesBeside, servicesBeside } from "../../shared
 import { machineTitles, regionTitles, type Title } from "../../shared/desired/machines.ts";
 import { namedSecrets } from "../../shared/desired/iq-suite.ts";
 import { azureSqlOf } from "../../shared/desired/state.ts";
-import type { TenantSpec } from "../../shared/tenants/spec.ts";
+import { type TenantSpec, zoneOf } from "../../shared/tenants/spec.ts";
+import { spfStep } from "./runbook.ts";
 
 export type Branch = "access" | "root" | "gateway" | "directory" | "mailFlow" | "proof";
 export interface StepTitle {
@@ -119,6 +120,7 @@ export function onboardingSteps(spec: Spec, standing?: Standing): StepTitle[] {
           step("directory", "exchangeWebServicesPolicy", "Exchange Online lets it use Exchange Web Services"),
         ]
       : []),
+    ...spfTitles({ microsoft365, spf }, "mailFlow", "stay", "lists the gateways"),
     step("mailFlow", "inboundConnector", "Inbound connector: gateway to Microsoft 365"),
     step("mailFlow", "outboundConnector", "Outbound connector: Microsoft 365 to gateway"),
     ...(connectionFilter ? [step("mailFlow", "connectionFilter", "Connection filter admits the gateway")] : []),
@@ -131,6 +133,8 @@ export function onboardingSteps(spec: Spec, standing?: Standing): StepTitle[] {
     step("proof", "probeMail", "A probe mail came back through the gateway"),
     step("proof", "pilotScope", "Forwarding rule widened to the pilot"),
     step("proof", "pilotProbeMail", "A probe mail came back after widening"),
+    ...spfTitles({ microsoft365, spf }, "proof", "go", "lists no address of ours that is gone"),
+    ...(spf ? [step("proof", "spfCheck", "SPF looked up at the domains' own name servers")] : []),
   ];
 }
     step("mailFlow", "stripRule", "Strip rule: the loop header stays inside"),

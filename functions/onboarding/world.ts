@@ -3,6 +3,7 @@ import type { ApiWorld } from "../../shared/api/world.ts";
 import type { Azure } from "../../shared/azure/client.ts";
 import type { AzureAccess } from "../../shared/azure/access.ts";
 import type { Subscription } from "../../shared/azure/place.ts";
+import type { Authorities } from "../../shared/dns/authorities.ts";
 import type { DnsResolver } from "../../shared/dns/resolver.ts";
 import type { CloudEnvironment } from "../../shared/environment.ts";
 import type { ConnectorValidation } from "../../shared/exchange/probe.ts";
@@ -22,6 +23,8 @@ export interface OnboardingWorld extends ApiWorld {
   azureAccess(subscription: Subscription): Promise<AzureAccess>;
   organizations: Organizations;
   resolver: DnsResolver;
+  /** The name servers of the domains themselves. */
+  authorities: Authorities;
   checkConsent(question: ConsentQuestion): Promise<ConsentState>;
   probes: ProbeMails;
   certificates: Certificates;

@@ -9,7 +9,7 @@ import { gatewayDocument } from "../guest/gateway.ts";
 import { keyManagerDocument } from "../guest/keymanager.ts";
 import { ucmDocument } from "../guest/ucm.ts";
 import type { Resources } from "../resources/index.ts";
-import type { AzureSql, TenantSpec } from "../tenants/spec.ts";
+import { type AzureSql, type TenantSpec, zoneOf } from "../tenants/spec.ts";
 import type { SecretReference } from "../vault/reference.ts";
 import { machineBeside, servicesBeside } from "./beside.ts";
 import { type IqSuiteGround, iqSuiteSettings, namesApplications } from "./iq-suite.ts";
@@ -514,6 +514,25 @@ export const guardRule = (target: Target, ground: Addresses): Desired<"guardRule
 export const approvalRule = (target: Target, ground: Addresses & Pick<Ground, "loopGuid">): Desired<"approvalRule"> => ({
   ...marked(target, ground.loopGuid),
   egressIps: egressIps(ground),
+});
+
+/** Mission C6: one for each domain whose zone the spec lets us write. `earlier`: what becomes of addresses that were listed before. */
+export const spfRecords = (target: Target, ground: Addresses, earlier: "stay" | "go"): Desired<"spfRecord">[] => {
+  const { owner, entraTenantId } = home(target);
+  const zones = target.spec.spf?.zones ?? [];
+  return target.spec.microsoft365.domains.flatMap((domain) => {
+    const zoneId = zoneOf(zones, domain);
+    return zoneId === undefined ? [] : [{ owner, entraTenantId, zoneId, domain, addresses: egressIps(ground), earlier }];
+  });
+};
+
+type Forwarded = Addresses & Pick<Ground, "loopGuid">;
+const forwardingTo = (target: Target, ground: Forwarded, mailboxes: string[]): Desired<"forwardingRule"> => ({
+  ...marked(target, ground.loopGuid),
+  outboundConnector: OUTBOUND_CONNECTOR,
+  egressIps: egressIps(ground),
+  ...target.spec.forwarding,
+  scope: { mailboxes },
 });
 
 /** Mission C3, C5: whose mail runs through the gateway. The probe mailbox stays in every scope, so that the loop can be proven again. */

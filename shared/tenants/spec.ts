@@ -163,6 +163,25 @@ export const ucmSchema = z.strictObject({
   services: z.strictObject({ http: closedService.optional(), rdp: closedService.optional() }).default({}),
 });
 
+/** Of a public zone in Azure DNS, in any subscription of the gateway's Entra tenant. */
+const dnsZoneId = z
+  .string()
+  .max(400)
+  .regex(
+    /^\/subscriptions\/[0-9a-f-]{36}\/resourceGroups\/[\w.()-]{0,89}[\w()-]\/providers\/Microsoft\.Network\/dnsZones\/[A-Za-z0-9.-]{4,253}$/i,
+    "must be a DNS zone's resource id: /subscriptions/…/resourceGroups/…/providers/Microsoft.Network/dnsZones/…",
+  );
+
+/** Mission C6: the domains' SPF records list the gateways. Those in a zone that is named here are published; of others, a person is asked. */
+export const spfSchema = z.strictObject({ zones: z.array(dnsZoneId).max(50).default([]) });
+
+/** The zone, among those that may be written, that a domain is in: the nearest. */
+export const zoneOf = (zones: string[], domain: string): string | undefined =>
+  zones
+    .filter((id) => `.${domain}`.endsWith(`.${zoneName(id)}`))
+    .toSorted((one, other) => zoneName(other).length - zoneName(one).length)[0];
+const zoneName = (id: string): string => (id.split("/").at(-1) ?? "").toLowerCase();
+
 /** Zones are three, an availability set has two or three fault domains: more machines in a region add little. */
 const MOST_MACHINES = 8;
 const MOST_REGIONS = 4;
@@ -228,6 +247,8 @@ export const tenantSpecSchema = z
     database: databaseSchema.optional(),
     /** Adds the gateway's addresses to the connection filter's allow list (manual, chapter 4.7). */
     connectionFilter: z.boolean().default(true),
+    /** Without it nobody's SPF is looked at: a gateway that sends by Microsoft 365 needs none of its own. */
+    spf: spfSchema.optional(),
   })
   .superRefine(({ microsoft365, pilot, gateway }, context) => {
     const { domains, probeMailbox } = microsoft365;
