@@ -21,6 +21,9 @@ export const inboundConnectorSchema = z.looseObject({
   ConnectorType: text,
   SenderDomains: list,
   SenderIPAddresses: list,
+  TlsSenderCertificateName: text,
+  RequireTls: flag,
+  RestrictDomainsToCertificate: flag,
   CloudServicesMailEnabled: flag,
   TreatMessagesAsInternal: flag,
   EFSkipLastIP: flag,
@@ -158,6 +161,9 @@ interface InboundConnectorParameters {
   SenderDomains: MultiValued;
   /** IPv4 addresses or ranges of /24 to /32. */
   SenderIPAddresses: MultiValued;
+  TlsSenderCertificateName: string;
+  RequireTls: boolean;
+  RestrictDomainsToCertificate: boolean;
   CloudServicesMailEnabled: boolean;
   TreatMessagesAsInternal: boolean;
   EFSkipLastIP: boolean;
@@ -172,6 +178,8 @@ interface OutboundConnectorParameters {
   UseMXRecord: boolean;
   SmartHosts: MultiValued;
   TlsSettings: "EncryptionOnly" | "CertificateValidation" | "DomainValidation";
+  /** `null` clears it. */
+  TlsDomain: string | null;
   AllAcceptedDomains: boolean;
   RouteAllMessagesViaOnPremises: boolean;
   CloudServicesMailEnabled: boolean;

@@ -2,7 +2,9 @@
 import { CertificateClient } from "@azure/keyvault-certificates";
 import type { DesiredOf } from "../../shared/durable/resources.ts";
 import type { Resources } from "../../shared/resources/index.ts";
-import { type Json, owner, ownPrincipalOf, place, type World } from "./ground.ts";
+import { OUTBOUND_CONNECTOR_NAME } from "../../shared/resources/outbound-connector.ts";
+import { egressIps, type Json, owner, ownPrincipalOf, place, type World } from "./ground.ts";
+import { exchangeObject } from "./rows-microsoft365.ts";
 import type { RowOf } from "./rows.ts";
 
 type Desired = DesiredOf<Resources["tlsCertificate"]>;
@@ -77,3 +79,77 @@ const tlsCertificate: RowOf<"tlsCertificate"> = {
 };
 
 export const certificateRows = { tlsCertificate };
+
+/** A name of the gateway's under the organisation's first own domain. */
+async function namedIn(world: World): Promise<{ organization: string; name: string }> {
+  const organization = await world.organization();
+  const domains = await (await world.exchange(organization)).list("Get-AcceptedDomain", {});
+  return { organization, name: `gateway.${String(domains.find(({ Default }) => Default === true)?.["DomainName"])}` };
+}
+
+const inbound = exchangeObject<DesiredOf<Resources["inboundConnector"]>>(
+  "InboundConnector",
+  "FROM Azure VM to M365 by certificate",
+  () => ({ SenderDomains: ["*"] }),
+);
+const inboundByCertificate: RowOf<"inboundConnector"> = {
+  async prepare(world) {
+    const { organization, name } = await namedIn(world);
+    // The other form stands beside it, and each has its own.
+    await world.ensure("inboundConnector", { owner, organization, egressIps });
+    return { owner, organization, certificateName: name };
+  },
+  drifts: [
+    inbound.drift(["enabled"], { Enabled: false }),
+    inbound.drift(["certificateName"], { TlsSenderCertificateName: "gateway.fabrikam.example" }),
+    inbound.drift(["requireTls"], { RequireTls: false }),
+    inbound.drift(["restrictDomainsToCertificate"], { RestrictDomainsToCertificate: false }),
+    inbound.drift(["senderIpAddresses"], { SenderIPAddresses: ["198.51.100.1"] }),
+    inbound.drift(["senderDomains"], { SenderDomains: ["fabrikam.example"] }),
+    inbound.drift(["connectorType"], { ConnectorType: "Partner" }),
+    inbound.drift(["cloudServicesMailEnabled"], { CloudServicesMailEnabled: true }),
+    inbound.drift(["treatMessagesAsInternal"], { TreatMessagesAsInternal: true }),
+    inbound.drift(["efSkipLastIp"], { EFSkipLastIP: false }),
+    inbound.drift(["name"], { Name: "Renamed" }),
+  ],
+  fixed: {},
+  unowned: inbound.unowned("test mode of enhanced filtering", { EFTestMode: true }),
+  stranger: inbound.stranger,
+  count: inbound.count,
+};
+
+const outbound = exchangeObject<DesiredOf<Resources["outboundConnector"]>>("OutboundConnector", OUTBOUND_CONNECTOR_NAME, () => ({
+  SmartHosts: ["elsewhere.example"],
+  UseMXRecord: false,
+}));
+const outboundByCertificate: RowOf<"outboundConnector"> = {
+  async prepare(world) {
+    const { organization, name } = await namedIn(world);
+    return { owner, organization, smartHosts: ["contoso-gw.westeurope.cloudapp.azure.com"], certificate: { name } };
+  },
+  drifts: [
+    outbound.drift(["tlsDomain"], { TlsDomain: "gateway.fabrikam.example" }),
+    outbound.drift(["tlsDomain", "tlsSettings"], { TlsSettings: "EncryptionOnly", TlsDomain: null }),
+    outbound.drift(["smartHosts"], { SmartHosts: ["elsewhere.example"] }),
+  ],
+  fixed: {
+    enabled: "the other form's row drifts it",
+    connectorType: "the other form's row drifts it",
+    transportRuleScoped: "the other form's row drifts it",
+    useMxRecord: "the other form's row drifts it",
+    allAcceptedDomains: "the other form's row drifts it",
+    routeAllMessagesViaOnPremises: "the other form's row drifts it",
+    cloudServicesMailEnabled: "the other form's row drifts it",
+    testMode: "the other form's row drifts it",
+    name: "the other form's row drifts it",
+  },
+  unowned: outbound.unowned("MTA-STS", { MtaStsMode: "None" }),
+  stranger: outbound.stranger,
+  count: outbound.count,
+};
+
+/** The forms of the connectors that name the certificate; the kinds' own rows are of those that don't. */
+export const connectorsByCertificate: [string, RowOf<"inboundConnector"> | RowOf<"outboundConnector">][] = [
+  ["inboundConnector", inboundByCertificate],
+  ["outboundConnector", outboundByCertificate],
+];
