@@ -13,6 +13,8 @@ import { claimCustomer, refuseOthersCustomer } from "./claims.ts";
 import { CONSENT_ANSWERED, onboardTenant } from "./orchestrator.ts";
 import { planOf } from "./plan.ts";
 import { onboardingSteps } from "./steps.ts";
+import type { Names } from "../../shared/azure/names.ts";
+import { standingOf, widest } from "../../shared/desired/standing.ts";
 import { piloted, targetOf } from "../../shared/desired/target.ts";
 import type { OnboardingWorld } from "./world.ts";
 
@@ -43,7 +45,7 @@ export const startOnboarding = (world: OnboardingWorld, client: DurableClient) =
       await refuseWhileAnotherRuns(world, client, tenant, operationId);
       if (body?.planHash) await refuseChangedPlan(world, tenant, body.planHash);
     }
-    const steps = onboardingSteps(tenant.spec);
+    const steps = onboardingSteps(tenant.spec, standingOf(tenant));
     const request = { partnerId, tenantId: tenant.id, id: operationId, kind: "onboarding" as const, requestHash, steps };
     const { operation } = await operations.create(request);
     if (operation.status === "NotStarted") {
@@ -146,17 +148,22 @@ async function claim(world: OnboardingWorld, tenant: TenantRecord, operationId: 
       throw refusal("OperationInProgress", `operation ${current.operationId} is under way on tenant ${tenant.id}`, {
         target: current.operationId,
       });
-    return { operationId, facts: { ...current.facts, names: targetOf(current).names } };
+    return {
+      operationId,
+      facts: { ...current.facts, names: widest(targetOf(current).names, current.facts["names"] as Names | undefined) },
+    };
   });
 }
 
 async function begin(world: OnboardingWorld, client: DurableClient, tenant: TenantRecord, operationId: string): Promise<void> {
   const { work, spec, names } = targetOf(tenant);
+  const standing = standingOf(tenant);
   await startOnce(client, onboardTenant, instanceOf(tenant.partnerId, operationId, 1), {
     work: { ...work, operationId },
     spec,
     names,
     piloted: piloted(tenant),
+    ...(standing && { standing }),
     pace: world.pace,
   });
 }

@@ -6,6 +6,7 @@ import type { MachineNames, MachineRole, RegionNames } from "../../shared/azure/
 import { machineBeside, machinesBeside } from "../../shared/desired/beside.ts";
 import { machineSuffix, regionSuffix } from "../../shared/desired/machines.ts";
 import type { MailRoute } from "../../shared/desired/mail-route.ts";
+import type { Standing } from "../../shared/desired/standing.ts";
 import type {
   Address,
   Application,
@@ -13,9 +14,11 @@ import type {
   Candidate,
   Ground,
   GuestGeneration,
+  Loop,
   RegionGround,
 } from "../../shared/desired/state.ts";
 import { namedSecrets } from "../../shared/desired/iq-suite.ts";
+import * as privilege from "../../shared/desired/privilege.ts";
 import * as desired from "../../shared/desired/state.ts";
 import type { Target } from "../../shared/desired/target.ts";
 import type { ActualOf, DesiredOf } from "../../shared/durable/resources.ts";
@@ -29,10 +32,12 @@ import type { SecretReference } from "../../shared/vault/reference.ts";
 export interface Installation extends Target {
   /** `live` and `pilot` tenants are onboarded again without narrowing whose mail runs through the gateway. */
   piloted: boolean;
+  /** Where its spec asks for another number of machines than stand. */
+  standing?: Standing | undefined;
 }
 
 /** A walk through the runbook; `Wait` is what the walker's hands wait for. */
-type Walk<Wait, Result> = Generator<Wait, Result, unknown>;
+export type Walk<Wait, Result> = Generator<Wait, Result, unknown>;
 
 export interface SecretWanted {
   step: string;
@@ -65,6 +70,14 @@ export interface Hands<Wait> {
     wanted: DesiredOf<Resources[Kind]>,
     attempt: number,
   ): Walk<Wait, void>;
+  /** Takes away what the spec no longer has. */
+  drop<Kind extends keyof Resources>(kind: Kind, step: string, unwanted: DesiredOf<Resources[Kind]>): Walk<Wait, void>;
+  /** Exchange Online itself connects to each of the connector's smart hosts. */
+  proveSmartHosts(loop: Loop): Walk<Wait, void>;
+  /** Until the machine has sent on all that it had. */
+  drained(step: string, virtualMachine: string): Walk<Wait, void>;
+  /** Nobody watches these machines any more, and their names are free. */
+  forget(virtualMachines: string[]): Walk<Wait, void>;
   /** Where the machines of a region go, by its index. */
   placement(region: number): Walk<Wait, Placement>;
   /** The same for a machine beside the gateways. */
@@ -75,6 +88,10 @@ export interface Hands<Wait> {
   secret(wanted: SecretWanted): Walk<Wait, SecretReference>;
   /** What somebody else has put into the tenant's vault, by its names. */
   namedSecrets(wanted: NamedSecretsWanted): Walk<Wait, Record<string, SecretReference>>;
+  /** In the tenant's vault: there when its issuer, and whoever has to do with it, has done his part. */
+  certificate(wanted: TlsCertificate): Walk<Wait, Pick<IssuedCertificate, "thumbprint" | "secret" | "earlier" | "forClients">>;
+  /** Seen from outside. */
+  showsCertificate(seen: CertificateSeen): Walk<Wait, void>;
   mailRoute(): Walk<Wait, MailRoute>;
   guestGeneration(): Walk<Wait, GuestGeneration>;
   /** Walks chapters at the same time, if these hands can; gives their results in order. */
@@ -132,6 +149,8 @@ export const prepareGround: Chapter<{ tenant: Installation }, Ground> = {
     const named = { step: "namedSecrets", vaultUrl: vault.url, entraTenantId, names };
     const found = names.length === 0 ? {} : { namedSecrets: yield* hands.namedSecrets(named) };
     const regions: RegionGround[] = [];
+    // Before anything costs money: a person may have to do with it.
+    const certificate = yield* obtainCertificate(hands, tenant, vault, ours);
     for (const [index, region] of tenant.names.regions.entries()) {
       if (region.resourceGroup !== tenant.names.home.resourceGroup)
         yield* hands.ensure("resourceGroup", `resourceGroup${regionSuffix(index)}`, desired.resourceGroup(tenant, region));
@@ -395,54 +414,6 @@ export const registerApplications: Chapter<TenantChapter, Applications> = {
   },
 };
 
-const idsOf = ({ appId, objectId }: Application): Application => ({ appId, objectId });
-
-/**
- * Manual, chapter 4: both connectors exist before any rule sends mail through them, and the guard before any rule believes the header.
- * The forwarding rule concerns the probe mailbox only, so that its propagation overlaps the VM's build and nobody's mail waits for a
- * gateway that isn't there.
- */
-export const connectMailFlow: Chapter<TenantChapter, void> = {
-  name: "connectMailFlow",
-  *walk(hands, { tenant, ground }) {
-    yield* hands.ensure("inboundConnector", "inboundConnector", desired.inboundConnector(tenant, ground));
-    yield* hands.ensure("outboundConnector", "outboundConnector", desired.outboundConnector(tenant, ground));
-    if (tenant.spec.connectionFilter)
-      yield* hands.ensure("connectionFilter", "connectionFilter", desired.connectionFilter(tenant, ground));
-    yield* hands.ensure("guardRule", "guardRule", desired.guardRule(tenant, ground));
-    yield* hands.ensure("approvalRule", "approvalRule", desired.approvalRule(tenant, ground));
-    const scope = tenant.piloted ? "pilot" : "probe";
-    yield* hands.ensure("forwardingRule", "forwardingRule", desired.forwardingRule(tenant, ground, scope));
-  },
-};
-
-export interface SpfChapter extends TenantChapter {
-  /** What becomes of addresses that were listed before. */
-  earlier: "stay" | "go";
-}
-
-/**
- * Mission C6: new addresses are listed beside the old ones before mail comes from them; the old ones go when the new way is proven. The
- * gateways send on to Microsoft 365, so no pilot waits for it.
- */
-export const publishSpf: Chapter<SpfChapter, void> = {
-  name: "publishSpf",
-  *walk(hands, { tenant, ground, earlier }) {
-    for (const [index, record] of desired.spfRecords(tenant, ground, earlier).entries())
-      yield* hands.ensureIfPossible("spfRecord", spfStep(index, earlier), record);
-  },
-};
-
-/** Of the domains whose zones may be written, by their order. */
-export const spfStep = (index: number, earlier: SpfChapter["earlier"]): string =>
-  `${earlier === "stay" ? "spfRecord" : "spfRecordSettled"}${index === 0 ? "" : `-${index + 1}`}`;
-
-/** What was made, and has to be known afterwards. */
-export interface Built {
-  applications: Applications;
-  databases?: Databases;
-}
-
 /** Who may read is decided before anybody may: Exchange Web Services are opened last. */
 function* openMailboxes<Wait>(hands: Hands<Wait>, tenant: Installation): Walk<Wait, Application | undefined> {
   const wanted = desired.exchangeWebServicesApplication(tenant);
@@ -458,17 +429,28 @@ function* openMailboxes<Wait>(hands: Hands<Wait>, tenant: Installation): Walk<Wa
   return idsOf(reader);
 }
 
+const idsOf = ({ appId, objectId }: Application): Application => ({ appId, objectId });
+
 /**
- * Everything that can stand before it is proven, at the same time: what each chapter needs of the others is in the ground. Only where the
- * gateways' documents name applications, these come first.
+ * Manual, chapter 4: both connectors exist before any rule sends mail through them, the guard before any rule believes the header, and
+ * what takes the header away from mail that leaves before there is mail with it.
+ * The forwarding rule concerns the probe mailbox only, so that its propagation overlaps the VM's build and nobody's mail waits for a
+ * gateway that isn't there.
  */
-export function* buildAndConnect<Wait>(hands: Hands<Wait>, tenant: Installation, ground: Ground): Walk<Wait, Built> {
-  const database = desired.azureSqlOf(tenant.spec);
-  if (tenant.spec.spf) yield* hands.together<[void]>(begin(publishSpf, { tenant, ground, earlier: "stay" }, "spf"));
-  const directory = begin(registerApplications, { tenant, ground }, "directory");
+export const connectMailFlow: Chapter<TenantChapter, void> = {
+  name: "connectMailFlow",
+  *walk(hands, { tenant, ground }) {
+    yield* hands.ensure("inboundConnector", "inboundConnector", desired.inboundConnector(tenant, ground));
+    // Mail goes where it went until the new way is proven.
+    const { smartHosts = desired.smartHosts(ground) } = tenant.standing ?? {};
+    yield* hands.ensure("outboundConnector", "outboundConnector", { ...desired.outboundConnector(tenant, ground), smartHosts });
+    if (tenant.spec.connectionFilter)
+      yield* hands.ensure("connectionFilter", "connectionFilter", desired.connectionFilter(tenant, ground));
+    yield* hands.ensure("guardRule", "guardRule", desired.guardRule(tenant, ground));
+    yield* hands.ensure("approvalRule", "approvalRule", desired.approvalRule(tenant, ground));
     yield* hands.ensure("stripRule", "stripRule", desired.stripRule(tenant));
-  const others = (from: Ground): Begun<Databases | void>[] => [
-    begin(connectMailFlow, { tenant, ground: from }, "mail-flow"),
+    const scope = tenant.piloted ? "pilot" : "probe";
+    yield* hands.ensure("forwardingRule", "forwardingRule", desired.forwardingRule(tenant, ground, scope));
     const incoming = desired.incomingForwardingRule(tenant, ground, scope);
     if (incoming) yield* hands.ensure("incomingForwardingRule", "incomingForwardingRule", incoming);
     if (tenant.piloted) yield* forwardGroups(hands, tenant, ground);
@@ -515,10 +497,30 @@ export const giveOwnRoles: Chapter<{ tenant: Installation }, void> = {
     for (const parent of privilege.managementRoles)
       yield* hands.ensure("managementRole", privilege.roleStep(parent), privilege.managementRole(tenant, parent));
     yield* hands.ensure("roleGroup", "roleGroup", privilege.roleGroup(tenant));
+  },
+};
+
+/** What was made, and has to be known afterwards. */
+export interface Built {
+  applications: Applications;
+  databases?: Databases;
+}
+
+/**
+ * Everything that can stand before it is proven, at the same time: what each chapter needs of the others is in the ground. Only where the
+ * gateways' documents name applications, these come first.
+ */
+export function* buildAndConnect<Wait>(hands: Hands<Wait>, tenant: Installation, ground: Ground): Walk<Wait, Built> {
+  const database = desired.azureSqlOf(tenant.spec);
+  if (tenant.spec.spf) yield* hands.together<[void]>(begin(publishSpf, { tenant, ground, earlier: "stay" }, "spf"));
+  const directory = begin(registerApplications, { tenant, ground }, "directory");
+  const others = (from: Ground): Begun<Databases | void>[] => [
+    begin(connectMailFlow, { tenant, ground: from }, "mail-flow"),
     ...(database ? [begin(buildDatabase, { tenant, ground: from, database }, "database")] : []),
     ...tenant.names.regions.map((_, region) =>
       begin(buildGateway, { tenant, ground: from, region }, `gateway${regionSuffix(region)}`),
     ),
+    ...(tenant.spec.microsoft365.leastPrivilege === true ? [begin(giveOwnRoles, { tenant }, "own-roles")] : []),
   ];
   let applications: Applications;
   let made: (Databases | void)[];

@@ -4,8 +4,11 @@ import { openServices } from "../../shared/azure/services.ts";
 import { type MachineBeside, machinesBeside, servicesBeside } from "../../shared/desired/beside.ts";
 import { machineTitles, regionTitles, type Title } from "../../shared/desired/machines.ts";
 import { namedSecrets } from "../../shared/desired/iq-suite.ts";
+import type { Standing } from "../../shared/desired/standing.ts";
+import { managementRoles, roleStep } from "../../shared/desired/privilege.ts";
 import { azureSqlOf } from "../../shared/desired/state.ts";
 import { type TenantSpec, zoneOf } from "../../shared/tenants/spec.ts";
+import { droppingSteps, movingSteps, widened } from "./move-steps.ts";
 import { spfStep } from "./runbook.ts";
 
 export type Branch = "access" | "root" | "gateway" | "directory" | "mailFlow" | "proof";
@@ -121,26 +124,45 @@ export function onboardingSteps(spec: Spec, standing?: Standing): StepTitle[] {
         ]
       : []),
     ...spfTitles({ microsoft365, spf }, "mailFlow", "stay", "lists the gateways"),
+    ...(microsoft365.leastPrivilege === true
+      ? [
+          step("access", "exchangePrincipal", "Our application, known to Exchange Online"),
+          ...managementRoles.map((parent) => step("access", roleStep(parent), `What we need of the role ${parent}`)),
+          step("access", "roleGroup", "Role group with these roles, for our application"),
+        ]
+      : []),
     step("mailFlow", "inboundConnector", "Inbound connector: gateway to Microsoft 365"),
     step("mailFlow", "outboundConnector", "Outbound connector: Microsoft 365 to gateway"),
     ...(connectionFilter ? [step("mailFlow", "connectionFilter", "Connection filter admits the gateway")] : []),
     step("mailFlow", "guardRule", "Guard rule: nobody else's loop header counts"),
     step("mailFlow", "approvalRule", "Approval rule: handled mail passes"),
+    step("mailFlow", "stripRule", "Strip rule: the loop header stays inside"),
     step("mailFlow", "forwardingRule", "Forwarding rule, for the probe mailbox only"),
+    ...(pilot.incoming ? [step("mailFlow", "incomingForwardingRule", "The same for mail to the probe mailbox")] : []),
     step("proof", "inboundConnectorReadBack", "Inbound connector read back"),
     step("proof", "approvalRuleReadBack", "Approval rule read back"),
+    ...(standing ? movingSteps(standing) : []),
     step("proof", "startTls", "Exchange Online reaches the gateway with STARTTLS"),
     step("proof", "probeMail", "A probe mail came back through the gateway"),
     step("proof", "pilotScope", "Forwarding rule widened to the pilot"),
-    step("proof", "pilotProbeMail", "A probe mail came back after widening"),
-    ...spfTitles({ microsoft365, spf }, "proof", "go", "lists no address of ours that is gone"),
-    ...(spf ? [step("proof", "spfCheck", "SPF looked up at the domains' own name servers")] : []),
-  ];
-}
-    step("mailFlow", "stripRule", "Strip rule: the loop header stays inside"),
-    ...(pilot.incoming ? [step("mailFlow", "incomingForwardingRule", "The same for mail to the probe mailbox")] : []),
     ...(pilot.incoming ? [step("proof", "incomingPilotScope", "Mail to the pilot forwarded, too")] : []),
     ...(pilot.groups ? [step("proof", "groupForwardingRule", "Forwarding rule for the pilot's groups")] : []),
     ...(pilot.groups && pilot.incoming
       ? [step("proof", "incomingGroupForwardingRule", "Mail to the pilot's groups forwarded, too")]
       : []),
+    step("proof", "pilotProbeMail", "A probe mail came back after widening"),
+    ...(microsoft365.leastPrivilege === true
+      ? [
+          step("proof", "roleGroupReadBack", "Role group read back"),
+          step(
+            "proof",
+            "leastPrivilege",
+            "Exchange Administrator given up: our application may run what it needs, and nothing else",
+          ),
+        ]
+      : []),
+    ...(standing ? droppingSteps(spec, standing) : []),
+    ...spfTitles({ microsoft365, spf }, "proof", "go", "lists no address of ours that is gone"),
+    ...(spf ? [step("proof", "spfCheck", "SPF looked up at the domains' own name servers")] : []),
+  ];
+}

@@ -11,6 +11,7 @@ import { connectionFilter } from "./connection-filter.ts";
 import { dataCollectionAssociation } from "./data-collection-association.ts";
 import { dataCollectionRule } from "./data-collection-rule.ts";
 import { diagnosticSetting } from "./diagnostic-setting.ts";
+import { exchangePrincipal } from "./exchange-principal.ts";
 import { exchangeWebServicesApplication } from "./exchange-web-services-application.ts";
 import { exchangeWebServicesPolicy } from "./exchange-web-services-policy.ts";
 import { forwardingRule, groupForwardingRule, incomingForwardingRule, incomingGroupForwardingRule } from "./forwarding-rule.ts";
@@ -20,6 +21,7 @@ import { guest } from "./guest.ts";
 import { inboundConnector } from "./inbound-connector.ts";
 import { loadBalancer } from "./load-balancer.ts";
 import { mailboxAccess } from "./mailbox-access.ts";
+import { managementRole } from "./management-role.ts";
 import { marketplaceTerms } from "./marketplace-terms.ts";
 import { monitorAgent } from "./monitor-agent.ts";
 import { networkInterface } from "./network-interface.ts";
@@ -28,24 +30,26 @@ import { outboundConnector } from "./outbound-connector.ts";
 import { powerShellApplication } from "./power-shell-application.ts";
 import { publicIpAddress } from "./public-ip-address.ts";
 import { resourceGroup } from "./resource-group.ts";
+import { roleGroup } from "./role-group.ts";
 import { roleAssignment } from "./role-assignment.ts";
 import { spfRecord } from "./spf-record.ts";
 import { sqlDatabase } from "./sql-database.ts";
 import { sqlFirewallRules } from "./sql-firewall-rules.ts";
 import { sqlServer } from "./sql-server.ts";
+import { tlsCertificate } from "./tls-certificate.ts";
 import { vault } from "./vault.ts";
+import { stripRule } from "./strip-rule.ts";
 import { virtualNetwork } from "./virtual-network.ts";
 import { vmIdentity } from "./vm-identity.ts";
 import { webClientApplication } from "./web-client-application.ts";
 
-import { stripRule } from "./strip-rule.ts";
 export interface ResourceClients {
   azure: Azure;
   vaults: Vaults;
-import { tlsCertificate } from "./tls-certificate.ts";
   exchange: Exchange;
   graph: Graph;
   resolver: DnsResolver;
+  certificates: Certificates;
 }
 
 export type Resources = ReturnType<typeof createResources>;
@@ -55,8 +59,8 @@ export const createResources = ({ azure, vaults, exchange, graph, resolver, cert
   marketplaceTerms: marketplaceTerms({ azure }),
   vmIdentity: vmIdentity({ azure }),
   vault: vault({ azure }),
-  certificates: Certificates;
   roleAssignment: roleAssignment({ azure }),
+  tlsCertificate: tlsCertificate({ certificates }),
   publicIpAddress: publicIpAddress({ azure }),
   networkSecurityGroup: networkSecurityGroup({ azure }),
   virtualNetwork: virtualNetwork({ azure }),
@@ -66,7 +70,6 @@ export const createResources = ({ azure, vaults, exchange, graph, resolver, cert
   gatewayVm: gatewayVm({ azure, vaults }),
   guest: guest({ azure }),
   dataCollectionRule: dataCollectionRule({ azure }),
-  tlsCertificate: tlsCertificate({ certificates }),
   monitorAgent: monitorAgent({ azure }),
   dataCollectionAssociation: dataCollectionAssociation({ azure }),
   diagnosticSetting: diagnosticSetting({ azure }),
@@ -80,13 +83,16 @@ export const createResources = ({ azure, vaults, exchange, graph, resolver, cert
   mailboxAccess: mailboxAccess({ exchange }),
   exchangeWebServicesPolicy: exchangeWebServicesPolicy({ exchange }),
   inboundConnector: inboundConnector({ exchange }),
+  exchangePrincipal: exchangePrincipal({ exchange }),
+  managementRole: managementRole({ exchange }),
+  roleGroup: roleGroup({ exchange }),
   outboundConnector: outboundConnector({ exchange }),
   connectionFilter: connectionFilter({ exchange }),
   guardRule: guardRule({ exchange }),
   approvalRule: approvalRule({ exchange, vaults }),
   forwardingRule: forwardingRule({ exchange, vaults }),
-});
   groupForwardingRule: groupForwardingRule({ exchange, vaults }),
   incomingForwardingRule: incomingForwardingRule({ exchange, vaults }),
   incomingGroupForwardingRule: incomingGroupForwardingRule({ exchange, vaults }),
   stripRule: stripRule({ exchange }),
+});

@@ -100,6 +100,23 @@ const windowsServer2022: z.output<typeof imageFields> = {
 
 const vmSize = z.string().regex(/^Standard_[A-Za-z0-9_]+$/, "must be a VM size such as Standard_D4as_v5");
 
+/** Mission B15: the certificate that the gateways show on port 25, in the tenant's own vault. */
+export const certificateSchema = z.strictObject({
+  /** What it is for, and what the SMTP servers then call themselves: one of the tenant's domains or a name below it. */
+  name: domainName,
+  /**
+   * An issuer that is set up in the vault with an account of the customer's, such as DigiCert or GlobalSign; `Self` is the vault itself,
+   * which Exchange Online does not trust. Without one, a person imports a certificate into the vault.
+   */
+  issuer: z
+    .string()
+    .regex(/^[0-9a-zA-Z-]{1,127}$/, "must be an issuer's name in Key Vault, such as DigiCert")
+    .refine((issuer) => issuer !== "Unknown", "orders nothing; leave it out and import a certificate instead")
+    .optional(),
+  /** What Exchange Online asks of it: a public authority's and for the name, or a public authority's. */
+  validation: z.enum(["DomainValidation", "CertificateValidation"]).default("DomainValidation"),
+});
+
 /** Mission A8: a machine of its own, beside the gateways in the home region. Its own network always reaches its port 8080. */
 export const keyManagerSchema = z.strictObject({
   /** Without one, the cheapest size of the region that is large enough for a gateway. */
@@ -196,6 +213,11 @@ export const tenantSpecSchema = z
       domains: z.array(domainName).min(1).max(50),
       /** The mailbox that proves the loop; nobody's mail moves before its mail came back. */
       probeMailbox: mailAddress,
+      /**
+       * Mission D6: after the proof our application goes on with a role group of its own, which lets it run what it runs and nothing else,
+       * and without the Entra role Exchange Administrator.
+       */
+      leastPrivilege: z.boolean().optional(),
       webClient: webClientSchema.optional(),
       /** Mission D2: the application by which iQ.Suite's PowerShell acts for people who signed in to the WebClient. */
       powerShellApplication: z.boolean().optional(),
@@ -208,6 +230,8 @@ export const tenantSpecSchema = z
       /** Mail to them runs through the gateway, too, not only mail from them. */
       incoming: z.boolean().optional(),
     }),
+    /** Mail that is larger goes without the gateway; by default none does. Exchange Online's own limit is 150 MB. */
+    forwarding: z.strictObject({ largestMessageInMegabytes: z.int().min(1).max(150) }).optional(),
     azure: z.strictObject({
       /** Entra tenant of the subscription: the partner's or the customer's. */
       tenantId: z.uuid(),
@@ -232,13 +256,12 @@ export const tenantSpecSchema = z
       placement: z.enum(["automatic", "zones", "availabilitySet", "none"]).default("automatic"),
       /** Mission A4: kind of the machines' managed disks; the last two are kept in three zones. */
       disk: z.enum(["Premium_LRS", "StandardSSD_LRS", "Standard_LRS", "Premium_ZRS", "StandardSSD_ZRS"]).default("Premium_LRS"),
-    /** Mail that is larger goes without the gateway; by default none does. Exchange Online's own limit is 150 MB. */
-    forwarding: z.strictObject({ largestMessageInMegabytes: z.int().min(1).max(150) }).optional(),
       image: imageSchema.default(windowsServer2022),
       services: servicesSchema.default({ smtp: {} }),
       /** Mission A7, A11: what machines and load balancers report goes to a workspace of the customer, who pays for what it takes in. */
       monitoring: z.strictObject({ workspaceId }).optional(),
       keyManager: keyManagerSchema.optional(),
+      certificate: certificateSchema.optional(),
       iqSuite: iqSuiteSchema.optional(),
       exchangeWebServices: exchangeWebServicesSchema.optional(),
     }),
@@ -252,12 +275,18 @@ export const tenantSpecSchema = z
   })
   .superRefine(({ microsoft365, pilot, gateway }, context) => {
     const { domains, probeMailbox } = microsoft365;
-    const { regions, services, keyManager } = gateway;
+    const { regions, services, keyManager, certificate } = gateway;
     const ours = (address: string): boolean => domains.includes(address.slice(address.lastIndexOf("@") + 1));
     if (new Set(domains).size !== domains.length)
       context.addIssue({ code: "custom", path: ["microsoft365", "domains"], message: "names a domain twice" });
     if (new Set(regions.map(({ name }) => name)).size !== regions.length)
       context.addIssue({ code: "custom", path: ["gateway", "regions"], message: "names a region twice" });
+    if (certificate && !domains.some((domain) => certificate.name === domain || certificate.name.endsWith(`.${domain}`)))
+      context.addIssue({
+        code: "custom",
+        path: ["gateway", "certificate", "name"],
+        message: `must be one of the tenant's domains or a name below one: ${domains.join(", ")}`,
+      });
     if (keyManager !== undefined && services.keyManager !== undefined)
       context.addIssue({
         code: "custom",

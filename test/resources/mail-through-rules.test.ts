@@ -136,7 +136,8 @@ const compose = (subject: string, { from = pilot, to = colleague, headers = [], 
 const submit = async (subject: string, sent: Sent = {}): Promise<void> => {
   const { from = pilot, to = colleague, envelopeFrom = from } = sent;
   const message = { envelopeFrom, recipients: to.split(", "), mime: compose(subject, sent) };
-  await clouds.platform.peers.submitMail?.(organization, message);
+  // A mailbox's own replies are submitted by Exchange Online for it, and have nobody to be returned to.
+  await clouds.platform.peers.submitMail?.(organization, { ...message, envelopeFrom: from });
 };
 /** From somewhere in the world, to Exchange Online's door. */
 const comeIn = async (subject: string, sent: Sent, address = "198.51.100.9"): Promise<void> => {
