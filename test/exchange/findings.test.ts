@@ -1,4 +1,5 @@
-/** What is said about an organisation's mail flow is a pure function of what was read there; docs/findings.md has each code. */
+/** What is said about an organisation's mail flow is a pure function of what was read there. */
+import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Finding } from "../../shared/api/plan.ts";
@@ -7,13 +8,13 @@ import { interactionFindings } from "../../shared/exchange/findings/interactions
 import { MOST_PATTERN_CHARACTERS, MOST_RULES, senderChecks } from "../../shared/exchange/findings/senders.ts";
 import type { MailFlow, Surroundings } from "../../shared/exchange/findings/surroundings.ts";
 import { markerOf } from "../../shared/exchange/ownership.ts";
-import { absent, present, unknown } from "../../shared/resources/resource.ts";
+import { present, unknown } from "../../shared/resources/resource.ts";
 
 const owner = { partnerId: "northwind", tenantId: "contoso" };
 const flow: MailFlow = {
   owner,
   organization: "c0ffee00-0000-4000-8000-000000000001",
-  domains: ["contoso.example"],
+  outboundConnector: "M365 to Azure VM",
   loopHeader: "X-iqsuite-process",
   egressIps: ["203.0.113.7"],
   senders: ["probe@contoso.example", "pilot@contoso.example"],
@@ -42,7 +43,6 @@ const inbound = {
   SenderIPAddresses: ["203.0.113.7"],
 };
 const configured = { IsDehydrated: false, RejectDirectSend: false, EwsEnabled: null, EwsAllowedAppIDs: null };
-const wanted = present({ host: "contoso-example.mail.protection.outlook.com", preference: 0 });
 
 /** As an onboarding leaves it. */
 const quiet: Surroundings = {
@@ -53,7 +53,6 @@ const quiet: Surroundings = {
   organization: present([configured]),
   limits: present([{ ObservedValue: 10, Threshold: 10_000, EnforcementEnabled: true, Verdict: "Allow" }]),
   mailboxes: flow.senders.map((address) => ({ address, found: present([mailbox]) })),
-  exchangers: [{ domain: "contoso.example", wanted, published: present([wanted.actual]) }],
 };
 const found = (seen: Partial<Surroundings>, more: Partial<MailFlow> = {}, now = june): Finding[] =>
   interactionFindings({ ...quiet, ...seen }, { ...flow, ...more }, now);
@@ -76,7 +75,6 @@ test("whatever is found has its evidence and its remedy", () => {
       ]),
       connectionFilter: present([{ Name: "Default", IPAllowList: [], IPBlockList: [] }]),
       organization: present([{ ...configured, IsDehydrated: true, RejectDirectSend: true }]),
-      exchangers: [{ domain: "contoso.example", wanted, published: present([{ host: "mx.filter.example", preference: 5 }]) }],
       inboundConnectors: present([{ ...inbound, Enabled: false }]),
     },
     { exchangeWebServices: {} },
@@ -87,6 +85,15 @@ test("whatever is found has its evidence and its remedy", () => {
     expect(message.length).toBeGreaterThan(40);
     expect(remedy.length).toBeGreaterThan(20);
   }
+});
+
+test("the onboarding's page has each code with what to do about it", () => {
+  const text = (file: string): string => readFileSync(new URL(`../../${file}`, import.meta.url), "utf8");
+  const sources = text("shared/exchange/findings/interactions.ts") + text("shared/exchange/findings/senders.ts");
+  const codes = [...sources.matchAll(/(?:finding\(\s*|budget\(\s*|code(?::| =) )"([A-Z]\w+)"/g)].map(([, code = ""]) => code);
+  expect(codes.length).toBeGreaterThan(15);
+  const page = text("functions/onboarding/README.md");
+  expect(codes.filter((code) => !page.includes(`\`${code}\``))).toEqual([]);
 });
 
 describe("rules above ours", () => {
@@ -155,15 +162,6 @@ describe("the way back", () => {
     expect(said(left(), { onboarded: false })).toEqual([]);
     expect(said(left(), { connectionFilter: false })).toEqual([]);
     expect(said(left("203.0.113.7/32"))).toEqual([]);
-  });
-
-  test("a mail exchanger of a third party is told, however Microsoft's own is spelt", () => {
-    const published = (...hosts: string[]): Partial<Surroundings> => ({
-      exchangers: [{ domain: "contoso.example", wanted, published: present(hosts.map((host) => ({ host, preference: 0 }))) }],
-    });
-    expect(said(published("mx1.filter.example"))).toEqual(["warning ThirdPartyMailExchanger"]);
-    expect(said(published("CONTOSO-example.mail.protection.outlook.com."))).toEqual([]);
-    expect(said({ exchangers: [{ domain: "contoso.example", wanted, published: absent }] })).toEqual([]);
   });
 });
 

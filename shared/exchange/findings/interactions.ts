@@ -1,6 +1,6 @@
 /**
  * What in a customer's organisation meets our mail flow: pure rules over what was read. None of it is ours to change, so each says what it
- * saw and what a person can do; docs/findings.md has them all.
+ * saw and what a person can do; functions/onboarding/README.md has them all.
  */
 import type { Finding } from "../../api/plan.ts";
 import type { Observed } from "../../resources/resource.ts";
@@ -15,7 +15,6 @@ export const interactionFindings = (seen: Surroundings, flow: MailFlow, now: num
   ...rulesAbove(seen, flow),
   ...rejectedDirectSend(seen, flow),
   ...allowList(seen, flow),
-  ...thirdParties(seen),
   ...dehydrated(seen),
   ...webServices(seen, flow, now),
 ];
@@ -24,26 +23,13 @@ export const interactionFindings = (seen: Surroundings, flow: MailFlow, now: num
 const all = <Value>(found: { state: "present"; actual: Value[] } | { state: "unknown" }): Value[] =>
   found.state === "present" ? found.actual : [];
 
-function unread({
-  rules,
-  inboundConnectors,
-  outboundConnectors,
-  connectionFilter,
-  organization,
-  exchangers,
-}: Surroundings): Finding[] {
+function unread({ rules, inboundConnectors, outboundConnectors, connectionFilter, organization }: Surroundings): Finding[] {
   const reads: Record<string, Observed<unknown>> = {
     "transport rules": rules,
     "inbound connectors": inboundConnectors,
     "outbound connectors": outboundConnectors,
     "the connection filter": connectionFilter,
     "the organisation's configuration": organization,
-    ...Object.fromEntries(
-      exchangers.flatMap(({ domain, wanted, published }) => [
-        [`Microsoft 365's mail exchanger of ${domain}`, wanted],
-        [`the MX record of ${domain}`, published],
-      ]),
-    ),
   };
   const missing = Object.entries(reads).flatMap(([what, found]) =>
     found.state === "unknown" ? [`${what} (${found.reason.code})`] : [],
@@ -168,24 +154,6 @@ function allowList({ connectionFilter }: Surroundings, { connectionFilter: wante
     ),
   ];
 }
-
-/** Research: with a third party in front, the smart host is still Microsoft 365's own record. */
-const thirdParties = ({ exchangers }: Surroundings): Finding[] =>
-  exchangers.flatMap(({ domain, wanted, published }) => {
-    if (wanted.state !== "present" || published.state !== "present") return [];
-    const others = published.actual
-      .map(({ host }) => host.replace(/\.$/, ""))
-      .filter((host) => !sameText(host, wanted.actual.host));
-    if (others.length === 0) return [];
-    return [
-      finding(
-        "ThirdPartyMailExchanger",
-        "warning",
-        `the MX record of ${domain} names ${others.join(", ")} and Microsoft 365 wants ${wanted.actual.host}: mail from outside passes there first`,
-        "keep it if that is meant, and let the service in front deliver to Microsoft 365 by a connector of its own; else publish Microsoft 365's MX",
-      ),
-    ];
-  });
 
 function dehydrated({ organization }: Surroundings): Finding[] {
   if (all(organization)[0]?.IsDehydrated !== true) return [];
