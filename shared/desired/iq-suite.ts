@@ -15,7 +15,7 @@ export const iqSuiteSettings = (
   { microsoft365, gateway }: Pick<TenantSpec, "microsoft365" | "gateway">,
   ground: IqSuiteGround,
   { computerName }: { computerName: string },
-  { clientSecret }: Pick<GuestGeneration, "clientSecret">,
+  { clientSecret, exchangeWebServicesSecret }: Pick<GuestGeneration, "clientSecret" | "exchangeWebServicesSecret">,
 ): IqSuiteSettings => {
   const { iqSuite = {} } = gateway;
   const tenantDomain = microsoft365.domains[0] ?? "";
@@ -30,7 +30,12 @@ export const iqSuiteSettings = (
     ),
     webClient: signIn && webClient(iqSuite, signIn, ground),
     ldif: signIn && ldif(iqSuite.ldifGenerator, signIn, secretOf, computerName),
-    exchangeWebServices: exchangeWebServices(iqSuite.exchangeWebServices, microsoft365.tenantId, ground),
+    exchangeWebServices: exchangeWebServices(
+      iqSuite.exchangeWebServices,
+      microsoft365.tenantId,
+      ground,
+      exchangeWebServicesSecret,
+    ),
   };
 };
 
@@ -83,16 +88,16 @@ function ldif(
   };
 }
 
-/** Mission B13: the tenant's id here, not its name. */
+/** Mission B13: the tenant's id here, not its name. Our own application is named once it has a secret, which is rotated. */
 function exchangeWebServices(
   wanted: IqSuite["exchangeWebServices"],
   tenantId: string,
   ground: IqSuiteGround,
+  secret: SecretReference | undefined,
 ): GatewaySettings["exchangeWebServices"] {
-  const clientId = wanted && (wanted.clientId ?? ground.applications?.exchangeWebServices?.appId);
-  return clientId === undefined || wanted === undefined
-    ? undefined
-    : { tenantId, clientId, clientSecret: secretNamed(ground, wanted.clientSecret) };
+  if (wanted) return { tenantId, clientId: wanted.clientId, clientSecret: secretNamed(ground, wanted.clientSecret) };
+  const ours = ground.applications?.exchangeWebServices;
+  return ours && secret && { tenantId, clientId: ours.appId, clientSecret: secret };
 }
 
 function secretNamed({ namedSecrets }: IqSuiteGround, name: string): SecretReference {

@@ -131,13 +131,9 @@ export const ldifGeneratorSchema = z.strictObject({
   customPath: windowsFile.optional(),
 });
 
-/** Mission B13 (manual, chapter 6.1): the product reads mailboxes as an application. */
+/** Mission B13 (manual, chapter 6.1): the product reads mailboxes as an application that is somebody else's; ours needs no entry here. */
 export const exchangeWebServicesSignInSchema = z.strictObject({
-  /** Left out: the application that gateway.exchangeWebServices makes. */
-  clientId: z
-    .uuid("must be an application's client id")
-    .transform((id) => id.toLowerCase())
-    .optional(),
+  clientId: z.uuid("must be an application's client id").transform((id) => id.toLowerCase()),
   clientSecret: secretInVault,
 });
 
@@ -155,25 +151,16 @@ export function iqSuiteConflicts(
   { powerShellApplication }: { powerShellApplication?: boolean | undefined },
   { iqSuite, exchangeWebServices }: { iqSuite?: IqSuite | undefined; exchangeWebServices?: unknown },
 ): { path: string[]; message: string }[] {
-  const signIn = iqSuite?.exchangeWebServices;
-  const made = exchangeWebServices !== undefined;
   return [
     ...(iqSuite?.webClient !== undefined && powerShellApplication !== true
       ? [{ path: ["webClient"], message: "needs the application for PowerShell: set microsoft365.powerShellApplication to true" }]
       : []),
-    ...(signIn !== undefined && signIn.clientId === undefined && !made
+    ...(iqSuite?.exchangeWebServices !== undefined && exchangeWebServices !== undefined
       ? [
           {
-            path: ["exchangeWebServices", "clientId"],
-            message: "name an application's client id, or have one made by gateway.exchangeWebServices",
-          },
-        ]
-      : []),
-    ...(signIn?.clientId !== undefined && made
-      ? [
-          {
-            path: ["exchangeWebServices", "clientId"],
-            message: "is not needed beside gateway.exchangeWebServices, which makes an application: leave one of the two out",
+            path: ["exchangeWebServices"],
+            message:
+              "is not needed beside gateway.exchangeWebServices, which makes application and secret: leave one of the two out",
           },
         ]
       : []),
