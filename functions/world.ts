@@ -20,7 +20,7 @@ import type { DelistingWorld } from "./delisting/index.ts";
 import type { GatewaysWorld } from "./gateways/index.ts";
 import type { RotationWorld } from "./rotation/world.ts";
 import { createCredentials } from "../shared/entra/credentials.ts";
-import { createExchange } from "../shared/exchange/client.ts";
+import { createExchange, type Exchange, type ExchangeOptions } from "../shared/exchange/client.ts";
 import { validateOutboundConnector } from "../shared/exchange/probe.ts";
 import { createGraph } from "../shared/graph/client.ts";
 import { adminConsentUrl } from "../shared/graph/consent-link.ts";

@@ -6,6 +6,7 @@ import type { Subscription } from "../../shared/azure/place.ts";
 import type { Authorities } from "../../shared/dns/authorities.ts";
 import type { DnsResolver } from "../../shared/dns/resolver.ts";
 import type { CloudEnvironment } from "../../shared/environment.ts";
+import type { Exchange } from "../../shared/exchange/client.ts";
 import type { ConnectorValidation } from "../../shared/exchange/probe.ts";
 import type { ConsentQuestion, ConsentState } from "../../shared/graph/consent.ts";
 import type { ProbeMails } from "../../shared/graph/mail.ts";
@@ -18,7 +19,10 @@ import type { Certificates } from "../../shared/vault/certificates.ts";
 export interface OnboardingWorld extends ApiWorld {
   environment: CloudEnvironment;
   azure: Azure;
+  exchange: Exchange;
   resources: Resources;
+  /** The same over another client of Exchange Online. */
+  resourcesOver(exchange: Exchange): Resources;
   vaults: Vaults;
   azureAccess(subscription: Subscription): Promise<AzureAccess>;
   organizations: Organizations;
