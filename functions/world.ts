@@ -6,6 +6,7 @@ import { createAzureAccess } from "../shared/azure/access.ts";
 import { createAzure } from "../shared/azure/client.ts";
 import { systemClock } from "../shared/clock.ts";
 import type { Config } from "../shared/config.ts";
+import { createAuthorities } from "../shared/dns/authorities.ts";
 import { createResolver } from "../shared/dns/resolver.ts";
 import { createFleet } from "../shared/azure/fleet.ts";
 import { parseBlocklistZones } from "../shared/dns/blocklist-zones.ts";
@@ -19,7 +20,7 @@ import type { DelistingWorld } from "./delisting/index.ts";
 import type { GatewaysWorld } from "./gateways/index.ts";
 import type { RotationWorld } from "./rotation/world.ts";
 import { createCredentials } from "../shared/entra/credentials.ts";
-import { createExchange } from "../shared/exchange/client.ts";
+import { createExchange, type Exchange, type ExchangeOptions } from "../shared/exchange/client.ts";
 import { validateOutboundConnector } from "../shared/exchange/probe.ts";
 import { createGraph } from "../shared/graph/client.ts";
 import { adminConsentUrl } from "../shared/graph/consent-link.ts";
@@ -31,6 +32,7 @@ import { createResources } from "../shared/resources/index.ts";
 import { createStores } from "../shared/stores/stores.ts";
 import { createVaults, type Vaults } from "../shared/vault/client.ts";
 import type { OffboardingWorld } from "./offboarding/world.ts";
+import { createCertificates } from "../shared/vault/certificates.ts";
 import type { OnboardingWorld } from "./onboarding/world.ts";
 import type { OperationsWorld } from "./operations/index.ts";
 
@@ -51,10 +53,14 @@ export function createWorld(config: Config): World {
   const stores = createStores({ storage: { connection: config.STATE_STORAGE }, credential: credentials.own, clock });
   const azure = createAzure({ environment, credentials });
   const vaults = createVaults({ environment, credentials });
-  const exchange = createExchange({ environment, credentials });
+  const certificates = createCertificates({ environment, credentials, clock });
+  const warned = (warning: Parameters<NonNullable<ExchangeOptions["warned"]>>[0]) =>
+    log.warning("Exchange Online warned", warning);
+  const exchange = createExchange({ environment, credentials, warned });
   const graph = createGraph({ environment, credentials });
   const resolver = createResolver({ servers: environment.dnsServers });
   const applicationId = config.APPLICATION_ID;
+  const resourcesOver = (own: Exchange) => createResources({ certificates, azure, vaults, exchange: own, graph, resolver });
   const homeTenantId = config.HOME_TENANT_ID;
   const bus = { connection: config.SERVICE_BUS, credential: credentials.own };
   const patience = {
@@ -71,7 +77,10 @@ export function createWorld(config: Config): World {
     environment,
     azure,
     vaults,
-    resources: createResources({ azure, vaults, exchange, graph, resolver }),
+    certificates,
+    exchange,
+    resources: resourcesOver(exchange),
+    resourcesOver,
     authenticate: createAuthentication({ environment, applicationId, homeTenantId, partners: stores.partners, clock }),
     signer: createSigner(() => signingKey(vaults, config.PLATFORM_VAULT_URL), clock),
     settings: { applicationId, homeTenantId, publicUrl: config.PUBLIC_URL, authorityHost: environment.authorityHost },
@@ -94,6 +103,7 @@ export function createWorld(config: Config): World {
     },
     organizations: createOrganizations(graph),
     resolver,
+    authorities: createAuthorities({ resolver, port: environment.nameServerPort }),
     checkConsent: checkConsent({ environment, credentials, graph }),
     probes: createProbeMails(graph),
     validateOutboundConnector: validateOutboundConnector(exchange),

@@ -37,26 +37,26 @@ export interface OffboardingPace extends ResourcePace {
 export function* offboardTenant(context: OrchestrationContext, tenant: Offboarding): Routine<void> {
   const { work, spec, names, pace } = tenant;
   const steps = stepsOf<OffboardingActivities>(context, pace.patience);
-  const { takeAway } = resourceSteps<Resources>(context, work, pace);
+  const { drop } = resourceSteps<Resources>(context, work, pace);
   try {
     const { ground, drained } = yield* steps.beginOffboarding({ work, spec, names });
-    yield* takeAway("forwardingRule", "forwardingRule", desired.forwardingRule(tenant, ground, "probe"));
+    yield* drop("forwardingRule", "forwardingRule", desired.forwardingRule(tenant, ground, "probe"));
     if (drained) yield* steps.skipProof({ work });
     else yield* proveEmpty(context, tenant);
 
-    yield* takeAway("approvalRule", "approvalRule", desired.approvalRule(tenant, ground));
-    yield* takeAway("guardRule", "guardRule", desired.guardRule(tenant, ground));
-    yield* takeAway("outboundConnector", "outboundConnector", desired.outboundConnector(tenant, ground));
-    yield* takeAway("inboundConnector", "inboundConnector", desired.inboundConnector(tenant, ground));
-    if (spec.connectionFilter) yield* takeAway("connectionFilter", "connectionFilter", desired.connectionFilter(tenant, ground));
-    yield* takeAway("webClientApplication", "webClientApplication", desired.webClientApplication(tenant, ground));
+    yield* drop("approvalRule", "approvalRule", desired.approvalRule(tenant, ground));
+    yield* drop("guardRule", "guardRule", desired.guardRule(tenant, ground));
+    yield* drop("outboundConnector", "outboundConnector", desired.outboundConnector(tenant, ground));
+    yield* drop("inboundConnector", "inboundConnector", desired.inboundConnector(tenant, ground));
+    if (spec.connectionFilter) yield* drop("connectionFilter", "connectionFilter", desired.connectionFilter(tenant, ground));
+    yield* drop("webClientApplication", "webClientApplication", desired.webClientApplication(tenant, ground));
 
     yield* steps.stopWatching({ work, names });
     for (const [index, region] of names.regions.entries()) {
       const step = `resourceGroup${regionSuffix(index)}`;
       const group = desired.resourceGroup(tenant, region);
       yield* steps.refuseForeign({ work, step, group });
-      yield* takeAway("resourceGroup", step, group);
+      yield* drop("resourceGroup", step, group);
     }
     yield* steps.scanResidue({ work, spec, names, ground });
     yield* steps.finishOffboarding({ work, spec });

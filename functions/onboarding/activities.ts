@@ -7,7 +7,7 @@ import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
 import type { Check } from "../../shared/api/plan.ts";
 import { gatewayIdOf } from "../../shared/api/gateway-id.ts";
-import type { MachineRole } from "../../shared/azure/names.ts";
+import type { MachineRole, Names } from "../../shared/azure/names.ts";
 import { virtualMachineId } from "../../shared/azure/place.ts";
 import { machinesOf, regionSuffix } from "../../shared/desired/machines.ts";
 import { home } from "../../shared/desired/state.ts";
@@ -19,12 +19,15 @@ import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts"
 import type { Applications, Ground, GuestGeneration, Loop } from "../../shared/desired/state.ts";
 import { agentsOf, settledGuestOf } from "./guest.ts";
 import type { AccessWait, LoopEvidence } from "./orchestrator.ts";
-import type { Databases, SecretWanted } from "./runbook.ts";
+import type { Databases, NamedSecretsWanted, SecretWanted } from "./runbook.ts";
 import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
 import { preflightOf, refuseFailed } from "./preflight.ts";
+import type { Privilege } from "./privilege.ts";
 import { remindersDue } from "./reminders.ts";
 import { chosenSecrets, tenantSecrets } from "./secrets.ts";
+import { spfCondition, type SpfState, spfStates } from "./spf.ts";
 import { setIsPlanned } from "./steps.ts";
+import { lookAround, undisturbed } from "./surroundings.ts";
 import { ucmReadiness } from "./ucm-readiness.ts";
 import type { OnboardingWorld } from "./world.ts";
 
@@ -58,6 +61,20 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       throw new ControlPlaneError(found.reason.code, `looking for a probe mail: ${found.reason.message}`, 503, true);
     return found.state === "arrived" ? found : undefined;
   }
+
+  /** Exchange Online itself delivers to each of the connector's smart hosts. */
+  const provedReachable = (work: Work, step: string, loop: Loop): Promise<void> =>
+    recorded(work, step, async () => {
+      const { succeeded, detail } = await validateOutboundConnector(loop.organization, loop.outboundConnector, loop.probeMailbox);
+      if (!succeeded)
+        throw new ControlPlaneError(
+          "GatewayUnreachable",
+          `Exchange Online could not deliver to ${gatewayOf(loop)} with STARTTLS: ${detail}`,
+          502,
+          true,
+        );
+      return { result: undefined };
+    });
 
   return {
     beginOnboarding: async ({ work }: { work: Work }): Promise<void> => {
@@ -134,7 +151,9 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
     /** The last look before the first thing is made. */
     checkPreflight: ({ work, spec, names }: Target & { work: Work }): Promise<void> =>
       recorded(work, "preflight", async () => {
-        refuseFailed(await preflightOf(world, { work, spec, names }, true));
+        const tenant = await tenants.get(work.partnerId, work.tenantId);
+        const [found, around] = await Promise.all([preflightOf(world, { work, spec, names }, true), lookAround(world, tenant)]);
+        refuseFailed([...found, ...around.checks]);
         await leaveRegistered(work);
         return { result: undefined };
       }),
@@ -178,6 +197,22 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
         return { result: chosen ?? mine, change: found ? "unchanged" : "created" };
       }),
 
+    /** Nobody's machine is built before they are there: only their owner can put them into the vault. */
+    findNamedSecrets: ({
+      work,
+      step,
+      vaultUrl,
+      entraTenantId,
+      names,
+    }: NamedSecretsStep): Promise<Record<string, SecretReference>> =>
+      recorded(work, step, async () => {
+        const found = await Promise.all(names.map((name) => vaults.newest(vaultUrl, name, entraTenantId)));
+        const missing = names.filter((_, index) => found[index] === undefined);
+        if (missing.length > 0) throw namedSecretMissing(vaultUrl, missing);
+        const present = names.flatMap((name, index) => (found[index] ? [[name, found[index]] as const] : []));
+        return { result: Object.fromEntries(present) };
+      }),
+
     /**
      * Mission B3: the gateway's smart host is the domain's own MX record in Microsoft 365, not whatever DNS shows the world. It relays to
      * all domains for what Exchange Online sends, and for nobody else.
@@ -192,22 +227,45 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
     }),
 
     /** Exchange Online itself connects to the gateway by the connector, with STARTTLS, and sees its test mail accepted. */
-    checkStartTls: ({ work, loop }: { work: Work; loop: Loop }): Promise<void> =>
-      recorded(work, "startTls", async () => {
-        const { succeeded, detail } = await validateOutboundConnector(
-          loop.organization,
-          loop.outboundConnector,
-          loop.probeMailbox,
+    checkStartTls: ({ work, loop }: { work: Work; loop: Loop }): Promise<void> => provedReachable(work, "startTls", loop),
+
+    /** The same for old and new smart hosts together, before the old ones go. */
+    checkSmartHosts: ({ work, loop }: { work: Work; loop: Loop }): Promise<void> =>
+      provedReachable(work, "smartHostsAnswer", loop),
+
+    /** By a heartbeat since then that counts no mail in the machine's queue. `since` is in seconds since 1970. */
+    checkDrained: async ({ work, step, virtualMachine, since, last }: DrainedStep): Promise<{ drained: boolean }> => {
+      await recordStep(work, step, { status: "Running" });
+      const found = await world.stores.heartbeats.find(work.partnerId, gatewayIdOf(work.tenantId, virtualMachine));
+      const beat = found?.last;
+      const drained = beat !== undefined && Date.parse(beat.receivedAt) / 1000 >= since && beat.queue?.count === 0;
+      if (drained) await recordStep(work, step, { status: "Succeeded" });
+      else if (last) {
+        const count = beat?.queue?.count;
+        const error = new ControlPlaneError(
+          "MachineNotDrained",
+          `${virtualMachine} is to go, and ${count === undefined || count === 0 ? "has not reported since mail was moved away from it" : `${count} mails wait in its queue`}; it stays, and its address stays accepted`,
+          504,
         );
-        if (!succeeded)
-          throw new ControlPlaneError(
-            "GatewayUnreachable",
-            `Exchange Online could not deliver to ${gatewayOf(loop)} with STARTTLS: ${detail}`,
-            502,
-            true,
-          );
-        return { result: undefined };
-      }),
+        await recordStep(work, step, { status: "Failed", error: detailOf(failureFrom(error)) });
+        throw error;
+      }
+      return { drained };
+    },
+
+    /** Machines that are gone. */
+    forgetMachines: async ({
+      work,
+      names,
+      virtualMachines,
+    }: {
+      work: Work;
+      names: Names;
+      virtualMachines: string[];
+    }): Promise<void> => {
+      for (const name of virtualMachines) await world.stores.gateways.remove(work.partnerId, gatewayIdOf(work.tenantId, name));
+      await tenants.change(work.partnerId, work.tenantId, ({ facts }) => ({ facts: { ...facts, names } }));
+    },
 
     /** A probe that is there already is not sent again. */
     sendProbe: async ({ work, step, loop, subject }: ProbeStep & { subject: string }): Promise<void> => {
@@ -238,11 +296,16 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
     },
 
     failProbe: async ({ work, step, loop }: ProbeStep): Promise<Failure> => {
+      const { findings } = await lookAround(world, await tenants.get(work.partnerId, work.tenantId));
       const failure = failureFrom(
         new ControlPlaneError(
           "LoopUnproven",
           `no probe mail of ${loop.probeMailbox} came back through ${gatewayOf(loop)}, so no production mail was moved; look at the forwarding rule's place among other rules, at the gateway's SMTP queue and at its smart host`,
           504,
+          false,
+          findings.length === 0
+            ? {}
+            : { details: findings.map(({ code, message, remedy }) => ({ code, message: `${message}; ${remedy}` })) },
         ),
       );
       await recordStep(work, step, { status: "Failed", error: detailOf(failure) });
@@ -254,7 +317,8 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       const { facts } = await tenants.get(work.partnerId, work.tenantId);
       const proof = facts.proof as { fingerprint: string; evidence: LoopEvidence } | undefined;
       if (proof?.fingerprint !== fingerprintOf(loop)) return {};
-      for (const step of ["startTls", "probeMail", "pilotScope", "pilotProbeMail"])
+      const incoming = loop.incoming === true ? ["incomingPilotScope"] : [];
+      for (const step of ["startTls", "probeMail", "pilotScope", ...incoming, "pilotProbeMail"])
         await recordStep(work, step, { status: "Skipped" });
       return { evidence: proof.evidence };
     },
@@ -275,21 +339,40 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       const tenant = await tenants.change(partnerId, tenantId, ({ facts }) => ({ facts: { ...facts, ground: kept } }));
       await registerAgents(world, tenant, ground);
       const vaultUrl = ground.loopGuid.vaultUrl;
+      const { exchangeWebServices: reader } = application;
       await credentials.add({ partnerId, tenantId, name: "clientSecret", vaultUrl, objectId, clientId });
+      if (reader)
+        await credentials.add({
+          partnerId,
+          tenantId,
+          name: "exchangeWebServicesSecret",
+          vaultUrl,
+          objectId: reader.objectId,
+          clientId: reader.appId,
+        });
     },
 
     /** What itrezzo UCM still lacks before it may be installed. */
     checkUcmReadiness: ({ work, spec, names }: Target & { work: Work }): Promise<Check[]> =>
       ucmReadiness(world, { work, spec, names }),
 
+    /** Mission C6: what the domains' own name servers say, and what a person still has to publish there. */
+    checkSpf: ({ work, spec, addresses }: Pick<Target, "spec"> & { work: Work; addresses: string[] }): Promise<SpfState[]> =>
+      recorded(work, "spfCheck", async () => {
+        const states = await spfStates(world, { spec }, addresses);
+        await setConditions(work, [spfCondition(states)]);
+        return { result: states };
+      }),
+
     /** The tenant's stage moves here and nowhere else, after the proof. */
-    finishOnboarding: async ({ work, loop, evidence, databases, ucm }: Finished): Promise<void> => {
+    finishOnboarding: async ({ work, privilege, loop, evidence, databases, ucm, spf }: Finished): Promise<void> => {
       const { smartHosts, egressIps, loopHeader, probeMailbox, pilots } = loop;
       const moved = await tenants.change(work.partnerId, work.tenantId, ({ stage, facts }) => ({
         stage: stage === "live" ? "live" : "pilot",
         facts: { ...facts, drained: undefined, proof: { fingerprint: fingerprintOf(loop), evidence } },
       }));
       const created = await registerGateways(world, moved);
+      const { findings } = await lookAround(world, moved);
       await setConditions(work, [
         // One that is known already is what the sweep over the fleet found last.
         ...(created
@@ -308,6 +391,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
           reason: "LoopProven",
           message: "a probe mail came back through the gateway",
         },
+        undisturbed(findings),
         { type: "Ready", status: "True", reason: "Onboarded", message: "the pilot's mail runs through the gateway" },
       ]);
       await recordProgress(work, {
@@ -320,8 +404,11 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
           egressIps,
           pilots,
           ...(databases ? { databases } : {}),
+          ...(privilege === undefined ? {} : { privilege }),
+          ...(findings.length === 0 ? {} : { findings }),
           proof: { ...evidence, mailbox: probeMailbox, header: loopHeader },
           ...(ucm === undefined ? {} : { ucm: { ready: ucm.every(({ status }) => status === "pass"), checks: ucm } }),
+          ...(spf === undefined ? {} : { spf }),
         },
       });
     },
@@ -373,16 +460,39 @@ async function registerAgents({ stores }: OnboardingWorld, tenant: TenantRecord,
 
 interface Finished {
   work: Work;
+  /** Mission D6, where the spec asks for it. */
+  privilege?: Privilege | undefined;
   loop: Loop;
   evidence: LoopEvidence;
   databases?: Databases | undefined;
   /** Mission E10, where the tenant has a UCM server. */
   ucm?: Check[] | undefined;
+  /** Mission C6, where the spec asks for it. */
+  spf?: SpfState[] | undefined;
 }
 
 const gatewayOf = ({ smartHosts }: Loop): string => smartHosts.join(", ");
 
+interface DrainedStep {
+  work: Work;
+  step: string;
+  virtualMachine: string;
+  since: number;
+  /** Whether waiting is over: then what isn't drained is a failure. */
+  last: boolean;
+}
+
 type SecretStep = SecretWanted & { work: Work };
+type NamedSecretsStep = NamedSecretsWanted & { work: Work };
+
+const namedSecretMissing = (vaultUrl: string, names: string[]): ControlPlaneError =>
+  new ControlPlaneError(
+    "NamedSecretMissing",
+    `the vault ${vaultUrl} has no secret ${names.join(", ")}, which gateway.iqSuite names; put it there, then onboard again`,
+    409,
+    false,
+    { target: "spec.gateway.iqSuite" },
+  );
 
 interface PlacementStep extends Target {
   work: Work;

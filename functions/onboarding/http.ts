@@ -12,6 +12,8 @@ import { claimCustomer, refuseOthersCustomer } from "./claims.ts";
 import { CONSENT_ANSWERED, onboardTenant, type Onboarding } from "./orchestrator.ts";
 import { planOf } from "./plan.ts";
 import { onboardingSteps } from "./steps.ts";
+import type { Names } from "../../shared/azure/names.ts";
+import { standingOf, widest } from "../../shared/desired/standing.ts";
 import { piloted, targetOf } from "../../shared/desired/target.ts";
 import type { OnboardingWorld } from "./world.ts";
 
@@ -42,17 +44,19 @@ export const startOnboarding = (world: OnboardingWorld, client: DurableClient) =
 const onboardingOf = (world: OnboardingWorld, planHash: string | undefined): TenantOperation<Onboarding> => ({
   kind: "onboarding",
   orchestrator: onboardTenant,
-  stepsOf: ({ spec }) => onboardingSteps(spec),
+  stepsOf: (tenant) => onboardingSteps(tenant.spec, standingOf(tenant)),
   inputOf(tenant, operationId) {
     const { work, spec, names } = targetOf(tenant);
-    return { work: { ...work, operationId }, spec, names, piloted: piloted(tenant), pace: world.pace };
+    const standing = standingOf(tenant);
+    const begun = { work: { ...work, operationId }, spec, names, piloted: piloted(tenant), pace: world.pace };
+    return { ...begun, ...(standing && { standing }) };
   },
   async check(tenant) {
     await claimCustomer(world.stores, tenant);
     if (planHash !== undefined) await refuseChangedPlan(world, tenant, planHash);
   },
   // Names are derived once and kept.
-  factsOf: (tenant) => ({ names: targetOf(tenant).names }),
+  factsOf: (tenant) => ({ names: widest(targetOf(tenant).names, tenant.facts["names"] as Names | undefined) }),
 });
 
 /** GET …/consent: a fresh link each time; its state is signed, short-lived and good for one answer. */

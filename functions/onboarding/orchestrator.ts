@@ -4,6 +4,7 @@
  */
 import type { Patience } from "../../shared/durable/patience.ts";
 import type { Names } from "../../shared/azure/names.ts";
+import type { ResourceActivities } from "../../shared/resources/activities.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import { branch, child, together } from "../../shared/durable/branches.ts";
@@ -12,6 +13,9 @@ import type { OrchestrationContext, Routine, Task } from "../../shared/durable/r
 import { type Failure, errorOf, failureFrom, stepsOf } from "../../shared/durable/steps.ts";
 import { secondsNow, wait, waitForEventOr } from "../../shared/durable/wait.ts";
 import type { OnboardingActivities } from "./activities.ts";
+import { limitPrivilege } from "./limit-privilege.ts";
+import type { Privilege } from "./privilege.ts";
+import { dropMachines, drops, moveSmartHosts, widely } from "./moves.ts";
 import {
   begin,
   type Begun,
@@ -23,12 +27,17 @@ import {
   buildUcmServer,
   type Chapter,
   connectMailFlow,
+  giveOwnRoles,
+  forwardGroups,
   type Hands,
   type Installation,
   prepareGround,
+  publishSpf,
   registerApplications,
 } from "./runbook.ts";
+import type { SpfState } from "./spf.ts";
 import type { Ground, Loop } from "../../shared/desired/state.ts";
+import { narrowed, type Standing } from "../../shared/desired/standing.ts";
 import * as desired from "../../shared/desired/state.ts";
 
 /** What an onboarding is started with; nothing of it changes while it runs, whatever settings and specs do meanwhile. */
@@ -37,6 +46,8 @@ export interface Onboarding {
   spec: TenantSpec;
   names: Names;
   piloted: boolean;
+  /** Where the spec asks for another number of machines than stand. */
+  standing?: Standing | undefined;
   pace: OnboardingPace;
 }
 
@@ -49,21 +60,43 @@ export interface OnboardingPace extends ResourcePace {
 }
 
 export function* onboardTenant(context: OrchestrationContext, tenant: Onboarding): Routine<void> {
-  const { beginOnboarding, checkPreflight, keepForDayTwo, checkUcmReadiness, finishOnboarding, failOnboarding } =
+  const { beginOnboarding, checkPreflight, keepForDayTwo, checkUcmReadiness, checkSpf, finishOnboarding, failOnboarding } =
     stepsOf<OnboardingActivities>(context, tenant.pace.patience);
   const { work } = tenant;
   try {
     yield* beginOnboarding({ work });
     yield* proveAccess(context, tenant);
     yield* checkPreflight({ work, spec: tenant.spec, names: tenant.names });
-    const hands = handsOf(context, tenant);
-    const [ground] = yield* hands.together<[Ground]>(begin(prepareGround, { tenant }, "ground"));
-    const { applications, databases } = yield* buildAndConnect(hands, tenant, ground);
-    const evidence = yield* proveAndPilot(context, tenant, ground);
+    const wide = widely(tenant);
+    const hands = handsOf(context, wide);
+    const [all] = yield* hands.together<[Ground]>(begin(prepareGround, { tenant: wide }, "ground"));
+    const { applications, databases } = yield* buildAndConnect(hands, wide, all);
+    const ground = tenant.standing ? narrowed(all, tenant.names) : all;
+    if (tenant.standing?.smartHosts) yield* hands.together<[void]>(begin(moveSmartHosts, { tenant, ground }, "smart-hosts"));
+    const evidence = yield* proveAndPilot(context, tenant, ground, all);
     yield* keepForDayTwo({ work, ground, application: applications });
+    if (drops(tenant)) yield* hands.together<[void]>(begin(dropMachines, { tenant, ground: all }, "dropped"));
     const { spec, names } = tenant;
     const ucm = spec.ucm ? yield* checkUcmReadiness({ work, spec, names }) : undefined;
-    yield* finishOnboarding({ work, loop: desired.loop(tenant, ground), evidence, databases, ucm });
+    const spf = spec.spf ? yield* settleSpf() : undefined;
+    const privilege = spec.microsoft365.leastPrivilege === true ? yield* limit() : undefined;
+    yield* finishOnboarding({ work, privilege, loop: desired.loop(tenant, ground), evidence, databases, ucm, spf });
+
+    function* settleSpf(): Routine<SpfState[]> {
+      yield* hands.together<[void]>(begin(publishSpf, { tenant, ground, earlier: "go" }, "spf-settled"));
+      return yield* checkSpf({ work, spec, addresses: desired.egressIps(ground) });
+    }
+
+    /** Last: whatever goes wrong with it, the mail runs. */
+    function* limit(): Routine<Privilege> {
+      const deadline = secondsNow(context) + tenant.pace.probeDeadlineInSeconds;
+      return yield* child(
+        context,
+        limitPrivilege,
+        { work, spec, names, pace: tenant.pace, phase: "first", deadline },
+        "privilege",
+      );
+    }
   } catch (error) {
     yield* failOnboarding({ work, failure: failureFrom(error) });
   }
@@ -107,16 +140,44 @@ export const waitForAccess = branch("waitForAccess", function* (context, access:
 
 /** Hands that make true what the runbook names. */
 function handsOf(context: OrchestrationContext, { work, spec, names, pace }: Onboarding): Hands<Task> {
-  const { ensure, remove } = resourceSteps<Resources>(context, work, pace);
-  const { ensureSecret, choosePlacement, chooseRolePlacement, readOwnPrincipal, readMailRoute, readGuestGeneration } =
-    stepsOf<OnboardingActivities>(context, pace.patience);
+  const { ensure, remove, drop } = resourceSteps<Resources>(context, work, pace);
+  const { recordFailure } = stepsOf<ResourceActivities>(context, pace.patience);
+  const {
+    ensureSecret,
+    findNamedSecrets,
+    choosePlacement,
+    chooseRolePlacement,
+    readOwnPrincipal,
+    readMailRoute,
+    readGuestGeneration,
+  } = stepsOf<OnboardingActivities>(context, pace.patience);
+  const { checkSmartHosts, checkDrained, forgetMachines } = stepsOf<OnboardingActivities>(context, pace.patience);
   const target = { organization: spec.microsoft365.tenantId, domain: spec.microsoft365.domains[0] ?? "" };
   return {
     ensure,
+    *ensureIfPossible(kind, step, wanted) {
+      try {
+        yield* ensure(kind, step, wanted);
+      } catch (error) {
+        yield* recordFailure({ work, step, failure: failureFrom(error) });
+      }
+    },
     remove,
+    drop,
+    proveSmartHosts: (loop) => checkSmartHosts({ work, loop }),
+    *drained(step, virtualMachine) {
+      const since = secondsNow(context);
+      for (let last = false; ; last = secondsNow(context) - since > pace.operationDeadlineInSeconds) {
+        const drained = yield* checkDrained({ work, step, virtualMachine, since, last });
+        if (drained.drained) return;
+        yield* wait(context, DRAINED_EVERY_PROBES * pace.probeIntervalInSeconds);
+      }
+    },
+    forget: (virtualMachines) => forgetMachines({ work, names, virtualMachines }),
     placement: (region) => choosePlacement({ work, spec, names, region }),
     rolePlacement: (role) => chooseRolePlacement({ work, spec, names, role }),
     secret: (wanted) => ensureSecret({ work, ...wanted }),
+    namedSecrets: (wanted) => findNamedSecrets({ work, ...wanted }),
     *ownPrincipal(subscription) {
       return (yield* readOwnPrincipal(subscription)).principalId;
     },
@@ -126,6 +187,9 @@ function handsOf(context: OrchestrationContext, { work, spec, names, pace }: Onb
       together<Results>(context, ...begun),
   };
 }
+
+/** Machines report every ten minutes; looking oftener only makes history. */
+const DRAINED_EVERY_PROBES = 4;
 
 /** A chapter as an orchestration of its own. */
 const orchestrated = <Input extends { tenant: Installation }, Result>({ name, walk }: Chapter<Input, Result>) =>
@@ -143,20 +207,29 @@ export const chapters = {
   buildUcmServer: orchestrated(buildUcmServer),
   registerApplications: orchestrated(registerApplications),
   connectMailFlow: orchestrated(connectMailFlow),
+  giveOwnRoles: orchestrated(giveOwnRoles),
+  publishSpf: orchestrated(publishSpf),
+  moveSmartHosts: orchestrated(moveSmartHosts),
+  dropMachines: orchestrated(dropMachines),
 };
 
 /**
  * Production mail moves only after the gateway's STARTTLS is proven, a probe mail came back with this tenant's header, and inbound
- * connector and approval rule were read back. A proof of this very mail flow that still stands is not repeated.
+ * connector and approval rule were read back; they accept the addresses of machines that are to go, too. A proof of this very mail flow that still stands is not repeated.
  */
-function* proveAndPilot(context: OrchestrationContext, tenant: Onboarding, ground: Ground): Routine<LoopEvidence> {
+function* proveAndPilot(
+  context: OrchestrationContext,
+  tenant: Onboarding,
+  ground: Ground,
+  accepted: Ground,
+): Routine<LoopEvidence> {
   const { work, pace } = tenant;
   const { checkProof, checkStartTls } = stepsOf<OnboardingActivities>(context, pace.patience);
   const { ensure, confirm } = resourceSteps<Resources>(context, work, pace);
   const loop = desired.loop(tenant, ground);
 
-  yield* confirm("inboundConnector", "inboundConnectorReadBack", desired.inboundConnector(tenant, ground));
-  yield* confirm("approvalRule", "approvalRuleReadBack", desired.approvalRule(tenant, ground));
+  yield* confirm("inboundConnector", "inboundConnectorReadBack", desired.inboundConnector(tenant, accepted));
+  yield* confirm("approvalRule", "approvalRuleReadBack", desired.approvalRule(tenant, accepted));
   const known = tenant.piloted ? (yield* checkProof({ work, loop })).evidence : undefined;
   if (known) return known;
 
@@ -164,6 +237,9 @@ function* proveAndPilot(context: OrchestrationContext, tenant: Onboarding, groun
   const deadline = secondsNow(context) + pace.probeDeadlineInSeconds;
   yield* child(context, proveLoop, { work, pace, loop, step: "probeMail", round: 1, deadline }, "probe");
   yield* ensure("forwardingRule", "pilotScope", desired.forwardingRule(tenant, ground, "pilot"));
+  const incoming = desired.incomingForwardingRule(tenant, ground, "pilot");
+  if (incoming) yield* ensure("incomingForwardingRule", "incomingPilotScope", incoming);
+  if (!tenant.piloted) yield* forwardGroups(handsOf(context, tenant), tenant, ground);
   const pilotDeadline = secondsNow(context) + pace.probeDeadlineInSeconds;
   return yield* child(
     context,

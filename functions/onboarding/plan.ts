@@ -4,6 +4,7 @@ import type { Finding, Plan, PlannedResource } from "../../shared/api/plan.ts";
 import type { AzureAccess } from "../../shared/azure/access.ts";
 import { type SizeLists, sizeLists } from "../../shared/azure/sizes.ts";
 import type { ActualOf } from "../../shared/durable/resources.ts";
+import { remembering } from "../../shared/exchange/remembered.ts";
 import type { Resource } from "../../shared/resources/resource.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
@@ -11,13 +12,17 @@ import type { SecretReference } from "../../shared/vault/reference.ts";
 import { checkAccess } from "./access.ts";
 import { type Ground, type GuestGeneration, home, mainDomain, organization } from "../../shared/desired/state.ts";
 import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts";
+import { narrowed, type Standing, standingOf } from "../../shared/desired/standing.ts";
 import { type Target, targetOf } from "../../shared/desired/target.ts";
+import { dnsFindings } from "./dns-findings.ts";
 import { agentsOf, guestOf } from "./guest.ts";
+import { dropMachines, drops, moveSmartHosts, widely } from "./moves.ts";
 import { begin, type Begun, buildAndConnect, type Hands, type Installation, prepareGround } from "./runbook.ts";
 import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
 import { preflightOf } from "./preflight.ts";
 import { chosenSecrets, tenantSecrets } from "./secrets.ts";
 import { onboardingSteps } from "./steps.ts";
+import { lookAround } from "./surroundings.ts";
 import { warningsOf } from "./warnings.ts";
 import type { OnboardingWorld } from "./world.ts";
 
@@ -28,15 +33,23 @@ export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Prom
   const found: PlannedResource[] = [];
   const readable = { consented: consent.state === "granted", azure: azure.state === "granted" };
   const sizes = sizeLists(world.azure, home(target));
-  const hands = lookingHands(world, tenant, readable, sizes, found);
-  await walked(runbook(hands, { ...target, piloted: true }));
-  const planned = inOrder(found, spec);
+  const standing = standingOf(tenant);
+  const around = readable.consented ? await lookAround(world, tenant) : undefined;
+  const looking = around ? { ...world, resources: world.resourcesOver(remembering(world.exchange, around.remembered)) } : world;
+  const hands = lookingHands(looking, tenant, { readable, sizes, standing, resources: found });
+  await walked(runbook(hands, { ...target, piloted: true, ...(standing && { standing }) }));
+  const planned = inOrder(found, spec, standing);
 
-  const checks = readable.azure ? await preflightOf(world, target, readable.consented, sizes) : [];
+  const checks = [
+    ...(readable.azure ? await preflightOf(world, target, readable.consented, sizes) : []),
+    ...(around?.checks ?? []),
+  ];
   const findings = [
     ...findingsOf("consent", consent),
     ...findingsOf("azureAccess", azure),
     ...(await warningsOf(world.azure, target, planned)),
+    ...(around?.findings ?? []),
+    ...(await dnsFindings(world, target, readable.consented)),
   ];
   const hash = createHash("sha256")
     .update(JSON.stringify({ spec, names, resources: planned, checks, findings }))
@@ -46,13 +59,17 @@ export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Prom
 
 /** Whose mail runs in the end is what the plan shows: the narrower scope before the proof is only a step on the way. */
 function* runbook(hands: Hands<Promise<unknown>>, tenant: Installation) {
-  const [ground] = yield* hands.together<[Ground]>(begin(prepareGround, { tenant }, "ground"));
-  yield* buildAndConnect(hands, tenant, ground);
+  const wide = widely(tenant);
+  const [all] = yield* hands.together<[Ground]>(begin(prepareGround, { tenant: wide }, "ground"));
+  yield* buildAndConnect(hands, wide, all);
+  const ground = tenant.standing ? narrowed(all, tenant.names) : all;
+  if (tenant.standing?.smartHosts) yield* moveSmartHosts.walk(hands, { tenant, ground });
+  if (drops(tenant)) yield* dropMachines.walk(hands, { tenant, ground: all });
 }
 
 /** As the steps of an onboarding are shown: chapters are walked in another order than a reader expects. */
-function inOrder(found: PlannedResource[], spec: Target["spec"]): PlannedResource[] {
-  const titles = onboardingSteps(spec).map(({ title }) => title);
+function inOrder(found: PlannedResource[], spec: Target["spec"], standing: Standing | undefined): PlannedResource[] {
+  const titles = onboardingSteps(spec, standing).map(({ title }) => title);
   return found.toSorted((one, other) => titles.indexOf(one.name) - titles.indexOf(other.name));
 }
 
@@ -72,12 +89,21 @@ const in365 = new Set<string>([
   "webClientApplication",
   "powerShellApplication",
   "exchangeWebServicesApplication",
+  "mailboxAccess",
+  "exchangeWebServicesPolicy",
+  "exchangePrincipal",
+  "managementRole",
+  "roleGroup",
   "inboundConnector",
   "outboundConnector",
   "connectionFilter",
   "guardRule",
   "approvalRule",
+  "stripRule",
   "forwardingRule",
+  "groupForwardingRule",
+  "incomingForwardingRule",
+  "incomingGroupForwardingRule",
 ] satisfies (keyof Resources)[]);
 
 /** What replacing interrupts, where a person could not know. */
@@ -89,19 +115,24 @@ const interruptedBy: Partial<Record<keyof Resources, string>> = {
   virtualNetwork: "all machines in it would have to go first",
 };
 
+interface Looking {
+  readable: { consented: boolean; azure: boolean };
+  sizes: SizeLists;
+  standing: Standing | undefined;
+  resources: PlannedResource[];
+}
+
 /** Hands that only look. A resource whose desired state needs something that isn't there yet will be created with it. */
 function lookingHands(
   world: OnboardingWorld,
   tenant: TenantRecord,
-  readable: { consented: boolean; azure: boolean },
-  sizes: SizeLists,
-  resources: PlannedResource[],
+  { readable, sizes, standing, resources }: Looking,
 ): Hands<Promise<unknown>> {
   const target = targetOf(tenant);
-  const titles = Object.fromEntries(onboardingSteps(target.spec).map(({ name, title }) => [name, title]));
+  const titles = Object.fromEntries(onboardingSteps(target.spec, standing).map(({ name, title }) => [name, title]));
   const { entraTenantId } = home(target);
 
-  async function look(kind: keyof Resources, step: string, wanted: unknown): Promise<unknown> {
+  async function look(kind: keyof Resources, step: string, wanted: unknown, or?: "drop"): Promise<unknown> {
     const plan = (action: PlannedResource["action"], more: Partial<PlannedResource> = {}): unknown => {
       resources.push({ kind, name: titles[step] ?? step, action, changes: [], ...more });
       return later();
@@ -112,14 +143,15 @@ function lookingHands(
           ? "it can be read once admin consent is granted"
           : "it can be read once the subscription lets us in",
       });
-    if (needsLater(wanted)) return plan("create");
+    if (needsLater(wanted) && or !== "drop") return plan("create");
     const resource = world.resources[kind] as unknown as Resource<unknown, unknown>;
     const observed = await resource.observe(wanted);
-    if (observed.state === "absent") return plan("create");
+    if (observed.state === "absent") return or === "drop" ? undefined : plan("create");
     if (observed.state === "unknown") {
       const { code, message } = observed.reason;
       return plan(code === "ForeignObject" ? "blocked" : "unknown", { reason: `${code}: ${message}` });
     }
+    if (or === "drop") return plan("remove");
     const changes = resource.diff(wanted, observed.actual) as PlannedResource["changes"];
     if (changes.some(({ path }) => resource.fixed?.(path)))
       plan("replace", { changes, reason: interruptedBy[kind] ?? "it and all that depends on it would go and be made anew" });
@@ -131,8 +163,23 @@ function lookingHands(
     *ensure(kind, step, wanted) {
       return (yield look(kind, step, wanted)) as ActualOf<Resources[typeof kind]>;
     },
+    *ensureIfPossible(kind, step, wanted) {
+      yield look(kind, step, wanted);
+    },
     *remove() {
       // A plan makes nothing, so nothing it made can be in the way.
+    },
+    *drop(kind, step, unwanted) {
+      yield look(kind, step, unwanted, "drop");
+    },
+    *proveSmartHosts() {
+      // Nothing was changed that could be proven.
+    },
+    *drained() {
+      // Nothing is taken away.
+    },
+    *forget() {
+      // Nothing is taken away.
     },
     *placement(region) {
       const size = target.spec.gateway.size ?? LATER;
@@ -161,6 +208,15 @@ function lookingHands(
       if (vaultUrl === LATER || !allowed) return laterSecret;
       const found = world.vaults.first(vaultUrl, tenantSecrets[purpose].name, entraTenantId);
       return ((yield found) as SecretReference | undefined) ?? laterSecret;
+    },
+    *namedSecrets({ vaultUrl, names }) {
+      const allowed = resources.some(({ name, action }) => name === titles["vaultAccessForGatehouse"] && action === "none");
+      const references: Record<string, SecretReference> = {};
+      for (const name of names) {
+        const known = vaultUrl !== LATER && allowed ? world.vaults.newest(vaultUrl, name, entraTenantId) : undefined;
+        references[name] = (known && ((yield known) as SecretReference | undefined)) ?? laterSecret;
+      }
+      return references;
     },
     *mailRoute() {
       if (!readable.consented) return { smartHost: LATER, relayFrom: [] };

@@ -6,6 +6,7 @@ import type { MachineNames, MachineRole, RegionNames } from "../../shared/azure/
 import { machineBeside, machinesBeside } from "../../shared/desired/beside.ts";
 import { machineSuffix, regionSuffix } from "../../shared/desired/machines.ts";
 import type { MailRoute } from "../../shared/desired/mail-route.ts";
+import type { Standing } from "../../shared/desired/standing.ts";
 import type {
   Address,
   Application,
@@ -13,8 +14,11 @@ import type {
   Candidate,
   Ground,
   GuestGeneration,
+  Loop,
   RegionGround,
 } from "../../shared/desired/state.ts";
+import { namedSecrets } from "../../shared/desired/iq-suite.ts";
+import * as privilege from "../../shared/desired/privilege.ts";
 import * as desired from "../../shared/desired/state.ts";
 import type { Target } from "../../shared/desired/target.ts";
 import type { ActualOf, DesiredOf } from "../../shared/durable/resources.ts";
@@ -28,16 +32,25 @@ import type { SecretReference } from "../../shared/vault/reference.ts";
 export interface Installation extends Target {
   /** `live` and `pilot` tenants are onboarded again without narrowing whose mail runs through the gateway. */
   piloted: boolean;
+  /** Where its spec asks for another number of machines than stand. */
+  standing?: Standing | undefined;
 }
 
 /** A walk through the runbook; `Wait` is what the walker's hands wait for. */
-type Walk<Wait, Result> = Generator<Wait, Result, unknown>;
+export type Walk<Wait, Result> = Generator<Wait, Result, unknown>;
 
 export interface SecretWanted {
   step: string;
   vaultUrl: string;
   entraTenantId: string;
   purpose: "loopGuid" | "adminPassword";
+}
+
+export interface NamedSecretsWanted {
+  step: string;
+  vaultUrl: string;
+  entraTenantId: string;
+  names: string[];
 }
 
 /** What a walker can do. */
@@ -48,6 +61,8 @@ export interface Hands<Wait> {
     wanted: DesiredOf<Resources[Kind]>,
     attempt?: number,
   ): Walk<Wait, ActualOf<Resources[Kind]>>;
+  /** The same where nothing waits for it: a failure is the step's alone, and the walk goes on. */
+  ensureIfPossible<Kind extends keyof Resources>(kind: Kind, step: string, wanted: DesiredOf<Resources[Kind]>): Walk<Wait, void>;
   /** Takes away what could not be made as wanted. */
   remove<Kind extends keyof Resources>(
     kind: Kind,
@@ -55,6 +70,14 @@ export interface Hands<Wait> {
     wanted: DesiredOf<Resources[Kind]>,
     attempt: number,
   ): Walk<Wait, void>;
+  /** Takes away what the spec no longer has. */
+  drop<Kind extends keyof Resources>(kind: Kind, step: string, unwanted: DesiredOf<Resources[Kind]>): Walk<Wait, void>;
+  /** Exchange Online itself connects to each of the connector's smart hosts. */
+  proveSmartHosts(loop: Loop): Walk<Wait, void>;
+  /** Until the machine has sent on all that it had. */
+  drained(step: string, virtualMachine: string): Walk<Wait, void>;
+  /** Nobody watches these machines any more, and their names are free. */
+  forget(virtualMachines: string[]): Walk<Wait, void>;
   /** Where the machines of a region go, by its index. */
   placement(region: number): Walk<Wait, Placement>;
   /** The same for a machine beside the gateways. */
@@ -63,6 +86,12 @@ export interface Hands<Wait> {
   ownPrincipal(subscription: Subscription): Walk<Wait, string>;
   /** Made once per tenant and purpose, straight into the tenant's vault. */
   secret(wanted: SecretWanted): Walk<Wait, SecretReference>;
+  /** What somebody else has put into the tenant's vault, by its names. */
+  namedSecrets(wanted: NamedSecretsWanted): Walk<Wait, Record<string, SecretReference>>;
+  /** In the tenant's vault: there when its issuer, and whoever has to do with it, has done his part. */
+  certificate(wanted: TlsCertificate): Walk<Wait, Pick<IssuedCertificate, "thumbprint" | "secret" | "earlier" | "forClients">>;
+  /** Seen from outside. */
+  showsCertificate(seen: CertificateSeen): Walk<Wait, void>;
   mailRoute(): Walk<Wait, MailRoute>;
   guestGeneration(): Walk<Wait, GuestGeneration>;
   /** Walks chapters at the same time, if these hands can; gives their results in order. */
@@ -116,13 +145,18 @@ export const prepareGround: Chapter<{ tenant: Installation }, Ground> = {
       hands.secret({ step: purpose, vaultUrl: vault.url, entraTenantId, purpose });
     const loopGuid = yield* secretOf("loopGuid");
     const adminPassword = yield* secretOf("adminPassword");
+    const names = namedSecrets(tenant.spec);
+    const named = { step: "namedSecrets", vaultUrl: vault.url, entraTenantId, names };
+    const found = names.length === 0 ? {} : { namedSecrets: yield* hands.namedSecrets(named) };
     const regions: RegionGround[] = [];
+    // Before anything costs money: a person may have to do with it.
+    const certificate = yield* obtainCertificate(hands, tenant, vault, ours);
     for (const [index, region] of tenant.names.regions.entries()) {
       if (region.resourceGroup !== tenant.names.home.resourceGroup)
         yield* hands.ensure("resourceGroup", `resourceGroup${regionSuffix(index)}`, desired.resourceGroup(tenant, region));
       regions.push(yield* reserveAddresses(hands, tenant, index, region));
     }
-    return { loopGuid, adminPassword, identityId: identity.id, identityClientId: identity.clientId, regions };
+    return { loopGuid, adminPassword, identityId: identity.id, identityClientId: identity.clientId, regions, ...found };
   },
 };
 
@@ -375,17 +409,31 @@ export const registerApplications: Chapter<TenantChapter, Applications> = {
     const webClient = idsOf(yield* hands.ensure("webClientApplication", "webClientApplication", wanted));
     const asking = desired.powerShellApplication(tenant, webClient);
     const powerShell = asking && idsOf(yield* hands.ensure("powerShellApplication", "powerShellApplication", asking));
-    const reading = desired.exchangeWebServicesApplication(tenant);
-    const exchangeWebServices =
-      reading && idsOf(yield* hands.ensure("exchangeWebServicesApplication", "exchangeWebServicesApplication", reading));
+    const exchangeWebServices = yield* openMailboxes(hands, tenant);
     return { ...webClient, ...(powerShell && { powerShell }), ...(exchangeWebServices && { exchangeWebServices }) };
   },
 };
 
+/** Who may read is decided before anybody may: Exchange Web Services are opened last. */
+function* openMailboxes<Wait>(hands: Hands<Wait>, tenant: Installation): Walk<Wait, Application | undefined> {
+  const wanted = desired.exchangeWebServicesApplication(tenant);
+  if (!wanted) return undefined;
+  const reader = yield* hands.ensure("exchangeWebServicesApplication", "exchangeWebServicesApplication", wanted);
+  const scoped = desired.mailboxAccess(tenant, reader);
+  if (scoped) yield* hands.ensure("mailboxAccess", "mailboxAccess", scoped);
+  yield* hands.ensure(
+    "exchangeWebServicesPolicy",
+    "exchangeWebServicesPolicy",
+    desired.exchangeWebServicesPolicy(tenant, reader),
+  );
+  return idsOf(reader);
+}
+
 const idsOf = ({ appId, objectId }: Application): Application => ({ appId, objectId });
 
 /**
- * Manual, chapter 4: both connectors exist before any rule sends mail through them, and the guard before any rule believes the header.
+ * Manual, chapter 4: both connectors exist before any rule sends mail through them, the guard before any rule believes the header, and
+ * what takes the header away from mail that leaves before there is mail with it.
  * The forwarding rule concerns the probe mailbox only, so that its propagation overlaps the VM's build and nobody's mail waits for a
  * gateway that isn't there.
  */
@@ -393,13 +441,62 @@ export const connectMailFlow: Chapter<TenantChapter, void> = {
   name: "connectMailFlow",
   *walk(hands, { tenant, ground }) {
     yield* hands.ensure("inboundConnector", "inboundConnector", desired.inboundConnector(tenant, ground));
-    yield* hands.ensure("outboundConnector", "outboundConnector", desired.outboundConnector(tenant, ground));
+    // Mail goes where it went until the new way is proven.
+    const { smartHosts = desired.smartHosts(ground) } = tenant.standing ?? {};
+    yield* hands.ensure("outboundConnector", "outboundConnector", { ...desired.outboundConnector(tenant, ground), smartHosts });
     if (tenant.spec.connectionFilter)
       yield* hands.ensure("connectionFilter", "connectionFilter", desired.connectionFilter(tenant, ground));
     yield* hands.ensure("guardRule", "guardRule", desired.guardRule(tenant, ground));
     yield* hands.ensure("approvalRule", "approvalRule", desired.approvalRule(tenant, ground));
+    yield* hands.ensure("stripRule", "stripRule", desired.stripRule(tenant));
     const scope = tenant.piloted ? "pilot" : "probe";
     yield* hands.ensure("forwardingRule", "forwardingRule", desired.forwardingRule(tenant, ground, scope));
+    const incoming = desired.incomingForwardingRule(tenant, ground, scope);
+    if (incoming) yield* hands.ensure("incomingForwardingRule", "incomingForwardingRule", incoming);
+    if (tenant.piloted) yield* forwardGroups(hands, tenant, ground);
+  },
+};
+
+export interface SpfChapter extends TenantChapter {
+  /** What becomes of addresses that were listed before. */
+  earlier: "stay" | "go";
+}
+
+/**
+ * Mission C6: new addresses are listed beside the old ones before mail comes from them; the old ones go when the new way is proven. The
+ * gateways send on to Microsoft 365, so no pilot waits for it.
+ */
+export const publishSpf: Chapter<SpfChapter, void> = {
+  name: "publishSpf",
+  *walk(hands, { tenant, ground, earlier }) {
+    for (const [index, record] of desired.spfRecords(tenant, ground, earlier).entries())
+      yield* hands.ensureIfPossible("spfRecord", spfStep(index, earlier), record);
+  },
+};
+
+/** Of the domains whose zones may be written, by their order. */
+export const spfStep = (index: number, earlier: SpfChapter["earlier"]): string =>
+  `${earlier === "stay" ? "spfRecord" : "spfRecordSettled"}${index === 0 ? "" : `-${index + 1}`}`;
+
+/** Mission C5: whoever is a member. The probe mailbox need not be one, so that these rules come after the proof. */
+export function* forwardGroups<Wait>(hands: Pick<Hands<Wait>, "ensure">, tenant: Installation, ground: Ground): Walk<Wait, void> {
+  const groups = desired.groupForwardingRule(tenant, ground);
+  if (groups) yield* hands.ensure("groupForwardingRule", "groupForwardingRule", groups);
+  const incoming = desired.incomingGroupForwardingRule(tenant, ground);
+  if (incoming) yield* hands.ensure("incomingGroupForwardingRule", "incomingGroupForwardingRule", incoming);
+}
+
+/**
+ * Mission D6: the way by which our application goes on without the Entra role that it began with. Made beside everything else, so that it
+ * has long arrived in Exchange when that role goes.
+ */
+export const giveOwnRoles: Chapter<{ tenant: Installation }, void> = {
+  name: "giveOwnRoles",
+  *walk(hands, { tenant }) {
+    yield* hands.ensure("exchangePrincipal", "exchangePrincipal", privilege.exchangePrincipal(tenant));
+    for (const parent of privilege.managementRoles)
+      yield* hands.ensure("managementRole", privilege.roleStep(parent), privilege.managementRole(tenant, parent));
+    yield* hands.ensure("roleGroup", "roleGroup", privilege.roleGroup(tenant));
   },
 };
 
@@ -415,6 +512,7 @@ export interface Built {
  */
 export function* buildAndConnect<Wait>(hands: Hands<Wait>, tenant: Installation, ground: Ground): Walk<Wait, Built> {
   const database = desired.azureSqlOf(tenant.spec);
+  if (tenant.spec.spf) yield* hands.together<[void]>(begin(publishSpf, { tenant, ground, earlier: "stay" }, "spf"));
   const directory = begin(registerApplications, { tenant, ground }, "directory");
   const others = (from: Ground): Begun<Databases | void>[] => [
     begin(connectMailFlow, { tenant, ground: from }, "mail-flow"),
@@ -422,6 +520,7 @@ export function* buildAndConnect<Wait>(hands: Hands<Wait>, tenant: Installation,
     ...tenant.names.regions.map((_, region) =>
       begin(buildGateway, { tenant, ground: from, region }, `gateway${regionSuffix(region)}`),
     ),
+    ...(tenant.spec.microsoft365.leastPrivilege === true ? [begin(giveOwnRoles, { tenant }, "own-roles")] : []),
   ];
   let applications: Applications;
   let made: (Databases | void)[];

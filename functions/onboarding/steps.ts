@@ -3,8 +3,13 @@ import type { MachineRole } from "../../shared/azure/names.ts";
 import { openServices } from "../../shared/azure/services.ts";
 import { type MachineBeside, machinesBeside, servicesBeside } from "../../shared/desired/beside.ts";
 import { machineTitles, regionTitles, type Title } from "../../shared/desired/machines.ts";
+import { namedSecrets } from "../../shared/desired/iq-suite.ts";
+import type { Standing } from "../../shared/desired/standing.ts";
+import { managementRoles, roleStep } from "../../shared/desired/privilege.ts";
 import { azureSqlOf } from "../../shared/desired/state.ts";
-import type { TenantSpec } from "../../shared/tenants/spec.ts";
+import { type TenantSpec, zoneOf } from "../../shared/tenants/spec.ts";
+import { droppingSteps, movingSteps, widened } from "./move-steps.ts";
+import { spfStep } from "./runbook.ts";
 
 export type Branch = "access" | "root" | "gateway" | "directory" | "mailFlow" | "proof";
 export interface StepTitle {
@@ -37,13 +42,22 @@ const besideSteps = ({ role, title, address }: MachineBeside): StepTitle[] => [
   step("gateway", `${role}Guest`, guestTitles[role]),
 ];
 
-export function onboardingSteps({
-  connectionFilter,
-  database,
-  gateway,
-  microsoft365,
-  ucm,
-}: Pick<TenantSpec, "connectionFilter" | "database" | "gateway" | "microsoft365" | "ucm">): StepTitle[] {
+/** Of the domains whose zones we may write; the others' records are a person's. */
+const spfTitles = (
+  { microsoft365: { domains }, spf }: Pick<TenantSpec, "microsoft365" | "spf">,
+  branch: Branch,
+  earlier: Parameters<typeof spfStep>[1],
+  what: string,
+): StepTitle[] =>
+  domains
+    .filter((domain) => zoneOf(spf?.zones ?? [], domain) !== undefined)
+    .map((domain, index) => step(branch, spfStep(index, earlier), `SPF record of ${domain} ${what}`));
+
+type Spec = Pick<TenantSpec, "connectionFilter" | "database" | "gateway" | "microsoft365" | "pilot" | "spf" | "ucm">;
+
+/** `standing`: where the spec asks for another number of machines than stand. */
+export function onboardingSteps(spec: Spec, standing?: Standing): StepTitle[] {
+  const { connectionFilter, database, gateway, pilot, microsoft365, spf, ucm } = standing ? widened(spec, standing) : spec;
   const inRegions = (branch: Branch, name: string, title: string): StepTitle[] =>
     titled(regionTitles({ gateway }), branch, name, title);
   const onMachines = (branch: Branch, name: string, title: string): StepTitle[] =>
@@ -64,6 +78,9 @@ export function onboardingSteps({
     step("root", "vaultAccessForGateway", "The gateway may read the vault's secrets"),
     step("root", "loopGuid", "Loop GUID, in the vault"),
     step("root", "adminPassword", "Administrator's password, in the vault"),
+    ...(namedSecrets({ gateway }).length === 0
+      ? []
+      : [step("root", "namedSecrets", "Secrets that the spec names, in the vault")]),
     ...onMachines("root", "publicIpAddress", "Static public address with its name"),
     ...titled(balanced, "root", "loadBalancerAddress", "The load balancer's public address"),
     ...inRegions("gateway", "networkSecurityGroup", "Network security group"),
@@ -98,19 +115,54 @@ export function onboardingSteps({
       ? [step("directory", "powerShellApplication", "PowerShell application in Entra")]
       : []),
     ...(gateway.exchangeWebServices
-      ? [step("directory", "exchangeWebServicesApplication", "Application for Exchange Web Services in Entra")]
+      ? [
+          step("directory", "exchangeWebServicesApplication", "Application for Exchange Web Services in Entra"),
+          ...(gateway.exchangeWebServices.access === "group"
+            ? [step("directory", "mailboxAccess", "Exchange Online opens the group's mailboxes to it, and no others")]
+            : []),
+          step("directory", "exchangeWebServicesPolicy", "Exchange Online lets it use Exchange Web Services"),
+        ]
+      : []),
+    ...spfTitles({ microsoft365, spf }, "mailFlow", "stay", "lists the gateways"),
+    ...(microsoft365.leastPrivilege === true
+      ? [
+          step("access", "exchangePrincipal", "Our application, known to Exchange Online"),
+          ...managementRoles.map((parent) => step("access", roleStep(parent), `What we need of the role ${parent}`)),
+          step("access", "roleGroup", "Role group with these roles, for our application"),
+        ]
       : []),
     step("mailFlow", "inboundConnector", "Inbound connector: gateway to Microsoft 365"),
     step("mailFlow", "outboundConnector", "Outbound connector: Microsoft 365 to gateway"),
     ...(connectionFilter ? [step("mailFlow", "connectionFilter", "Connection filter admits the gateway")] : []),
     step("mailFlow", "guardRule", "Guard rule: nobody else's loop header counts"),
     step("mailFlow", "approvalRule", "Approval rule: handled mail passes"),
+    step("mailFlow", "stripRule", "Strip rule: the loop header stays inside"),
     step("mailFlow", "forwardingRule", "Forwarding rule, for the probe mailbox only"),
+    ...(pilot.incoming ? [step("mailFlow", "incomingForwardingRule", "The same for mail to the probe mailbox")] : []),
     step("proof", "inboundConnectorReadBack", "Inbound connector read back"),
     step("proof", "approvalRuleReadBack", "Approval rule read back"),
+    ...(standing ? movingSteps(standing) : []),
     step("proof", "startTls", "Exchange Online reaches the gateway with STARTTLS"),
     step("proof", "probeMail", "A probe mail came back through the gateway"),
     step("proof", "pilotScope", "Forwarding rule widened to the pilot"),
+    ...(pilot.incoming ? [step("proof", "incomingPilotScope", "Mail to the pilot forwarded, too")] : []),
+    ...(pilot.groups ? [step("proof", "groupForwardingRule", "Forwarding rule for the pilot's groups")] : []),
+    ...(pilot.groups && pilot.incoming
+      ? [step("proof", "incomingGroupForwardingRule", "Mail to the pilot's groups forwarded, too")]
+      : []),
     step("proof", "pilotProbeMail", "A probe mail came back after widening"),
+    ...(microsoft365.leastPrivilege === true
+      ? [
+          step("proof", "roleGroupReadBack", "Role group read back"),
+          step(
+            "proof",
+            "leastPrivilege",
+            "Exchange Administrator given up: our application may run what it needs, and nothing else",
+          ),
+        ]
+      : []),
+    ...(standing ? droppingSteps(spec, standing) : []),
+    ...spfTitles({ microsoft365, spf }, "proof", "go", "lists no address of ours that is gone"),
+    ...(spf ? [step("proof", "spfCheck", "SPF looked up at the domains' own name servers")] : []),
   ];
 }

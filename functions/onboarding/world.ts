@@ -3,8 +3,10 @@ import type { ApiWorld } from "../../shared/api/world.ts";
 import type { Azure } from "../../shared/azure/client.ts";
 import type { AzureAccess } from "../../shared/azure/access.ts";
 import type { Subscription } from "../../shared/azure/place.ts";
+import type { Authorities } from "../../shared/dns/authorities.ts";
 import type { DnsResolver } from "../../shared/dns/resolver.ts";
 import type { CloudEnvironment } from "../../shared/environment.ts";
+import type { Exchange } from "../../shared/exchange/client.ts";
 import type { ConnectorValidation } from "../../shared/exchange/probe.ts";
 import type { ConsentQuestion, ConsentState } from "../../shared/graph/consent.ts";
 import type { ProbeMails } from "../../shared/graph/mail.ts";
@@ -12,17 +14,24 @@ import type { Organizations } from "../../shared/graph/organization.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { Vaults } from "../../shared/vault/client.ts";
 import type { OnboardingPace } from "./orchestrator.ts";
+import type { Certificates } from "../../shared/vault/certificates.ts";
 
 export interface OnboardingWorld extends ApiWorld {
   environment: CloudEnvironment;
   azure: Azure;
+  exchange: Exchange;
   resources: Resources;
+  /** The same over another client of Exchange Online. */
+  resourcesOver(exchange: Exchange): Resources;
   vaults: Vaults;
   azureAccess(subscription: Subscription): Promise<AzureAccess>;
   organizations: Organizations;
   resolver: DnsResolver;
+  /** The name servers of the domains themselves. */
+  authorities: Authorities;
   checkConsent(question: ConsentQuestion): Promise<ConsentState>;
   probes: ProbeMails;
+  certificates: Certificates;
   validateOutboundConnector(organization: string, identity: string, recipient: string): Promise<ConnectorValidation>;
   pace: OnboardingPace;
   reportFailure(activity: string, error: unknown): void;

@@ -7,10 +7,12 @@ import { registerActivities, registerOrchestrator } from "../../shared/durable/r
 import { waitForOperation } from "../../shared/durable/resources.ts";
 import { createResourceActivities } from "../../shared/resources/activities.ts";
 import type { Resources } from "../../shared/resources/index.ts";
+import type { Certificates } from "../../shared/vault/certificates.ts";
 import { getOperation, listOperations } from "./http.ts";
 
 export interface OperationsWorld extends ApiWorld {
   azure: Azure;
+  certificates: Certificates;
   resources: Resources;
   reportFailure(activity: string, error: unknown): void;
 }
@@ -19,8 +21,8 @@ export function registerOperations(world: OperationsWorld): void {
   registerHttp("getOperation", endpoint("getOperation", world, getOperation(world)));
   registerHttp("listOperations", endpoint("listOperations", world, listOperations(world)));
 
-  const { resources, azure, stores } = world;
+  const { resources, azure, certificates, stores } = world;
   registerOrchestrator(waitForOperation);
-  const activities = createResourceActivities({ resources, azure, operations: stores.operations });
+  const activities = createResourceActivities({ resources, azure, certificates, operations: stores.operations });
   registerActivities(activities, (name, error) => world.reportFailure(name, error));
 }

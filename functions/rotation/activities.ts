@@ -4,7 +4,18 @@ import type { Work } from "../../shared/durable/resources.ts";
 import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
-import { type CredentialKey, type CredentialVersion, generationToMake, secretNames } from "../../shared/stores/credentials.ts";
+import {
+  type CredentialKey,
+  type CredentialName,
+  type CredentialRecord,
+  type CredentialVersion,
+  generationToMake,
+  guestGenerationOf,
+  rotating,
+  secretNames,
+  secretsInUse,
+} from "../../shared/stores/credentials.ts";
+import type { SecretReference } from "../../shared/vault/reference.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import type { RotationWorld } from "./world.ts";
 
@@ -13,6 +24,28 @@ export type RotationActivities = ReturnType<typeof createRotationActivities>;
 /** Begins the display name of every client secret that we make, so that others' are told from ours. */
 const OURS = "gatehouse-";
 const nameOf = (operationId: string): string => `${OURS}${operationId}`;
+
+/** Each has its own: one that was rotated says nothing of one that could not be. */
+const conditionOf: Record<CredentialName, string> = {
+  clientSecret: "CredentialsFresh",
+  exchangeWebServicesSecret: "MailboxCredentialFresh",
+};
+
+/** What the guest's document holds of the tenant's other credentials: how often they were rotated, and their references. */
+export interface Beside extends Partial<Record<CredentialName, SecretReference>> {
+  rotations: number;
+}
+
+interface Claim {
+  claimed: boolean;
+  flipped?: CredentialVersion;
+  beside?: Beside;
+}
+
+const besideOf = (others: CredentialRecord[]): Beside => ({
+  rotations: guestGenerationOf(others) - 1,
+  ...secretsInUse(others),
+});
 
 interface Step {
   work: Work;
@@ -35,13 +68,10 @@ export const createRotationActivities = (world: RotationWorld) => {
   return {
     /**
      * One rotation a credential: whoever writes the row first goes on, everybody else is told that there is nothing to do. `flipped` is
-     * the secret of an earlier try that came as far as that: only the old one is left to revoke.
+     * the secret of an earlier try that came as far as that: only the old one is left to revoke. `beside` is what the guest's document
+     * holds beside this credential.
      */
-    claimRotation: async ({
-      work,
-      key,
-      generation,
-    }: Step & { generation: number }): Promise<{ claimed: boolean; flipped?: CredentialVersion }> => {
+    claimRotation: async ({ work, key, generation }: Step & { generation: number }): Promise<Claim> => {
       const { operationId } = work;
       const { rotation, current, ...credential } = await credentials.change(key, (known) =>
         known.rotation === undefined && generationToMake(known) === generation
@@ -49,8 +79,15 @@ export const createRotationActivities = (world: RotationWorld) => {
           : undefined,
       );
       const claimed = rotation?.operationId === operationId;
-      await progress(work, { status: claimed ? "Running" : "Canceled" });
-      return { claimed, ...(claimed && current && credential.generation === generation ? { flipped: current } : {}) };
+      if (!claimed) {
+        await progress(work, { status: "Canceled" });
+        return { claimed };
+      }
+      const others = (await credentials.list(key.partnerId, key.tenantId)).filter(({ name }) => name !== key.name);
+      const flipped = current && credential.generation === generation ? current : undefined;
+      if (!flipped) await waitFor(others, work, key);
+      await progress(work, { status: "Running" });
+      return { claimed, ...(flipped && { flipped }), ...(others.length > 0 && { beside: besideOf(others) }) };
     },
 
     /**
@@ -151,7 +188,7 @@ export const createRotationActivities = (world: RotationWorld) => {
       );
       await tenants.setConditions(key.partnerId, key.tenantId, [
         {
-          type: "CredentialsFresh",
+          type: conditionOf[key.name],
           status: "True",
           reason: "Rotated",
           message: `the client secret is good until ${current?.expiresAt}`,
@@ -166,11 +203,24 @@ export const createRotationActivities = (world: RotationWorld) => {
         rotation?.operationId === work.operationId ? { rotation: null } : undefined,
       );
       await tenants.setConditions(key.partnerId, key.tenantId, [
-        { type: "CredentialsFresh", status: "False", reason: failure.code, message: failure.message },
+        { type: conditionOf[key.name], status: "False", reason: failure.code, message: failure.message },
       ]);
       await progress(work, { status: "Failed", waitingFor: null, error: detailOf(failure) });
     },
   };
+
+  /**
+   * Both have written their claim before they look at the other's, so that never both go on. Of two that meet, the one whose name comes
+   * later gives way; whoever waits is tried again.
+   */
+  async function waitFor(others: CredentialRecord[], { operationId }: Work, key: CredentialKey): Promise<void> {
+    const busy = others.find(rotating);
+    if (!busy) return;
+    if (busy.name < key.name)
+      await credentials.change(key, ({ rotation }) => (rotation?.operationId === operationId ? { rotation: null } : undefined));
+    const message = `operation ${busy.rotation?.operationId} is giving the gateway its next ${busy.name}`;
+    throw new ControlPlaneError("RotationUnderWay", message, 503, true);
+  }
 
   async function accepted(key: CredentialKey, spec: TenantSpec, { reference }: CredentialVersion): Promise<boolean> {
     const { clientId } = await credentialOf(key);

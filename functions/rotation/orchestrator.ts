@@ -15,7 +15,7 @@ import { type ResourcePace, resourceSteps, type Work } from "../../shared/durabl
 import type { OrchestrationContext, Routine } from "../../shared/durable/routine.ts";
 import { failureFrom, stepsOf } from "../../shared/durable/steps.ts";
 import { wait } from "../../shared/durable/wait.ts";
-import type { RotationActivities } from "./activities.ts";
+import type { Beside, RotationActivities } from "./activities.ts";
 
 export interface Rotation {
   work: Work;
@@ -29,7 +29,7 @@ export interface Rotation {
 }
 
 /** What onboarding has kept of the ground, and where machines report, which the guest's document repeats. */
-export type RotationGround = Pick<Ground, "regions" | "loopGuid" | "identityClientId" | "applications"> &
+export type RotationGround = Pick<Ground, "regions" | "loopGuid" | "identityClientId" | "applications" | "namedSecrets"> &
   Pick<GuestGeneration, "agents">;
 
 export interface RotationPace extends ResourcePace {
@@ -43,9 +43,9 @@ export function* rotateClientSecret(context: OrchestrationContext, rotation: Rot
   const steps = stepsOf<RotationActivities>(context, pace.patience);
   const { ensure, confirm } = resourceSteps<Resources>(context, work, pace);
   try {
-    const { claimed, flipped } = yield* steps.claimRotation({ work, key, generation });
+    const { claimed, flipped, beside } = yield* steps.claimRotation({ work, key, generation });
     if (!claimed) return;
-    const current = flipped ?? (yield* replaced());
+    const current = flipped ?? (yield* replaced(beside));
     yield* steps.beginOverlap({ work });
     yield* wait(context, pace.overlapInSeconds);
     yield* steps.revokeClientSecrets({ work, key, spec, current });
@@ -55,13 +55,14 @@ export function* rotateClientSecret(context: OrchestrationContext, rotation: Rot
   }
 
   /** Until everybody is given the new one. */
-  function* replaced(): Routine<CredentialVersion> {
+  function* replaced({ rotations, ...others }: Beside = { rotations: 0 }): Routine<CredentialVersion> {
     const made = yield* steps.createClientSecret({ work, key, generation, spec, lifetimeInSeconds: pace.lifetimeInSeconds });
     yield* steps.testClientSecret({ work, step: "testSecret", key, spec, version: made });
 
     const target = { work, spec, names };
     const route = yield* steps.readMailRoute({ organization: organization(target), domain: mainDomain(target) });
-    const generationMade = { generation, clientSecret: made.reference, agents: ground.agents };
+    const secrets = { ...others, [key.name]: made.reference };
+    const generationMade = { generation: generation + rotations, ...secrets, agents: ground.agents };
     // One machine after another: if the new secret harms one, the others still work.
     for (const { region, machine, address, suffix } of machinesOf(target, ground)) {
       const desired = guest(target, { region, machine }, address.fqdn, ground, route, generationMade);

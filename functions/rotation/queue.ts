@@ -3,7 +3,7 @@ import type { DurableClient } from "durable-functions";
 import { startOnce } from "../../shared/durable/start-once.ts";
 import { targetOf } from "../../shared/desired/target.ts";
 import { type Due, parseDue } from "../../shared/messages/near-expiry.ts";
-import { type CredentialRecord, generationToMake } from "../../shared/stores/credentials.ts";
+import { type CredentialKey, type CredentialRecord, generationToMake } from "../../shared/stores/credentials.ts";
 import type { MessageHandler } from "../../shared/triggers.ts";
 import { type RotationGround, rotateClientSecret } from "./orchestrator.ts";
 import { rotationSteps } from "./steps.ts";
@@ -46,8 +46,8 @@ async function startRotation(world: RotationWorld, client: DurableClient, creden
   const ground = tenant.facts["ground"] as RotationGround | undefined;
   if (!ground) return; // nothing was built yet
   const generation = generationToMake(credential);
-  const attempts = await failedAttempts(world, partnerId, tenantId, generation);
-  const operationId = operationIdOf(tenantId, generation, attempts);
+  const attempts = await failedAttempts(world, credential, generation);
+  const operationId = operationIdOf(credential, generation, attempts);
   const request = { partnerId, tenantId, id: operationId, kind: "rotation" as const, requestHash: `${name} ${generation}` };
   await operations.create({ ...request, steps: rotationSteps(tenant.spec) });
   const { work, spec, names } = targetOf(tenant);
@@ -59,15 +59,15 @@ async function startRotation(world: RotationWorld, client: DurableClient, creden
 /** A generation that failed is tried again under the next number; its vault version is found and used. */
 async function failedAttempts(
   { stores: { operations } }: RotationWorld,
-  partnerId: string,
-  tenantId: string,
+  key: CredentialKey,
   generation: number,
 ): Promise<number> {
   for (let attempt = 0; ; attempt++) {
-    const known = await operations.find(partnerId, operationIdOf(tenantId, generation, attempt));
+    const known = await operations.find(key.partnerId, operationIdOf(key, generation, attempt));
     if (known?.status !== "Failed") return attempt;
   }
 }
 
-const operationIdOf = (tenantId: string, generation: number, attempt: number): string =>
-  `rotation-${tenantId}-${generation}-${attempt}`;
+/** A number at its end for the WebClient's, a word for the others: no tenant's id makes two of them the same. */
+const operationIdOf = ({ tenantId, name }: CredentialKey, generation: number, attempt: number): string =>
+  `rotation-${tenantId}-${generation}-${attempt}${name === "clientSecret" ? "" : "-ews"}`;

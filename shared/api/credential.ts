@@ -1,9 +1,10 @@
 /** A credential in the API: dates and numbers, never the secret nor where it is. */
 import * as z from "zod";
+import { credentialNames } from "../stores/credentials.ts";
 import { operationIdSchema } from "./operation.ts";
 
 export const credentialSchema = z.object({
-  name: z.enum(["clientSecret"]),
+  name: z.enum(credentialNames),
   /** Counts rotations. */
   generation: z.int().min(1),
   expiresAt: z.iso.datetime().optional().describe("Left out before the first one was made."),

@@ -9,10 +9,11 @@ import { gatewayDocument } from "../guest/gateway.ts";
 import { keyManagerDocument } from "../guest/keymanager.ts";
 import { ucmDocument } from "../guest/ucm.ts";
 import type { Resources } from "../resources/index.ts";
-import type { AzureSql, TenantSpec } from "../tenants/spec.ts";
+import { type AzureSql, type TenantSpec, zoneOf } from "../tenants/spec.ts";
 import type { SecretReference } from "../vault/reference.ts";
 import { machineBeside, servicesBeside } from "./beside.ts";
-import { iqSuiteSettings } from "./iq-suite.ts";
+import { askedOf, type GatewayCertificate, knownByCertificate, proven, shownBy } from "./certificate.ts";
+import { type IqSuiteGround, iqSuiteSettings, namesApplications } from "./iq-suite.ts";
 import type { MailRoute } from "./mail-route.ts";
 import type { Target } from "./target.ts";
 
@@ -24,8 +25,12 @@ export interface Ground {
   identityClientId: string;
   /** In the order of the names. */
   regions: RegionGround[];
+  /** Where the spec asks for one of its own. */
+  certificate?: GatewayCertificate | undefined;
   /** Where the gateways' documents name them: then they are there before the machines. */
   applications?: Applications | undefined;
+  /** Secrets of the tenant's vault that the spec names, by their names. */
+  namedSecrets?: Record<string, SecretReference> | undefined;
 }
 
 /** Client id and object id of an application in the customer's Entra tenant. */
@@ -72,10 +77,15 @@ export interface Loop {
   /** Names under which Exchange Online reaches the gateways. */
   smartHosts: string[];
   egressIps: string[];
+  certificate?: Pick<GatewayCertificate, "name" | "thumbprint">;
   pilots: string[];
+  /** Mail to the probe mailbox and the pilot meets the gateway, too. */
+  incoming?: boolean;
+  /** Those of the pilots that are groups. */
+  groups?: string[];
 }
 
-type Desired<Kind extends keyof Resources> = DesiredOf<Resources[Kind]>;
+export type Desired<Kind extends keyof Resources> = DesiredOf<Resources[Kind]>;
 
 /** Header that the gateway adds to each mail it has handled (manual, chapter 4.1; mission B5). */
 export const LOOP_HEADER = "X-iqsuite-process";
@@ -174,6 +184,21 @@ export const networkInterface = (
     poolId?: string | undefined;
   },
 ): Desired<"networkInterface"> => ({ ...placeIn(target, region), name: machine.networkInterface, ...network });
+
+/** The same, apart from its load balancer; what the region has is told by its names. */
+export const unbalancedInterface = (target: Target, { region, machine }: MachinePlace): Desired<"networkInterface"> => {
+  const { subscriptionId, resourceGroup } = placeIn(target, region);
+  const { id: leavesLoadBalancerId } = loadBalancer(target, region, "");
+  const network = `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}/providers/Microsoft.Network`;
+  return {
+    ...placeIn(target, region),
+    name: machine.networkInterface,
+    subnetId: `${network}/virtualNetworks/${region.virtualNetwork}/subnets/${region.subnet}`,
+    networkSecurityGroupId: `${network}/networkSecurityGroups/${region.networkSecurityGroup}`,
+    publicIpAddressId: `${network}/publicIPAddresses/${machine.publicIpAddress}`,
+    leavesLoadBalancerId,
+  };
+};
 
 /** A machine beside the gateways, in the home region. */
 export const roleOf = ({ names: { roles, regions, home } }: Pick<Target, "names">, role: MachineRole): RolePlace => {
@@ -310,6 +335,7 @@ export function diagnosticSetting(target: Target, region: RegionNames): Desired<
 export interface GuestGeneration {
   generation: number;
   clientSecret?: SecretReference | undefined;
+  exchangeWebServicesSecret?: SecretReference | undefined;
   /** Where machines report, and for whom their tokens are; without it they don't. */
   agents?: Agents | undefined;
 }
@@ -327,13 +353,13 @@ export const guest = (
   target: Target,
   { region, machine }: MachinePlace,
   fqdn: string,
-  { loopGuid, identityClientId }: Pick<Ground, "loopGuid" | "identityClientId">,
+  ground: Pick<Ground, "loopGuid" | "identityClientId" | "certificate"> & IqSuiteGround,
   { smartHost, relayFrom }: MailRoute,
-  { generation, clientSecret, agents }: GuestGeneration = FIRST_GENERATION,
+  { generation, clientSecret, exchangeWebServicesSecret, agents }: GuestGeneration = FIRST_GENERATION,
 ): Desired<"guest"> => ({
   ...placeIn(target, region),
   virtualMachine: machine.virtualMachine,
-  identityClientId,
+  identityClientId: ground.identityClientId,
   document: gatewayDocument({
     generation,
     clientSecret,
@@ -342,14 +368,15 @@ export const guest = (
     relayFrom,
     domains: target.spec.microsoft365.domains,
     loopHeader: LOOP_HEADER,
-    loopGuid,
+    loopGuid: ground.loopGuid,
     services: target.spec.gateway.services,
-    ...iqSuiteSettings(target.spec),
+    ...shownBy(ground),
+    ...iqSuiteSettings(target.spec, ground, machine, { clientSecret, exchangeWebServicesSecret }),
     heartbeat: agents && {
       url: `${agents.publicUrl}/api/agents/${vmIdOf(target.work.partnerId, gatewayIdOf(target.work.tenantId, machine.virtualMachine))}/heartbeat?api-version=${agents.apiVersion}`,
       audience: agents.audience,
-      identityClientId,
-      fqdn,
+      identityClientId: ground.identityClientId,
+      fqdn: ground.certificate?.name ?? fqdn,
       // A mailbox that is there: Exchange Online refuses others whatever it thinks of the sender's address.
       probe: { host: smartHost, recipient: target.spec.microsoft365.probeMailbox },
       services: ["SMTPSVC"],
@@ -415,8 +442,8 @@ export const sqlDatabase = (target: Target, name: string, { sku, backups }: Azur
 });
 
 /** Whether what stands in the machines names applications. Mission F10: then these come first. */
-export const documentsNameApplications = ({ microsoft365, gateway }: TenantSpec): boolean =>
-  microsoft365.powerShellApplication === true || gateway.exchangeWebServices !== undefined;
+export const documentsNameApplications = (spec: TenantSpec): boolean =>
+  spec.microsoft365.powerShellApplication === true || spec.gateway.exchangeWebServices !== undefined || namesApplications(spec);
 
 /** Mission D1: the product wants the trailing slash in its redirect URI. */
 export const webClientApplication = (target: Target, ground: Pick<Ground, "regions">): Desired<"webClientApplication"> => ({
@@ -448,6 +475,25 @@ export function exchangeWebServicesApplication(target: Target): Desired<"exchang
   );
 }
 
+/** Where the spec names a group: undefined where it doesn't, since the application itself may then reach all mailboxes. */
+export function mailboxAccess(target: Target, { appId, servicePrincipalId }: Reader): Desired<"mailboxAccess"> | undefined {
+  const { exchangeWebServices: wanted } = target.spec.gateway;
+  if (wanted?.access !== "group") return undefined;
+  const name = target.names.exchangeWebServicesUniqueName;
+  const role = "Application EWS.AccessAsApp";
+  return { ...mailFlow(target), name, appId, servicePrincipalId: servicePrincipalId ?? "", role, group: wanted.group };
+}
+
+export const exchangeWebServicesPolicy = (target: Target, { appId }: Reader): Desired<"exchangeWebServicesPolicy"> => ({
+  ...mailFlow(target),
+  appId,
+});
+
+interface Reader {
+  appId: string;
+  servicePrincipalId: string | null;
+}
+
 const applicationOf = (target: Target, uniqueName: string, product: string) => ({
   owner: home(target).owner,
   organization: organization(target),
@@ -463,16 +509,28 @@ const marked = (target: Target, loopGuid: Ground["loopGuid"]) => ({
   vaultTenantId: target.spec.azure.tenantId,
 });
 type Addresses = Pick<Ground, "regions">;
+type MailServers = Pick<Ground, "regions" | "certificate">;
 
 /** Mission C1. */
-export const inboundConnector = (target: Target, ground: Addresses): Desired<"inboundConnector"> => ({
-  ...mailFlow(target),
-  egressIps: egressIps(ground),
+export const inboundConnector = (target: Target, ground: MailServers): Desired<"inboundConnector"> =>
+  inboundConnectors(target, ground)[knownByCertificate(ground) ? "byCertificate" : "byAddress"];
+
+/** The form that the gateway isn't known by; it goes when mail has come back by the other one. */
+export const otherInboundConnector = (target: Target, ground: MailServers): Desired<"inboundConnector"> =>
+  inboundConnectors(target, ground)[knownByCertificate(ground) ? "byAddress" : "byCertificate"];
+
+const inboundConnectors = (
+  target: Target,
+  ground: MailServers,
+): Record<"byAddress" | "byCertificate", Desired<"inboundConnector">> => ({
+  byAddress: { ...mailFlow(target), egressIps: egressIps(ground) },
+  byCertificate: { ...mailFlow(target), certificateName: ground.certificate?.name ?? "" },
 });
 /** Mission C2. */
-export const outboundConnector = (target: Target, ground: Addresses): Desired<"outboundConnector"> => ({
+export const outboundConnector = (target: Target, ground: MailServers): Desired<"outboundConnector"> => ({
   ...mailFlow(target),
   smartHosts: smartHosts(ground),
+  ...askedOf(target, ground),
 });
 /** Mission C7. */
 export const connectionFilter = (target: Target, ground: Addresses): Desired<"connectionFilter"> => ({
@@ -485,27 +543,61 @@ export const guardRule = (target: Target, ground: Addresses): Desired<"guardRule
   loopHeader: LOOP_HEADER,
   egressIps: egressIps(ground),
 });
+/** Mission C11. */
+export const stripRule = (target: Target): Desired<"stripRule"> => ({ ...mailFlow(target), loopHeader: LOOP_HEADER });
 /** Mission C4. */
 export const approvalRule = (target: Target, ground: Addresses & Pick<Ground, "loopGuid">): Desired<"approvalRule"> => ({
   ...marked(target, ground.loopGuid),
   egressIps: egressIps(ground),
 });
 
+/** Mission C6: one for each domain whose zone the spec lets us write. `earlier`: what becomes of addresses that were listed before. */
+export const spfRecords = (target: Target, ground: Addresses, earlier: "stay" | "go"): Desired<"spfRecord">[] => {
+  const { owner, entraTenantId } = home(target);
+  const zones = target.spec.spf?.zones ?? [];
+  return target.spec.microsoft365.domains.flatMap((domain) => {
+    const zoneId = zoneOf(zones, domain);
+    return zoneId === undefined ? [] : [{ owner, entraTenantId, zoneId, domain, addresses: egressIps(ground), earlier }];
+  });
+};
+
+type Forwarded = Addresses & Pick<Ground, "loopGuid">;
+const forwardingTo = (target: Target, ground: Forwarded, mailboxes: string[]): Desired<"forwardingRule"> => ({
+  ...marked(target, ground.loopGuid),
+  outboundConnector: OUTBOUND_CONNECTOR,
+  egressIps: egressIps(ground),
+  ...target.spec.forwarding,
+  scope: { mailboxes },
+});
+
 /** Mission C3, C5: whose mail runs through the gateway. The probe mailbox stays in every scope, so that the loop can be proven again. */
-export const forwardingRule = (
-  target: Target,
-  { loopGuid }: Pick<Ground, "loopGuid">,
-  scope: "probe" | "pilot",
-): Desired<"forwardingRule"> => {
+export const forwardingRule = (target: Target, ground: Forwarded, scope: "probe" | "pilot"): Desired<"forwardingRule"> => {
   const { probeMailbox } = target.spec.microsoft365;
   const mailboxes = scope === "probe" ? [probeMailbox] : [...new Set([probeMailbox, ...target.spec.pilot.addresses])];
-  return { ...marked(target, loopGuid), outboundConnector: OUTBOUND_CONNECTOR, scope: { mailboxes } };
+  return forwardingTo(target, ground, mailboxes);
 };
+/** The same for mail to them, where the spec asks for it. */
+export const incomingForwardingRule = (
+  target: Target,
+  ground: Forwarded,
+  scope: "probe" | "pilot",
+): Desired<"incomingForwardingRule"> | undefined =>
+  target.spec.pilot.incoming === true ? forwardingRule(target, ground, scope) : undefined;
+/** Whoever is a member: there is no probe among them, so the rule comes after the proof. */
+export const groupForwardingRule = (target: Target, ground: Forwarded): Desired<"groupForwardingRule"> | undefined => {
+  const { groups } = target.spec.pilot;
+  return groups && forwardingTo(target, ground, groups);
+};
+export const incomingGroupForwardingRule = (
+  target: Target,
+  ground: Forwarded,
+): Desired<"incomingGroupForwardingRule"> | undefined =>
+  target.spec.pilot.incoming === true ? groupForwardingRule(target, ground) : undefined;
 
 /** Manual, chapter 4.4.2. */
 export const OUTBOUND_CONNECTOR = "M365 to Azure VM";
 
-export const loop = (target: Target, ground: Pick<Ground, "loopGuid" | "regions">): Loop => ({
+export const loop = (target: Target, ground: Pick<Ground, "loopGuid" | "regions" | "certificate">): Loop => ({
   organization: organization(target),
   probeMailbox: target.spec.microsoft365.probeMailbox,
   outboundConnector: OUTBOUND_CONNECTOR,
@@ -514,5 +606,8 @@ export const loop = (target: Target, ground: Pick<Ground, "loopGuid" | "regions"
   vaultTenantId: target.spec.azure.tenantId,
   smartHosts: smartHosts(ground),
   egressIps: egressIps(ground),
-  pilots: target.spec.pilot.addresses,
+  ...proven(ground),
+  pilots: [...target.spec.pilot.addresses, ...(target.spec.pilot.groups ?? [])],
+  ...(target.spec.pilot.incoming === true ? { incoming: true } : {}),
+  ...(target.spec.pilot.groups === undefined ? {} : { groups: target.spec.pilot.groups }),
 });

@@ -29,7 +29,7 @@ export type ActualOf<R> = R extends Resource<infer _, infer Actual> ? Actual : n
 const MOST_ROUNDS = 4;
 
 export const resourceSteps = <Resources>(context: OrchestrationContext, work: Work, pace: ResourcePace) => {
-  const { ensureResource, confirmResource, removeResource, takeAwayResource, recordFailure } = stepsOf<ResourceActivities>(
+  const { ensureResource, confirmResource, removeResource, dropResource, recordFailure } = stepsOf<ResourceActivities>(
     context,
     pace.patience,
   );
@@ -78,14 +78,10 @@ export const resourceSteps = <Resources>(context: OrchestrationContext, work: Wo
       yield* child(context, waitForOperation, input, `${step}-${attempt}-removed`);
     },
 
-    /** Takes the resource away as the step of that name, to its end. */
-    *takeAway<Kind extends keyof Resources & string>(
-      kind: Kind,
-      step: string,
-      desired: DesiredOf<Resources[Kind]>,
-    ): Routine<void> {
+    /** Takes the resource away to its end, as a step of its own. */
+    *drop<Kind extends keyof Resources & string>(kind: Kind, step: string, desired: DesiredOf<Resources[Kind]>): Routine<void> {
       for (let round = 1; round <= MOST_ROUNDS; round++) {
-        const removed = yield* takeAwayResource({ work, step, kind, desired });
+        const removed = yield* dropResource({ work, step, kind, desired });
         if (removed.state === "done") return;
         try {
           const deadline = secondsNow(context) + pace.operationDeadlineInSeconds;

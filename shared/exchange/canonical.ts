@@ -35,6 +35,15 @@ export const canonicalFlag = (value: boolean | null | undefined): boolean => val
 export const canonicalText = (value: string | null | undefined): string | null =>
   value === undefined || value === "" ? null : value;
 
+/** Bytes of `35 MB (36,700,160 bytes)`, of `35 MB`, or of a number: Exchange shows a size in words and in bytes. */
+export function canonicalSize(value: string | number | null | undefined): number | null {
+  if (value === null || value === undefined || value === "") return null;
+  const [, bytes] = /\(([\d,.\s]+) bytes\)/i.exec(String(value)) ?? [];
+  if (bytes !== undefined) return Number(bytes.replaceAll(/\D/g, ""));
+  const [, number = "", unit = "B"] = /^\s*([\d.]+)\s*(B|KB|MB|GB)?\s*$/i.exec(String(value)) ?? [];
+  return Number(number) * 1024 ** ["B", "KB", "MB", "GB"].indexOf(unit.toUpperCase());
+}
+
 /** `"-1"` and `-1` are the same spam confidence level. */
 export const canonicalLevel = (value: string | number | null | undefined): string | null =>
   value === null || value === undefined || value === "" ? null : String(value);

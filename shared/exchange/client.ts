@@ -9,9 +9,10 @@ import { type Page, pageIn, resultsIn } from "./answers.ts";
 import { type Read, type ReadResults, readTogether } from "./batch.ts";
 import type { Cmdlet, CmdletParameters, CmdletResult, ReadCmdlet, WriteCmdlet } from "./cmdlets.ts";
 import { encodeParameters } from "./encoding.ts";
+import { createOwnAccess, type OwnAccess } from "./own-access.ts";
 import { cmdletHeaders, createWire, malformed } from "./wire.ts";
 
-export interface Exchange {
+export interface Exchange extends OwnAccess {
   /** The first object that matches; a failed read is `unknown`. */
   get<C extends ReadCmdlet>(organization: string, cmdlet: C, parameters: CmdletParameters[C]): Promise<Observed<CmdletResult<C>>>;
   /** All that match, over all pages; none when Exchange knows no such object; throws when the read failed. */
@@ -119,6 +120,7 @@ export function createExchange({
   }
 
   return {
+    ...createOwnAccess(wire),
     get: (organization, cmdlet, parameters) => observing(async () => (await list(organization, cmdlet, parameters))[0]),
     list,
     readTogether: async (organization, wanted) => {

@@ -21,6 +21,9 @@ export const inboundConnectorSchema = z.looseObject({
   ConnectorType: text,
   SenderDomains: list,
   SenderIPAddresses: list,
+  TlsSenderCertificateName: text,
+  RequireTls: flag,
+  RestrictDomainsToCertificate: flag,
   CloudServicesMailEnabled: flag,
   TreatMessagesAsInternal: flag,
   EFSkipLastIP: flag,
@@ -66,7 +69,10 @@ export const transportRuleSchema = z.looseObject({
   ExceptIfHeaderContainsMessageHeader: text,
   ExceptIfHeaderContainsWords: list,
   ExceptIfSenderIpRanges: list,
+  ExceptIfHeaderMatchesMessageHeader: text,
+  ExceptIfHeaderMatchesPatterns: list,
   ExceptIfMessageTypeMatches: text,
+  ExceptIfMessageSizeOver: text,
   RouteMessageOutboundConnector: text,
   RemoveHeader: text,
   SetSCL: z.union([z.string(), z.number()]).nullish(),
@@ -99,6 +105,23 @@ export const organizationConfigSchema = z.looseObject({
 });
 export type OrganizationConfigObject = z.output<typeof organizationConfigSchema>;
 
+export const distributionGroupSchema = z.looseObject({ DistinguishedName: z.string(), PrimarySmtpAddress: text });
+
+/** Exchange's reference of an application in Entra. */
+export const servicePrincipalSchema = z.looseObject({ AppId: z.string(), ObjectId: z.string(), DisplayName: text });
+
+/** Set as `RecipientRestrictionFilter`, shown as `RecipientFilter`. */
+export const managementScopeSchema = z.looseObject({ Name: z.string(), RecipientFilter: text });
+
+/** An application is shown by its service principal's object id; its scope also as that of any other assignment. */
+export const managementRoleAssignmentSchema = z.looseObject({
+  Name: z.string(),
+  Role: text,
+  RoleAssigneeName: text,
+  CustomResourceScope: text,
+  CustomRecipientWriteScope: text,
+});
+
 export const mailboxSchema = z.looseObject({
   PrimarySmtpAddress: text,
   RecipientTypeDetails: text,
@@ -119,6 +142,12 @@ export const limitsEnforcementSchema = z.looseObject({
 });
 export type LimitsEnforcementObject = z.output<typeof limitsEnforcementSchema>;
 
+export const managementRoleSchema = z.looseObject({ Name: z.string(), Guid: z.string(), Description: text });
+export const managementRoleEntrySchema = z.looseObject({ Name: z.string() });
+export const roleGroupSchema = z.looseObject({ Name: z.string(), Guid: z.string(), Description: text, Roles: list });
+/** A service principal is known by its object id in Entra. */
+export const roleGroupMemberSchema = z.looseObject({ Name: z.string(), ExternalDirectoryObjectId: text });
+
 const anything = z.looseObject({});
 
 /** Any of them; what is undefined isn't sent. */
@@ -132,6 +161,9 @@ interface InboundConnectorParameters {
   SenderDomains: MultiValued;
   /** IPv4 addresses or ranges of /24 to /32. */
   SenderIPAddresses: MultiValued;
+  TlsSenderCertificateName: string;
+  RequireTls: boolean;
+  RestrictDomainsToCertificate: boolean;
   CloudServicesMailEnabled: boolean;
   TreatMessagesAsInternal: boolean;
   EFSkipLastIP: boolean;
@@ -146,6 +178,8 @@ interface OutboundConnectorParameters {
   UseMXRecord: boolean;
   SmartHosts: MultiValued;
   TlsSettings: "EncryptionOnly" | "CertificateValidation" | "DomainValidation";
+  /** `null` clears it. */
+  TlsDomain: string | null;
   AllAcceptedDomains: boolean;
   RouteAllMessagesViaOnPremises: boolean;
   CloudServicesMailEnabled: boolean;
@@ -170,7 +204,11 @@ interface TransportRuleParameters<Cleared = never> {
   ExceptIfHeaderContainsMessageHeader: string | Cleared;
   ExceptIfHeaderContainsWords: string[];
   ExceptIfSenderIpRanges: string[];
+  ExceptIfHeaderMatchesMessageHeader: string | Cleared;
+  ExceptIfHeaderMatchesPatterns: string[];
   ExceptIfMessageTypeMatches: "OOF" | Cleared;
+  /** Such as `35 MB`. */
+  ExceptIfMessageSizeOver: string | Cleared;
   RouteMessageOutboundConnector: string;
   RemoveHeader: string;
   SetSCL: string;
@@ -216,9 +254,38 @@ export interface CmdletParameters {
   "Get-AcceptedDomain": { Identity?: string };
   // With the parameter the answer has the allow list of applications too.
   "Get-OrganizationConfig": { RetrieveEwsOperationAccessPolicy?: boolean };
+  // The list replaces the one that is there. Null is nobody's decision, and an empty list.
+  "Set-OrganizationConfig": { EwsAllowedAppIDs?: string | null; EwsEnabled?: boolean };
+  "Get-DistributionGroup": Identified;
+  "Get-ServicePrincipal": { Identity?: string };
+  "New-ServicePrincipal": { AppId: string; ObjectId: string; DisplayName?: string };
+  "Remove-ServicePrincipal": Removal;
+  "Get-ManagementScope": { Identity?: string };
+  "New-ManagementScope": { Name: string; RecipientRestrictionFilter: string };
+  "Set-ManagementScope": Identified & { RecipientRestrictionFilter: string };
+  "Remove-ManagementScope": Removal;
+  "Get-ManagementRoleAssignment": { Identity?: string; RoleAssignee?: string; Role?: string };
+  // An application gets roles of applications only, and nobody else gets these.
+  "New-ManagementRoleAssignment":
+    | { Name?: string; Role: string; App: string; CustomResourceScope: string }
+    | { Role: string; SecurityGroup: string };
+  "Set-ManagementRoleAssignment": Identified & { CustomResourceScope: string };
+  "Remove-ManagementRoleAssignment": Removal;
   "Get-Mailbox": { Identity?: string };
   "Get-LimitsEnforcementStatus": Record<string, never>;
   "Enable-OrganizationCustomization": Record<string, never>;
+  "Get-ManagementRole": { Identity?: string };
+  "New-ManagementRole": { Name: string; Parent: string; EnabledCmdlets: string[]; Description: string };
+  "Remove-ManagementRole": Removal;
+  /** `Role\\Cmdlet`, or `Role\\*` for all of a role's. */
+  "Get-ManagementRoleEntry": Identified;
+  "Add-ManagementRoleEntry": Identified;
+  "Remove-ManagementRoleEntry": Removal;
+  "Get-RoleGroup": { Identity?: string };
+  "New-RoleGroup": { Name: string; Description: string; Roles: string[]; Members: string[] };
+  "Remove-RoleGroup": Removal;
+  "Get-RoleGroupMember": Identified;
+  "Add-RoleGroupMember": Identified & { Member: string };
 }
 
 export type Cmdlet = keyof CmdletParameters;
@@ -245,9 +312,33 @@ export const resultSchemas = {
   "Set-HostedConnectionFilterPolicy": anything,
   "Get-AcceptedDomain": acceptedDomainSchema,
   "Get-OrganizationConfig": organizationConfigSchema,
+  "Set-OrganizationConfig": anything,
+  "Get-DistributionGroup": distributionGroupSchema,
+  "Get-ServicePrincipal": servicePrincipalSchema,
+  "New-ServicePrincipal": anything,
+  "Remove-ServicePrincipal": anything,
+  "Get-ManagementScope": managementScopeSchema,
+  "New-ManagementScope": anything,
+  "Set-ManagementScope": anything,
+  "Remove-ManagementScope": anything,
+  "Get-ManagementRoleAssignment": managementRoleAssignmentSchema,
+  "New-ManagementRoleAssignment": anything,
+  "Set-ManagementRoleAssignment": anything,
+  "Remove-ManagementRoleAssignment": anything,
   "Get-Mailbox": mailboxSchema,
   "Get-LimitsEnforcementStatus": limitsEnforcementSchema,
   "Enable-OrganizationCustomization": anything,
+  "Get-ManagementRole": managementRoleSchema,
+  "New-ManagementRole": anything,
+  "Remove-ManagementRole": anything,
+  "Get-ManagementRoleEntry": managementRoleEntrySchema,
+  "Add-ManagementRoleEntry": anything,
+  "Remove-ManagementRoleEntry": anything,
+  "Get-RoleGroup": roleGroupSchema,
+  "New-RoleGroup": anything,
+  "Remove-RoleGroup": anything,
+  "Get-RoleGroupMember": roleGroupMemberSchema,
+  "Add-RoleGroupMember": anything,
 } as const satisfies Record<Cmdlet, z.ZodType>;
 
 export type CmdletResult<C extends Cmdlet> = z.output<(typeof resultSchemas)[C]>;

@@ -2,9 +2,12 @@
 import { ControlPlaneError } from "../errors.ts";
 import type { Owner } from "../resources/resource.ts";
 
+/** What all objects of one tenant carry. */
+export const markOf = ({ partnerId, tenantId }: Owner): string =>
+  `managed by Gatehouse; partner=${partnerId}; tenant=${tenantId}; resource=`;
+
 /** `kind` tells the three rules of one tenant apart when a person has renamed them. */
-export const markerOf = ({ partnerId, tenantId }: Owner, kind: string): string =>
-  `managed by Gatehouse; partner=${partnerId}; tenant=${tenantId}; resource=${kind}`;
+export const markerOf = (owner: Owner, kind: string): string => `${markOf(owner)}${kind}`;
 
 /** Exchange may append a line end, and a person a remark; both leave the object ours. */
 export const carries = (comment: string | null | undefined, marker: string): boolean => (comment ?? "").includes(marker);

@@ -10,9 +10,18 @@ import { addedTo, clearing, type RuleProperty } from "./rule-properties.ts";
 
 /**
  * From top to bottom: the guard takes forged headers away before the forwarding rule looks for them; the approval rule sees what came
- * back. Only this relative order is ours; other people's rules keep theirs.
+ * back; the strip rule takes the header away when none of ours looks for it any more. Only this relative order is ours; other people's
+ * rules keep theirs.
  */
-const order = ["guardRule", "forwardingRule", "approvalRule"] as const;
+const order = [
+  "guardRule",
+  "forwardingRule",
+  "groupForwardingRule",
+  "incomingForwardingRule",
+  "incomingGroupForwardingRule",
+  "approvalRule",
+  "stripRule",
+] as const;
 export type RuleKind = (typeof order)[number];
 
 export interface RuleDesired {

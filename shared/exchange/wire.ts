@@ -8,7 +8,8 @@ import { ControlPlaneError } from "../errors.ts";
 export interface Asked {
   organization: string;
   url: string;
-  body: string;
+  /** None where something is only fetched. */
+  body?: string;
   /** What InvokeCommand wants beside what every request carries. */
   headers: Record<string, string>;
   /** The same for all pages of one cmdlet. */
@@ -27,7 +28,11 @@ export interface Answer {
 
 export interface Wire {
   /** Of the organisation's administration interface. */
-  url(organization: string, endpoint: "InvokeCommand" | "$batch"): string;
+  url(organization: string, endpoint: "InvokeCommand" | "$batch" | `EXOModuleFile?${string}`): string;
+  /** Ours in that organisation. */
+  token(organization: string): Promise<string>;
+  /** With a new token each time: what Exchange tells of our rights follows from the token's. */
+  get(asked: Omit<Asked, "body" | "reads">): Promise<Answer>;
   /** A 401 is answered with a new token once: with the claims that are asked for, else without what was cached. */
   post(asked: Asked): Promise<Answer>;
   /** Throws unless a page's link leads to where our token may go. */
@@ -85,8 +90,8 @@ export function createWire({ environment, credentials, send, timeoutInSeconds }:
   async function once({ url, body, headers, requestId, reads, doing }: Asked, token: string): Promise<Answer> {
     try {
       const response = await send(url, {
-        method: "POST",
-        body,
+        method: body === undefined ? "GET" : "POST",
+        ...(body === undefined ? {} : { body }),
         headers: {
           ...headers,
           Authorization: `Bearer ${token}`,
@@ -108,7 +113,14 @@ export function createWire({ environment, credentials, send, timeoutInSeconds }:
   }
 
   return {
-    url: (organization, name) => `${endpoint}/adminapi/beta/${encodeURIComponent(organization)}/${name}`,
+    // The list of cmdlets has no version but 1.0.
+    url: (organization, name) =>
+      `${endpoint}/adminapi/${name.startsWith("EXO") ? "v1.0" : "beta"}/${encodeURIComponent(organization)}/${name}`,
+    token: tokenFor,
+    get: async (asked) => {
+      credentials.forget(asked.organization);
+      return once({ ...asked, reads: true }, await tokenFor(asked.organization));
+    },
     async post(asked) {
       const { organization } = asked;
       const answer = await once(asked, await tokenFor(organization));

@@ -71,6 +71,11 @@ const xmlNode = z
     path: xmlPath,
     /** An element or attribute that is not there is made, where the place for it is. */
     create: z.literal(true).optional(),
+    /** Written once for this word, whatever becomes of it then: the product takes a request out again when it has heard it. */
+    once: z
+      .string()
+      .regex(/^[a-z0-9-]{1,64}$/)
+      .optional(),
     /** Where the product keeps the secret after it has encrypted it and emptied the node itself. */
     twin: xmlPath.optional(),
     ...literalOrSecret,
@@ -80,6 +85,7 @@ const xmlNode = z
     ({ twin, secret, prefix }) => twin === undefined || (secret !== undefined && prefix === undefined),
     "a twin is of a secret",
   )
+  .refine(({ once, secret }) => once === undefined || secret === undefined, "a secret is never written only once")
   .refine(
     ({ create, path }) => create === undefined || !path.endsWith("]"),
     "what is made can't be named by an attribute's value",

@@ -48,6 +48,7 @@ $WarningPreference = 'SilentlyContinue'
 $SchemaVersion = 2
 $StateKey = 'HKLM\SOFTWARE\Gatehouse\Guest'
 $ConsumedKey = 'HKLM\SOFTWARE\Gatehouse\Guest\Consumed'
+$OnceKey = 'HKLM\SOFTWARE\Gatehouse\Guest\Once'
 $SmtpServerPath = 'IIS://localhost/SMTPSVC/1'
 $MutexName = 'Global\GatehouseGuestEngine'
 $TaskFolder = '\Gatehouse\'
@@ -366,6 +367,17 @@ function Test-Consumed($Xml, $Node, $Entry, [string] $File) {
     return ($null -ne $remembered) -and ($remembered.Data -ceq (Get-Fingerprint $Entry.secret.name (Get-Secret $Entry.secret)))
 }
 
+# A request to the product, such as a flag that it puts back: what counts is that it was made, not what the element says by now.
+function Test-Once($Entry, [string] $File) {
+    $remembered = Get-RegistryData $OnceKey (Get-NodeName $File $Entry.path)
+    return ($null -ne $remembered) -and ($remembered.Data -ceq $Entry.once)
+}
+
+function Test-XmlNode($Xml, $Node, $Entry, [string] $File) {
+    if ($null -ne (Get-Optional $Entry 'once')) { return Test-Once $Entry $File }
+    return ($null -ne $Node) -and ($Node.InnerText -ceq (Get-DesiredText $Entry) -or (Test-Consumed $Xml $Node $Entry $File))
+}
+
 function Get-XmlDifferences($Section) {
     $found = New-Object Collections.Generic.List[string]
     foreach ($entry in $Section) {
@@ -376,7 +388,7 @@ function Get-XmlDifferences($Section) {
         $xml = Open-XmlFile $entry.file
         foreach ($node in $entry.nodes) {
             $there = Get-XmlNode $xml $node.path $entry.file
-            if ($null -ne $there -and ($there.InnerText -ceq (Get-DesiredText $node) -or (Test-Consumed $xml $there $node $entry.file))) { continue }
+            if (Test-XmlNode $xml $there $node $entry.file) { continue }
             $found.Add('xml/' + (Get-NodeName $entry.file $node.path))
         }
     }
@@ -393,11 +405,11 @@ function Set-XmlFile($Entry) {
     $written = @()
     foreach ($node in $Entry.nodes) {
         $there = Get-XmlNode $xml $node.path $Entry.file
+        if (Test-XmlNode $xml $there $node $Entry.file) { continue }
         if ($null -eq $there) {
             if ($null -eq (Get-Optional $node 'create')) { Stop-Engine 'XmlNodeMissing' "$($Entry.file) has no $($node.path)" }
             $there = Add-XmlNode $xml $node.path $Entry.file
         }
-        elseif ($there.InnerText -ceq (Get-DesiredText $node) -or (Test-Consumed $xml $there $node $Entry.file)) { continue }
         $there.InnerText = Get-DesiredText $node
         $written += $node
     }
@@ -409,6 +421,8 @@ function Set-XmlFile($Entry) {
     }
     Save-Bytes $Entry.file $after "$($Entry.file).gatehouse-before"
     foreach ($node in $written) {
+        $once = Get-Optional $node 'once'
+        if ($null -ne $once) { Set-RegistryData $OnceKey (Get-NodeName $Entry.file $node.path) 'String' $once }
         if ($null -eq (Get-Optional $node 'twin')) { continue }
         Set-RegistryData $ConsumedKey (Get-NodeName $Entry.file $node.path) 'String' (Get-Fingerprint $node.secret.name (Get-Secret $node.secret))
     }
@@ -712,7 +726,7 @@ function Set-ServiceEntry($Entry) {
     (Get-Service -Name $Entry.name).WaitForStatus($Entry.state, [TimeSpan]::FromMinutes(2))
 }
 
-# Settings are read when a service starts. The last part of several restarts in any case: an earlier one may have changed them.
+# Settings are read when a service starts. The last part of several restarts whatever reads any once an earlier one has changed some.
 function Restart-Affected($Entry, [string[]] $Repaired, [bool] $AfterParts) {
     $beginnings = Get-Optional $Entry 'restartAfter'
     if ($null -eq $beginnings -or $Entry.state -ne 'Running') { return }
@@ -839,10 +853,12 @@ try {
     $generation = [int] $desired.generation
     $slice = Get-Optional $desired 'part'
     $part = 1
+    $last = $true
     $afterParts = $false
     if ($null -ne $slice) {
         $part = [int] $slice.number
-        $afterParts = $part -eq [int] $slice.of -and (Get-AppliedPart $generation) -lt $part
+        $last = $part -eq [int] $slice.of
+        $afterParts = $last -and (Get-StateNumber 'RestartDue') -ne 0
     }
     Confirm-Generation $generation $part
 
@@ -852,12 +868,15 @@ try {
     $after = $before
     if ($Mode -eq 'set') {
         if ($before.Count -gt 0 -or $afterParts) {
+            # Written before anything is changed: whatever happens then, the last part restarts what reads it.
+            if (-not $last) { Set-RegistryData $StateKey 'RestartDue' 'DWord' 1 }
             # Nothing but the result may reach the output.
             [void] (Set-Differences $desired $before $afterParts)
             $after = @(Get-Differences $desired)
             $changed = @($before | Where-Object { $after -notcontains $_ })
         }
         if ($after.Count -eq 0) { Save-Applied $generation $part }
+        if ($after.Count -eq 0 -and $afterParts) { Set-RegistryData $StateKey 'RestartDue' 'DWord' 0 }
     }
     Write-Result @{ inDesiredState = ($after.Count -eq 0); generation = $generation; differences = $after; changed = $changed; secrets = @(Get-SecretFingerprints $desired) }
     exit 0

@@ -25,8 +25,8 @@ export interface GatewaySettings {
   heartbeat?: HeartbeatSettings | undefined;
   /** The product's own monitor (mission B7); the manual's defaults when left out. */
   monitoring?: MailFlowMonitor | undefined;
-  /** Mission B8: the product's own notification, off by default. */
-  mailReporting?: boolean | undefined;
+  /** Mission B8: the product's own notification, off by default; the values of the account that it is sent with. */
+  mailReporting?: MailReportingValue[] | undefined;
   /** Mission B15: the customer's own certificate for SMTP. */
   certificate?: { thumbprint: string; secret: SecretReference; replaces?: string[] } | undefined;
   /** Mission B16: the image's own set-up has to have ended; B6: its transcript goes, where passwords stand in clear. */
@@ -42,13 +42,16 @@ export interface WebClientDirectory {
   tenantDomain: string;
   clientId: string;
   clientSecret: SecretReference;
-  powerShellClientId: string;
+  /** Left as it is where there is no application for PowerShell. */
+  powerShellClientId?: string | undefined;
   /** Absolute path of the LDIF file; empty without one. */
   ldifFile: string;
   groupSearchDepth: number;
   /** Groups of Entra whose members get in after the SecurityContext was reset. */
   adminGroups: string[];
-  /** Name of the flag that resets the SecurityContext; the manual's picture of it is lost, so it is only set where somebody named it. */
+  /**
+   * Name of the flag that resets the SecurityContext, once; the manual's picture of it is lost, so it is only set where somebody named it.
+   */
   resetFlag?: string | undefined;
 }
 
@@ -72,6 +75,14 @@ export interface LdifSync {
 export interface ExchangeWebServices {
   tenantId: string;
   clientId: string;
+  clientSecret: SecretReference;
+}
+
+export interface MailReportingValue {
+  /** Of a registry value. */
+  name: string;
+  value?: string | number | undefined;
+  secret?: SecretReference | undefined;
 }
 
 const AUTOMATION = "C:\\iQSuite-Azure-Automation\\GBS-PowerShell-Management";
@@ -80,7 +91,11 @@ const TRANSCRIPT = `${AUTOMATION}\\Initialize-iQSuiteAzure.log`;
 const DYNAMIC_CONFIGURATION = "C:\\ProgramData\\GBS\\iQ.Suite WebClient\\dynamic_configuration.xml";
 const LDIF_GENERATOR = "C:\\Program Files\\GBS\\iQ.Suite\\GrpData\\LdifGen\\LdifGenCfg.xml";
 const PRODUCT = "HKLM\\SOFTWARE\\GBS\\iQ.Suite";
+const MAIL_REPORTING = `${PRODUCT}\\ControlService\\MailReporting`;
 const SMTP_MONITORING = `${PRODUCT}\\ControlService\\SMTPMonitoring`;
+
+/** Where the generator writes to unless it is told otherwise (manual, chapter 5.4). */
+export const LDIF_FILE = "C:\\Program Files\\GBS\\iQ.Suite\\Config\\iqsuite.ldf";
 
 /** The manual names the sections, not the root element around them: inferred. A node that is not there fails the run, nothing is guessed. */
 const CONFIGURATION_ROOT = "/configuration";
@@ -164,17 +179,14 @@ const monitoring = ({ monitoring: monitor = mailFlowMonitorSchema.parse({}), mai
   dword(SMTP_MONITORING, "CheckTimeout", monitor.checkIntervalInSeconds),
   dword(SMTP_MONITORING, "AutoRestartSMTPSvcEnabled", monitor.restartSmtp ? 1 : 0),
   ...thresholds(monitor),
-  ...(mailReporting === undefined
-    ? []
-    : [
-        {
-          path: `${PRODUCT}\\ControlService\\MailReporting`,
-          name: "Enabled",
-          type: "DWord" as const,
-          value: mailReporting ? 1 : 0,
-        },
-      ]),
+  ...(mailReporting ?? []).map((entry) => mailReportingValue(entry)),
+  ...(mailReporting === undefined ? [] : [dword(MAIL_REPORTING, "Enabled", 1)]),
 ];
+
+const mailReportingValue = ({ name, value, secret }: MailReportingValue): Registry[number] => {
+  if (typeof value === "number") return dword(MAIL_REPORTING, name, value);
+  return { path: MAIL_REPORTING, name, type: "String", ...(secret === undefined ? { value } : { secret }) };
+};
 
 const thresholds = ({ thresholdNames: names, queue, badmail }: MailFlowMonitor): Registry =>
   names === undefined
@@ -188,18 +200,16 @@ const thresholds = ({ thresholdNames: names, queue, badmail }: MailFlowMonitor):
 
 const dword = (path: string, name: string, value: number): Registry[number] => ({ path, name, type: "DWord", value });
 
-/** Mission B13. The secret alone may be there before the rest is wanted: it is rotated either way. */
+/** Mission B13. Until it is wanted, WebClient's secret alone is there: it is rotated either way. */
 const exchangeWebServices = ({ exchangeWebServices: wanted, clientSecret }: GatewaySettings): Registry => {
   const path = `${PRODUCT}\\EWSScan`;
+  const text = (name: string, value: string): Registry[number] => ({ path, name, type: "String", value });
+  const secret = wanted?.clientSecret ?? clientSecret;
   return [
     ...(wanted === undefined
       ? []
-      : [
-          { path, name: "UseOAuth", type: "DWord" as const, value: 1 },
-          { path, name: "OAuthTenantId", type: "String" as const, value: wanted.tenantId },
-          { path, name: "OAuthClientId", type: "String" as const, value: wanted.clientId },
-        ]),
-    ...(clientSecret === undefined ? [] : [{ path, name: "OAuthClientSecret", type: "String" as const, secret: clientSecret }]),
+      : [dword(path, "UseOAuth", 1), text("OAuthTenantId", wanted.tenantId), text("OAuthClientId", wanted.clientId)]),
+    ...(secret === undefined ? [] : [{ path, name: "OAuthClientSecret", type: "String" as const, secret }]),
   ];
 };
 
@@ -233,12 +243,15 @@ const webClientFile = (wanted: WebClientDirectory | undefined): Xml => {
         { path: `${DIRECTORY}/AzureTenantId`, value: tenantDomain },
         { path: `${DIRECTORY}/AzureClientId`, value: clientId },
         { path: `${DIRECTORY}/AzureClientSecretKey`, secret: clientSecret },
-        { path: `${DIRECTORY}/AzurePSClientId`, value: powerShellClientId },
+        ...(powerShellClientId === undefined ? [] : [{ path: `${DIRECTORY}/AzurePSClientId`, value: powerShellClientId }]),
         { path: `${DIRECTORY}/LDIFFilename`, value: file },
         { path: `${DIRECTORY}/AzureIdentifierLDIFField`, value: "externalid" },
         { path: `${DIRECTORY}/AzureGroupSearchDepth`, value: String(groupSearchDepth) },
         { path: "/configuration/Roles/AdminGroups", value: adminGroups.join(";") },
-        ...(wanted.resetFlag === undefined ? [] : [{ path: `/configuration/${wanted.resetFlag}`, value: "true" }]),
+        // The product puts its flag back; a machine that has been told once is not told again.
+        ...(wanted.resetFlag === undefined
+          ? []
+          : [{ path: `/configuration/${wanted.resetFlag}`, value: "true", once: "onboarding" }]),
       ],
     },
   ];

@@ -4,9 +4,10 @@
  */
 import * as z from "zod";
 import { ControlPlaneError } from "../errors.ts";
+import { type CredentialName, credentialNames } from "../stores/credentials.ts";
 
 export type Due =
-  | { kind: "credential"; partnerId: string; tenantId: string; name: "clientSecret"; generation: number }
+  | { kind: "credential"; partnerId: string; tenantId: string; name: CredentialName; generation: number }
   | { kind: "secret"; vaultUrl: string; secretName: string; version: string };
 
 /** What the sweep sends. */
@@ -14,7 +15,7 @@ export interface CredentialDue {
   kind: "credentialDue";
   partnerId: string;
   tenantId: string;
-  name: "clientSecret";
+  name: CredentialName;
   /** Of the credential as it was seen due; a later one has been dealt with. */
   generation: number;
 }
@@ -23,7 +24,7 @@ const credentialDueSchema = z.strictObject({
   kind: z.literal("credentialDue"),
   partnerId: z.string().min(1).max(64),
   tenantId: z.string().min(1).max(64),
-  name: z.literal("clientSecret"),
+  name: z.enum(credentialNames),
   generation: z.int().min(1),
 }) satisfies z.ZodType<CredentialDue>;
 

@@ -5,6 +5,7 @@ import { failureFrom } from "../durable/steps.ts";
 import type { Work } from "../durable/resources.ts";
 import { ControlPlaneError, detailOf } from "../errors.ts";
 import type { OperationStore } from "../stores/operations.ts";
+import type { Certificates } from "../vault/certificates.ts";
 import { type BeforeImage, type Change, type Ensured, confirmed, ensuring, known } from "./ensure.ts";
 import { type Begun, type Done, done, type Resource } from "./resource.ts";
 
@@ -22,10 +23,12 @@ export const createResourceActivities = ({
   resources,
   operations,
   azure,
+  certificates,
 }: {
   resources: Record<string, Resource<never, unknown>>;
   operations: OperationStore;
   azure: Azure;
+  certificates: Certificates;
 }) => {
   const resourceOf = (kind: string): Resource<unknown, unknown> => {
     const resource = resources[kind];
@@ -57,7 +60,7 @@ export const createResourceActivities = ({
      * Takes it away as a step of its own, after keeping what it was; gone already counts as done. While the cloud goes on working the
      * step stays running and the answer says where to look.
      */
-    takeAwayResource: ({ work, step, kind, desired }: ResourceStep): Promise<Done | Begun> =>
+    dropResource: ({ work, step, kind, desired }: ResourceStep): Promise<Done | Begun> =>
       recorded<Done | Begun>(work, step, async () => {
         const resource = resourceOf(kind);
         const observed = known(kind, await resource.observe(desired));
@@ -72,9 +75,9 @@ export const createResourceActivities = ({
         return { result: done, change: "removed" };
       }),
 
-    /** One GET on the cloud's long-running operation. */
+    /** One GET on the cloud's long-running operation: a certificate's order is the vault's, all others are Azure Resource Manager's. */
     pollOperation: ({ operationUrl, entraTenantId }: { operationUrl: string; entraTenantId: string }) =>
-      azure.pollOperation({ operationUrl, entraTenantId }),
+      (certificates.ownsOperation(operationUrl) ? certificates : azure).pollOperation({ operationUrl, entraTenantId }),
 
     recordFailure: async ({ work, step, failure }: { work: Work; step: string; failure: Failure }): Promise<void> => {
       await operations.recordStep(work.partnerId, work.operationId, step, { status: "Failed", error: detailOf(failure) });

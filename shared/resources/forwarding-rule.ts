@@ -1,11 +1,19 @@
 /**
- * Missions C3, C5 (manual, chapter 4.5.1): sends mail of the named mailboxes to the gateway, except what has been there. It never exists
- * without a scope: nobody's mail moves before the loop is proven.
+ * Missions C3, C5 (manual, chapter 4.5.1): send mail to the gateway, except what has been there. Conditions of a rule all have to hold, so
+ * senders, recipients and the groups of both take a rule each. None ever exists without a scope: nobody's mail moves before the loop is
+ * proven.
  */
-import { canonicalList, canonicalText } from "../exchange/canonical.ts";
+import { publicAddresses } from "../exchange/addresses.ts";
+import { canonicalAddresses, canonicalList, canonicalSize, canonicalText } from "../exchange/canonical.ts";
 import type { Exchange } from "../exchange/client.ts";
 import { type LoopGuidPlace, type SecretVaults, sealedWords } from "../exchange/loop-guid.ts";
-import { type RuleActual, type RuleDesired, type RuleSettings, transportRule } from "../exchange/transport-rules.ts";
+import {
+  type RuleActual,
+  type RuleDesired,
+  type RuleKind,
+  type RuleSettings,
+  transportRule,
+} from "../exchange/transport-rules.ts";
 import { ControlPlaneError } from "../errors.ts";
 import type { Sealed } from "../vault/client.ts";
 import type { Resource } from "./resource.ts";
@@ -15,29 +23,67 @@ export interface ForwardingRule extends RuleDesired, LoopGuidPlace {
   loopHeader: string;
   /** Name or GUID of our outbound connector. */
   outboundConnector: string;
-  /** Whose mail goes through the gateway: senders, by address. */
+  /** What comes from there has been there, whatever became of its header: it isn't sent round and round. */
+  egressIps: string[];
+  /** Mail that is larger goes without the gateway; undefined is no limit but Exchange Online's own. */
+  largestMessageInMegabytes?: number | undefined;
+  /** Whose mail goes through the gateway, by address: mailboxes, or mail-enabled groups. */
   scope: { mailboxes: string[] };
 }
 
 export type ForwardingRuleActual = RuleActual<ForwardingRuleSettings>;
 
 interface ForwardingRuleSettings extends RuleSettings {
-  from: string[];
+  scope: string[];
   outboundConnector: string | null;
   exceptLoopHeader: string | null;
   loopGuid: Sealed | null;
+  exceptEgressIps: string[];
   exceptMessageType: string | null;
+  exceptReports: string[];
+  exceptSizeOver: number | null;
 }
 
-const NAME = "Route all Mails to own Azure VM";
-
-export const forwardingRule = ({
-  exchange,
-  vaults,
-}: {
+interface Clients {
   exchange: Exchange;
   vaults: SecretVaults;
-}): Resource<ForwardingRule, ForwardingRuleActual> => {
+}
+
+interface Way {
+  kind: RuleKind;
+  name: string;
+  /** The condition that is the rule's scope. */
+  by: "From" | "FromMemberOf" | "SentTo" | "SentToMemberOf";
+}
+
+/** Mail from the named mailboxes. */
+export const forwardingRule = (clients: Clients) =>
+  forwarding(clients, { kind: "forwardingRule", name: "Route all Mails to own Azure VM", by: "From" });
+
+/** Mail from members of the named groups. */
+export const groupForwardingRule = (clients: Clients) =>
+  forwarding(clients, { kind: "groupForwardingRule", name: "Route all Mails to own Azure VM, groups", by: "FromMemberOf" });
+
+/** Mail to the named mailboxes. */
+export const incomingForwardingRule = (clients: Clients) =>
+  forwarding(clients, { kind: "incomingForwardingRule", name: "Route all Mails to own Azure VM, incoming", by: "SentTo" });
+
+/** Mail to members of the named groups. */
+export const incomingGroupForwardingRule = (clients: Clients) =>
+  forwarding(clients, {
+    kind: "incomingGroupForwardingRule",
+    name: "Route all Mails to own Azure VM, incoming, groups",
+    by: "SentToMemberOf",
+  });
+
+/** RFC 6522: what reports on other mail, read receipts among it. */
+const REPORTS = "multipart/report";
+
+function forwarding({ exchange, vaults }: Clients, { kind, name, by }: Way): Resource<ForwardingRule, ForwardingRuleActual> {
+  // Automatic replies and reports have an empty envelope sender: coming back by address, for somebody outside, they would be refused with
+  // 5.7.64. To our own mailboxes they come back as all mail does, and who writes from outside shall not choose to pass by the gateway.
+  const outgoing = by === "From" || by === "FromMemberOf";
+
   /** Exchange shows the connector by name or by GUID: either way in the form that is desired, if it is that connector. */
   async function connectorAsDesired(
     shown: string | null,
@@ -50,29 +96,27 @@ export const forwardingRule = ({
 
   return {
     ...transportRule<ForwardingRule, ForwardingRuleSettings>(exchange, {
-      kind: "forwardingRule",
-      name: NAME,
+      kind,
+      name,
       own: [
-        "From",
+        by,
         "RouteMessageOutboundConnector",
         "ExceptIfHeaderContainsMessageHeader",
         "ExceptIfHeaderContainsWords",
+        "ExceptIfHeaderMatchesMessageHeader",
+        "ExceptIfHeaderMatchesPatterns",
+        "ExceptIfSenderIpRanges",
         "ExceptIfMessageTypeMatches",
+        "ExceptIfMessageSizeOver",
       ],
-      check({ scope }) {
-        if (scope.mailboxes.length === 0)
-          throw new ControlPlaneError(
-            "ForwardingScopeMissing",
-            "a forwarding rule without a scope would move everybody's mail",
-            400,
-            false,
-            {
-              target: "scope.mailboxes",
-            },
-          );
+      check({ scope, egressIps }) {
+        publicAddresses(egressIps);
+        if (scope.mailboxes.length > 0) return;
+        const message = "a forwarding rule without a scope would move everybody's mail";
+        throw new ControlPlaneError("ForwardingScopeMissing", message, 400, false, { target: "scope.mailboxes" });
       },
-      settings: ({ loopHeader, loopGuid, outboundConnector, scope }) => ({
-        name: NAME,
+      settings: ({ loopHeader, loopGuid, outboundConnector, egressIps, largestMessageInMegabytes, scope }) => ({
+        name,
         enabled: true,
         mode: "Enforce",
         // A message on which the rule fails waits instead of slipping past the gateway.
@@ -80,34 +124,46 @@ export const forwardingRule = ({
         // Rules further down see a message once, when it has come back, and the approval rule wants nothing but what has.
         stopRuleProcessing: true,
         order: "kept",
-        from: canonicalList(scope.mailboxes),
+        scope: canonicalList(scope.mailboxes),
         outboundConnector,
         exceptLoopHeader: loopHeader,
         loopGuid,
-        // Automatic replies have an empty envelope sender: coming back by address they would be refused with 5.7.64.
-        exceptMessageType: "OOF",
+        exceptEgressIps: canonicalAddresses(egressIps),
+        exceptMessageType: outgoing ? "OOF" : null,
+        exceptReports: outgoing ? [`content-type: ${REPORTS}`] : [],
+        exceptSizeOver: largestMessageInMegabytes === undefined ? null : largestMessageInMegabytes * 1024 ** 2,
       }),
       canonical: async (rule, desired) => ({
-        from: canonicalList(rule.From),
+        scope: canonicalList(rule[by]),
         outboundConnector: await connectorAsDesired(canonicalText(rule.RouteMessageOutboundConnector), desired),
         exceptLoopHeader: canonicalText(rule.ExceptIfHeaderContainsMessageHeader),
         loopGuid: await sealedWords(vaults, rule.ExceptIfHeaderContainsWords, desired),
+        exceptEgressIps: canonicalAddresses(rule.ExceptIfSenderIpRanges),
         exceptMessageType: canonicalText(rule.ExceptIfMessageTypeMatches),
+        exceptReports: canonicalList(
+          rule.ExceptIfHeaderMatchesPatterns.map((pattern) => `${rule.ExceptIfHeaderMatchesMessageHeader ?? ""}: ${pattern}`),
+        ),
+        exceptSizeOver: canonicalSize(rule.ExceptIfMessageSizeOver),
       }),
       async parameters(chosen, desired) {
-        // Header and words are one exception: Exchange takes them together.
+        // Header and words are one exception, and so are header and patterns: Exchange takes them together.
         const except = chosen.exceptLoopHeader === undefined && chosen.loopGuid === undefined ? undefined : desired;
+        const { exceptReports: reports, exceptMessageType: type, exceptSizeOver: size } = chosen;
         return {
-          From: chosen.from,
+          [by]: chosen.scope,
           RouteMessageOutboundConnector: chosen.outboundConnector ?? undefined,
           ExceptIfHeaderContainsMessageHeader: except?.loopHeader,
           ExceptIfHeaderContainsWords: except && [await vaults.read(except.loopGuid, except.vaultTenantId)],
-          ExceptIfMessageTypeMatches: chosen.exceptMessageType === undefined ? undefined : "OOF",
+          ExceptIfHeaderMatchesMessageHeader: reports && (reports.length > 0 ? "Content-Type" : null),
+          ExceptIfHeaderMatchesPatterns: reports && (reports.length > 0 ? [REPORTS] : []),
+          ExceptIfSenderIpRanges: chosen.exceptEgressIps,
+          ExceptIfMessageTypeMatches: type === undefined ? undefined : outgoing ? "OOF" : null,
+          ExceptIfMessageSizeOver: size === undefined ? undefined : size === null ? null : `${size / 1024 ** 2} MB`,
         };
       },
     }),
     secret: ["loopGuid"],
   };
-};
+}
 
 const sameText = (one: string, other: string): boolean => one.toLowerCase() === other.toLowerCase();

@@ -283,11 +283,18 @@ function together(run: string, outcomes: ActualGuest[], of: number): ActualGuest
   };
 }
 
-/** Of each part; canonical through the document's schema, so that a document which travelled through JSON hashes the same. */
+/**
+ * Of each part with those before it, since the last one restarts what reads any of them; canonical through the document's schema, so that
+ * a document which travelled through JSON hashes the same.
+ */
 const hashesOf = ({ document, identityClientId }: Guest): string[] =>
-  partsOf(document).map((part) =>
+  partsOf(document).map((_, index, parts) =>
     createHash("sha256")
-      .update([JSON.stringify(part), identityClientId.toLowerCase(), engineScript].join("\n"))
+      .update(
+        [...parts.slice(0, index + 1).map((part) => JSON.stringify(part)), identityClientId.toLowerCase(), engineScript].join(
+          "\n",
+        ),
+      )
       .digest("hex")
       .slice(0, 12),
   );

@@ -1,19 +1,33 @@
-/** Mission C1 (manual, chapter 4.4.1): Microsoft 365 accepts the mail that the gateway returns, known by the gateway's addresses. */
+/**
+ * Mission C1 (manual, chapter 4.4.1): Microsoft 365 accepts the mail that the gateway returns, known by the gateway's addresses or by its
+ * certificate. The two forms are two connectors, so that one can stand beside the other until mail has come back by it.
+ */
 import { publicAddresses } from "../exchange/addresses.ts";
 import { canonicalAddresses, canonicalFlag, canonicalSenderDomains } from "../exchange/canonical.ts";
 import type { Exchange } from "../exchange/client.ts";
 import type { InboundConnectorObject } from "../exchange/cmdlets.ts";
 import { markerOf, ownAmong } from "../exchange/ownership.ts";
+import { ControlPlaneError } from "../errors.ts";
 import { observing } from "./observing.ts";
 import { changesBetween, only } from "./property-changes.ts";
 import { done, type Owner, type Resource } from "./resource.ts";
 
-export interface InboundConnector {
+export type InboundConnector = ByAddress | ByCertificate;
+
+interface Connector {
   owner: Owner;
   /** Entra tenant id of the customer's Microsoft 365. */
   organization: string;
+}
+
+interface ByAddress extends Connector {
   /** Public IPv4 addresses or ranges (/24 to /32) that the gateway's mail comes from. */
   egressIps: string[];
+}
+
+interface ByCertificate extends Connector {
+  /** A name that the gateway's certificate has; under an accepted domain of the organisation. */
+  certificateName: string;
 }
 
 export interface InboundConnectorActual extends InboundConnectorSettings {
@@ -26,38 +40,64 @@ interface InboundConnectorSettings {
   connectorType: string;
   senderDomains: string[];
   senderIpAddresses: string[];
+  /** From here on only where it is known by its certificate. */
+  certificateName?: string | null;
+  requireTls?: boolean;
+  restrictDomainsToCertificate?: boolean;
   cloudServicesMailEnabled: boolean;
   treatMessagesAsInternal: boolean;
   efSkipLastIp: boolean;
 }
 
 const KIND = "inboundConnector";
-const NAME = "FROM Azure VM to M365";
+const forms = {
+  address: { name: "FROM Azure VM to M365", kind: KIND },
+  certificate: { name: "FROM Azure VM to M365 by certificate", kind: `${KIND} by certificate` },
+} as const;
+const formOf = (desired: InboundConnector) => ("egressIps" in desired ? forms.address : forms.certificate);
 
 export const inboundConnector = ({ exchange }: { exchange: Exchange }): Resource<InboundConnector, InboundConnectorActual> => {
-  const find = async ({ owner, organization }: InboundConnector): Promise<InboundConnectorObject | undefined> =>
-    ownAmong(
-      await exchange.list(organization, "Get-InboundConnector", {}),
-      { name: NAME, marker: markerOf(owner, KIND), what: "connector" },
+  const find = async (desired: InboundConnector): Promise<InboundConnectorObject | undefined> => {
+    const { name, kind } = formOf(desired);
+    return ownAmong(
+      await exchange.list(desired.organization, "Get-InboundConnector", {}),
+      { name, marker: markerOf(desired.owner, kind), what: "connector" },
       ({ Comment }) => Comment,
     );
+  };
+
+  /** Message centre, MC1226222: a connector by a certificate of somebody else's domain may stop working without notice. */
+  async function requireLegal(desired: InboundConnector): Promise<void> {
+    if ("egressIps" in desired) return void publicAddresses(desired.egressIps);
+    const { certificateName } = desired;
+    const accepted = (await exchange.list(desired.organization, "Get-AcceptedDomain", {})).map(({ DomainName }) => DomainName);
+    if (!accepted.some((domain) => isUnder(certificateName, domain)))
+      throw new ControlPlaneError(
+        "CertificateDomainNotAccepted",
+        `the certificate's name ${certificateName} is under none of the organisation's accepted domains`,
+        409,
+        false,
+        { target: "gateway.certificate.name" },
+      );
+  }
 
   return {
     kind: KIND,
     observe: (desired) => observing(async () => canonical(await find(desired))),
     diff: (desired, actual) => changesBetween(settings(desired), actual),
     async create(desired) {
-      publicAddresses(desired.egressIps);
+      await requireLegal(desired);
+      const { name, kind } = formOf(desired);
       await exchange.run(desired.organization, "New-InboundConnector", {
         ...parameters(settings(desired)),
-        Name: NAME,
+        Name: name,
         SenderDomains: ["*"],
-        Comment: markerOf(desired.owner, KIND),
+        Comment: markerOf(desired.owner, kind),
       });
       return done;
     },
     async update(desired, changes, { guid }) {
-      publicAddresses(desired.egressIps);
+      await requireLegal(desired);
       await exchange.run(desired.organization, "Set-InboundConnector", {
         Identity: guid,
         ...parameters(only(settings(desired), changes)),
@@ -72,19 +112,36 @@ export const inboundConnector = ({ exchange }: { exchange: Exchange }): Resource
   };
 };
 
-const settings = ({ egressIps }: InboundConnector): InboundConnectorSettings => ({
-  name: NAME,
+/** A name, or one below it. */
+export const isUnder = (name: string, domain: string): boolean => {
+  const [one, other] = [name.toLowerCase(), domain.toLowerCase()];
+  return one === other || one.endsWith(`.${other}`);
+};
+
+const settings = (desired: InboundConnector): InboundConnectorSettings => ({
+  name: formOf(desired).name,
   enabled: true,
   // Only this type gives the right to relay to the internet.
   connectorType: "OnPremises",
   senderDomains: ["*"],
-  senderIpAddresses: canonicalAddresses(egressIps),
+  ...identity(desired),
   // Must be the same on both connectors.
   cloudServicesMailEnabled: false,
   treatMessagesAsInternal: false,
   // Mission C4: filtering judges the server before our gateway, so that inbound mail keeps its spam filtering.
   efSkipLastIp: true,
 });
+
+/** "Integrate Exchange Online with an email add-on service": TLS and the certificate are asked for, and no address. */
+const identity = (desired: InboundConnector) =>
+  "egressIps" in desired
+    ? { senderIpAddresses: canonicalAddresses(desired.egressIps) }
+    : {
+        senderIpAddresses: [],
+        certificateName: desired.certificateName,
+        requireTls: true,
+        restrictDomainsToCertificate: true,
+      };
 
 const canonical = (connector: InboundConnectorObject | undefined): InboundConnectorActual | undefined =>
   connector && {
@@ -94,6 +151,9 @@ const canonical = (connector: InboundConnectorObject | undefined): InboundConnec
     connectorType: connector.ConnectorType ?? "Partner",
     senderDomains: canonicalSenderDomains(connector.SenderDomains),
     senderIpAddresses: canonicalAddresses(connector.SenderIPAddresses),
+    certificateName: connector.TlsSenderCertificateName?.toLowerCase() ?? null,
+    requireTls: canonicalFlag(connector.RequireTls),
+    restrictDomainsToCertificate: canonicalFlag(connector.RestrictDomainsToCertificate),
     cloudServicesMailEnabled: canonicalFlag(connector.CloudServicesMailEnabled),
     treatMessagesAsInternal: canonicalFlag(connector.TreatMessagesAsInternal),
     efSkipLastIp: canonicalFlag(connector.EFSkipLastIP),
@@ -105,6 +165,9 @@ const parameters = (chosen: Partial<InboundConnectorSettings>) => ({
   ConnectorType: chosen.connectorType === undefined ? undefined : ("OnPremises" as const),
   SenderDomains: chosen.senderDomains,
   SenderIPAddresses: chosen.senderIpAddresses,
+  TlsSenderCertificateName: chosen.certificateName ?? undefined,
+  RequireTls: chosen.requireTls,
+  RestrictDomainsToCertificate: chosen.restrictDomainsToCertificate,
   CloudServicesMailEnabled: chosen.cloudServicesMailEnabled,
   TreatMessagesAsInternal: chosen.treatMessagesAsInternal,
   EFSkipLastIP: chosen.efSkipLastIp,

@@ -3,6 +3,7 @@ import type { Azure } from "../azure/client.ts";
 import type { DnsResolver } from "../dns/resolver.ts";
 import type { Exchange } from "../exchange/client.ts";
 import type { Graph } from "../graph/client.ts";
+import type { Certificates } from "../vault/certificates.ts";
 import type { Vaults } from "../vault/client.ts";
 import { approvalRule } from "./approval-rule.ts";
 import { availabilitySet } from "./availability-set.ts";
@@ -10,13 +11,17 @@ import { connectionFilter } from "./connection-filter.ts";
 import { dataCollectionAssociation } from "./data-collection-association.ts";
 import { dataCollectionRule } from "./data-collection-rule.ts";
 import { diagnosticSetting } from "./diagnostic-setting.ts";
+import { exchangePrincipal } from "./exchange-principal.ts";
 import { exchangeWebServicesApplication } from "./exchange-web-services-application.ts";
-import { forwardingRule } from "./forwarding-rule.ts";
+import { exchangeWebServicesPolicy } from "./exchange-web-services-policy.ts";
+import { forwardingRule, groupForwardingRule, incomingForwardingRule, incomingGroupForwardingRule } from "./forwarding-rule.ts";
 import { gatewayVm } from "./gateway-vm.ts";
 import { guardRule } from "./guard-rule.ts";
 import { guest } from "./guest.ts";
 import { inboundConnector } from "./inbound-connector.ts";
 import { loadBalancer } from "./load-balancer.ts";
+import { mailboxAccess } from "./mailbox-access.ts";
+import { managementRole } from "./management-role.ts";
 import { marketplaceTerms } from "./marketplace-terms.ts";
 import { monitorAgent } from "./monitor-agent.ts";
 import { networkInterface } from "./network-interface.ts";
@@ -25,12 +30,15 @@ import { outboundConnector } from "./outbound-connector.ts";
 import { powerShellApplication } from "./power-shell-application.ts";
 import { publicIpAddress } from "./public-ip-address.ts";
 import { resourceGroup } from "./resource-group.ts";
+import { roleGroup } from "./role-group.ts";
 import { roleAssignment } from "./role-assignment.ts";
 import { spfRecord } from "./spf-record.ts";
 import { sqlDatabase } from "./sql-database.ts";
 import { sqlFirewallRules } from "./sql-firewall-rules.ts";
 import { sqlServer } from "./sql-server.ts";
+import { tlsCertificate } from "./tls-certificate.ts";
 import { vault } from "./vault.ts";
+import { stripRule } from "./strip-rule.ts";
 import { virtualNetwork } from "./virtual-network.ts";
 import { vmIdentity } from "./vm-identity.ts";
 import { webClientApplication } from "./web-client-application.ts";
@@ -41,16 +49,18 @@ export interface ResourceClients {
   exchange: Exchange;
   graph: Graph;
   resolver: DnsResolver;
+  certificates: Certificates;
 }
 
 export type Resources = ReturnType<typeof createResources>;
 
-export const createResources = ({ azure, vaults, exchange, graph, resolver }: ResourceClients) => ({
+export const createResources = ({ azure, vaults, exchange, graph, resolver, certificates }: ResourceClients) => ({
   resourceGroup: resourceGroup({ azure }),
   marketplaceTerms: marketplaceTerms({ azure }),
   vmIdentity: vmIdentity({ azure }),
   vault: vault({ azure }),
   roleAssignment: roleAssignment({ azure }),
+  tlsCertificate: tlsCertificate({ certificates }),
   publicIpAddress: publicIpAddress({ azure }),
   networkSecurityGroup: networkSecurityGroup({ azure }),
   virtualNetwork: virtualNetwork({ azure }),
@@ -68,12 +78,21 @@ export const createResources = ({ azure, vaults, exchange, graph, resolver }: Re
   sqlDatabase: sqlDatabase({ azure }),
   spfRecord: spfRecord({ azure, resolver }),
   webClientApplication: webClientApplication({ graph }),
-  inboundConnector: inboundConnector({ exchange }),
   powerShellApplication: powerShellApplication({ graph }),
   exchangeWebServicesApplication: exchangeWebServicesApplication({ graph }),
+  mailboxAccess: mailboxAccess({ exchange }),
+  exchangeWebServicesPolicy: exchangeWebServicesPolicy({ exchange }),
+  inboundConnector: inboundConnector({ exchange }),
+  exchangePrincipal: exchangePrincipal({ exchange }),
+  managementRole: managementRole({ exchange }),
+  roleGroup: roleGroup({ exchange }),
   outboundConnector: outboundConnector({ exchange }),
   connectionFilter: connectionFilter({ exchange }),
   guardRule: guardRule({ exchange }),
   approvalRule: approvalRule({ exchange, vaults }),
   forwardingRule: forwardingRule({ exchange, vaults }),
+  groupForwardingRule: groupForwardingRule({ exchange, vaults }),
+  incomingForwardingRule: incomingForwardingRule({ exchange, vaults }),
+  incomingGroupForwardingRule: incomingGroupForwardingRule({ exchange, vaults }),
+  stripRule: stripRule({ exchange }),
 });

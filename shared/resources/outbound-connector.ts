@@ -14,6 +14,8 @@ export interface OutboundConnector {
   organization: string;
   /** Where Exchange Online delivers: names or addresses of the VM or the load balancer. */
   smartHosts: string[];
+  /** The gateway's certificate has to be of a public authority, and for that name where one is given. Else any certificate will do. */
+  certificate?: { name?: string | undefined } | undefined;
 }
 
 export interface OutboundConnectorActual extends OutboundConnectorSettings {
@@ -28,6 +30,7 @@ interface OutboundConnectorSettings {
   useMxRecord: boolean;
   smartHosts: string[];
   tlsSettings: string | null;
+  tlsDomain?: string | null;
   allAcceptedDomains: boolean;
   routeAllMessagesViaOnPremises: boolean;
   cloudServicesMailEnabled: boolean;
@@ -72,15 +75,18 @@ export const outboundConnector = ({ exchange }: { exchange: Exchange }): Resourc
       await exchange.run(desired.organization, "New-OutboundConnector", {
         ...parameters(settings(desired)),
         Name: OUTBOUND_CONNECTOR_NAME,
+        TlsDomain: desired.certificate?.name,
         Comment: markerOf(desired.owner, KIND),
       });
       return done;
     },
-    async update(desired, changes, { guid }) {
+    async update(desired, changes, { guid, tlsDomain }) {
       requireSmartHost(desired);
       await exchange.run(desired.organization, "Set-OutboundConnector", {
         Identity: guid,
         ...parameters(only(settings(desired), changes)),
+        // Only legal together with DomainValidation.
+        ...(tlsDomain != null && desired.certificate?.name === undefined ? { TlsDomain: null } : {}),
       });
       return done;
     },
@@ -92,7 +98,7 @@ export const outboundConnector = ({ exchange }: { exchange: Exchange }): Resourc
   };
 };
 
-const settings = ({ smartHosts }: OutboundConnector): OutboundConnectorSettings => ({
+const settings = ({ smartHosts, certificate }: OutboundConnector): OutboundConnectorSettings => ({
   name: OUTBOUND_CONNECTOR_NAME,
   enabled: true,
   connectorType: "OnPremises",
@@ -100,14 +106,22 @@ const settings = ({ smartHosts }: OutboundConnector): OutboundConnectorSettings 
   transportRuleScoped: true,
   useMxRecord: false,
   smartHosts: canonicalSmartHosts(smartHosts),
-  // Any certificate, the VM's self-signed one too, but never in clear.
-  tlsSettings: "EncryptionOnly",
+  ...tls(certificate),
   allAcceptedDomains: false,
   routeAllMessagesViaOnPremises: false,
   // Must be the same on both connectors.
   cloudServicesMailEnabled: false,
   testMode: false,
 });
+
+function tls(certificate: OutboundConnector["certificate"]): Pick<OutboundConnectorSettings, "tlsSettings" | "tlsDomain"> {
+  // Any certificate, the VM's self-signed one too, but never in clear.
+  if (certificate === undefined) return { tlsSettings: "EncryptionOnly" };
+  if (certificate.name === undefined) return { tlsSettings: "CertificateValidation", tlsDomain: null };
+  return { tlsSettings: "DomainValidation", tlsDomain: certificate.name };
+}
+
+const TLS_SETTINGS = ["EncryptionOnly", "CertificateValidation", "DomainValidation"] as const;
 
 function requireSmartHost({ smartHosts }: OutboundConnector): void {
   if (smartHosts.length === 0)
@@ -130,6 +144,7 @@ const canonical = (connector: OutboundConnectorObject | undefined): OutboundConn
     useMxRecord: canonicalFlag(connector.UseMXRecord ?? connector.UseMxRecord),
     smartHosts: canonicalSmartHosts(connector.SmartHosts),
     tlsSettings: connector.TlsSettings ?? null,
+    tlsDomain: connector.TlsDomain?.toLowerCase() ?? null,
     allAcceptedDomains: canonicalFlag(connector.AllAcceptedDomains),
     routeAllMessagesViaOnPremises: canonicalFlag(connector.RouteAllMessagesViaOnPremises),
     cloudServicesMailEnabled: canonicalFlag(connector.CloudServicesMailEnabled),
@@ -144,7 +159,8 @@ const parameters = (chosen: Partial<OutboundConnectorSettings>) => ({
   // Smart hosts are only legal together with UseMXRecord false.
   UseMXRecord: chosen.smartHosts === undefined ? chosen.useMxRecord : false,
   SmartHosts: chosen.smartHosts,
-  TlsSettings: chosen.tlsSettings === undefined ? undefined : ("EncryptionOnly" as const),
+  TlsSettings: TLS_SETTINGS.find((one) => one === chosen.tlsSettings),
+  TlsDomain: chosen.tlsDomain,
   AllAcceptedDomains: chosen.allAcceptedDomains,
   RouteAllMessagesViaOnPremises: chosen.routeAllMessagesViaOnPremises,
   CloudServicesMailEnabled: chosen.cloudServicesMailEnabled,

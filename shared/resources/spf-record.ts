@@ -25,8 +25,6 @@ export interface SpfRecord {
   domain: string;
   /** IPv4 addresses that mail leaves from. */
   addresses: string[];
-  /** The host whose SPF record lists the addresses of Exchange Online. */
-  include: string;
   /** Whether addresses that we listed before, and aren't among these, stay or go. */
   earlier: "stay" | "go";
 }
@@ -45,6 +43,8 @@ const TTL_IN_SECONDS = 3600;
 const ADDED_TAG = "gatehouse-spf";
 
 export const spfRecord = ({ azure, resolver }: { azure: Azure; resolver: DnsResolver }): Resource<SpfRecord, ActualSpfRecord> => {
+  /** The host whose SPF record lists the addresses of Exchange Online. */
+  const include = azure.environment.exchange.spfHost;
   const what = ({ domain }: SpfRecord): string => `SPF record of ${domain}`;
 
   const read = (desired: SpfRecord) => async (): Promise<RecordSet> => {
@@ -65,7 +65,7 @@ export const spfRecord = ({ azure, resolver }: { azure: Azure; resolver: DnsReso
   }
 
   /** DNS is asked only where the record doesn't name the host itself. One that receivers can't read reaches nothing. */
-  const reached = async ({ domain, include }: SpfRecord, [record = ""]: string[]): Promise<boolean> =>
+  const reached = async ({ domain }: SpfRecord, [record = ""]: string[]): Promise<boolean> =>
     (await missingInclude(resolver, domain, record, include).catch(unlessTransient(include))) === undefined;
 
   /** Over the version that was read: whoever writes in between is not undone. */
@@ -94,7 +94,7 @@ export const spfRecord = ({ azure, resolver }: { azure: Azure; resolver: DnsReso
     const known = await beforeWriting(desired);
     const records = known ? spfIn(known) : [];
     const kept = leaving(desired, { records, added: addedIn(known?.metadata, records[0] ?? "") });
-    const merged = await widenedSpf(resolver, desired.domain, kept.records, desired);
+    const merged = await widenedSpf(resolver, desired.domain, kept.records, { addresses: desired.addresses, include });
     return put(desired, known, { record: merged.record, added: [...merged.added, ...kept.added] });
   }
 
@@ -103,7 +103,7 @@ export const spfRecord = ({ azure, resolver }: { azure: Azure; resolver: DnsReso
     observe,
     diff(desired, actual) {
       const { records } = actual;
-      const wanted = wantedOf(desired, actual);
+      const wanted = wantedOf(desired, actual, include);
       return records.length === 1 && wanted === records[0] ? [] : [{ path: "records", from: records, to: [wanted] }];
     },
     create: write,
@@ -123,10 +123,10 @@ export const spfRecord = ({ azure, resolver }: { azure: Azure; resolver: DnsReso
 };
 
 /** What the record is to be; one that can't be read or judged stays as it is, so that writing says why. */
-function wantedOf({ include, ...desired }: SpfRecord, actual: ActualSpfRecord): string {
+function wantedOf(desired: SpfRecord, actual: ActualSpfRecord, include: string): string {
   try {
     const [record] = leaving(desired, actual).records;
-    return mergeSpf(record, { ...desired, include: actual.reached ? undefined : include }).record;
+    return mergeSpf(record, { addresses: desired.addresses, include: actual.reached ? undefined : include }).record;
   } catch (error) {
     if (error instanceof ControlPlaneError) return error.message;
     throw error;

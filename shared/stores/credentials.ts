@@ -14,8 +14,12 @@ import { createTable, type Page, packed, type StoredRow, unpacked, untilUncontes
 export interface CredentialKey {
   partnerId: string;
   tenantId: string;
-  name: "clientSecret";
+  name: CredentialName;
 }
+
+/** The WebClient's, and that by which the gateways reach mailboxes. */
+export const credentialNames = ["clientSecret", "exchangeWebServicesSecret"] as const;
+export type CredentialName = (typeof credentialNames)[number];
 
 /** One version that is or was in use. */
 export interface CredentialVersion {
@@ -31,7 +35,7 @@ export interface CredentialRecord extends CredentialKey {
   /** Object id and client id of the application that it belongs to. */
   objectId: string;
   clientId: string;
-  /** Counts rotations; the generation of the guest document that holds `current`. */
+  /** Counts rotations, from 1. */
   generation: number;
   current?: CredentialVersion;
   /** Valid until the overlap is over. */
@@ -63,7 +67,24 @@ export interface CredentialStore {
 }
 
 /** Name of the secret in the tenant's vault, by the credential's name. */
-export const secretNames: Record<CredentialKey["name"], string> = { clientSecret: "webclient-client-secret" };
+export const secretNames: Record<CredentialName, string> = {
+  clientSecret: "webclient-client-secret",
+  exchangeWebServicesSecret: "ews-client-secret",
+};
+
+/** The generation of the guest's document, which holds all of a tenant's credentials: it grows with each of their rotations. */
+export const guestGenerationOf = (credentials: Pick<CredentialRecord, "generation">[]): number =>
+  credentials.reduce((sum, { generation }) => sum + generation - 1, 1);
+
+/** The reference of each credential that is in use, by its name. */
+export const secretsInUse = (
+  credentials: Pick<CredentialRecord, "name" | "current">[],
+): Partial<Record<CredentialName, SecretReference>> =>
+  Object.fromEntries(credentials.flatMap(({ name, current }) => (current ? [[name, current.reference]] : [])));
+
+/** From its claim to its flip a rotation writes the guest's document: meanwhile nobody else does. */
+export const rotating = ({ rotation, generation }: Pick<CredentialRecord, "rotation" | "generation">): boolean =>
+  rotation !== undefined && rotation.generation > generation;
 
 /** The next one; or the one that is current already, when its rotation failed before the old secret was revoked. */
 export const generationToMake = ({ generation, previous }: Pick<CredentialRecord, "generation" | "previous">): number =>

@@ -1,6 +1,6 @@
 /** What a partner says about a tenant: the desired state of one customer's gateway and mail flow. */
 import * as z from "zod";
-import { iqSuiteSchema } from "./iq-suite.ts";
+import { iqSuiteConflicts, iqSuiteSchema } from "./iq-suite.ts";
 
 const domainName = z
   .string()
@@ -100,6 +100,23 @@ const windowsServer2022: z.output<typeof imageFields> = {
 
 const vmSize = z.string().regex(/^Standard_[A-Za-z0-9_]+$/, "must be a VM size such as Standard_D4as_v5");
 
+/** Mission B15: the certificate that the gateways show on port 25, in the tenant's own vault. */
+export const certificateSchema = z.strictObject({
+  /** What it is for, and what the SMTP servers then call themselves: one of the tenant's domains or a name below it. */
+  name: domainName,
+  /**
+   * An issuer that is set up in the vault with an account of the customer's, such as DigiCert or GlobalSign; `Self` is the vault itself,
+   * which Exchange Online does not trust. Without one, a person imports a certificate into the vault.
+   */
+  issuer: z
+    .string()
+    .regex(/^[0-9a-zA-Z-]{1,127}$/, "must be an issuer's name in Key Vault, such as DigiCert")
+    .refine((issuer) => issuer !== "Unknown", "orders nothing; leave it out and import a certificate instead")
+    .optional(),
+  /** What Exchange Online asks of it: a public authority's and for the name, or a public authority's. */
+  validation: z.enum(["DomainValidation", "CertificateValidation"]).default("DomainValidation"),
+});
+
 /** Mission A8: a machine of its own, beside the gateways in the home region. Its own network always reaches its port 8080. */
 export const keyManagerSchema = z.strictObject({
   /** Without one, the cheapest size of the region that is large enough for a gateway. */
@@ -163,6 +180,25 @@ export const ucmSchema = z.strictObject({
   services: z.strictObject({ http: closedService.optional(), rdp: closedService.optional() }).default({}),
 });
 
+/** Of a public zone in Azure DNS, in any subscription of the gateway's Entra tenant. */
+const dnsZoneId = z
+  .string()
+  .max(400)
+  .regex(
+    /^\/subscriptions\/[0-9a-f-]{36}\/resourceGroups\/[\w.()-]{0,89}[\w()-]\/providers\/Microsoft\.Network\/dnsZones\/[A-Za-z0-9.-]{4,253}$/i,
+    "must be a DNS zone's resource id: /subscriptions/…/resourceGroups/…/providers/Microsoft.Network/dnsZones/…",
+  );
+
+/** Mission C6: the domains' SPF records list the gateways. Those in a zone that is named here are published; of others, a person is asked. */
+export const spfSchema = z.strictObject({ zones: z.array(dnsZoneId).max(50).default([]) });
+
+/** The zone, among those that may be written, that a domain is in: the nearest. */
+export const zoneOf = (zones: string[], domain: string): string | undefined =>
+  zones
+    .filter((id) => `.${domain}`.endsWith(`.${zoneName(id)}`))
+    .toSorted((one, other) => zoneName(other).length - zoneName(one).length)[0];
+const zoneName = (id: string): string => (id.split("/").at(-1) ?? "").toLowerCase();
+
 /** Zones are three, an availability set has two or three fault domains: more machines in a region add little. */
 const MOST_MACHINES = 8;
 const MOST_REGIONS = 4;
@@ -177,14 +213,25 @@ export const tenantSpecSchema = z
       domains: z.array(domainName).min(1).max(50),
       /** The mailbox that proves the loop; nobody's mail moves before its mail came back. */
       probeMailbox: mailAddress,
+      /**
+       * Mission D6: after the proof our application goes on with a role group of its own, which lets it run what it runs and nothing else,
+       * and without the Entra role Exchange Administrator.
+       */
+      leastPrivilege: z.boolean().optional(),
       webClient: webClientSchema.optional(),
       /** Mission D2: the application by which iQ.Suite's PowerShell acts for people who signed in to the WebClient. */
       powerShellApplication: z.boolean().optional(),
     }),
     pilot: z.strictObject({
       /** Whose mail moves first (manual, chapter 4.5.1: productive tenants start with one address). */
-      addresses: z.array(mailAddress).min(1).max(50),
+      addresses: z.array(mailAddress).max(50).default([]),
+      /** Mail-enabled groups: who joins one joins the pilot, without another change. */
+      groups: z.array(mailAddress).min(1).max(10).optional(),
+      /** Mail to them runs through the gateway, too, not only mail from them. */
+      incoming: z.boolean().optional(),
     }),
+    /** Mail that is larger goes without the gateway; by default none does. Exchange Online's own limit is 150 MB. */
+    forwarding: z.strictObject({ largestMessageInMegabytes: z.int().min(1).max(150) }).optional(),
     azure: z.strictObject({
       /** Entra tenant of the subscription: the partner's or the customer's. */
       tenantId: z.uuid(),
@@ -214,6 +261,7 @@ export const tenantSpecSchema = z
       /** Mission A7, A11: what machines and load balancers report goes to a workspace of the customer, who pays for what it takes in. */
       monitoring: z.strictObject({ workspaceId }).optional(),
       keyManager: keyManagerSchema.optional(),
+      certificate: certificateSchema.optional(),
       iqSuite: iqSuiteSchema.optional(),
       exchangeWebServices: exchangeWebServicesSchema.optional(),
     }),
@@ -222,31 +270,55 @@ export const tenantSpecSchema = z
     database: databaseSchema.optional(),
     /** Adds the gateway's addresses to the connection filter's allow list (manual, chapter 4.7). */
     connectionFilter: z.boolean().default(true),
+    /** Without it nobody's SPF is looked at: a gateway that sends by Microsoft 365 needs none of its own. */
+    spf: spfSchema.optional(),
   })
-  .superRefine(({ microsoft365: { domains, probeMailbox }, pilot, gateway: { regions, services, keyManager } }, context) => {
+  .superRefine(({ microsoft365, pilot, gateway }, context) => {
+    const { domains, probeMailbox } = microsoft365;
+    const { regions, services, keyManager, certificate } = gateway;
     const ours = (address: string): boolean => domains.includes(address.slice(address.lastIndexOf("@") + 1));
     if (new Set(domains).size !== domains.length)
       context.addIssue({ code: "custom", path: ["microsoft365", "domains"], message: "names a domain twice" });
     if (new Set(regions.map(({ name }) => name)).size !== regions.length)
       context.addIssue({ code: "custom", path: ["gateway", "regions"], message: "names a region twice" });
+    if (certificate && !domains.some((domain) => certificate.name === domain || certificate.name.endsWith(`.${domain}`)))
+      context.addIssue({
+        code: "custom",
+        path: ["gateway", "certificate", "name"],
+        message: `must be one of the tenant's domains or a name below one: ${domains.join(", ")}`,
+      });
     if (keyManager !== undefined && services.keyManager !== undefined)
       context.addIssue({
         code: "custom",
         path: ["gateway", "services", "keyManager"],
         message: "KeyManager has a machine of its own: open it in gateway.keyManager.services",
       });
+    for (const { path, message } of iqSuiteConflicts(microsoft365, gateway))
+      context.addIssue({ code: "custom", path: ["gateway", "iqSuite", ...path], message });
     if (!ours(probeMailbox))
       context.addIssue({
         code: "custom",
         path: ["microsoft365", "probeMailbox"],
         message: `must be in one of the tenant's domains: ${domains.join(", ")}`,
       });
-    for (const [index, address] of pilot.addresses.entries())
-      if (!ours(address))
+    if (pilot.addresses.length === 0 && pilot.groups === undefined)
+      context.addIssue({ code: "custom", path: ["pilot", "addresses"], message: "name at least one address, or a group" });
+    for (const field of ["addresses", "groups"] as const)
+      for (const [index, address] of (pilot[field] ?? []).entries())
+        if (!ours(address))
+          context.addIssue({
+            code: "custom",
+            path: ["pilot", field, index],
+            message: `must be in one of the tenant's domains: ${domains.join(", ")}`,
+          });
+  })
+  .superRefine(({ microsoft365: { domains }, spf }, context) => {
+    for (const [index, id] of (spf?.zones ?? []).entries())
+      if (!domains.some((domain) => zoneOf([id], domain) !== undefined))
         context.addIssue({
           code: "custom",
-          path: ["pilot", "addresses", index],
-          message: `must be in one of the tenant's domains: ${domains.join(", ")}`,
+          path: ["spf", "zones", index],
+          message: `is the zone of none of the tenant's domains: ${domains.join(", ")}`,
         });
   });
 

@@ -29,6 +29,8 @@ export interface Vaults {
   read(reference: SecretReference, entraTenantId?: string): Promise<string>;
   /** The oldest version that has a value: what several writers that met have in common. Undefined while there is none. */
   first(vaultUrl: string, name: string, entraTenantId?: string): Promise<SecretReference | undefined>;
+  /** The newest version that has a value: what somebody who keeps a secret there himself wants to be read. Undefined while there is none. */
+  newest(vaultUrl: string, name: string, entraTenantId?: string): Promise<SecretReference | undefined>;
   /** Switches a version off: nobody reads it any more. Key Vault removes no single version. */
   disable(reference: SecretReference, entraTenantId?: string): Promise<void>;
   /** Adds a version. A repeated call adds another one: ask for `first` before where that matters. */
@@ -110,15 +112,8 @@ export function createVaults({ environment, credentials }: { environment: CloudE
     read,
     write,
     versions,
-    async first(vaultUrl, name, entraTenantId) {
-      const found = await versions(vaultUrl, name, entraTenantId);
-      // The vault counts whole seconds: of one second's versions the name decides, for everybody alike.
-      const age = ({ createdOn }: SecretVersion): number => createdOn?.getTime() ?? 0;
-      const [first] = found.toSorted(
-        (one, other) => age(one) - age(other) || one.reference.version.localeCompare(other.reference.version),
-      );
-      return first?.reference;
-    },
+    first: async (vaultUrl, name, entraTenantId) => oldestFirst(await versions(vaultUrl, name, entraTenantId))[0]?.reference,
+    newest: async (vaultUrl, name, entraTenantId) => oldestFirst(await versions(vaultUrl, name, entraTenantId)).at(-1)?.reference,
     disable: ({ vaultUrl, name, version }, entraTenantId) =>
       call(`switching off a version of the secret ${name}`, vaultUrl, entraTenantId, async (client) => {
         await client.updateSecretProperties(name, version, { enabled: false });
@@ -128,6 +123,12 @@ export function createVaults({ environment, credentials }: { environment: CloudE
       return fingerprint(value, references[0]?.name ?? "");
     },
   };
+}
+
+/** The vault counts whole seconds: of one second's versions the name decides, for everybody alike. */
+function oldestFirst(versions: SecretVersion[]): SecretVersion[] {
+  const age = ({ createdOn }: SecretVersion): number => createdOn?.getTime() ?? 0;
+  return versions.toSorted((one, other) => age(one) - age(other) || one.reference.version.localeCompare(other.reference.version));
 }
 
 function unlessMissing<None>(error: unknown, none: None): None {
@@ -152,7 +153,7 @@ function referenceOf(vaultUrl: string, name: string, version: string | undefined
 }
 
 /** References come from storage, and a vault's URL is where our token goes: only to vaults of this cloud environment. */
-function requireVaultOf(environment: CloudEnvironment, vaultUrl: string): void {
+export function requireVaultOf(environment: CloudEnvironment, vaultUrl: string): void {
   const [before = "", after = ""] = environment.vault.url.split("{name}");
   const name = vaultUrl.slice(before.length, vaultUrl.length - after.length);
   if (vaultUrl.startsWith(before) && vaultUrl.endsWith(after) && /^[A-Za-z0-9-]{3,24}$/.test(name)) return;
@@ -173,7 +174,7 @@ async function createSecretClient(
 }
 
 /** A role assignment takes minutes to reach a vault, and a new vault's name takes a while to resolve: both are worth another try. */
-function vaultError(action: string, cause: unknown): ControlPlaneError {
+export function vaultError(action: string, cause: unknown): ControlPlaneError {
   const { status, code, message, retryAfterInSeconds, accessMissing } = armFailureOf(cause);
   const innerCode =
     /ForbiddenByRbac/.exec(`${message} ${JSON.stringify((cause as { details?: unknown }).details ?? "")}`)?.[0] ?? code;

@@ -7,6 +7,7 @@ import {
   canonicalLevel,
   canonicalList,
   canonicalSenderDomains,
+  canonicalSize,
   canonicalSmartHosts,
   canonicalText,
 } from "../../shared/exchange/canonical.ts";
@@ -67,6 +68,23 @@ test("null, empty and missing are the same", () => {
   expect([canonicalList(null), canonicalList(undefined), canonicalList([])]).toEqual([[], [], []]);
   expect([canonicalFlag(null), canonicalFlag(undefined), canonicalFlag(false)]).toEqual([false, false, false]);
   expect([canonicalText(null), canonicalText(undefined), canonicalText("")]).toEqual([null, null, null]);
+});
+
+test("a size is the same in megabytes, in words with its bytes, and in bytes", () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 150 }), (megabytes) => {
+      const bytes = megabytes * 1024 ** 2;
+      const forms = [
+        `${megabytes} MB`,
+        `${megabytes}MB`,
+        `${megabytes} MB (${bytes.toLocaleString("en-US")} bytes)`,
+        `${bytes}`,
+        bytes,
+      ];
+      expect(forms.map(canonicalSize)).toEqual(forms.map(() => bytes));
+    }),
+  );
+  expect([canonicalSize(null), canonicalSize(""), canonicalSize(undefined)]).toEqual([null, null, null]);
 });
 
 test("a spam confidence level is the same as number and as string", () => {

@@ -21,10 +21,14 @@ const MONITORING = "HKLM\\SOFTWARE\\GBS\\iQ.Suite\\ControlService\\SMTPMonitorin
 
 const everything: Partial<GatewaySettings> = {
   clientSecret: settings.loopGuid,
-  mailReporting: false,
+  mailReporting: [{ name: "Server", value: "smtp.contoso.example" }, { name: "Port", value: 587 }],
   certificate: { thumbprint: "A".repeat(40), secret: settings.loopGuid, replaces: ["B".repeat(40)] },
   automatedSetUp: { removeTranscript: true },
-  exchangeWebServices: { tenantId: "c0ffee00-0000-4000-8000-000000000001", clientId: "c0ffee00-0000-4000-8000-0000000000c1" },
+  exchangeWebServices: {
+    tenantId: "c0ffee00-0000-4000-8000-000000000001",
+    clientId: "c0ffee00-0000-4000-8000-0000000000c1",
+    clientSecret: settings.loopGuid,
+  },
   webClient: {
     tenantDomain: "contoso.example",
     clientId: "c0ffee00-0000-4000-8000-0000000000c1",

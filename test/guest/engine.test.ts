@@ -82,6 +82,20 @@ describe("a document in parts", () => {
     expect(machine.state().restarts).toEqual({ W32Time: 1 });
   });
 
+  test("what changes in an early part without a new generation is read too: the last part restarts", async () => {
+    const services: GuestDocument["services"] = [
+      { name: "W32Time", startType: "Manual", state: "Running", restartAfter: ["registry"] },
+    ];
+    const machine = createMachine();
+    const whole = large(services);
+    for (const part of partsOf(whole)) await machine.run("set", part);
+    const [changed, ...rest] = whole.registry ?? [];
+    if (changed === undefined) throw new Error("nothing to change");
+    for (const part of partsOf({ ...whole, registry: [{ ...changed, value: noise(99, 1200) }, ...rest] }))
+      expect(await machine.run("set", part)).toMatchObject({ inDesiredState: true });
+    expect(machine.state().restarts).toEqual({ W32Time: 2 });
+  });
+
   test("whatever fits into one run stays whole", () => {
     fc.assert(
       fc.property(

@@ -63,6 +63,7 @@ describe("contoso, from nothing to the pilot", () => {
       ConsentGranted: "True: Proven",
       AzureAccessGranted: "True: Proven",
       MailFlowConnected: "True: LoopProven",
+      MailFlowUndisturbed: "True: NothingFound",
       GatewayHealthy: "True: LoopProven",
     });
   });

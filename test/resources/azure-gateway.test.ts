@@ -329,6 +329,14 @@ describe("a gateway's Azure resources, in the order of an onboarding", () => {
     const found = drifted.state === "present" ? drifted.actual.differences : [];
     expect(found).toEqual(registry.map(({ path, name }) => `registry/${path}\\${name}`));
     expect((await ensure(resource, desired)).actual).toMatchObject({ inDesiredState: true, differences: [] });
+
+    // A change in the first part of the same generation: the last one is run again, since it restarts what reads the first.
+    const restarts = () => guests.values().map((state) => state.restarts["SMTPSVC"] ?? 0);
+    const before = restarts();
+    const first = registry.map((entry, index) => (index === 0 ? { ...entry, value: noise(99) } : entry));
+    const changed = { ...document, registry: [...(small.document.registry ?? []), ...first] };
+    expect((await ensure(resource, { ...desired, document: changed })).writes).toBeGreaterThan(1);
+    expect(restarts()).toEqual(before.map((count) => count + 1));
   });
 
   test("guest: a run that the machine's agent never took up is no run under way, but is done again", async () => {

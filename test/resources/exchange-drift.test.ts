@@ -12,7 +12,7 @@ import type { Row } from "./conformance.ts";
 import { type Json, startWorld, type World } from "./ground.ts";
 import { microsoft365Rows } from "./rows-microsoft365.ts";
 
-const kinds = ["inboundConnector", "outboundConnector", "guardRule", "approvalRule", "forwardingRule"] as const;
+const kinds = ["inboundConnector", "outboundConnector", "guardRule", "approvalRule", "forwardingRule", "stripRule"] as const;
 type Kind = (typeof kinds)[number];
 type Any = Resource<{ organization: string }, { guid: string; name: string }>;
 
@@ -60,6 +60,13 @@ const changes: Record<Kind, Record<string, ByHand>> = {
     senderIpRanges: byHand({ SenderIpRanges: ["198.51.100.1"] }),
     loopGuid: byHand({ HeaderContainsWords: ["yesterdays-guid"] }, ["HeaderContainsMessageHeader", "HeaderContainsWords"]),
   },
+  stripRule: {
+    mode: rule.mode,
+    stopRuleProcessing: rule.stopRuleProcessing(true),
+    ruleErrorAction: rule.ruleErrorAction("Defer"),
+    removeHeader: byHand({ RemoveHeader: "X-Another" }),
+    sentToScope: byHand({ SentToScope: "InOrganization" }),
+  },
   forwardingRule: {
     mode: rule.mode,
     stopRuleProcessing: rule.stopRuleProcessing(false),
@@ -69,6 +76,13 @@ const changes: Record<Kind, Record<string, ByHand>> = {
       "ExceptIfHeaderContainsWords",
     ]),
     outboundConnector: byHand({ RouteMessageOutboundConnector: "Elsewhere" }),
+    exceptEgressIps: byHand({ ExceptIfSenderIpRanges: ["198.51.100.1"] }),
+    exceptSizeOver: byHand({ ExceptIfMessageSizeOver: "10 MB" }),
+    exceptMessageType: byHand({ ExceptIfMessageTypeMatches: null }),
+    exceptReports: byHand({
+      ExceptIfHeaderMatchesMessageHeader: "Subject",
+      ExceptIfHeaderMatchesPatterns: ["^urgent"],
+    }),
   },
 };
 
@@ -139,7 +153,8 @@ async function differences({ resource, desired }: Pick<Made, "resource" | "desir
   return resource.diff(desired, observed.actual);
 }
 
-const sinceOf = async (): Promise<number> => (await world.clouds.requests("exchange")).at(-1)?.seq ?? 0;
+let last = 0;
+const sinceOf = async (): Promise<number> => (last = (await world.clouds.requests("exchange", last)).at(-1)?.seq ?? last);
 
 describe.each(kinds)("%s", (kind) => {
   test("whatever is changed by hand is found under its name, and repaired by one write that says nothing else", async () => {

@@ -2,6 +2,7 @@
 import type { DesiredOf } from "../../shared/durable/resources.ts";
 import { type Azure, createAzure } from "../../shared/azure/client.ts";
 import type { Place } from "../../shared/azure/place.ts";
+import { systemClock } from "../../shared/clock.ts";
 import { createCredentials, type Credentials } from "../../shared/entra/credentials.ts";
 import { createResolver, type DnsResolver } from "../../shared/dns/resolver.ts";
 import { createExchange } from "../../shared/exchange/client.ts";
@@ -11,6 +12,7 @@ import { createResources, type Resources } from "../../shared/resources/index.ts
 import type { Begun, Done, Owner, Resource } from "../../shared/resources/resource.ts";
 import { servicesSchema } from "../../shared/tenants/spec.ts";
 import { createVaults, type Vaults } from "../../shared/vault/client.ts";
+import { type Certificates, createCertificates } from "../../shared/vault/certificates.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 import { startClouds, type TestClouds } from "../support/clouds.ts";
 import { singleGatewayNames } from "../support/names.ts";
@@ -47,6 +49,7 @@ export interface World {
   credentials: Credentials;
   vaults: Vaults;
   graph: Graph;
+  certificates: Certificates;
   resolver: DnsResolver;
   resources: Resources;
   arm: ArmByHand;
@@ -80,16 +83,19 @@ export async function startWorld(): Promise<World> {
   const azure = createAzure({ environment, credentials });
   const vaults = createVaults({ environment, credentials });
   const graph = createGraph({ environment, credentials });
+  const certificates = createCertificates({ environment, credentials, clock: systemClock });
   const exchange = createExchange({ environment, credentials });
   const resolver = createResolver({ servers: environment.dnsServers, timeoutInSeconds: 1 });
-  const resources = createResources({ azure, vaults, graph, exchange, resolver });
+  const resources = createResources({ azure, vaults, graph, exchange, resolver, certificates });
   const callers = new Map<string, Promise<ExchangeCaller>>();
   let organizations = 0;
   let ground: Promise<Ground> | undefined;
 
   const finish: World["finish"] = async (written) => {
     while (written.state === "begun") {
-      const polled = await azure.pollOperation({ entraTenantId, operationUrl: written.operationUrl });
+      const { operationUrl } = written;
+      const door = certificates.ownsOperation(operationUrl) ? certificates : azure;
+      const polled = await door.pollOperation({ entraTenantId, operationUrl });
       if (polled.status === "succeeded") return;
       if (polled.status === "failed") throw new Error(`${polled.error.code}: ${polled.error.message}`);
     }
@@ -101,6 +107,7 @@ export async function startWorld(): Promise<World> {
     credentials,
     vaults,
     graph,
+    certificates,
     resolver,
     resources,
     arm: armByHand(clouds, credentials),
@@ -132,12 +139,12 @@ export async function startWorld(): Promise<World> {
 }
 
 async function makeGround(world: World): Promise<Ground> {
-  const { ensure, vaults, azure } = world;
+  const { ensure, vaults } = world;
   const idOf = async (made: Promise<unknown>): Promise<string> => ((await made) as { id: string }).id;
   await ensure("resourceGroup", place);
   const vault = (await ensure("vault", { ...place, name: names.vault })) as Ground["vault"];
   const identity = (await ensure("vmIdentity", { ...place, name: names.vmIdentity })) as Ground["identity"];
-  const principalId = await principalOf(world);
+  const principalId = await ownPrincipalOf(world);
   const grant = { owner, entraTenantId, subscriptionId, scope: vault.id };
   await ensure("roleAssignment", { ...grant, principalId, role: "Key Vault Secrets Officer" });
   await ensure("roleAssignment", { ...grant, principalId: identity.principalId, role: "Key Vault Secrets User" });
@@ -157,12 +164,11 @@ async function makeGround(world: World): Promise<Ground> {
   const addressIds: Ground["addressIds"] = [await address("ground-1"), await address("ground-2"), await address("ground-3")];
   return { vault, identity, loopGuid, adminPassword, networkSecurityGroupId, subnetId, addressIds };
 
-  /** Object id of our own service principal in the subscription's tenant, as its token says. */
-  async function principalOf({ credentials }: World): Promise<string> {
-    const token = await credentials.inTenant(entraTenantId).getToken(`${azure.environment.resourceManager.audience}/.default`);
-    const [, claims = ""] = (token?.token ?? "").split(".");
-    return (JSON.parse(Buffer.from(claims, "base64url").toString("utf8")) as { oid: string }).oid;
-  }
+/** Object id of our own service principal in the subscription's tenant, as its token says. */
+export async function ownPrincipalOf({ credentials, azure }: Pick<World, "credentials" | "azure">): Promise<string> {
+  const token = await credentials.inTenant(entraTenantId).getToken(`${azure.environment.resourceManager.audience}/.default`);
+  const [, claims = ""] = (token?.token ?? "").split(".");
+  return (JSON.parse(Buffer.from(claims, "base64url").toString("utf8")) as { oid: string }).oid;
 }
 
 /** Versions that Azure serves; by hand, so that it doesn't follow our SDKs. */

@@ -91,6 +91,7 @@ describe("transport rules", () => {
     loopGuid,
     vaultTenantId,
     outboundConnector: OUTBOUND_CONNECTOR_NAME,
+    egressIps,
     scope,
   };
   beforeAll(async () => {

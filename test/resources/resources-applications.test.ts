@@ -1,4 +1,4 @@
-/** The conformance suite over the applications in a customer's Entra tenant. */
+/** The conformance suite over the applications in a customer's Entra tenant and what they reach. */
 import { afterAll, beforeAll } from "vitest";
 import { conformance, type Row } from "./conformance.ts";
 import { startWorld, type World } from "./ground.ts";

@@ -1,7 +1,9 @@
-/** What the conformance suite needs to know about the applications in a customer's Entra tenant. */
+/** What the conformance suite needs to know about the applications in a customer's Entra tenant and what they reach. */
 import * as z from "zod";
+import type { DesiredOf } from "../../shared/durable/resources.ts";
 import { literal, nothing } from "../../shared/graph/client.ts";
 import { type ApplicationActual, EXCHANGE_ONLINE, type OwnedApplication } from "../../shared/graph/owned-application.ts";
+import type { Resources } from "../../shared/resources/index.ts";
 import type { Drift, Foreign, Row, Stranger } from "./conformance.ts";
 import { type Json, names, owner, type World } from "./ground.ts";
 import type { RowOf } from "./rows.ts";
@@ -182,4 +184,105 @@ const exchangeWebServicesApplication: RowOf<"exchangeWebServicesApplication"> = 
   fixed: { delegatedPermissions: "it has none, and others' aren't ours" },
 };
 
-export const applicationRows = { webClientApplication, powerShellApplication, exchangeWebServicesApplication };
+/** What an Exchange administrator runs. */
+const cmdlet =
+  <Desired extends { organization: string }>(name: string, parameters: (desired: Desired) => Json) =>
+  async (one: World, desired: Desired): Promise<unknown> =>
+    (await one.exchange(desired.organization)).run(name, parameters(desired));
+const shown = async (one: World, organization: string, name: string, parameters: Json = {}): Promise<Json[]> =>
+  (await one.exchange(organization)).list(name, parameters);
+
+type Access = DesiredOf<Resources["mailboxAccess"]>;
+const accessDrift = (path: string, name: string, parameters: (desired: Access) => Json) => ({
+  paths: [path],
+  change: cmdlet(name, parameters),
+});
+const byHand = { Name: "Others", RecipientRestrictionFilter: "CustomAttribute1 -eq 'x'" };
+
+const mailboxAccess: RowOf<"mailboxAccess"> = {
+  async prepare(one) {
+    const organization = await one.organization();
+    const exchange = await one.exchange(organization);
+    const [{ DomainName }] = (await exchange.list("Get-AcceptedDomain", {})) as [Json];
+    const group = `clerks@${String(DomainName)}`;
+    await exchange.run("New-DistributionGroup", { Name: "Clerks of O'Neill", PrimarySmtpAddress: group, Type: "Security" });
+    await exchange.run("New-ManagementScope", byHand);
+    const application = {
+      owner,
+      organization,
+      uniqueName: names.exchangeWebServicesUniqueName,
+      displayName: "iQ.Suite Exchange Web Services",
+      access: "scoped" as const,
+    };
+    const made = (await one.ensure("exchangeWebServicesApplication", application)) as ApplicationActual;
+    return {
+      owner,
+      organization,
+      name: names.exchangeWebServicesUniqueName,
+      appId: made.appId,
+      servicePrincipalId: made.servicePrincipalId ?? "",
+      role: "Application EWS.AccessAsApp",
+      group,
+    };
+  },
+  drifts: [
+    accessDrift("recipients", "Set-ManagementScope", ({ name }) => ({
+      Identity: name,
+      RecipientRestrictionFilter: "RecipientTypeDetails -eq 'UserMailbox'",
+    })),
+    accessDrift("scope", "Set-ManagementRoleAssignment", ({ name }) => ({ Identity: name, CustomResourceScope: "Others" })),
+    {
+      paths: ["role"],
+      async change(one, desired) {
+        const { name, servicePrincipalId } = desired;
+        await cmdlet<Access>("Remove-ManagementRoleAssignment", () => ({ Identity: name, Confirm: false }))(one, desired);
+        const Role = "Application Exchange Full Access";
+        const assignment = { Name: name, Role, App: servicePrincipalId, CustomResourceScope: name };
+        await cmdlet<Access>("New-ManagementRoleAssignment", () => assignment)(one, desired);
+      },
+    },
+  ],
+  fixed: {
+    servicePrincipal: "an application that was made anew has another reference beside the old one",
+    assignee: "as the reference",
+    members: "what the group's own name asks for: recipients are held against it",
+  },
+  unowned: {
+    what: "another scope",
+    set: cmdlet("Set-ManagementScope", () => ({ Identity: "Others", RecipientRestrictionFilter: "CustomAttribute1 -eq 'y'" })),
+    read: (one, { organization }) => shown(one, organization, "Get-ManagementScope", { Identity: "Others" }),
+  },
+  stranger: { notApplicable: "its names carry a hash of partner and tenant, which nobody else's have" },
+  count: async (one, { organization, name }) =>
+    (await shown(one, organization, "Get-ManagementRoleAssignment")).filter(({ Name }) => Name === name).length,
+};
+
+const others = ["0813e73f-0c81-4d40-a17d-975186ff0478", "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"];
+const allowed = async (one: World, organization: string): Promise<string[]> => {
+  const [config] = await shown(one, organization, "Get-OrganizationConfig", { RetrieveEwsOperationAccessPolicy: true });
+  return String(config?.["EwsAllowedAppIDs"] ?? "").split(",");
+};
+
+const exchangeWebServicesPolicy: RowOf<"exchangeWebServicesPolicy"> = {
+  prepare: async (one) => ({ owner, organization: await one.organization(), appId: "71487acd-ec93-476d-bd0e-6c8b31831053" }),
+  drifts: [{ paths: ["enabled"], change: cmdlet("Set-OrganizationConfig", () => ({ EwsEnabled: false })) }],
+  fixed: { listed: "without our entry it is not there at all" },
+  unowned: {
+    what: "other applications on the list",
+    async set(one, { organization }) {
+      const list = [others[0], ...(await allowed(one, organization)), others[1]].join(",");
+      await (await one.exchange(organization)).run("Set-OrganizationConfig", { EwsAllowedAppIDs: list });
+    },
+    read: async (one, { organization }) => (await allowed(one, organization)).filter((id) => others.includes(id)),
+  },
+  stranger: { notApplicable: "our entry is our application's id" },
+  count: async (one, { organization, appId }) => (await allowed(one, organization)).filter((id) => id === appId).length,
+};
+
+export const applicationRows = {
+  webClientApplication,
+  powerShellApplication,
+  exchangeWebServicesApplication,
+  mailboxAccess,
+  exchangeWebServicesPolicy,
+};

@@ -38,7 +38,6 @@ const spfRecord: RowOf<"spfRecord"> = {
       zoneId,
       domain: "contoso.example",
       addresses: egressIps,
-      include: "spf.protection.outlook.com",
       earlier: "go",
     } satisfies Desired;
   },

@@ -26,7 +26,7 @@ const object = async (one: World, { organization }: InOrganization, noun: string
   ).find((found) => found["Name"] === name);
 
 /** Drifts, a stranger and the count of an object of Exchange Online that has a name and a comment. */
-function exchangeObject<Desired extends InOrganization>(noun: string, name: string, making: (desired: Desired) => Json) {
+export function exchangeObject<Desired extends InOrganization>(noun: string, name: string, making: (desired: Desired) => Json) {
   const comment = noun === "TransportRule" ? "Comments" : "Comment";
   const setting = (parameters: Json) => cmdlet(`Set-${noun}`, { Identity: name, ...parameters });
   const drift = (paths: string[], parameters: Json): Drift<Desired, unknown> => ({ paths, change: setting(parameters) });
@@ -153,7 +153,6 @@ const rankedDrift = <Desired extends InOrganization>(name: string, priority: num
 });
 
 const approvalName = "Approve all Mails from own SMTP Server on Azure VM";
-const forwardingName = "Route all Mails to own Azure VM";
 const guardRule: RowOf<"guardRule"> = {
   async prepare(one) {
     const organization = await one.organization();
@@ -213,64 +212,120 @@ const approvalRule: RowOf<"approvalRule"> = {
   count: approving.count,
 };
 
-const forwarding = exchangeObject<DesiredOf<Resources["forwardingRule"]>>("TransportRule", forwardingName, () => ({
-  RouteMessageOutboundConnector: OUTBOUND_CONNECTOR_NAME,
+const stripName = "Strip loop header of own Azure VM";
+const stripping = exchangeObject<DesiredOf<Resources["stripRule"]>>("TransportRule", stripName, () => ({
+  RemoveHeader: loopHeader,
 }));
-const forwardingRule: RowOf<"forwardingRule"> = {
+const stripRule: RowOf<"stripRule"> = {
   async prepare(one) {
     const organization = await one.organization();
-    const { loopGuid } = await one.ground();
-    await one.ensure("outboundConnector", { owner, organization, smartHosts });
     await one.ensure("guardRule", { owner, organization, loopHeader, egressIps });
-    const caller = await one.exchange(organization);
-    await caller.run("New-OutboundConnector", {
-      Name: "Elsewhere",
-      ConnectorType: "OnPremises",
-      SmartHosts: ["elsewhere.example"],
-      UseMXRecord: false,
-      IsTransportRuleScoped: true,
-    });
-    const [probe = ""] = one.clouds.platform.organizations.get(organization)?.mailboxes ?? [];
-    return {
-      owner,
-      organization,
-      loopHeader,
-      loopGuid,
-      vaultTenantId: place.entraTenantId,
-      outboundConnector: OUTBOUND_CONNECTOR_NAME,
-      scope: { mailboxes: [probe] },
-    };
+    return { owner, organization, loopHeader };
   },
   drifts: [
-    {
-      paths: ["from"],
-      change: (one, desired) => {
-        const sales = one.clouds.platform.organizations.get(desired.organization)?.mailboxes.at(1);
-        return cmdlet("Set-TransportRule", { Identity: forwardingName, From: [sales] })(one, desired);
-      },
-    },
-    ...additionsTo(forwarding.drift, { SentToScope: "NotInOrganization" }),
-    {
-      paths: ["addedByOthers"],
-      change: (one, desired) =>
-        cmdlet("Set-TransportRule", { Identity: forwardingName, SentTo: desired.scope.mailboxes })(one, desired),
-    },
-    forwarding.drift(["outboundConnector"], { RouteMessageOutboundConnector: "Elsewhere" }),
-    forwarding.drift(["loopGuid"], { ExceptIfHeaderContainsWords: ["yesterdays-guid"] }),
-    forwarding.drift(["exceptLoopHeader"], { ExceptIfHeaderContainsMessageHeader: "X-Another" }),
-    forwarding.drift(["exceptMessageType"], { ExceptIfMessageTypeMatches: null }),
-    forwarding.drift(["stopRuleProcessing"], { StopRuleProcessing: false }),
-    forwarding.drift(["ruleErrorAction"], { RuleErrorAction: "Ignore" }),
-    forwarding.drift(["mode"], { Mode: "Audit" }),
-    forwarding.drift(["name"], { Name: "Renamed" }),
-    { paths: ["enabled"], change: cmdlet("Disable-TransportRule", { Identity: forwardingName }) },
-    rankedDrift(forwardingName, 0),
+    stripping.drift(["removeHeader"], { RemoveHeader: "X-Another" }),
+    stripping.drift(["sentToScope"], { SentToScope: "InOrganization" }),
+    stripping.drift(["stopRuleProcessing"], { StopRuleProcessing: true }),
+    stripping.drift(["ruleErrorAction"], { RuleErrorAction: "Defer" }),
+    stripping.drift(["mode"], { Mode: "Audit" }),
+    stripping.drift(["name"], { Name: "Renamed" }),
+    ...additionsTo(stripping.drift),
+    { paths: ["enabled"], change: cmdlet("Disable-TransportRule", { Identity: stripName }) },
+    rankedDrift(stripName, 0),
   ],
   fixed: {},
-  unowned: forwarding.unowned("where the sender is looked for", { SenderAddressLocation: "Envelope" }),
-  stranger: forwarding.stranger,
-  count: forwarding.count,
+  unowned: stripping.unowned("where the sender is looked for", { SenderAddressLocation: "Envelope" }),
+  stranger: stripping.stranger,
+  count: stripping.count,
 };
+
+type Forwarding = DesiredOf<Resources["forwardingRule"]>;
+
+/** A rule that forwards, by its scope: of mailboxes, or of groups. */
+function forwardingRow(name: string, by: string, kind: "mailboxes" | "groups"): RowOf<"forwardingRule"> {
+  const forwarding = exchangeObject<Forwarding>("TransportRule", name, () => ({
+    RouteMessageOutboundConnector: OUTBOUND_CONNECTOR_NAME,
+  }));
+  const outgoing = by.startsWith("From");
+  return {
+    async prepare(one) {
+      const organization = await one.organization();
+      const { loopGuid } = await one.ground();
+      await one.ensure("outboundConnector", { owner, organization, smartHosts });
+      await one.ensure("guardRule", { owner, organization, loopHeader, egressIps });
+      const caller = await one.exchange(organization);
+      await caller.run("New-OutboundConnector", {
+        Name: "Elsewhere",
+        ConnectorType: "OnPremises",
+        SmartHosts: ["elsewhere.example"],
+        UseMXRecord: false,
+        IsTransportRuleScoped: true,
+      });
+      const [probe = ""] = one.clouds.platform.organizations.get(organization)?.mailboxes ?? [];
+      const [, domain] = probe.split("@");
+      if (kind === "groups") for (const Name of ["Pilots", "Others"]) await caller.run("New-DistributionGroup", { Name });
+      return {
+        owner,
+        organization,
+        loopHeader,
+        loopGuid,
+        vaultTenantId: place.entraTenantId,
+        outboundConnector: OUTBOUND_CONNECTOR_NAME,
+        egressIps,
+        largestMessageInMegabytes: 35,
+        scope: { mailboxes: [kind === "groups" ? `pilots@${domain}` : probe] },
+      };
+    },
+    drifts: [
+      {
+        paths: ["scope"],
+        change: (one, desired) => {
+          const sales = one.clouds.platform.organizations.get(desired.organization)?.mailboxes.at(1) ?? "";
+          const others = kind === "groups" ? `others@${sales.split("@")[1]}` : sales;
+          return cmdlet("Set-TransportRule", { Identity: name, [by]: [others] })(one, desired);
+        },
+      },
+      ...additionsTo(forwarding.drift, { SubjectContainsWords: ["confidential"] }),
+      forwarding.drift(["outboundConnector"], { RouteMessageOutboundConnector: "Elsewhere" }),
+      forwarding.drift(["loopGuid"], { ExceptIfHeaderContainsWords: ["yesterdays-guid"] }),
+      forwarding.drift(["exceptLoopHeader"], { ExceptIfHeaderContainsMessageHeader: "X-Another" }),
+      forwarding.drift(["exceptEgressIps"], { ExceptIfSenderIpRanges: ["198.51.100.1"] }),
+      forwarding.drift(["exceptMessageType"], { ExceptIfMessageTypeMatches: outgoing ? null : "OOF" }),
+      forwarding.drift(["exceptReports"], {
+        ExceptIfHeaderMatchesMessageHeader: "Subject",
+        ExceptIfHeaderMatchesPatterns: ["^urgent"],
+      }),
+      forwarding.drift(["exceptSizeOver"], { ExceptIfMessageSizeOver: "10 MB" }),
+      forwarding.drift(["stopRuleProcessing"], { StopRuleProcessing: false }),
+      forwarding.drift(["ruleErrorAction"], { RuleErrorAction: "Ignore" }),
+      forwarding.drift(["mode"], { Mode: "Audit" }),
+      forwarding.drift(["name"], { Name: "Renamed" }),
+      { paths: ["enabled"], change: cmdlet("Disable-TransportRule", { Identity: name }) },
+      rankedDrift(name, 0),
+    ],
+    fixed: {},
+    unowned: forwarding.unowned("where the sender is looked for", { SenderAddressLocation: "Envelope" }),
+    stranger: forwarding.stranger,
+    count: forwarding.count,
+  };
+}
+
+const everybodys = "Route all Mails to own Azure VM";
+const forwardingRule = forwardingRow(everybodys, "From", "mailboxes");
+/** What they have in common drifts once, in the row above. */
+const itsOwn = ["scope", "exceptMessageType", "exceptReports"];
+function likeForwarding(...[name, by, kind]: Parameters<typeof forwardingRow>): RowOf<"forwardingRule"> {
+  const row = forwardingRow(name, by, kind);
+  const drifts = "notApplicable" in row.drifts ? [] : row.drifts;
+  const [own, others] = [true, false].map((wanted) =>
+    drifts.filter(({ paths }) => paths.every((path) => itsOwn.includes(path)) === wanted),
+  );
+  const fixed = (others ?? []).flatMap(({ paths }) => paths.map((path) => [path, "by the same code as forwardingRule's"]));
+  return { ...row, drifts: own ?? [], fixed: Object.fromEntries(fixed) };
+}
+const groupForwardingRule = likeForwarding(`${everybodys}, groups`, "FromMemberOf", "groups");
+const incomingForwardingRule = likeForwarding(`${everybodys}, incoming`, "SentTo", "mailboxes");
+const incomingGroupForwardingRule = likeForwarding(`${everybodys}, incoming, groups`, "SentToMemberOf", "groups");
 
 export const microsoft365Rows = {
   inboundConnector,
@@ -279,4 +334,8 @@ export const microsoft365Rows = {
   guardRule,
   approvalRule,
   forwardingRule,
+  groupForwardingRule,
+  incomingForwardingRule,
+  incomingGroupForwardingRule,
+  stripRule,
 };

@@ -3,6 +3,7 @@ import type { ActualOf, DesiredOf } from "../../shared/durable/resources.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { Row } from "./conformance.ts";
 import { applicationRows } from "./rows-applications.ts";
+import { certificateRows } from "./rows-certificates.ts";
 import { dnsRows } from "./rows-dns.ts";
 import { gatewayRows, groundRows } from "./rows-azure.ts";
 import { microsoft365Rows } from "./rows-microsoft365.ts";
@@ -18,6 +19,7 @@ export const rows: { [One in Kind]: RowOf<One> } = {
   ...sqlRows,
   ...monitoringRows,
   ...dnsRows,
+  ...certificateRows,
   ...applicationRows,
   ...microsoft365Rows,
 };

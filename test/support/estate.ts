@@ -157,6 +157,7 @@ export const oneOfEach = {
       "Guard loop header of own Azure VM",
       "Route all Mails to own Azure VM",
       "Approve all Mails from own SMTP Server on Azure VM",
+      "Strip loop header of own Azure VM",
     ],
   },
   directory: { applications: 1, servicePrincipals: 1 },

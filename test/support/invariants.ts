@@ -59,8 +59,8 @@ interface Rule {
   names: Set<string>;
   forwards: boolean;
   approves: boolean;
-  /** Conditions of a rule all have to hold, so senders alone say how far it reaches; nobody named means everybody. */
-  senders: string[];
+  /** Senders or recipients. Conditions of a rule all have to hold, so they alone say how far it reaches; nobody named means everybody. */
+  people: string[];
 }
 
 /** 1: nobody's mail beside the probe mailbox's is forwarded before STARTTLS, the loop, approval rule and inbound connector are proven. */
@@ -80,8 +80,8 @@ function scopeBeforeProof(record: Exchange[], { organization, probeMailbox }: Wa
   return found;
 }
 
-const wide = ({ forwards, senders }: Rule, probeMailbox: string): boolean =>
-  forwards && (senders.length === 0 || senders.some((sender) => sender !== probeMailbox.toLowerCase()));
+const wide = ({ forwards, people }: Rule, probeMailbox: string): boolean =>
+  forwards && (people.length === 0 || people.some((one) => one !== probeMailbox.toLowerCase()));
 
 const ruleNamed = (rules: Rule[], name: unknown): Rule | undefined =>
   rules.find(({ names }) => typeof name === "string" && names.has(name.toLowerCase()));
@@ -97,7 +97,7 @@ function know(rules: Rule[], shown: Record<string, unknown>): void {
     names: new Set(names),
     forwards: words(shown["RouteMessageOutboundConnector"]).length > 0,
     approves: words(shown["SetSCL"]).includes("-1"),
-    senders: words(shown["From"]),
+    people: words([shown["From"] ?? [], shown["SentTo"] ?? []].flat()),
   };
   if (known) Object.assign(known, rule);
   else rules.push(rule);
@@ -105,7 +105,7 @@ function know(rules: Rule[], shown: Record<string, unknown>): void {
 
 /** A new rule has what it was given; a changed one keeps what wasn't named. */
 function written(rules: Rule[], { name, parameters, value }: Cmdlet): Rule | undefined {
-  const made: Rule = { names: new Set(), forwards: false, approves: false, senders: [] };
+  const made: Rule = { names: new Set(), forwards: false, approves: false, people: [] };
   const rule = name === "New-TransportRule" ? made : ruleNamed(rules, parameters["Identity"]);
   if (!rule) return undefined;
   if (rule === made) rules.push(rule);
@@ -113,7 +113,7 @@ function written(rules: Rule[], { name, parameters, value }: Cmdlet): Rule | und
   if ("RouteMessageOutboundConnector" in parameters)
     rule.forwards = words(parameters["RouteMessageOutboundConnector"]).length > 0;
   if ("SetSCL" in parameters) rule.approves = words(parameters["SetSCL"]).includes("-1");
-  if ("From" in parameters) rule.senders = words(parameters["From"]);
+  for (const by of ["From", "SentTo"]) if (by in parameters) rule.people = words(parameters[by]);
   return rule;
 }
 

@@ -14,7 +14,7 @@ const specWith = (iqSuite: unknown, gateway: object = {}) =>
 const settingsWith = (iqSuite: unknown, gateway: object = {}) => {
   const { data, error } = specWith(iqSuite, gateway);
   if (!data) throw error;
-  return iqSuiteSettings(data);
+  return iqSuiteSettings(data, {}, { computerName: "gateway-1" }, {});
 };
 
 const bought = {

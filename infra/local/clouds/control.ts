@@ -49,6 +49,8 @@ const certificateSchema = z.strictObject({
   name: z.string().min(1),
   names: z.tuple([z.string().min(1)], z.string().min(1)),
   selfSigned: z.boolean().default(false),
+  /** Whether a client may show it too, as public authorities hardly allow any more. */
+  forClients: z.boolean().default(true),
   days: z.number().int().min(1).default(365),
 });
 
@@ -183,9 +185,12 @@ function actOnMachines(
 /** The customer's person, who has a certificate and imports it. */
 async function importByHand(
   { peers, certificates }: Platform,
-  { vault, name, ...wanted }: z.output<typeof certificateSchema>,
+  { vault, name, forClients, ...wanted }: z.output<typeof certificateSchema>,
 ): Promise<SimulatedResponse> {
-  const { certificate, key } = await certificates.certify(wanted);
+  const { certificate, key } = await certificates.certify({
+    ...wanted,
+    usages: ["1.3.6.1.5.5.7.3.1", ...(forClients ? ["1.3.6.1.5.5.7.3.2"] : [])],
+  });
   const version = peers.importCertificate?.(vault, name, `${certificate}\n${key}`);
   return version === undefined ? problem(404, "there is no such vault") : { status: 201, body: { version, certificate } };
 }

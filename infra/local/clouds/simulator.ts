@@ -206,6 +206,8 @@ export interface Peers {
     to: { host: string; port: 25 };
     message: MailMessage;
     tls: "required" | "opportunistic";
+    /** The certificate has to be of the authority that everybody trusts, and for that domain where one is named. */
+    validate?: { domain: string | undefined } | undefined;
   }): Promise<MailDelivery>;
   /** DNS: MX hosts of a domain in order of preference, addresses of a name. */
   lookup?(name: string, type: RecordType): string[];
@@ -234,6 +236,15 @@ export interface NearExpiry {
 export interface Party {
   name: string;
   address: string;
+  /** Its certificate with its key, shown to servers that ask for one: PKCS #12 in base64. */
+  pkcs12?: string | undefined;
+}
+
+/** What a client's certificate says. */
+export interface ClientCertificate {
+  names: string[];
+  /** Of the authority that everybody trusts. */
+  trusted: boolean;
 }
 
 export interface MailMessage {
@@ -267,10 +278,25 @@ export interface MailReceiver {
   /** Text after the host name in the greeting. */
   banner: string;
   startTls: boolean;
+  /** What STARTTLS shows: PKCS #12 in base64, or one that the server has signed itself; one of the authority's when left out. */
+  certificate?: { pkcs12: string } | "selfSigned" | undefined;
+  /** Clients are asked for their certificate. */
+  asksForCertificates?: boolean;
   /** Asked at each RCPT TO. */
-  refuses(source: string, envelopeFrom: string, recipient: string): string | undefined;
+  refuses(
+    source: string,
+    envelopeFrom: string,
+    recipient: string,
+    certificate: ClientCertificate | undefined,
+  ): string | undefined;
   /** Asked when the message is there; an accepting reply may be given too, such as `250 2.6.0 Queued mail for delivery`. */
-  take(delivery: { source: string; helo: string; tls: boolean; message: MailMessage }): Promise<string> | string;
+  take(delivery: {
+    source: string;
+    helo: string;
+    tls: boolean;
+    message: MailMessage;
+    certificate: ClientCertificate | undefined;
+  }): Promise<string> | string;
 }
 
 /** A simulated Windows VM's inside, as far as guest documents can change it. */
@@ -287,6 +313,8 @@ export interface SimulatedGuest {
     smartHost: string | undefined;
     inboundTls: boolean;
     outboundTls: boolean;
+    /** The certificate that it shows, with its key: PKCS #12 in base64. None when Windows has signed it itself. */
+    pkcs12?: string | undefined;
     /** Recipient domains that anybody's mail is relayed for. */
     relayFor?: string[];
     /** Addresses and ranges whose mail is relayed to every domain. Without either list, Exchange Online's own range is. */

@@ -9,6 +9,9 @@ import { consentKey, type Entra, findOrganization } from "./token-endpoint.ts";
 /** An Entra role that Exchange Online doesn't know of yet. */
 export const roleKey = (tenantId: string, principalId: string): string => `exchange role/${tenantId}/${principalId}`;
 
+/** An Entra role that was taken away, and that Exchange Online goes on honouring for a while. */
+export const droppedKey = (tenantId: string, principalId: string): string => `exchange role dropped/${tenantId}/${principalId}`;
+
 interface Question {
   application: Application;
   scope: string;

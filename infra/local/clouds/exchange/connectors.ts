@@ -161,6 +161,8 @@ const outbound: Kind = {
     for (const host of smartHosts)
       if (!/^(?=.{1,253}$)[a-z0-9]([a-z0-9.-]*[a-z0-9])?(\/\d{1,2})?$/i.test(host))
         throw new CmdletError(ARGUMENT, `The smart host "${host}" isn't valid.`);
+    if (settings["TlsSettings"] === "DomainValidation" && !settings["TlsDomain"])
+      throw new CmdletError(ARGUMENT, "The TlsDomain parameter is required when TlsSettings is DomainValidation.");
     if (settings["TlsDomain"] && settings["TlsSettings"] !== "DomainValidation")
       throw new CmdletError(ARGUMENT, "The TlsDomain parameter can only be used when TlsSettings is DomainValidation.");
     for (const name of ["RouteAllMessagesViaOnPremises", "SenderRewritingEnabled", "CloudServicesMailEnabled"])
@@ -364,6 +366,16 @@ const shown = (
   WhenChanged: whenChanged,
   WhenChangedUTC: whenChanged,
 });
+
+/** What an outbound connector asks of the server: encryption, a certificate of a public authority, one for its domain. */
+export function tlsOf({ TlsSettings, TlsDomain }: Record<string, unknown>): {
+  tls: "required" | "opportunistic";
+  validate: { domain: string | undefined } | undefined;
+} {
+  const domain = TlsSettings === "DomainValidation" && typeof TlsDomain === "string" ? TlsDomain : undefined;
+  const validated = TlsSettings === "CertificateValidation" || TlsSettings === "DomainValidation";
+  return { tls: TlsSettings ? "required" : "opportunistic", validate: validated ? { domain } : undefined };
+}
 
 export const list = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);
 const isMultiValue = (value: unknown): value is MultiValue =>

@@ -1,11 +1,11 @@
 /**
  * Exchange Online Protection's front end: whose mail a connection brings, and whether it may.
  *
- * Source: research step S3: to relay to the internet, the MAIL FROM domain must be an accepted domain AND the address must match an
- * OnPremises inbound connector of that organisation; a failure is `550 5.7.64 TenantAttribution; Relay Access Denied`. Attribution
- * looks at MAIL FROM before RCPT TO.
+ * Source: research step S3: to relay to the internet, the certificate's or the MAIL FROM's domain must be an accepted domain AND
+ * certificate or address must match an OnPremises inbound connector of that organisation; a failure is `550 5.7.64 TenantAttribution;
+ * Relay Access Denied`. Attribution looks at the certificate before MAIL FROM, and at that before RCPT TO (MC1226222).
  */
-import type { MailMessage, MailReceiver } from "../simulator.ts";
+import type { ClientCertificate, MailReceiver, Organization } from "../simulator.ts";
 import { domainOf } from "../mail/message.ts";
 import { FRONT_END_ADDRESS, MX_SUFFIX } from "./addresses.ts";
 import { list } from "./connectors.ts";
@@ -22,8 +22,27 @@ export function createFrontEnd(
   store: ExchangeStore,
   submit: (submission: Submission) => void,
 ): (address: string) => MailReceiver | undefined {
+  /** The organisation that has an accepted domain of the certificate, and a connector that names it. */
+  function attributedByCertificate({ names, trusted }: ClientCertificate): string | undefined {
+    if (!trusted) return undefined;
+    for (const name of names) {
+      const organization = organizationAbove(store, name.replace(/^\*\./, ""));
+      const connectors = organization ? store.inboundConnectors.of(organization.tenantId) : [];
+      const named = connectors.find(
+        ({ settings }) =>
+          settings["Enabled"] === true &&
+          settings["ConnectorType"] === "OnPremises" &&
+          certificateMatches(String(settings["TlsSenderCertificateName"] ?? ""), name),
+      );
+      if (named) return organization?.tenantId;
+    }
+    return undefined;
+  }
+
   /** The organisation whose connector lets this server relay for this sender. */
-  function relayingFor(source: string, envelopeFrom: string): string | undefined {
+  function relayingFor(source: string, envelopeFrom: string, certificate: ClientCertificate | undefined): string | undefined {
+    const attributed = certificate && attributedByCertificate(certificate);
+    if (attributed !== undefined) return attributed;
     const organization = envelopeFrom === "" ? undefined : store.organizationOf(envelopeFrom);
     if (!organization) return undefined;
     const connector = store.inboundConnectors
@@ -38,16 +57,21 @@ export function createFrontEnd(
     return connector ? organization.tenantId : undefined;
   }
 
-  function refuses(source: string, envelopeFrom: string, recipient: string): string | undefined {
+  function refuses(
+    source: string,
+    envelopeFrom: string,
+    recipient: string,
+    certificate: ClientCertificate | undefined,
+  ): string | undefined {
     const organization = store.organizationOf(recipient);
-    if (!organization) return relayingFor(source, envelopeFrom) === undefined ? RELAY_DENIED : undefined;
+    if (!organization) return relayingFor(source, envelopeFrom, certificate) === undefined ? RELAY_DENIED : undefined;
     if (contains(store.filterPolicy(organization.tenantId).blocked, source)) return BLOCKED;
     // Directory-based edge blocking: an authoritative domain has no unknown recipients.
     return store.messagesIn(organization.tenantId, recipient) === undefined ? UNKNOWN_RECIPIENT : undefined;
   }
 
-  function take({ source, helo, message }: { source: string; helo: string; message: MailMessage }): string {
-    const relaying = relayingFor(source, message.envelopeFrom);
+  function take({ source, helo, message, certificate }: Parameters<MailReceiver["take"]>[0]): string {
+    const relaying = relayingFor(source, message.envelopeFrom, certificate);
     const lastHop = { address: source, helo };
     const groups = new Map<string, string[]>();
     for (const recipient of message.recipients) {
@@ -67,9 +91,30 @@ export function createFrontEnd(
     return "250 2.6.0 Queued mail for delivery";
   }
 
-  const receiver: MailReceiver = { fqdn: FQDN, banner: "Microsoft ESMTP MAIL Service ready", startTls: true, refuses, take };
+  const receiver: MailReceiver = {
+    fqdn: FQDN,
+    banner: "Microsoft ESMTP MAIL Service ready",
+    startTls: true,
+    asksForCertificates: true,
+    refuses,
+    take,
+  };
   return (address) => (address === FRONT_END_ADDRESS ? receiver : undefined);
 }
+
+/** Whose accepted domain the name is, or is below. */
+const organizationAbove = (store: ExchangeStore, name: string): Organization | undefined => {
+  for (let at = name; at.includes("."); at = at.slice(at.indexOf(".") + 1)) {
+    const organization = store.organizationOf(`postmaster@${at}`);
+    if (organization) return organization;
+  }
+  return undefined;
+};
+
+/** The connector's name may be a wildcard, and so may the certificate's. */
+const certificateMatches = (wanted: string, name: string): boolean =>
+  wanted !== "" &&
+  (wanted.toLowerCase() === name || (wanted.startsWith("*.") && name.slice(name.indexOf(".")) === wanted.slice(1).toLowerCase()));
 
 /** Stored as `smtp:*;1` or `smtp:contoso.com;1`; `*.` covers subdomains. */
 const senderDomainsInclude = (domains: string[], domain: string): boolean =>

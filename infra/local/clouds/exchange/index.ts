@@ -1,12 +1,12 @@
 /** Simulated Exchange Online: the REST endpoint that runs cmdlets, and the transport behind it. */
 import { createHash, randomUUID } from "node:crypto";
-import { exchangeAdministrator } from "../entra/first-party.ts";
 import { createDirectory } from "../entra/directory.ts";
-import { roleKey } from "../entra/consent.ts";
 import { headerValues, messageIdOf, withHeaderOnTop } from "../mail/message.ts";
 import { createSettling } from "../settling.ts";
 import type { Claims, Platform, SimulatedRequest, SimulatedResponse, Simulator } from "../simulator.ts";
+import { accessCmdlets, mayRun } from "./access.ts";
 import { ARGUMENT, CmdletError, errorResponse, withNoise } from "./answers.ts";
+import { applicationAccessCmdlets } from "./application-access.ts";
 import { bind } from "./binder.ts";
 import type { Cmdlet } from "./cmdlet.ts";
 import { connectorCmdlets } from "./connectors.ts";
@@ -24,7 +24,14 @@ const LARGEST_BATCH = 10;
 /** The module's and the service's own upper bound. */
 const LARGEST_PAGE = 1000;
 
-const cmdlets: Record<string, Cmdlet> = { ...connectorCmdlets, ...transportRuleCmdlets, ...groupCmdlets, ...organizationCmdlets };
+const cmdlets: Record<string, Cmdlet> = {
+  ...connectorCmdlets,
+  ...transportRuleCmdlets,
+  ...groupCmdlets,
+  ...organizationCmdlets,
+  ...accessCmdlets,
+  ...applicationAccessCmdlets,
+};
 
 /** Sets `platform.peers.submitMail`, `messagesIn` and `mailReceiverAt`. */
 export function createExchange(platform: Platform): Simulator {
@@ -113,7 +120,8 @@ export function createExchange(platform: Platform): Simulator {
           "System.Management.Automation.CommandNotFoundException",
           `The term '${input.name}' is not recognized as the name of a cmdlet.`,
         );
-      if (!mayRun(claims)) return notAllowed(cmdlet[0]);
+      // App-only needs a role in the tenant beside the permission.
+      if (!allowedTo(claims)(cmdlet[0])) return notAllowed(cmdlet[0]);
       return await run(request, cmdlet[0], cmdlet[1], input.parameters, claims.tid.toLowerCase());
     } catch (error) {
       if (error instanceof CmdletError) return errorResponse(error, name);
@@ -121,9 +129,7 @@ export function createExchange(platform: Platform): Simulator {
     }
   }
 
-  /** App-only needs a role in the tenant beside the permission: here the Entra role Exchange Administrator. */
-  const mayRun = ({ tid, oid }: Claims): boolean =>
-    directory.holdsDirectoryRole(tid, oid, exchangeAdministrator) && !settling.unseen(roleKey(tid, oid));
+  const allowedTo = (claims: Claims): ((cmdlet: string) => boolean) => mayRun({ store, directory, settling }, claims);
 
   async function run(
     request: SimulatedRequest,
@@ -149,7 +155,7 @@ export function createExchange(platform: Platform): Simulator {
   function moduleFile({ headers }: SimulatedRequest, claims: Claims): SimulatedResponse {
     if (headers["commandname"] === undefined)
       return errorResponse(new CmdletError(ARGUMENT, "The header CommandName is required."), undefined);
-    const exportedCmdlets = mayRun(claims) ? Object.keys(cmdlets).sort().join(",") : "";
+    const exportedCmdlets = Object.keys(cmdlets).filter(allowedTo(claims)).sort().join(",");
     return { status: 200, body: { value: [{ exportedCmdlets, moduleVersion: "3.9.2" }] } };
   }
 
@@ -169,6 +175,7 @@ export function createExchange(platform: Platform): Simulator {
           .map(({ name, priority, enabled, mode, settings }) => ({ name, priority, enabled, mode, ...settings })),
         effectiveRules: store.effectiveRules(tenantId).map(({ name }) => name),
         allowed: store.filterPolicy(tenantId).allowed,
+        roleGroups: store.roleGroups.of(tenantId).map(({ name, roles, members }) => ({ name, roles, members: members.length })),
         mailboxes: mailboxes.map((mailbox) => ({
           mailbox,
           messages: (store.messagesIn(tenantId, mailbox) ?? []).map(({ folder, envelopeFrom, mime }) => ({

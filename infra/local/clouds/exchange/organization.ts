@@ -2,7 +2,7 @@
 import { type Bound, applied } from "./binder.ts";
 import { ARGUMENT, CmdletError, dehydrated, notFound } from "./answers.ts";
 import { type Cmdlet, type CmdletContext, distinguishedName, flag, reading, text } from "./cmdlet.ts";
-import { list } from "./connectors.ts";
+import { list, tlsOf } from "./connectors.ts";
 import { canonicalRange, requireFilterAddresses } from "./ranges.ts";
 import type { Connector, ConnectionFilterPolicy } from "./store.ts";
 import { OUTBOUND_ADDRESS, OUTBOUND_NAME } from "./addresses.ts";
@@ -75,6 +75,29 @@ export const organizationCmdlets: Record<string, Cmdlet> = {
         const verdict = observed < threshold ? "Allow" : "Reject";
         return [{ EnforcementEnabled: true, ObservedValue: observed, Threshold: threshold, Verdict: verdict }];
       }),
+  },
+  "Set-OrganizationConfig": {
+    parameters: { EwsEnabled: "boolean", EwsAllowedAppIDs: "string" },
+    shouldProcess: true,
+    prepare: ({ store, tenantId }, bound) => {
+      const ids = bound.get("EwsAllowedAppIDs");
+      const wrong = (typeof ids === "string" ? ids : "")
+        .split(",")
+        .find((id) => !/^\s*([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?\s*$/i.test(id));
+      if (wrong !== undefined) throw new CmdletError(ARGUMENT, `"${wrong}" isn't an application's id (a GUID).`);
+      const ewsEnabled = flag(bound, "EwsEnabled");
+      return {
+        target: tenantId,
+        commit: () => {
+          store.changeOrganization(tenantId, {
+            ...(ewsEnabled === undefined ? {} : { ewsEnabled }),
+            // The whole list: what isn't in it is gone.
+            ...(ids === undefined ? {} : { ewsAllowedAppIds: typeof ids === "string" && ids !== "" ? ids : null }),
+          });
+          return [];
+        },
+      };
+    },
   },
   "Enable-OrganizationCustomization": {
     parameters: {},
@@ -234,7 +257,7 @@ async function validate(
       from: { name: OUTBOUND_NAME, address: OUTBOUND_ADDRESS },
       to: { host, port: 25 },
       message: { envelopeFrom: sender, recipients, mime },
-      tls: connector.settings["TlsSettings"] ? "required" : "opportunistic",
+      ...tlsOf(connector.settings),
     });
     const reply = refused[0]?.reply;
     const reached = accepted.length > 0 || (reply !== undefined && !/ [45]\.4\.31\d /.test(reply));

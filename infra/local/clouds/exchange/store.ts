@@ -1,9 +1,9 @@
 /** What Exchange Online keeps of its organisations: connectors, rules, filter policies, mailboxes. */
 import { createHash } from "node:crypto";
-import type { Collection, MailboxMessage, Organization, Platform } from "../simulator.ts";
+import type { Collection, ExchangeOrganization, MailboxMessage, Organization, Platform } from "../simulator.ts";
 import { domainOf } from "../mail/message.ts";
 
-interface Owned {
+export interface Owned {
   tenantId: string;
   guid: string;
   name: string;
@@ -37,6 +37,40 @@ export interface Group extends Owned {
   security: boolean;
 }
 
+/** Exchange's reference of a service principal in Entra. */
+export interface ServicePrincipalReference extends Owned {
+  appId: string;
+  objectId: string;
+}
+
+/** Made from a built-in role, with some of its cmdlets. */
+export interface ManagementRole extends Owned {
+  parent: string;
+  description: string;
+  cmdlets: string[];
+}
+
+/** Recipients that an OPATH filter finds. */
+export interface ManagementScope extends Owned {
+  filter: string;
+}
+
+/** A role that an application holds, in a scope or everywhere. */
+export interface ApplicationAssignment extends Owned {
+  role: string;
+  /** Object id of its service principal. */
+  assignee: string;
+  scope: string | null;
+}
+
+export interface RoleGroup extends Owned {
+  description: string;
+  /** Names of roles. */
+  roles: string[];
+  /** Guids of service principals; users are no part of this model. */
+  members: string[];
+}
+
 /** The rules of an organisation as the transport servers know them from `effectiveAt` on. */
 interface RuleVersion {
   effectiveAt: number;
@@ -51,6 +85,13 @@ export interface ExchangeStore {
   outboundConnectors: OwnedCollection<Connector>;
   rules: OwnedCollection<TransportRule>;
   groups: OwnedCollection<Group>;
+  servicePrincipals: OwnedCollection<ServicePrincipalReference>;
+  managementRoles: OwnedCollection<ManagementRole>;
+  roleGroups: OwnedCollection<RoleGroup>;
+  managementScopes: OwnedCollection<ManagementScope>;
+  applicationAssignments: OwnedCollection<ApplicationAssignment>;
+  /** Changes what is unusual about an organisation. */
+  changeOrganization(tenantId: string, change: Partial<ExchangeOrganization>): void;
   /** Gives the organisation its own copy of what it shared; false when it has one already. */
   hydrate(tenantId: string): boolean;
   filterPolicy(tenantId: string): ConnectionFilterPolicy;
@@ -98,6 +139,15 @@ export function createStore(platform: Platform): ExchangeStore {
     outboundConnectors,
     rules,
     groups,
+    servicePrincipals: owned(platform.collection<ServicePrincipalReference>("exchange.service-principals")),
+    managementRoles: owned(platform.collection<ManagementRole>("exchange.management-roles")),
+    roleGroups: owned(platform.collection<RoleGroup>("exchange.role-groups")),
+    managementScopes: owned(platform.collection<ManagementScope>("exchange.management-scopes")),
+    applicationAssignments: owned(platform.collection<ApplicationAssignment>("exchange.application-assignments")),
+    changeOrganization: (tenantId, change) => {
+      const known = organization(tenantId);
+      if (known) platform.organizations.set(known.tenantId, { ...known, exchange: { ...known.exchange, ...change } });
+    },
     hydrate: (tenantId) => {
       const known = organization(tenantId);
       if (!known?.exchange?.dehydrated) return false;

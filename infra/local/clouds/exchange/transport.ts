@@ -21,7 +21,7 @@ import {
 } from "../mail/message.ts";
 import { schedule } from "../mail/timers.ts";
 import { OUTBOUND_ADDRESS, OUTBOUND_NAME } from "./addresses.ts";
-import { list } from "./connectors.ts";
+import { list, tlsOf } from "./connectors.ts";
 import { findGroup } from "./groups.ts";
 import { type Envelope, predicates } from "./predicates.ts";
 import type { Connector, ExchangeStore, TransportRule } from "./store.ts";
@@ -210,10 +210,10 @@ export function createTransport(platform: Platform, store: ExchangeStore): Trans
     const connector = store.outboundConnectors.of(tenantId).find(({ guid }) => guid === route.connector);
     if (!connector) return refusing("550 5.4.4 Unrouteable: the outbound connector doesn't exist");
     if (connector.settings["Enabled"] !== true) return refusing("450 4.4.0 The outbound connector is disabled");
-    const tls = connector.settings["TlsSettings"] ? "required" : "opportunistic";
+    const security = tlsOf(connector.settings);
     let fate = refusing("450 4.4.0 The outbound connector has no smart host");
     for (const host of list(connector.settings["SmartHosts"])) {
-      fate = await peers.deliverMail({ from, to: { host, port: 25 }, message, tls });
+      fate = await peers.deliverMail({ from, to: { host, port: 25 }, message, ...security });
       // The next smart host is tried when this one can't be talked to, not when it refuses the mail.
       if (!fate.refused.some(({ reply }) => reply.startsWith("4"))) return fate;
     }

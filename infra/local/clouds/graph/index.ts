@@ -6,12 +6,19 @@ import { failure, GraphFailure, requestDenied } from "./answers.ts";
 import { applicationRoutes } from "./applications.ts";
 import { mailRoutes } from "./mail.ts";
 import { organizationRoutes } from "./organization.ts";
+import { roleAssignmentRoutes } from "./role-assignments.ts";
 import type { Route } from "./route.ts";
 import { servicePrincipalRoutes } from "./service-principals.ts";
 import { createThrottle } from "./throttle.ts";
 
 const VERSION = "/v1.0";
-const routes: Route[] = [...organizationRoutes, ...applicationRoutes, ...servicePrincipalRoutes, ...mailRoutes];
+const routes: Route[] = [
+  ...organizationRoutes,
+  ...applicationRoutes,
+  ...servicePrincipalRoutes,
+  ...roleAssignmentRoutes,
+  ...mailRoutes,
+];
 
 export function createGraph(platform: Platform): Simulator {
   const directory = createDirectory(platform);

@@ -21,6 +21,7 @@ export async function certificateIn(base64: string, store: string): Promise<Mach
       ? undefined
       : {
           store,
+          pkcs12: base64,
           thumbprint: shown.fingerprint.replaceAll(":", ""),
           names: (shown.subjectAltName ?? "").split(", ").map((name) => name.replace(/^DNS:/, "")),
           notBefore: Date.parse(shown.validFrom),

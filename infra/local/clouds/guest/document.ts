@@ -60,7 +60,13 @@ export const documentSchema = z.object({
         file: z.string(),
         whenPresent: z.literal(true).optional(),
         nodes: z.array(
-          z.object({ path: z.string(), create: z.literal(true).optional(), twin: z.string().optional(), ...valued }),
+          z.object({
+            path: z.string(),
+            create: z.literal(true).optional(),
+            once: z.string().optional(),
+            twin: z.string().optional(),
+            ...valued,
+          }),
         ),
       }),
     )

@@ -98,7 +98,8 @@ export async function runEngine(
     const document = readDocument(engine.document);
     ({ generation } = document);
     const part = document.part?.number ?? 1;
-    const afterParts = part === document.part?.of && appliedPart(guest, generation) < part;
+    const last = document.part === undefined || part === document.part.of;
+    const afterParts = last && document.part !== undefined && numberOf(guest, "RestartDue") !== 0;
     guest = fenced(guest, generation, part, mode);
     if (mode === "set") requireEvidence(guest, document);
     const means = await meansFor(guest, document, { now, readSecret: (reference) => readSecret(reference, identityClientId) });
@@ -106,12 +107,14 @@ export async function runEngine(
     let left = found;
     if (mode === "set") {
       if (found.length > 0 || afterParts) {
+        if (!last) guest = withNumber(guest, "RestartDue", 1);
         const untouched = guest;
         for (const kind of Object.values(kinds)) guest = derived(kind.set(guest, document, means));
         guest = derived(productStarted(untouched, restart(guest, document, found, afterParts)));
         left = differences(guest, document, means);
       }
       if (left.length === 0) guest = applied(guest, generation, part);
+      if (left.length === 0 && afterParts) guest = withNumber(guest, "RestartDue", 0);
     }
     const changed = found.filter((difference) => !left.includes(difference));
     const secrets = fingerprints(guest, document);
@@ -166,6 +169,7 @@ export function wouldChange(guest: GuestState, { document: encoded, mode }: Engi
     const part = document.part?.number ?? 1;
     if (generation < numberOf(guest, "Generation") || part > appliedPart(guest, generation) + 1) return false;
     if (part > appliedPart(guest, generation)) return true;
+    if (part === document.part?.of && numberOf(guest, "RestartDue") !== 0) return true;
     return differences(guest, document, { now, values: rememberedValues(guest), certificates: new Map() }).length > 0;
   } catch (error) {
     if (error instanceof EngineFailure) return false;

@@ -158,7 +158,7 @@ function probed(
     .find((one) => one !== undefined);
   if (!smtp || address === undefined || receiver === undefined) return { stage: "connect", reply: "" };
   if (!receiver.startTls) return { stage: "STARTTLS", reply: "500 5.3.3 Unrecognized command" };
-  return { stage: "RCPT", reply: receiver.refuses(address, "", recipient) ?? "250 2.1.5 Recipient OK" };
+  return { stage: "RCPT", reply: receiver.refuses(address, "", recipient, undefined) ?? "250 2.1.5 Recipient OK" };
 }
 
 /** The metadata endpoint gives tokens only of identities that are assigned to the machine. */

@@ -75,6 +75,8 @@ export interface MachineCertificate {
   notBefore: number;
   notAfter: number;
   selfSigned: boolean;
+  /** With its key, in base64, where it was imported. */
+  pkcs12?: string;
 }
 
 export interface ScheduledTask {
@@ -155,6 +157,7 @@ export const derived = (guest: GuestState): GuestState => ({
     inboundTls:
       guest.metabase !== undefined && guest.metabase.accessSsl && tlsCertificateOf(guest, guest.metabase.fqdn) !== undefined,
     outboundTls: guest.metabase?.alwaysUseSsl ?? false,
+    pkcs12: guest.metabase && tlsCertificateOf(guest, guest.metabase.fqdn)?.pkcs12,
     ...(guest.metabase === undefined
       ? {}
       : { relayFor: Object.keys(guest.metabase.domains), relayFrom: guest.metabase.relayFrom }),
@@ -173,5 +176,6 @@ export function redacted(guest: GuestState): unknown {
   const files = Object.fromEntries(
     Object.entries(guest.files).map(([key, file]) => [key, secretFiles.includes(key) ? { ...file, text: "[secret]" } : file]),
   );
-  return { ...guest, registry, files, origins: undefined };
+  const certificates = guest.certificates.map(({ pkcs12: _key, ...certificate }) => certificate);
+  return { ...guest, registry, files, certificates, smtp: { ...guest.smtp, pkcs12: undefined }, origins: undefined };
 }

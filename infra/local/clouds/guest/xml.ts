@@ -9,6 +9,7 @@ type XmlNode = XmlEntry["nodes"][number];
 /** One node as fast-xml-parser gives it in order: its name with its children, and its attributes under `:@`. */
 type Raw = Record<string, unknown>;
 
+const ONCE_KEY = "hklm\\software\\gatehouse\\guest\\once";
 const CONSUMED_KEY = "hklm\\software\\gatehouse\\guest\\consumed";
 const ATTRIBUTES = ":@";
 const TEXT = "#text";
@@ -52,17 +53,10 @@ export function setXml(guest: GuestState, entry: XmlEntry, values: Values): Gues
     if (find(again, node.path, entry.file)?.text() !== text)
       throw new EngineFailure("XmlMalformed", `${node.path} in ${entry.file} does not read back`);
     changed = withOrigin(changed, node, place, text);
+    const name = `${entry.file}#${node.path}`;
+    if (node.once !== undefined) changed = remembering(changed, ONCE_KEY, name, node.once);
     if (node.twin !== undefined && node.secret !== undefined)
-      changed = {
-        ...changed,
-        registry: {
-          ...changed.registry,
-          [CONSUMED_KEY]: {
-            ...changed.registry[CONSUMED_KEY],
-            [`${entry.file}#${node.path}`]: { type: "String", data: fingerprintOf(node.secret.name, text) },
-          },
-        },
-      };
+      changed = remembering(changed, CONSUMED_KEY, name, fingerprintOf(node.secret.name, text));
   }
   const backup = `${entry.file}.gatehouse-before`;
   return {
@@ -78,6 +72,11 @@ export function setXml(guest: GuestState, entry: XmlEntry, values: Values): Gues
       : changed.origins,
   };
 }
+
+const remembering = (guest: GuestState, key: string, name: string, data: string): GuestState => ({
+  ...guest,
+  registry: { ...guest.registry, [key]: { ...guest.registry[key], [name]: { type: "String", data } } },
+});
 
 /** Whether a file is well-formed and a node in it has text: evidence that somebody's set-up has ended. */
 export function xmlHasText(text: string, file: string, path: string): boolean {
@@ -96,6 +95,7 @@ export function withTexts(text: string, file: string, texts: Record<string, stri
 }
 
 function holds(guest: GuestState, tree: Raw[], node: XmlNode, file: string, values: Values): boolean {
+  if (node.once !== undefined) return guest.registry[ONCE_KEY]?.[`${file}#${node.path}`]?.data === node.once;
   const there = find(tree, node.path, file);
   if (there === undefined) return false;
   const place = `xml/${file}#${node.path}`;

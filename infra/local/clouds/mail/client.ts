@@ -11,8 +11,8 @@ export type Delivery = Parameters<NonNullable<Peers["deliverMail"]>>[0];
 
 /** Tries the host's addresses in turn until one answers; a host that can't be reached refuses everybody with a 4xx reply. */
 export async function deliver(
-  { proxy, lookup }: { proxy: EgressProxy; lookup: NonNullable<Peers["lookup"]> },
-  { from, to, message, tls }: Delivery,
+  { proxy, lookup, authority }: { proxy: EgressProxy; lookup: NonNullable<Peers["lookup"]>; authority: string },
+  { from, to, message, tls, validate }: Delivery,
 ): Promise<MailDelivery> {
   const literal = to.host.replace(/^\[|\]$/g, "");
   const addresses = isIPv4(literal) ? [literal] : lookup(to.host, "A");
@@ -20,7 +20,7 @@ export async function deliver(
   for (const address of addresses) {
     try {
       const socket = await proxy.dial(from, address, to.port);
-      return await converse({ socket, from, host: to.host, message, tlsRequired: tls === "required" });
+      return await converse({ socket, from, host: to.host, message, tlsRequired: tls === "required", authority, validate });
     } catch (error) {
       if (!(error instanceof DialError)) throw error;
       failure = error.reply;
@@ -35,8 +35,10 @@ async function converse(options: {
   host: string;
   message: MailMessage;
   tlsRequired: boolean;
+  authority: string;
+  validate: Delivery["validate"];
 }): Promise<MailDelivery> {
-  const { socket, from, host, message, tlsRequired } = options;
+  const { socket, from, host, message, tlsRequired, authority, validate } = options;
   const connection = new SMTPConnection({
     connection: socket,
     host,
@@ -44,8 +46,14 @@ async function converse(options: {
     name: from.name,
     requireTLS: tlsRequired,
     opportunisticTLS: !tlsRequired,
-    // Encryption only: any certificate will do, a self-signed one too (the manual's "any digital certificate").
-    tls: { rejectUnauthorized: false, ...(isIPv4(host) ? {} : { servername: host }) },
+    tls: {
+      // Whether it will do is looked at afterwards: for encryption only, any certificate does (the manual's "any digital certificate").
+      rejectUnauthorized: false,
+      ca: authority,
+      checkServerIdentity: () => undefined,
+      ...(from.pkcs12 === undefined ? {} : { pfx: Buffer.from(from.pkcs12, "base64"), passphrase: "" }),
+      ...(isIPv4(host) ? {} : { servername: host }),
+    },
     greetingTimeout: TIMEOUT_IN_MILLISECONDS,
     socketTimeout: TIMEOUT_IN_MILLISECONDS,
     logger: false,
@@ -57,6 +65,12 @@ async function converse(options: {
     });
     const used = connection.secure;
     const shown = connection._socket;
+    const unfit = validate && unfitness(shown, validate.domain);
+    if (unfit !== undefined)
+      return refusedForAll(
+        message,
+        `450 4.7.320 Certificate validation failed [Message=${unfit}] [LastAttemptedServerName=${host}]`,
+      );
     const subject = used && shown instanceof TLSSocket ? shown.getPeerCertificate().subject?.CN : undefined;
     const fate = await send(connection, message);
     return { ...fate, tls: { used, ...(subject === undefined ? {} : { subject: String(subject) }) } };
@@ -66,6 +80,14 @@ async function converse(options: {
     connection.on("error", () => undefined);
     connection.quit();
   }
+}
+
+/** In Exchange Online's own words for it. */
+function unfitness(socket: unknown, domain: string | undefined): string | undefined {
+  if (!(socket instanceof TLSSocket)) return "NoCertificate";
+  if (!socket.authorized) return "UntrustedRoot";
+  const certificate = socket.getPeerX509Certificate();
+  return domain === undefined || certificate?.checkHost(domain) !== undefined ? undefined : "SubjectMismatch";
 }
 
 /** What nodemailer's errors say about the reply. */

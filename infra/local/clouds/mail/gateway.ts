@@ -60,6 +60,7 @@ export function createGateways(
       fqdn,
       banner: "Microsoft ESMTP MAIL Service, Version: 10.0.20348.1 ready",
       startTls: guest.smtp.inboundTls,
+      certificate: guest.smtp.pkcs12 === undefined ? "selfSigned" : { pkcs12: guest.smtp.pkcs12 },
       refuses: (from, _envelopeFrom, recipient) =>
         relays(guest, from, recipient) ? undefined : `550 5.7.1 Unable to relay for ${recipient}`,
       take: ({ helo, message }) => {
@@ -98,8 +99,8 @@ export function createGateways(
   }
 
   async function deliverFor(guest: SimulatedGuest, message: MailMessage): ReturnType<typeof deliver> {
-    const { smartHost, outboundTls, fqdn } = guest.smtp;
-    const from = { name: fqdn ?? guest.computerName, address: guest.egressAddress };
+    const { smartHost, outboundTls, fqdn, pkcs12 } = guest.smtp;
+    const from = { name: fqdn ?? guest.computerName, address: guest.egressAddress, pkcs12 };
     const tls = outboundTls ? "required" : "opportunistic";
     if (guest.outboundSmtpBlocked) {
       const reply = "450 4.4.315 Connection timed out [Message=Socket error code 10060]";

@@ -40,13 +40,13 @@ export async function createMail(platform: Platform): Promise<MailInternet> {
   const lookup: NonNullable<Peers["lookup"]> = (name, type) => peers.lookup?.(name, type) ?? [];
 
   async function deliverMail(delivery: Delivery): ReturnType<typeof deliver> {
-    const fate = await deliver({ proxy, lookup }, delivery);
+    const fate = await deliver({ proxy, lookup, authority: platform.certificates.authority }, delivery);
     const { from, to, message } = delivery;
     platform.note("mail", {
       method: "SMTP",
       url: `smtp://${to.host}:${to.port}`,
       requestBody: {
-        source: from,
+        source: { name: from.name, address: from.address },
         tls: fate.tls,
         from: message.envelopeFrom,
         to: message.recipients,

@@ -1,9 +1,11 @@
 /** SMTP servers on loopback, one for each public address that somebody dialled, with the behaviour of who stands behind it. */
+import { createHash, X509Certificate } from "node:crypto";
 import type { AddressInfo, Socket } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
+import { TLSSocket } from "node:tls";
 import { SMTPServer, type SMTPServerSession } from "smtp-server";
 import type { Fault } from "../faults.ts";
-import type { Certificates, MailReceiver } from "../simulator.ts";
+import type { Certificates, ClientCertificate, MailReceiver } from "../simulator.ts";
 
 const LOOPBACK = "127.0.0.1";
 const LONGEST_SILENCE_IN_MILLISECONDS = 600_000;
@@ -32,7 +34,7 @@ export function createListeners(certificates: Certificates): Listeners {
     receiver: MailReceiver,
     { source, fault }: { source: string; fault: Fault | undefined },
   ): Promise<number> {
-    const key = [address, receiver.fqdn, receiver.banner, receiver.startTls].join(" ");
+    const key = [address, receiver.fqdn, receiver.banner, receiver.startTls, digestOf(receiver.certificate)].join(" ");
     const starting = listeners.get(key) ?? start(receiver, certificates);
     listeners.set(key, starting);
     const listener = await starting;
@@ -52,12 +54,33 @@ export function createListeners(certificates: Certificates): Listeners {
   return { portFor, close };
 }
 
+/** A server that shows another certificate is another listener. */
+const digestOf = (certificate: MailReceiver["certificate"]): string =>
+  typeof certificate === "object" ? createHash("sha256").update(certificate.pkcs12).digest("hex") : (certificate ?? "");
+
+async function shownBy({ fqdn, certificate: own }: MailReceiver, certificates: Certificates): Promise<object> {
+  if (typeof own === "object") return { pfx: Buffer.from(own.pkcs12, "base64"), passphrase: "" };
+  const { certificate, key } = await certificates.certify({ names: [fqdn], selfSigned: own === "selfSigned" });
+  return { cert: certificate, key };
+}
+
+/** Undefined where the client has none. */
+function clientCertificateOf(socket: Socket): ClientCertificate | undefined {
+  if (!(socket instanceof TLSSocket)) return undefined;
+  const { raw } = socket.getPeerCertificate() as { raw?: Buffer };
+  if (raw === undefined) return undefined;
+  const names = (new X509Certificate(raw).subjectAltName ?? "")
+    .split(", ")
+    .map((name) => name.replace(/^DNS:/, "").toLowerCase());
+  return { names, trusted: socket.authorized };
+}
+
 async function start(first: MailReceiver, certificates: Certificates): Promise<Listener> {
-  const { certificate, key } = await certificates.issue(first.fqdn);
+  const clients = new Map<string, ClientCertificate | undefined>();
   const faults = new Map<string, Fault>();
   const server = new SMTPServer({
-    cert: certificate,
-    key,
+    ...(await shownBy(first, certificates)),
+    ...(first.asksForCertificates ? { requestCert: true, rejectUnauthorized: false, ca: certificates.authority } : {}),
     name: first.fqdn,
     banner: first.banner,
     disabledCommands: first.startTls ? ["AUTH"] : ["AUTH", "STARTTLS"],
@@ -77,7 +100,14 @@ async function start(first: MailReceiver, certificates: Certificates): Promise<L
         callback(refusal === undefined ? null : replying(refusal));
       })();
     },
-    onClose: ({ id }) => void faults.delete(id),
+    onSecure: (socket, { id }, callback) => {
+      clients.set(id, clientCertificateOf(socket));
+      callback(null);
+    },
+    onClose: ({ id }) => {
+      faults.delete(id);
+      clients.delete(id);
+    },
     onMailFrom: (_address, { id }, callback) => {
       const refusal = refusalAt("sender", faults.get(id));
       callback(refusal === undefined ? null : replying(refusal));
@@ -86,7 +116,12 @@ async function start(first: MailReceiver, certificates: Certificates): Promise<L
       const { mailFrom } = session.envelope;
       const reply =
         refusalAt("recipient", faults.get(session.id)) ??
-        listener.receiver.refuses(session.remoteAddress, mailFrom ? mailFrom.address : "", address.toLowerCase());
+        listener.receiver.refuses(
+          session.remoteAddress,
+          mailFrom ? mailFrom.address : "",
+          address.toLowerCase(),
+          clients.get(session.id),
+        );
       callback(reply === undefined ? null : replying(reply));
     },
     onData: (stream, session, callback) => {
@@ -95,7 +130,7 @@ async function start(first: MailReceiver, certificates: Certificates): Promise<L
         const before = fault?.kind === "cut-before-effect" || fault?.kind === "timeout-before-effect";
         const refusal = refusalAt("data", fault);
         const receive = refusal === undefined && !before ? listener.receiver.take : () => refusal ?? "451 4.4.2 Connection lost";
-        const reply = await take(receive, stream, session);
+        const reply = await take(receive, stream, session, clients.get(session.id));
         if (fault?.kind === "cut-before-effect" || fault?.kind === "cut-after-effect") return hangUp(server, session);
         if (fault?.kind === "timeout-before-effect" || fault?.kind === "timeout-after-effect")
           return void setTimeout(() => hangUp(server, session), fault.milliseconds ?? LONGEST_SILENCE_IN_MILLISECONDS).unref();
@@ -130,7 +165,12 @@ function hangUp({ connections }: SMTPServer, { id }: SMTPServerSession): void {
     if (connection.id === id) connection._socket.destroy();
 }
 
-async function take(receive: MailReceiver["take"], stream: AsyncIterable<unknown>, session: SMTPServerSession): Promise<string> {
+async function take(
+  receive: MailReceiver["take"],
+  stream: AsyncIterable<unknown>,
+  session: SMTPServerSession,
+  certificate: ClientCertificate | undefined,
+): Promise<string> {
   try {
     const chunks: Buffer[] = [];
     for await (const chunk of stream) if (Buffer.isBuffer(chunk)) chunks.push(chunk);
@@ -141,7 +181,7 @@ async function take(receive: MailReceiver["take"], stream: AsyncIterable<unknown
       mime: Buffer.concat(chunks).toString(),
     };
     const { remoteAddress: source, hostNameAppearsAs: helo, secure: tls } = session;
-    return await receive({ source, helo, tls, message });
+    return await receive({ source, helo, tls, message, certificate });
   } catch (error) {
     return `451 4.3.0 ${error instanceof Error ? error.message : "error"}`;
   }

@@ -1,0 +1,83 @@
+/** How SPF stands at the domains' own name servers, and the record that a person still has to publish. None of it holds up a pilot. */
+import type { Condition } from "../../shared/api/tenant.ts";
+import type { Target } from "../../shared/desired/target.ts";
+import { widenedSpf } from "../../shared/dns/spf-limits.ts";
+import { characterStrings, isSpf } from "../../shared/dns/spf-record.ts";
+import { ControlPlaneError } from "../../shared/errors.ts";
+import type { OnboardingWorld } from "./world.ts";
+
+type World = Pick<OnboardingWorld, "authorities" | "resolver" | "environment">;
+
+export interface SpfState {
+  domain: string;
+  /** `refused`: publishing it would break the domain's SPF; a person puts that right first. */
+  state: "published" | "toPublish" | "refused" | "unknown";
+  /** Why, as a code for programs. */
+  reason: string;
+  message: string;
+  task?: SpfTask;
+}
+
+/** What a person publishes, letter by letter. */
+export interface SpfTask {
+  kind: "publishSpf";
+  title: string;
+  name: string;
+  type: "TXT";
+  ttl: number;
+  value: string;
+  /** The same as a zone file has it: strings of 255 bytes at most. */
+  strings: string[];
+  /** The record that it takes the place of; a second one would make both void. */
+  replaces?: string;
+}
+
+const TTL_IN_SECONDS = 3600;
+
+export const spfStates = (world: World, { spec }: Pick<Target, "spec">, addresses: string[]): Promise<SpfState[]> =>
+  Promise.all(spec.microsoft365.domains.map((domain) => spfState(world, domain, addresses)));
+
+/** Without addresses: whether the record could be widened at all. */
+export async function spfState(world: World, domain: string, addresses: string[]): Promise<SpfState> {
+  const texts = await world.authorities.texts(domain);
+  if (texts.state === "unknown") {
+    const { code, message } = texts.reason;
+    return { domain, state: "unknown", reason: code, message };
+  }
+  const records = texts.state === "present" ? texts.actual.filter(isSpf) : [];
+  try {
+    const include = world.environment.exchange.spfHost;
+    const { record, added } = await widenedSpf(world.resolver, domain, records, { addresses, include });
+    if (added.length === 0)
+      return { domain, state: "published", reason: "Published", message: `the SPF record of ${domain} lists the gateways` };
+    return {
+      domain,
+      state: "toPublish",
+      reason: "RecordToPublish",
+      message: `the SPF record of ${domain} has to be: ${record}`,
+      task: {
+        kind: "publishSpf",
+        title: records.length === 0 ? `Publish an SPF record for ${domain}` : `Change the SPF record of ${domain}`,
+        name: domain,
+        type: "TXT",
+        ttl: TTL_IN_SECONDS,
+        value: record,
+        strings: characterStrings(record),
+        ...(records[0] === undefined ? {} : { replaces: records[0] }),
+      },
+    };
+  } catch (error) {
+    if (!(error instanceof ControlPlaneError)) throw error;
+    const { code, message, transient } = error;
+    return { domain, state: transient ? "unknown" : "refused", reason: code, message };
+  }
+}
+
+/** The worst of them. */
+export function spfCondition(states: SpfState[]): Omit<Condition, "since"> {
+  const order = ["refused", "toPublish", "unknown", "published"] as const;
+  const [worst] = states.toSorted((one, other) => order.indexOf(one.state) - order.indexOf(other.state));
+  const { state, reason, message } = worst ?? { state: "published", reason: "Published", message: "no domain needs a record" };
+  const status = state === "published" ? "True" : state === "unknown" ? "Unknown" : "False";
+  return { type: "SpfPublished", status, reason, message };
+}

@@ -1,0 +1,64 @@
+/** What surrounds a tenant's mail flow in its organisation: told before an onboarding by a plan, and kept on the tenant after it. */
+import type { Condition } from "../../shared/api/tenant.ts";
+import type { Check, Finding } from "../../shared/api/plan.ts";
+import { egressIps, type Ground, home, LOOP_HEADER, organization } from "../../shared/desired/state.ts";
+import { type Target, targetOf } from "../../shared/desired/target.ts";
+import { interactionFindings } from "../../shared/exchange/findings/interactions.ts";
+import { senderChecks } from "../../shared/exchange/findings/senders.ts";
+import { type MailFlow, surroundingsOf } from "../../shared/exchange/findings/surroundings.ts";
+import type { Remembered } from "../../shared/exchange/remembered.ts";
+import { OUTBOUND_CONNECTOR_NAME } from "../../shared/resources/outbound-connector.ts";
+import type { TenantRecord } from "../../shared/stores/tenants.ts";
+import type { OnboardingWorld } from "./world.ts";
+
+export interface LookAround {
+  /** Mission C10: what would stop an onboarding halfway. */
+  checks: Check[];
+  /** What meets our mail flow and isn't ours to change. */
+  findings: Finding[];
+  remembered: Remembered;
+}
+
+/** Reads only, and never throws for what can't be read. */
+export async function lookAround(
+  { exchange, clock }: Pick<OnboardingWorld, "exchange" | "clock">,
+  tenant: TenantRecord,
+): Promise<LookAround> {
+  const flow = mailFlowOf(targetOf(tenant), tenant.facts["ground"] as Ground | undefined);
+  const { remembered, ...seen } = await surroundingsOf(exchange, flow);
+  return { checks: senderChecks(seen, flow), findings: interactionFindings(seen, flow, clock.now()), remembered };
+}
+
+function mailFlowOf(target: Target, ground: Ground | undefined): MailFlow {
+  const { microsoft365, pilot, gateway, connectionFilter } = target.spec;
+  return {
+    owner: home(target).owner,
+    organization: organization(target),
+    loopHeader: LOOP_HEADER,
+    outboundConnector: OUTBOUND_CONNECTOR_NAME,
+    egressIps: ground ? egressIps(ground) : [],
+    senders: [...new Set([microsoft365.probeMailbox, ...pilot.addresses])],
+    connectionFilter,
+    onboarded: ground !== undefined,
+    exchangeWebServices: gateway.exchangeWebServices && {
+      applicationId: ground?.applications?.exchangeWebServices?.appId,
+    },
+  };
+}
+
+/** Informations disturb nobody; the first of the others is the reason, and all are in the message. */
+export function undisturbed(findings: Finding[]): Omit<Condition, "since"> {
+  const type = "MailFlowUndisturbed";
+  const disturbing = findings.filter(({ severity }) => severity !== "information");
+  const [first] = [...disturbing.filter(({ severity }) => severity === "error"), ...disturbing];
+  if (first)
+    return {
+      type,
+      status: "False",
+      reason: first.code,
+      message: disturbing.map(({ code, message, remedy }) => `${code}: ${message}; ${remedy}`).join(" · "),
+    };
+  const unread = findings.find(({ code }) => code === "MailFlowNotRead");
+  if (unread) return { type, status: "Unknown", reason: unread.code, message: unread.message };
+  return { type, status: "True", reason: "NothingFound", message: "nothing in the organisation disturbs the mail flow" };
+}

@@ -1,0 +1,95 @@
+/**
+ * Mission B15: the certificate that the gateway shows, in the tenant's own vault. An issuer of the vault makes it under our policy, or a
+ * person imports it; its key is made or imported there, goes from there to the machines, and nowhere else.
+ *
+ * Removing leaves it: it goes with the vault, which is the tenant's alone, and a person's import isn't ours to delete.
+ */
+import type { CertificatePolicy } from "@azure/keyvault-certificates";
+import { ownershipTags } from "../azure/place.ts";
+import { ControlPlaneError } from "../errors.ts";
+import { type CertificatePlace, type Certificates, type FoundCertificate, LEAST_DAYS_LEFT } from "../vault/certificates.ts";
+import { done, type Owner, type PropertyChange, type Resource } from "./resource.ts";
+
+export type TlsCertificate = CertificatePlace & {
+  owner: Owner;
+  /** DNS name that it has to be for. */
+  name: string;
+  /** Of the vault; `Self` is the vault itself. Without one a person imports it. */
+  issuer?: string | undefined;
+};
+
+const PKCS12 = "application/x-pkcs12";
+export const SELF = "Self";
+
+export const tlsCertificate = ({ certificates }: { certificates: Certificates }): Resource<TlsCertificate, FoundCertificate> => ({
+  kind: "tlsCertificate",
+  observe: (desired) => certificates.read(desired),
+  diff: unfitness,
+  async create(desired) {
+    if (desired.issuer === undefined)
+      throw new ControlPlaneError("CertificateMissing", importTask(desired), 409, false, { target: "gateway.certificate" });
+    return certificates.begin(desired, policyOf(desired.name, desired.issuer), ownershipTags(desired.owner));
+  },
+  async update(desired, changes, actual) {
+    if (actual.pending) return certificates.resume(desired);
+    if (desired.issuer === undefined)
+      throw new ControlPlaneError("CertificateUnfit", `${wordsFor(changes)}; ${importTask(desired)}`, 409, false, {
+        target: "gateway.certificate",
+      });
+    return certificates.begin(desired, policyOf(desired.name, desired.issuer), ownershipTags(desired.owner));
+  },
+  remove: async () => done,
+});
+
+/** What keeps a certificate from being shown by the gateway; empty when nothing does. */
+function unfitness({ name, issuer }: TlsCertificate, actual: FoundCertificate): PropertyChange[] {
+  if (actual.pending) return [{ path: "pending", from: true, to: false }];
+  const { names, validity, notAfter, contentType, exportable, selfSigned } = actual;
+  return [
+    ...(issuer === undefined || issuer === actual.issuer ? [] : [{ path: "issuer", from: actual.issuer, to: issuer }]),
+    ...(names.some((one) => covers(one, name)) ? [] : [{ path: "names", from: names, to: [name] }]),
+    ...(validity === "valid" ? [] : [{ path: "validity", from: `${validity} (${notAfter})`, to: "valid" }]),
+    ...(contentType === PKCS12 ? [] : [{ path: "contentType", from: contentType, to: PKCS12 }]),
+    ...(exportable ? [] : [{ path: "exportable", from: false, to: true }]),
+    ...(selfSigned && issuer !== SELF ? [{ path: "selfSigned", from: true, to: false }] : []),
+  ];
+}
+
+const reasons: Record<string, string> = {
+  names: "it is not for that name",
+  validity: `it is not valid, or for less than ${LEAST_DAYS_LEFT} days`,
+  contentType: "it was imported as PEM, and Windows wants PKCS #12 (PFX)",
+  exportable: "its key may not leave the vault, so the gateway could not use it",
+  selfSigned: "it is self-signed, and Exchange Online trusts public authorities only",
+};
+const wordsFor = (changes: PropertyChange[]): string =>
+  `the imported certificate is of no use: ${changes.map(({ path }) => reasons[path] ?? path).join("; ")}`;
+
+/** Exactly what a person has to do. */
+export const importTask = ({ name, certificate, vaultUrl }: TlsCertificate): string =>
+  `import a certificate for ${name} into the vault ${vaultUrl} under the name ${certificate}: PKCS #12 (PFX) with its private key, exportable, from a public authority, valid for at least ${LEAST_DAYS_LEFT} more days`;
+
+/** The same for an issuer that the vault doesn't know yet. */
+export const issuerTask = ({ issuer, vaultUrl }: TlsCertificate): string =>
+  `set up the certificate issuer ${issuer} with your account in the vault ${vaultUrl}, and enable it`;
+
+/** A wildcard stands for one label (RFC 6125, chapter 6.4.3). */
+const covers = (named: string, name: string): boolean =>
+  named === name || (named.startsWith("*.") && name.slice(name.indexOf(".")) === named.slice(1));
+
+/** RSA, since that is what Windows' SMTP server has always taken; for servers and clients, since the gateway is both. */
+const policyOf = (name: string, issuer: string): CertificatePolicy => ({
+  issuerName: issuer,
+  subject: `CN=${name}`,
+  subjectAlternativeNames: { dnsNames: [name] },
+  contentType: PKCS12,
+  exportable: true,
+  keyType: "RSA",
+  keySize: 2048,
+  reuseKey: false,
+  keyUsage: ["digitalSignature", "keyEncipherment"],
+  enhancedKeyUsage: ["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"],
+  validityInMonths: 12,
+  // The vault asks the issuer again by itself; the next onboarding finds the new version.
+  lifetimeActions: [{ action: "AutoRenew", daysBeforeExpiry: 30 }],
+});

@@ -1,0 +1,271 @@
+/**
+ * Our rules at work: mail that really travels between mailboxes, a gateway and the world, by the connectors and rules that our resources
+ * make in the simulated Exchange Online.
+ */
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { headerValues, subjectOf } from "../../infra/local/clouds/mail/message.ts";
+import type { SimulatedGuest } from "../../infra/local/clouds/simulator.ts";
+import { createCredentials } from "../../shared/entra/credentials.ts";
+import { createExchange } from "../../shared/exchange/client.ts";
+import { approvalRule } from "../../shared/resources/approval-rule.ts";
+import { ensuring } from "../../shared/resources/ensure.ts";
+import {
+  type ForwardingRule,
+  forwardingRule,
+  groupForwardingRule,
+  incomingForwardingRule,
+  incomingGroupForwardingRule,
+} from "../../shared/resources/forwarding-rule.ts";
+import { guardRule } from "../../shared/resources/guard-rule.ts";
+import { inboundConnector } from "../../shared/resources/inbound-connector.ts";
+import { OUTBOUND_CONNECTOR_NAME, outboundConnector } from "../../shared/resources/outbound-connector.ts";
+import type { Resource } from "../../shared/resources/resource.ts";
+import { stripRule } from "../../shared/resources/strip-rule.ts";
+import type { SecretReference } from "../../shared/vault/reference.ts";
+import { startClouds, type TestClouds } from "../support/clouds.ts";
+import { type ExchangeCaller, exchangeOf } from "../support/exchange.ts";
+
+const organization = "c0ffee00-0000-4000-8000-000000000001";
+const owner = { partnerId: "northwind", tenantId: "contoso" };
+const [pilot, colleague] = ["pilot@contoso.example", "colleague@contoso.example"];
+const stranger = "stranger@fourth-coffee.example";
+const HEADER = "X-iqsuite-process";
+const GUID = "5f0c2f3e-9a52-4b61-8d1c-6e0a3a2b7c11";
+const GATEWAY = "203.0.113.7";
+const FQDN = "gw-contoso.westeurope.cloudapp.azure.example";
+const MX = "contoso-example.mail.protection.outlook.com";
+const loopGuid: SecretReference = { vaultUrl: "https://contoso.vault.example", name: "loop-guid", version: "1" };
+const target = { owner, organization, loopHeader: HEADER, egressIps: [GATEWAY], smartHosts: [FQDN] };
+const forwarded: ForwardingRule = {
+  ...target,
+  loopGuid,
+  vaultTenantId: organization,
+  outboundConnector: OUTBOUND_CONNECTOR_NAME,
+  scope: { mailboxes: [pilot] },
+};
+
+let clouds: TestClouds;
+let byHand: ExchangeCaller;
+let guest: SimulatedGuest;
+let ours: ReturnType<typeof resourcesOf>;
+
+function resourcesOf(exchange: ReturnType<typeof createExchange>) {
+  // The vault is another subject: here it holds one secret.
+  const clients = { exchange, vaults: { read: async () => GUID, seal: async () => loopGuid } };
+  return {
+    inbound: inboundConnector(clients),
+    outbound: outboundConnector(clients),
+    guard: guardRule(clients),
+    approval: approvalRule(clients),
+    strip: stripRule(clients),
+    forwarding: forwardingRule(clients),
+    groups: groupForwardingRule(clients),
+    incoming: incomingForwardingRule(clients),
+    incomingGroups: incomingGroupForwardingRule(clients),
+  };
+}
+const ensure = <Desired, Actual>(resource: Resource<Desired, Actual>, desired: Desired) =>
+  ensuring(resource, async () => {})(desired);
+
+beforeAll(async () => {
+  clouds = await startClouds();
+  await clouds.organize({ tenantId: organization, domains: ["contoso.example"], mailboxes: [pilot, colleague] });
+  await clouds.consent(organization);
+  byHand = await exchangeOf(clouds, organization);
+  const credentials = createCredentials(clouds.environment, clouds.application);
+  ours = resourcesOf(createExchange({ environment: clouds.environment, credentials }));
+  // The gateway's inside and its public address stand in for Azure.
+  clouds.platform.peers.gatewayAt = (address, port) => (address === GATEWAY && port === 25 ? guest : undefined);
+  clouds.platform.peers.publicAddresses = () => [{ fqdn: FQDN, reverseFqdn: FQDN, address: GATEWAY }];
+  await ensure(ours.inbound, { ...target, knownBy: { egressIps: [GATEWAY] } });
+  await ensure(ours.outbound, target);
+});
+afterAll(() => clouds.stop());
+
+beforeEach(async () => {
+  guest = {
+    virtualMachineId: "/subscriptions/s/resourcegroups/g/providers/microsoft.compute/virtualmachines/gw1",
+    computerName: "gw1",
+    egressAddress: GATEWAY,
+    smtp: {
+      running: true,
+      fqdn: FQDN,
+      smartHost: MX,
+      inboundTls: true,
+      outboundTls: true,
+      relayFor: ["contoso.example"],
+      relayFrom: ["52.100.0.0/24"],
+    },
+    registry: {
+      "hklm\\software\\gbs\\iq.suite\\inject": { AdditionalInjectHeaders: { type: "String", data: `${HEADER}:${GUID}` } },
+    },
+    firewall: [],
+  };
+  for (const rule of await byHand.list("Get-TransportRule"))
+    await byHand.run("Remove-TransportRule", { Identity: rule["Name"], Confirm: false });
+});
+
+/** In any order: each takes its own place. */
+async function allRules(more: Partial<ForwardingRule> = {}): Promise<void> {
+  await ensure(ours.strip, target);
+  await ensure(ours.forwarding, { ...forwarded, ...more });
+  await ensure(ours.approval, { ...forwarded });
+  await ensure(ours.guard, target);
+}
+
+interface Sent {
+  from?: string;
+  to?: string;
+  headers?: string[];
+  body?: string;
+  envelopeFrom?: string;
+}
+const compose = (subject: string, { from = pilot, to = colleague, headers = [], body = "Hello." }: Sent): string =>
+  [
+    `From: <${from}>`,
+    `To: <${to}>`,
+    `Subject: ${subject}`,
+    `Message-ID: <${subject}@test.example>`,
+    ...headers,
+    "",
+    body,
+    "",
+  ].join("\r\n");
+
+/** From a mailbox, as Exchange Online takes it from its own. */
+const submit = async (subject: string, sent: Sent = {}): Promise<void> => {
+  const { from = pilot, to = colleague, envelopeFrom = from } = sent;
+  const message = { envelopeFrom, recipients: to.split(", "), mime: compose(subject, sent) };
+  // A mailbox's own replies are submitted by Exchange Online for it, and have nobody to be returned to.
+  await clouds.platform.peers.submitMail?.(organization, { ...message, envelopeFrom: from });
+};
+/** From somewhere in the world, to Exchange Online's door. */
+const comeIn = async (subject: string, sent: Sent, address = "198.51.100.9"): Promise<void> => {
+  const { from = stranger, to = colleague, envelopeFrom = from } = sent;
+  const message = { envelopeFrom, recipients: [to], mime: compose(subject, { ...sent, from, to }) };
+  await clouds.platform.peers.deliverMail?.({
+    from: { name: "sender.example", address },
+    to: { host: MX, port: 25 },
+    message,
+    tls: "required",
+  });
+};
+
+const eventually = async <T>(look: () => T | Promise<T>): Promise<T> => vi.waitFor(look, { interval: 10, timeout: 25_000 });
+const found = (texts: string[], subject: string, where: string): string => {
+  const text = texts.find((mime) => subjectOf(mime) === subject);
+  if (text === undefined) throw new Error(`nothing with the subject ${subject} ${where}`);
+  return text;
+};
+const inside = (subject: string, mailbox = colleague): Promise<string> =>
+  eventually(() => {
+    const messages = clouds.platform.peers.messagesIn?.(organization, mailbox) ?? [];
+    return found(
+      messages.map(({ mime }) => mime),
+      subject,
+      `in ${mailbox}`,
+    );
+  });
+const outside = (subject: string): Promise<string> =>
+  eventually(async () => {
+    const kept = (await clouds.requests("mail")).flatMap(({ method, url, requestBody }) => {
+      const { mime } = (requestBody ?? {}) as { mime?: string };
+      return method === "SMTP" && url.includes("mx.outside.example") && mime !== undefined ? [mime] : [];
+    });
+    return found(kept, subject, "outside");
+  });
+const throughGateway = (mime: string): number =>
+  headerValues(mime, "Received").filter((hop) => hop.includes(`by ${FQDN}`)).length;
+const seen = (mime: string) => ({ gateway: throughGateway(mime), header: headerValues(mime, HEADER) });
+const handled = { gateway: 1, header: [GUID] };
+const untouched = { gateway: 0, header: [] };
+
+test("the header is there exactly once inside, and on nothing that leaves, whichever rule was made first", async () => {
+  await allRules();
+  await submit("inner");
+  await submit("outer", { to: stranger });
+  await submit("both", { to: `${colleague}, ${stranger}` });
+  expect(seen(await inside("inner"))).toEqual(handled);
+  expect(seen(await outside("outer"))).toEqual({ gateway: 1, header: [] });
+  expect(seen(await outside("both"))).toEqual({ gateway: 1, header: [] });
+  expect(throughGateway(await inside("both"))).toBe(1);
+});
+
+test("with the strip rule at the top mail would go round: back in its place, it goes once", async () => {
+  await allRules();
+  await byHand.run("Set-TransportRule", { Identity: "Strip loop header of own Azure VM", Priority: 0 });
+  await byHand.run("Set-TransportRule", { Identity: "Route all Mails to own Azure VM", ExceptIfSenderIpRanges: [] });
+  await submit("round-and-round", { to: stranger });
+  expect(await inside("Undeliverable: round-and-round", pilot)).toContain(
+    "554 5.4.14 Hop count exceeded - possible mail loop ATTR34",
+  );
+  expect(await ensure(ours.strip, target)).toMatchObject({ change: "updated" });
+  await submit("once", { to: stranger });
+  expect(seen(await outside("once"))).toEqual({ gateway: 1, header: [] });
+});
+
+test("a gateway that lost its header sends mail round no more than once, by its address", async () => {
+  await allRules();
+  guest.registry = {};
+  await submit("unmarked");
+  expect(seen(await inside("unmarked"))).toEqual({ gateway: 1, header: [] });
+});
+
+test("a gateway at an address that no rule knows makes mail loop, which is caught and told", async () => {
+  await allRules({ egressIps: ["203.0.113.99"] });
+  await ensure(ours.guard, { ...target, egressIps: ["203.0.113.99"] });
+  await submit("moved-gateway");
+  expect(await inside("Undeliverable: moved-gateway", pilot)).toContain("554 5.4.14 Hop count exceeded");
+});
+
+test("a forged header from outside is taken away, and is no way past the gateway", async () => {
+  await allRules();
+  await ensure(ours.incoming, { ...forwarded, scope: { mailboxes: [colleague] } });
+  await comeIn("forged", { headers: [`${HEADER}: ${GUID}`] });
+  expect(seen(await inside("forged"))).toEqual(handled);
+});
+
+test("automatic replies and read receipts leave without the gateway, which could not return them to the world", async () => {
+  await allRules();
+  const reply = ["Auto-Submitted: auto-replied"];
+  const receipt = ['Content-Type: multipart/report; report-type=disposition-notification; boundary="b"'];
+  await submit("away", { to: stranger, headers: reply, envelopeFrom: "" });
+  await submit("was-read", { to: stranger, headers: receipt, envelopeFrom: "" });
+  expect(seen(await outside("away"))).toEqual(untouched);
+  expect(seen(await outside("was-read"))).toEqual(untouched);
+  const { virtualMachineId } = guest;
+  expect(clouds.platform.peers.mailQueue?.(virtualMachineId)).toMatchObject({ queued: 0, badmail: 0 });
+});
+
+test("reports that come in meet the gateway as everything does: nobody outside chooses to pass by it", async () => {
+  await allRules();
+  await ensure(ours.incoming, { ...forwarded, scope: { mailboxes: [colleague] } });
+  const headers = ['Content-Type: multipart/report; report-type=delivery-status; boundary="b"', "Auto-Submitted: auto-replied"];
+  await comeIn("bounce", { headers, envelopeFrom: "" });
+  expect(seen(await inside("bounce"))).toEqual(handled);
+});
+
+test("mail that is larger than the gateway takes goes without it, where the spec says so", async () => {
+  await allRules({ largestMessageInMegabytes: 1 });
+  await submit("large", { body: "x".repeat(1024 ** 2) });
+  await submit("small");
+  expect(seen(await inside("large"))).toEqual(untouched);
+  expect(seen(await inside("small"))).toEqual(handled);
+});
+
+test("a group's members are forwarded in both directions, and nobody else; who joins needs no other rule", async () => {
+  await byHand.run("New-DistributionGroup", { Name: "Pilots", Members: [pilot] });
+  await ensure(ours.guard, target);
+  const scope = { mailboxes: ["pilots@contoso.example"] };
+  await ensure(ours.incomingGroups, { ...forwarded, scope });
+  await ensure(ours.groups, { ...forwarded, scope });
+  await submit("from-a-member");
+  await comeIn("to-a-member", { to: pilot });
+  await comeIn("to-another", { to: colleague });
+  expect(seen(await inside("from-a-member"))).toEqual(handled);
+  expect(seen(await inside("to-a-member", pilot))).toEqual(handled);
+  expect(seen(await inside("to-another"))).toEqual(untouched);
+  await byHand.run("Add-DistributionGroupMember", { Identity: "Pilots", Member: colleague });
+  await comeIn("to-a-new-member", { to: colleague });
+  expect(seen(await inside("to-a-new-member"))).toEqual(handled);
+});
