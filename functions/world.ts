@@ -26,6 +26,7 @@ import { createGraph } from "../shared/graph/client.ts";
 import { adminConsentUrl } from "../shared/graph/consent-link.ts";
 import { checkConsent } from "../shared/graph/consent.ts";
 import { createProbeMails } from "../shared/graph/mail.ts";
+import { createGroups } from "../shared/graph/groups.ts";
 import { createOrganizations } from "../shared/graph/organization.ts";
 import { createLog } from "../shared/log.ts";
 import { createResources } from "../shared/resources/index.ts";
@@ -52,7 +53,8 @@ export function createWorld(config: Config): World {
   const azure = createAzure({ environment, credentials });
   const vaults = createVaults({ environment, credentials });
   const certificates = createCertificates({ environment, credentials, clock });
-  const warned = (warning: Parameters<NonNullable<ExchangeOptions["warned"]>>[0]) => log.warning("Exchange Online warned", warning);
+  const warned = (warning: Parameters<NonNullable<ExchangeOptions["warned"]>>[0]) =>
+    log.warning("Exchange Online warned", warning);
   const exchange = createExchange({ environment, credentials, warned });
   const graph = createGraph({ environment, credentials });
   const resolver = createResolver({ servers: environment.dnsServers });
@@ -91,6 +93,7 @@ export function createWorld(config: Config): World {
       probeDeadlineInSeconds: config.PROBE_DEADLINE,
     },
     organizations: createOrganizations(graph),
+    groups: createGroups(graph),
     resolver,
     authorities: createAuthorities({ resolver, port: environment.nameServerPort }),
     checkConsent: checkConsent({ environment, credentials, graph }),
