@@ -22,6 +22,7 @@ export const organizationSchema = z.strictObject({
   subscriptionId: z.guid().transform(lower).optional(),
   offer: z.enum(["EnterpriseAgreement", "PayAsYouGo", "CSP"]).optional(),
   azureAccess: z.boolean().optional(),
+  clientSecrets: z.strictObject({ forbidden: z.boolean().optional(), longestLifetimeInDays: z.number().optional() }).optional(),
   exchange: z
     .strictObject({
       dehydrated: z.boolean().optional(),
@@ -83,6 +84,7 @@ export function registerOrganization(platform: Platform, given: z.output<typeof 
     ...(subscriptionId === undefined ? {} : { subscriptionId }),
     offer: given.offer ?? known?.offer ?? "EnterpriseAgreement",
     azureAccess: given.azureAccess ?? known?.azureAccess ?? subscriptionId !== undefined,
+    ...((given.clientSecrets ?? known?.clientSecrets) ? { clientSecrets: given.clientSecrets ?? known?.clientSecrets } : {}),
     ...((given.exchange ?? known?.exchange) ? { exchange: { ...known?.exchange, ...given.exchange } } : {}),
   };
   organizations.set(tenantId, organization);

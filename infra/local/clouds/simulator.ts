@@ -57,6 +57,8 @@ export interface Organization {
   offer: "EnterpriseAgreement" | "PayAsYouGo" | "CSP";
   /** Whether our application's service principal holds its roles on the subscription. */
   azureAccess: boolean;
+  /** Its tenant-wide app management policy: what it forbids of applications' client secrets. Nothing by default. */
+  clientSecrets?: { forbidden?: boolean | undefined; longestLifetimeInDays?: number | undefined } | undefined;
   /** What is unusual about its Exchange Online; nothing by default. */
   exchange?: ExchangeOrganization;
 }
