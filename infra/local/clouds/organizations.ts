@@ -28,6 +28,7 @@ export const organizationSchema = z.strictObject({
       dehydrated: z.boolean().optional(),
       inboundConnectorsDisabled: z.boolean().optional(),
       rejectDirectSend: z.boolean().optional(),
+      acceptedDomains: z.record(domainName, z.enum(["Authoritative", "InternalRelay", "ExternalRelay", "none"])).optional(),
       ewsEnabled: z.boolean().nullable().optional(),
       ewsAllowedAppIds: z.string().nullable().optional(),
       unlicensed: z.array(z.email().transform(lower)).optional(),

@@ -70,6 +70,8 @@ export interface ExchangeOrganization {
   inboundConnectorsDisabled?: boolean | undefined;
   /** Mail that names one of the organisation's own domains as sender, and that no inbound connector accounts for, is refused. */
   rejectDirectSend?: boolean | undefined;
+  /** By domain, where it is not authoritative; `none`: verified in Entra, but not switched on for mail. */
+  acceptedDomains?: Record<string, "Authoritative" | "InternalRelay" | "ExternalRelay" | "none"> | undefined;
   /** null where nobody has decided. */
   ewsEnabled?: boolean | null | undefined;
   /** Client ids with commas between them. */
