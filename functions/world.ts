@@ -26,6 +26,7 @@ import { createGraph } from "../shared/graph/client.ts";
 import { adminConsentUrl } from "../shared/graph/consent-link.ts";
 import { checkConsent } from "../shared/graph/consent.ts";
 import { createProbeMails } from "../shared/graph/mail.ts";
+import { createGroups } from "../shared/graph/groups.ts";
 import { createOrganizations } from "../shared/graph/organization.ts";
 import { createLog } from "../shared/log.ts";
 import { createResources } from "../shared/resources/index.ts";
@@ -102,6 +103,7 @@ export function createWorld(config: Config): World {
       drainDeadlineInSeconds: config.OFFBOARDING_DRAIN_DEADLINE,
     },
     organizations: createOrganizations(graph),
+    groups: createGroups(graph),
     resolver,
     authorities: createAuthorities({ resolver, port: environment.nameServerPort }),
     checkConsent: checkConsent({ environment, credentials, graph }),

@@ -13,7 +13,7 @@ export const checkAccess = (world: World, spec: TenantSpec, wanted: "consent" | 
   wanted === "consent" ? checkConsent(world, spec) : checkAzure(world, spec);
 
 /** What onboarding does in Microsoft 365 takes these app roles and no more. */
-const expectedRoles = {
+export const expectedRoles = {
   graph: [
     "Application.ReadWrite.OwnedBy",
     "AppRoleAssignment.ReadWrite.All",

@@ -23,7 +23,7 @@ import { preflightOf } from "./preflight.ts";
 import { chosenSecrets, tenantSecrets } from "./secrets.ts";
 import { onboardingSteps } from "./steps.ts";
 import { lookAround } from "./surroundings.ts";
-import { warningsOf } from "./warnings.ts";
+import { secretsForbidden, warningsOf } from "./warnings.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Promise<Plan> {
@@ -47,6 +47,7 @@ export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Prom
   const findings = [
     ...findingsOf("consent", consent),
     ...findingsOf("azureAccess", azure),
+    ...secretsForbidden(tenant),
     ...(await warningsOf(world.azure, target, planned)),
     ...(around?.findings ?? []),
     ...(await dnsFindings(world, target, readable.consented)),

@@ -14,11 +14,12 @@ import { mailRouteOf } from "../../shared/desired/mail-route.ts";
 import type { Target } from "../../shared/desired/target.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
 import { readTerms } from "../../shared/resources/marketplace-terms.ts";
+import { adminGroups } from "./admin-groups.ts";
 import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
 import { replacedBeside, replacedGateways } from "./replacement.ts";
 import type { OnboardingWorld } from "./world.ts";
 
-type World = Pick<OnboardingWorld, "azure" | "resources" | "organizations" | "resolver" | "environment">;
+type World = Pick<OnboardingWorld, "azure" | "resources" | "organizations" | "groups" | "resolver" | "environment">;
 
 /** In the order in which a person would mend them. Nothing throws: what can't be read is a check that can't tell. */
 export async function preflightOf(
@@ -45,7 +46,7 @@ export async function preflightOf(
     ),
     ...beside.flatMap(({ placement, role }) => (placement ? [replacedBeside(world.resources, target, role, placement)] : [])),
     ...(azureSqlOf(target.spec) ? [sqlServerName(world, target)] : []),
-    ...(consented ? [mailExchanger(world, target)] : []),
+    ...(consented ? [mailExchanger(world, target), adminGroups(world, target)] : []),
   ]);
   return checks.flat();
 }

@@ -38,6 +38,7 @@ function mailFlowOf(target: Target, ground: Ground | undefined): MailFlow {
     outboundConnector: OUTBOUND_CONNECTOR_NAME,
     egressIps: ground ? egressIps(ground) : [],
     senders: [...new Set([microsoft365.probeMailbox, ...pilot.addresses])],
+    domains: microsoft365.domains,
     connectionFilter,
     onboarded: ground !== undefined,
     exchangeWebServices: gateway.exchangeWebServices && {

@@ -8,6 +8,7 @@ import { sameId, virtualMachineId } from "../../shared/azure/place.ts";
 import { shutdownsIn } from "../../shared/azure/shutdown-schedules.ts";
 import { home } from "../../shared/desired/state.ts";
 import type { Target } from "../../shared/desired/target.ts";
+import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 
 export async function warningsOf(azure: Azure, target: Target, planned: PlannedResource[]): Promise<Finding[]> {
@@ -18,6 +19,14 @@ export async function warningsOf(azure: Azure, target: Target, planned: PlannedR
     ...(some("none", "update") ? await shutdowns(azure, target) : []),
   ];
 }
+
+/** Mission D1: what the last try to make a client secret has met. Nobody may read a tenant's policies by the permissions that we have. */
+export const secretsForbidden = ({ conditions }: Pick<TenantRecord, "conditions">): Finding[] =>
+  conditions.flatMap(({ status, reason, message }) =>
+    status === "False" && (reason === "ClientSecretForbidden" || reason === "ClientSecretLifetimeForbidden")
+      ? [{ code: reason, severity: "error" as const, message, remedy: "change the policy for the application, or exempt it" }]
+      : [],
+  );
 
 /** Mission A4: of the kinds of disks, those that aren't the cheapest for what they do. */
 const dearerDisks: Partial<Record<TenantSpec["gateway"]["disk"], string>> = {

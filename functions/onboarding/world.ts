@@ -10,6 +10,7 @@ import type { Exchange } from "../../shared/exchange/client.ts";
 import type { ConnectorValidation } from "../../shared/exchange/probe.ts";
 import type { ConsentQuestion, ConsentState } from "../../shared/graph/consent.ts";
 import type { ProbeMails } from "../../shared/graph/mail.ts";
+import type { Groups } from "../../shared/graph/groups.ts";
 import type { Organizations } from "../../shared/graph/organization.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { Vaults } from "../../shared/vault/client.ts";
@@ -26,6 +27,7 @@ export interface OnboardingWorld extends ApiWorld {
   vaults: Vaults;
   azureAccess(subscription: Subscription): Promise<AzureAccess>;
   organizations: Organizations;
+  groups: Groups;
   resolver: DnsResolver;
   /** The name servers of the domains themselves. */
   authorities: Authorities;

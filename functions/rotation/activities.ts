@@ -22,7 +22,7 @@ import type { RotationWorld } from "./world.ts";
 export type RotationActivities = ReturnType<typeof createRotationActivities>;
 
 /** Begins the display name of every client secret that we make, so that others' are told from ours. */
-const OURS = "gatehouse-";
+export const OURS = "gatehouse-";
 const nameOf = (operationId: string): string => `${OURS}${operationId}`;
 
 /** Each has its own: one that was rotated says nothing of one that could not be. */

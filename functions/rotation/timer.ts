@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import type { CredentialDue } from "../../shared/messages/near-expiry.ts";
 import type { CredentialRecord } from "../../shared/stores/credentials.ts";
+import { removeOrphans } from "./orphans.ts";
 import type { RotationWorld } from "./world.ts";
 
 /** How many vaults are asked at a time: ten thousand take minutes, and nobody waits for a sweep. */
@@ -13,10 +14,12 @@ export const sweepCredentials = (world: RotationWorld) => async (): Promise<void
   const day = new Date(clock.now()).toISOString().slice(0, 10);
   const all = (await stores.credentials.all()).filter(({ rotation: running }) => running === undefined);
   let due = 0;
+  let orphans = 0;
   for (let first = 0; first < all.length; first += VAULTS_AT_A_TIME) {
     const some = all.slice(first, first + VAULTS_AT_A_TIME);
     await Promise.all(
       some.map(async (credential) => {
+        orphans += await orphansRemoved(world, credential);
         if (!(await isDue(world, credential, until))) return;
         due += 1;
         const { partnerId, tenantId, name, generation } = credential;
@@ -27,8 +30,19 @@ export const sweepCredentials = (world: RotationWorld) => async (): Promise<void
       }),
     );
   }
-  log.information("credentials looked at", { credentials: all.length, due });
+  log.information("credentials looked at", { credentials: all.length, due, orphans });
 };
+
+/** What can't be asked today is asked tomorrow. */
+async function orphansRemoved(world: RotationWorld, credential: CredentialRecord): Promise<number> {
+  try {
+    return await removeOrphans(world, credential);
+  } catch (error) {
+    const { partnerId, tenantId, name } = credential;
+    world.log.warning("nobody could look for client secrets without an owner", { partnerId, tenantId, name, error });
+    return 0;
+  }
+}
 
 /** Never made; near its expiry as the row says, or as the vault does, where a person may have changed it; or an old one is left over. */
 async function isDue(world: RotationWorld, credential: CredentialRecord, until: number): Promise<boolean> {

@@ -52,7 +52,8 @@ export function createApplicationPasswords(graph: Graph): ApplicationPasswords {
     add: (organization, objectId, passwordCredential) =>
       graph
         .post(organization, `/applications/${segment(objectId)}/addPassword`, { passwordCredential }, addedSchema)
-        .catch(notReplicated),
+        .catch(notReplicated)
+        .catch(forbidden),
     remove: async (organization, objectId, keyId) => {
       const known = await list(organization, objectId);
       if (!known.some((password) => password.keyId === keyId)) return;
@@ -68,4 +69,25 @@ function notReplicated(error: unknown): never {
       cause: error,
     });
   throw error;
+}
+
+/** By the codes of Graph's refusals. Source: "Microsoft Entra application management policies overview". */
+const policies: [code: string, ours: string, message: string][] = [
+  [
+    "CredentialTypeNotAllowedAsPerAppPolicy",
+    "ClientSecretForbidden",
+    "an app management policy of the customer's Entra tenant forbids client secrets; its administrator exempts the application",
+  ],
+  [
+    "CredentialInvalidLifetimeAsPerAppPolicy",
+    "ClientSecretLifetimeForbidden",
+    "an app management policy of the customer's Entra tenant forbids client secrets that live as long; its administrator exempts the application, or the operator shortens CLIENT_SECRET_LIFETIME",
+  ],
+];
+
+function forbidden(cause: unknown): never {
+  const refused = policies.find(([code]) => cause instanceof ControlPlaneError && cause.message.includes(code));
+  if (!refused) throw cause;
+  const [, code, message] = refused;
+  throw new ControlPlaneError(code, message, 409, false, { cause });
 }

@@ -18,6 +18,7 @@ const flow: MailFlow = {
   loopHeader: "X-iqsuite-process",
   egressIps: ["203.0.113.7"],
   senders: ["probe@contoso.example", "pilot@contoso.example"],
+  domains: ["contoso.example"],
   connectionFilter: true,
   onboarded: true,
   exchangeWebServices: undefined,
@@ -51,6 +52,10 @@ const quiet: Surroundings = {
   outboundConnectors: present([]),
   connectionFilter: present([{ Name: "Default", IPAllowList: ["203.0.113.7", "198.51.100.9"], IPBlockList: [] }]),
   organization: present([configured]),
+  acceptedDomains: present([
+    { DomainName: "Contoso.example", DomainType: "Authoritative", Default: true },
+    { DomainName: "fabrikam.example", DomainType: "InternalRelay", Default: false },
+  ]),
   limits: present([{ ObservedValue: 10, Threshold: 10_000, EnforcementEnabled: true, Verdict: "Allow" }]),
   mailboxes: flow.senders.map((address) => ({ address, found: present([mailbox]) })),
 };
@@ -63,6 +68,14 @@ const failed = (seen: Partial<Surroundings>): string[] =>
 test("an organisation as an onboarding leaves it gives nothing to say, and passes", () => {
   expect(said({})).toEqual([]);
   expect(failed({})).toEqual([]);
+});
+
+test("each domain of the spec is accepted and authoritative, else it is told; other people's domains are nobody's business", () => {
+  expect(said({}, { domains: ["contoso.example", "fabrikam.example", "tailspin.example"] })).toEqual([
+    "warning AcceptedDomainNotAuthoritative",
+    "error AcceptedDomainMissing",
+  ]);
+  expect(said({ acceptedDomains: unknown("ExchangeBusy", "asks to wait") })).toEqual(["information MailFlowNotRead"]);
 });
 
 test("whatever is found has its evidence and its remedy", () => {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import * as z from "zod";
 import { checkClientSecret } from "../../shared/entra/client-secret.ts";
 import { createCredentials } from "../../shared/entra/credentials.ts";
+import { ControlPlaneError } from "../../shared/errors.ts";
 import { createGraph } from "../../shared/graph/client.ts";
 import { createApplicationPasswords } from "../../shared/graph/passwords.ts";
 import { startClouds, type TestClouds } from "../support/clouds.ts";
@@ -52,4 +53,25 @@ test("an application that another replica doesn't know yet is worth another try"
   await expect(passwords.remove(organization, id, "any")).rejects.toMatchObject(settling);
   const { keyId } = await passwords.add(organization, id, wanted);
   expect(await passwords.list(organization, id)).toMatchObject([{ keyId }]);
+});
+
+test.each([
+  [{ forbidden: true }, "ClientSecretForbidden"],
+  [{ longestLifetimeInDays: 0.5 }, "ClientSecretLifetimeForbidden"],
+])("a policy of the tenant that forbids it is told by its own code: %j", async (clientSecrets, code) => {
+  const { environment } = clouds;
+  const graph = createGraph({ environment, credentials: createCredentials(environment, clouds.application) });
+  const application = z.looseObject({ id: z.string() });
+  const { id } = await graph.post(organization, "/applications", { displayName: "WebClient" }, application);
+  await clouds.organize({ tenantId: organization, clientSecrets });
+  const passwords = createApplicationPasswords(graph);
+  const wanted = { displayName: "gatehouse-one", endDateTime: new Date(Date.now() + 86_400_000).toISOString() };
+  const refused = async (): Promise<unknown> => {
+    for (;;) {
+      const error: unknown = await passwords.add(organization, id, wanted).catch((thrown: unknown) => thrown);
+      if (!(error instanceof ControlPlaneError && error.transient)) return error;
+    }
+  };
+  expect(await refused()).toMatchObject({ code, status: 409, transient: false, message: expect.stringContaining("policy") });
+  expect(await passwords.list(organization, id)).toEqual([]);
 });

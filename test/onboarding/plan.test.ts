@@ -85,11 +85,11 @@ test("onboarded by that plan, nothing is left to do", async () => {
   expect(actionsOf(await planned())).toEqual({ none: [...inAzure, ...inMicrosoft365] });
 });
 
-test("a plan asks Exchange Online once, for all that it shows of the mail flow", async () => {
+test("a plan asks Exchange Online twice, for all that it shows of the mail flow", async () => {
   const before = await platform.now();
   const { checks } = await planned();
   const asked = (await platform.record(before)).filter(({ cloud }) => cloud === "exchange");
-  expect(asked.map(({ url }) => new URL(url).pathname.split("/").at(-1))).toEqual(["$batch"]);
+  expect(asked.map(({ url }) => new URL(url).pathname.split("/").at(-1))).toEqual(["$batch", "$batch"]);
   const found = checks.map(({ code, status }) => [code, status]);
   for (const code of [
     "EgressAddressShared",
@@ -116,12 +116,14 @@ test("what in the organisation meets the mail flow is told with its remedy, and 
     enabled: true,
   };
   rules.set(`${organization}/${theirs.guid}`, { ...theirs, mode: "Enforce", settings, ...when });
-  await platform.clouds.organize({ tenantId: organization, exchange: { rejectDirectSend: true } });
+  const relayed = { acceptedDomains: { "contoso.example": "InternalRelay" as const } };
+  await platform.clouds.organize({ tenantId: organization, exchange: { rejectDirectSend: true, ...relayed } });
 
   const plan = await planned();
   expect(plan.findings.map(({ code, severity }) => `${severity} ${code}`)).toEqual([
     "warning RuleAboveStops",
     "information DirectSendRejected",
+    "warning AcceptedDomainNotAuthoritative",
   ]);
   const ended = await platform.untilEnded((await platform.northwind.startOnboarding({ tenantId })).body);
   expect(ended).toMatchObject({ status: "Succeeded", result: { findings: plan.findings } });
@@ -132,7 +134,7 @@ test("what in the organisation meets the mail flow is told with its remedy, and 
     message: expect.stringContaining('"Theirs" (priority 0)'),
   });
   rules.delete(`${organization}/${theirs.guid}`);
-  await platform.clouds.organize({ tenantId: organization, exchange: { rejectDirectSend: false } });
+  await platform.clouds.organize({ tenantId: organization, exchange: { rejectDirectSend: false, acceptedDomains: {} } });
 });
 
 test("what somebody changed by hand is shown property by property; a stranger's object blocks", async () => {

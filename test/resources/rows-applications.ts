@@ -260,7 +260,8 @@ const mailboxAccess: RowOf<"mailboxAccess"> = {
 const others = ["0813e73f-0c81-4d40-a17d-975186ff0478", "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"];
 const allowed = async (one: World, organization: string): Promise<string[]> => {
   const [config] = await shown(one, organization, "Get-OrganizationConfig", { RetrieveEwsOperationAccessPolicy: true });
-  return String(config?.["EwsAllowedAppIDs"] ?? "").split(",");
+  const list = config?.["EwsAllowedAppIDs"];
+  return typeof list === "string" ? list.split(",") : [];
 };
 
 const exchangeWebServicesPolicy: RowOf<"exchangeWebServicesPolicy"> = {

@@ -22,11 +22,13 @@ export const organizationSchema = z.strictObject({
   subscriptionId: z.guid().transform(lower).optional(),
   offer: z.enum(["EnterpriseAgreement", "PayAsYouGo", "CSP"]).optional(),
   azureAccess: z.boolean().optional(),
+  clientSecrets: z.strictObject({ forbidden: z.boolean().optional(), longestLifetimeInDays: z.number().optional() }).optional(),
   exchange: z
     .strictObject({
       dehydrated: z.boolean().optional(),
       inboundConnectorsDisabled: z.boolean().optional(),
       rejectDirectSend: z.boolean().optional(),
+      acceptedDomains: z.record(domainName, z.enum(["Authoritative", "InternalRelay", "ExternalRelay", "none"])).optional(),
       ewsEnabled: z.boolean().nullable().optional(),
       ewsAllowedAppIds: z.string().nullable().optional(),
       unlicensed: z.array(z.email().transform(lower)).optional(),
@@ -83,6 +85,7 @@ export function registerOrganization(platform: Platform, given: z.output<typeof 
     ...(subscriptionId === undefined ? {} : { subscriptionId }),
     offer: given.offer ?? known?.offer ?? "EnterpriseAgreement",
     azureAccess: given.azureAccess ?? known?.azureAccess ?? subscriptionId !== undefined,
+    ...((given.clientSecrets ?? known?.clientSecrets) ? { clientSecrets: given.clientSecrets ?? known?.clientSecrets } : {}),
     ...((given.exchange ?? known?.exchange) ? { exchange: { ...known?.exchange, ...given.exchange } } : {}),
   };
   organizations.set(tenantId, organization);

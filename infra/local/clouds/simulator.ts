@@ -57,6 +57,8 @@ export interface Organization {
   offer: "EnterpriseAgreement" | "PayAsYouGo" | "CSP";
   /** Whether our application's service principal holds its roles on the subscription. */
   azureAccess: boolean;
+  /** Its tenant-wide app management policy: what it forbids of applications' client secrets. Nothing by default. */
+  clientSecrets?: { forbidden?: boolean | undefined; longestLifetimeInDays?: number | undefined } | undefined;
   /** What is unusual about its Exchange Online; nothing by default. */
   exchange?: ExchangeOrganization;
 }
@@ -68,6 +70,8 @@ export interface ExchangeOrganization {
   inboundConnectorsDisabled?: boolean | undefined;
   /** Mail that names one of the organisation's own domains as sender, and that no inbound connector accounts for, is refused. */
   rejectDirectSend?: boolean | undefined;
+  /** By domain, where it is not authoritative; `none`: verified in Entra, but not switched on for mail. */
+  acceptedDomains?: Record<string, "Authoritative" | "InternalRelay" | "ExternalRelay" | "none"> | undefined;
   /** null where nobody has decided. */
   ewsEnabled?: boolean | null | undefined;
   /** Client ids with commas between them. */

@@ -15,6 +15,7 @@ export const interactionFindings = (seen: Surroundings, flow: MailFlow, now: num
   ...rulesAbove(seen, flow),
   ...rejectedDirectSend(seen, flow),
   ...allowList(seen, flow),
+  ...acceptedDomains(seen, flow),
   ...dehydrated(seen),
   ...webServices(seen, flow, now),
 ];
@@ -23,13 +24,15 @@ export const interactionFindings = (seen: Surroundings, flow: MailFlow, now: num
 const all = <Value>(found: { state: "present"; actual: Value[] } | { state: "unknown" }): Value[] =>
   found.state === "present" ? found.actual : [];
 
-function unread({ rules, inboundConnectors, outboundConnectors, connectionFilter, organization }: Surroundings): Finding[] {
+function unread(seen: Surroundings): Finding[] {
+  const { rules, inboundConnectors, outboundConnectors, connectionFilter, organization, acceptedDomains } = seen;
   const reads: Record<string, Observed<unknown>> = {
     "transport rules": rules,
     "inbound connectors": inboundConnectors,
     "outbound connectors": outboundConnectors,
     "the connection filter": connectionFilter,
     "the organisation's configuration": organization,
+    "accepted domains": acceptedDomains,
   };
   const missing = Object.entries(reads).flatMap(([what, found]) =>
     found.state === "unknown" ? [`${what} (${found.reason.code})`] : [],
@@ -43,6 +46,36 @@ function unread({ rules, inboundConnectors, outboundConnectors, connectionFilter
       remedy: "plan again later; if it stays, see what the code in brackets means",
     },
   ];
+}
+
+/**
+ * Mission B4: Exchange Online takes mail for its accepted domains, and knows all recipients of those that are authoritative. A domain that
+ * was verified a moment ago may take a while to be among them; they are the customer's, and never made or changed here.
+ */
+function acceptedDomains({ acceptedDomains: seen }: Surroundings, { domains }: MailFlow): Finding[] {
+  if (seen.state === "unknown") return [];
+  return domains.flatMap((domain): Finding[] => {
+    const accepted = seen.actual.find(({ DomainName }) => DomainName.toLowerCase() === domain.toLowerCase());
+    if (accepted === undefined)
+      return [
+        {
+          code: "AcceptedDomainMissing",
+          severity: "error",
+          message: `${domain} is no accepted domain of Exchange Online there: mail for it is refused, and mail from it may not come back`,
+          remedy: "see that the domain is switched on for mail in Microsoft 365; one that was just verified takes a while",
+        },
+      ];
+    const type = accepted.DomainType ?? "Authoritative";
+    if (type === "Authoritative") return [];
+    return [
+      {
+        code: "AcceptedDomainNotAuthoritative",
+        severity: "warning",
+        message: `${domain} is an accepted domain of the kind ${type}: mail to recipients that Exchange Online doesn't know is passed on, not refused`,
+        remedy: "keep it where mailboxes are elsewhere, too; else make the domain authoritative in the Exchange admin centre",
+      },
+    ];
+  });
 }
 
 /** "Inbound connector FAQ": made disabled in trial, new and restricted organisations. */

@@ -1,4 +1,4 @@
-/** What stands around our mail flow in a customer's organisation, read at once: for a tenant with a few pilots that is one request. */
+/** What stands around our mail flow in a customer's organisation, read at once: for a tenant with a few pilots these are two requests. */
 import type { Owner } from "../../resources/resource.ts";
 import { type AllRead, read } from "../batch.ts";
 import type { Exchange } from "../client.ts";
@@ -16,6 +16,8 @@ export interface MailFlow {
   egressIps: string[];
   /** The probe mailbox first, then the pilots: whose mail goes through the gateway first. */
   senders: string[];
+  /** Whose mail runs through the gateway, once all of it does. */
+  domains: string[];
   /** Whether the gateways' addresses belong on the connection filter's allow list. */
   connectionFilter: boolean;
   /** An onboarding has put all of it there before. */
@@ -31,6 +33,7 @@ export interface Surroundings {
   outboundConnectors: AllRead<"Get-OutboundConnector">;
   connectionFilter: AllRead<"Get-HostedConnectionFilterPolicy">;
   organization: AllRead<"Get-OrganizationConfig">;
+  acceptedDomains: AllRead<"Get-AcceptedDomain">;
   limits: AllRead<"Get-LimitsEnforcementStatus">;
   mailboxes: { address: string; found: AllRead<"Get-Mailbox"> }[];
 }
@@ -48,6 +51,7 @@ export async function surroundingsOf(
     unscopedConnectors: read("Get-OutboundConnector", { IsTransportRuleScoped: false, IncludeTestModeConnectors: true }),
     connectionFilter: read("Get-HostedConnectionFilterPolicy", { Identity: "Default" }),
     organization: read("Get-OrganizationConfig", { RetrieveEwsOperationAccessPolicy: true }),
+    acceptedDomains: read("Get-AcceptedDomain", {}),
     limits: read("Get-LimitsEnforcementStatus", {}),
   };
   const mailboxReads = Object.fromEntries(
@@ -63,6 +67,7 @@ export async function surroundingsOf(
     outboundConnectors: found.outboundConnectors,
     connectionFilter: found.connectionFilter,
     organization: found.organization,
+    acceptedDomains: found.acceptedDomains,
     limits: found.limits,
     mailboxes: senders.map((address) => ({ address, found: mailboxIn(found, `mailbox:${address}`) })),
     remembered: rememberedOf(organization, reads, found),

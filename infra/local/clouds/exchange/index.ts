@@ -59,7 +59,7 @@ export function createExchange(platform: Platform): Simulator {
       });
     transport.submit({
       tenantId,
-      message: { ...message, mime: complete },
+      message: { ...message, mime: complete, ...(returns(complete) ? {} : { envelopeFrom: "" }) },
       lastHop: undefined,
       authenticated: true,
       scl: undefined,
@@ -252,3 +252,8 @@ const notAllowed = (cmdlet: string): SimulatedResponse => ({
 
 const record = (value: unknown): Record<string, unknown> | undefined =>
   typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+
+/** Automatic replies and receipts are nobody's to return (RFC 3834, RFC 8098): Exchange sends them with an empty envelope sender. */
+const returns = (mime: string): boolean =>
+  !headerValues(mime, "Auto-Submitted").some((value) => /^auto-replied/i.test(value)) &&
+  !headerValues(mime, "Content-Type").some((value) => /^multipart\/report/i.test(value));

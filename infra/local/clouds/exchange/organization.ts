@@ -168,13 +168,14 @@ const customizationKey = (tenantId: string): string => `customization/${tenantId
 
 function acceptedDomains({ tenantId, store }: CmdletContext): Record<string, unknown>[] {
   const organization = store.organization(tenantId);
-  const verified = (organization?.domains ?? []).filter((one) => one.verified);
+  const types = organization?.exchange?.acceptedDomains ?? {};
+  const verified = (organization?.domains ?? []).filter((one) => one.verified && types[one.name] !== "none");
   const standard = verified.find(({ initial }) => !initial) ?? verified[0];
   return verified.map((domain) => ({
     Identity: domain.name,
     Name: domain.name,
     DomainName: domain.name,
-    DomainType: "Authoritative",
+    DomainType: types[domain.name] ?? "Authoritative",
     Default: domain === standard,
     InitialDomain: domain.initial,
     MatchSubDomains: false,

@@ -121,6 +121,7 @@ export const applicationRoutes: Route[] = [
       const [startDateTime, endDateTime] = [optionalText(given["startDateTime"]), optionalText(given["endDateTime"])];
       for (const time of [startDateTime, endDateTime])
         if (time !== undefined && Number.isNaN(Date.parse(time))) throw badRequest("Credential lifetime is invalid.");
+      requireAllowedSecret(graph, endDateTime);
       const added = graph.directory.addPassword(graph.tenantId, application.id, {
         displayName: optionalText(given["displayName"]) ?? null,
         ...(startDateTime === undefined ? {} : { startDateTime }),
@@ -151,6 +152,20 @@ export const applicationRoutes: Route[] = [
     },
   },
 ];
+
+/** "Microsoft Entra application management policies": a tenant may forbid secrets, or those that live too long. */
+function requireAllowedSecret({ organization, platform }: GraphRequest, endDateTime: string | undefined): void {
+  const { forbidden, longestLifetimeInDays } = organization.clientSecrets ?? {};
+  if (forbidden)
+    throw badRequest("Credential type not allowed as per assigned policy.", "CredentialTypeNotAllowedAsPerAppPolicy");
+  if (longestLifetimeInDays === undefined) return;
+  const latest = platform.now() + longestLifetimeInDays * 86_400_000;
+  if (endDateTime === undefined || Date.parse(endDateTime) > latest)
+    throw badRequest(
+      "Credential lifetime exceeds the max value allowed as per assigned policy.",
+      "CredentialInvalidLifetimeAsPerAppPolicy",
+    );
+}
 
 function created(
   graph: GraphRequest,

@@ -4,6 +4,7 @@ import { createSettling } from "../settling.ts";
 import type { Platform, SimulatedRequest, SimulatedResponse, Simulator } from "../simulator.ts";
 import { failure, GraphFailure, requestDenied } from "./answers.ts";
 import { applicationRoutes } from "./applications.ts";
+import { groupRoutes } from "./groups.ts";
 import { mailRoutes } from "./mail.ts";
 import { organizationRoutes } from "./organization.ts";
 import { roleAssignmentRoutes } from "./role-assignments.ts";
@@ -14,6 +15,7 @@ import { createThrottle } from "./throttle.ts";
 const VERSION = "/v1.0";
 const routes: Route[] = [
   ...organizationRoutes,
+  ...groupRoutes,
   ...applicationRoutes,
   ...servicePrincipalRoutes,
   ...roleAssignmentRoutes,

@@ -1,0 +1,33 @@
+/**
+ * Client secrets that were made and never stored, because whoever made them died in between: nobody has their text, and Entra takes them
+ * all the same until they end. They are swept by age, apart from where secrets are made, so that none is taken away from who is about to
+ * store it.
+ */
+import { type CredentialRecord, secretNames } from "../../shared/stores/credentials.ts";
+import { OURS } from "./activities.ts";
+import type { RotationWorld } from "./world.ts";
+
+/** Longer than any try to store one goes on. */
+const AGE_IN_MILLISECONDS = 24 * 3600 * 1000;
+
+/** Gives how many went. Those that the vault knows stay, whatever a failed rotation has left of them: a gateway may hold one. */
+export async function removeOrphans(
+  { stores, passwords, vaults, clock }: RotationWorld,
+  { partnerId, tenantId, name, vaultUrl, objectId, current, previous }: CredentialRecord,
+): Promise<number> {
+  const { spec } = await stores.tenants.get(partnerId, tenantId);
+  const organization = spec.microsoft365.tenantId;
+  const old = (await passwords.list(organization, objectId)).filter(
+    ({ displayName, startDateTime }) =>
+      displayName?.startsWith(OURS) === true &&
+      startDateTime !== null &&
+      Date.parse(startDateTime) < clock.now() - AGE_IN_MILLISECONDS,
+  );
+  const known = new Set([current?.keyId, previous?.keyId]);
+  if (old.every(({ keyId }) => known.has(keyId))) return 0;
+  for (const { tags } of await vaults.versions(vaultUrl, secretNames[name], spec.azure.tenantId))
+    known.add(tags["gatehouse-key"]);
+  const orphans = old.filter(({ keyId }) => !known.has(keyId));
+  for (const { keyId } of orphans) await passwords.remove(organization, objectId, keyId);
+  return orphans.length;
+}

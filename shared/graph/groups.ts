@@ -1,0 +1,42 @@
+/** Groups of a customer's directory by the name that people know them by, which Entra lets several have. */
+import * as z from "zod";
+import { observing } from "../resources/observing.ts";
+import type { Observed } from "../resources/resource.ts";
+import { type Graph, literal, segment } from "./client.ts";
+
+export interface Group {
+  id: string;
+  /** Whether a person is a direct member. */
+  peopled: boolean;
+}
+
+export interface Groups {
+  /** All of that name; reading them takes GroupMember.Read.All. */
+  named(organization: string, displayName: string): Promise<Observed<Group[]>>;
+}
+
+const idSchema = z.looseObject({ id: z.string() });
+const membersSchema = z.looseObject({ value: z.array(z.looseObject({ "@odata.type": z.string().optional() })) });
+/** One page says enough: a group whose first hundred members are no people is looked at by a person. */
+const MEMBERS = 100;
+
+export const createGroups = (graph: Graph): Groups => ({
+  named: (organization, displayName) =>
+    observing(async () => {
+      const found = await graph.list(
+        organization,
+        `/groups?$filter=displayName%20eq%20${literal(displayName)}&$select=id`,
+        idSchema,
+      );
+      return Promise.all(
+        found.map(async ({ id }) => {
+          const members = await graph.get(
+            organization,
+            `/groups/${segment(id)}/members?$select=id&$top=${MEMBERS}`,
+            membersSchema,
+          );
+          return { id, peopled: members.value.some((member) => member["@odata.type"] === "#microsoft.graph.user") };
+        }),
+      );
+    }),
+});

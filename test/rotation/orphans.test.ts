@@ -1,0 +1,60 @@
+/** Client secrets whose text nobody has are swept by age: never a young one, never one that the vault or the gateway may know, never somebody else's. */
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { removeOrphans } from "../../functions/rotation/orphans.ts";
+import type { RotationWorld } from "../../functions/rotation/world.ts";
+import type { CredentialRecord } from "../../shared/stores/credentials.ts";
+
+const NOW = Date.parse("2026-11-23T00:00:00Z");
+const HOUR = 3_600_000;
+const vaultUrl = "https://contoso-kv.vault.azure.net";
+
+interface Secret {
+  ours: boolean;
+  ageInHours: number;
+  known: "current" | "previous" | "stored" | "nobody";
+}
+
+async function swept(secrets: Secret[]): Promise<{ gone: Secret[]; told: number }> {
+  const listed = secrets.map(({ ours, ageInHours }, index) => ({
+    keyId: String(index),
+    displayName: ours ? `gatehouse-rotation-${index}` : "made by hand",
+    startDateTime: new Date(NOW - ageInHours * HOUR).toISOString(),
+    endDateTime: null,
+  }));
+  const gone: Secret[] = [];
+  const idOf = (known: Secret["known"]): string => String(secrets.findIndex((secret) => secret.known === known));
+  const version = (keyId: string) => ({ reference: { vaultUrl, name: "n", version: keyId }, keyId, expiresAt: "2027-01-01" });
+  const world = {
+    clock: { now: () => NOW },
+    stores: { tenants: { get: async () => ({ spec: { microsoft365: { tenantId: "m" }, azure: { tenantId: "a" } } }) } },
+    passwords: {
+      list: async () => listed,
+      remove: async (_organization: string, _application: string, keyId: string) =>
+        void gone.push(...secrets.slice(+keyId, +keyId + 1)),
+    },
+    vaults: {
+      versions: async () =>
+        secrets.flatMap(({ known }, index) => (known === "stored" ? [{ tags: { "gatehouse-key": String(index) } }] : [])),
+    },
+  } as unknown as RotationWorld;
+  const credential = { current: version(idOf("current")), previous: version(idOf("previous")) } as unknown as CredentialRecord;
+  return { told: await removeOrphans(world, { ...credential, name: "clientSecret", vaultUrl }), gone };
+}
+
+test("exactly ours that are older than a day and known to nobody go", async () => {
+  const secret = fc.record({
+    ours: fc.boolean(),
+    ageInHours: fc.integer({ min: 0, max: 72 }),
+    known: fc.constantFrom("stored" as const, "nobody" as const),
+  });
+  const inUse = fc.record({ ours: fc.constant(true), ageInHours: fc.integer({ min: 0, max: 72 }) });
+  await fc.assert(
+    fc.asyncProperty(fc.array(secret, { maxLength: 6 }), inUse, inUse, async (others, current, previous) => {
+      const secrets: Secret[] = [...others, { ...current, known: "current" }, { ...previous, known: "previous" }];
+      const { gone, told } = await swept(secrets);
+      expect(gone).toEqual(secrets.filter(({ ours, ageInHours, known }) => ours && ageInHours > 24 && known === "nobody"));
+      expect(told).toBe(gone.length);
+    }),
+  );
+});
