@@ -44,12 +44,12 @@ export const startOnboarding = (world: OnboardingWorld, client: DurableClient) =
 const onboardingOf = (world: OnboardingWorld, planHash: string | undefined): TenantOperation<Onboarding> => ({
   kind: "onboarding",
   orchestrator: onboardTenant,
-  stepsOf: (tenant) => onboardingSteps(tenant.spec, standingOf(tenant)),
+  stepsOf: (tenant) => onboardingSteps(tenant.spec, standingOf(tenant), tenant.stage === "live"),
   inputOf(tenant, operationId) {
     const { work, spec, names } = targetOf(tenant);
     const standing = standingOf(tenant);
     const begun = { work: { ...work, operationId }, spec, names, piloted: piloted(tenant), pace: world.pace };
-    return { ...begun, ...(standing && { standing }) };
+    return { ...begun, ...(tenant.stage === "live" && { live: true }), ...(standing && { standing }) };
   },
   async check(tenant) {
     await claimCustomer(world.stores, tenant);

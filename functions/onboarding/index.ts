@@ -6,12 +6,17 @@ import { createOnboardingActivities } from "./activities.ts";
 import { acceptConsent, getConsent, planOnboarding, startOnboarding } from "./http.ts";
 import { pollConsents } from "./timer.ts";
 import { chapters, onboardTenant, proveLoop, waitForAccess } from "./orchestrator.ts";
+import { demoteTenant, promoteTenant } from "./promotion.ts";
+import { createPromotionActivities } from "./promotion-activities.ts";
+import { startDemotion, startPromotion } from "./promotion-http.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 export function registerOnboarding(world: OnboardingWorld): void {
   registerHttp("planOnboarding", planOnboarding(world));
   registerHttp("getConsent", getConsent(world));
   registerDurableHttp("startOnboarding", (client) => startOnboarding(world, client));
+  registerDurableHttp("startPromotion", (client) => startPromotion(world, client));
+  registerDurableHttp("startDemotion", (client) => startDemotion(world, client));
   registerDurableHttp("acceptConsent", (client) => acceptConsent(world, client));
   registerTimer("pollConsents", "%CONSENTS_SCHEDULE%", pollConsents(world));
 
@@ -27,5 +32,8 @@ export function registerOnboarding(world: OnboardingWorld): void {
   registerOrchestrator(chapters.connectMailFlow);
   registerOrchestrator(chapters.publishSpf);
   registerOrchestrator(proveLoop);
+  registerOrchestrator(promoteTenant);
+  registerOrchestrator(demoteTenant);
+  registerActivities(createPromotionActivities(world), world.reportFailure);
   registerActivities(createOnboardingActivities(world), world.reportFailure);
 }

@@ -46,6 +46,7 @@ export interface Onboarding {
   spec: TenantSpec;
   names: Names;
   piloted: boolean;
+  live?: boolean | undefined;
   /** Where the spec asks for another number of machines than stand. */
   standing?: Standing | undefined;
   pace: OnboardingPace;
@@ -261,7 +262,7 @@ export interface LoopProof {
   work: Work;
   pace: OnboardingPace;
   loop: Loop;
-  step: "probeMail" | "pilotProbeMail";
+  step: "probeMail" | "pilotProbeMail" | "liveProbeMail";
   round: number;
   /** Seconds since 1970. */
   deadline: number;

@@ -37,8 +37,8 @@ export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Prom
   const around = readable.consented ? await lookAround(world, tenant) : undefined;
   const looking = around ? { ...world, resources: world.resourcesOver(remembering(world.exchange, around.remembered)) } : world;
   const hands = lookingHands(looking, tenant, { readable, sizes, standing, resources: found });
-  await walked(runbook(hands, { ...target, piloted: true, ...(standing && { standing }) }));
-  const planned = inOrder(found, spec, standing);
+  await walked(runbook(hands, { ...target, piloted: true, live: tenant.stage === "live", ...(standing && { standing }) }));
+  const planned = inOrder(found, onboardingSteps(spec, standing, tenant.stage === "live"));
 
   const checks = [
     ...(readable.azure ? await preflightOf(world, target, readable.consented, sizes) : []),
@@ -69,8 +69,8 @@ function* runbook(hands: Hands<Promise<unknown>>, tenant: Installation) {
 }
 
 /** As the steps of an onboarding are shown: chapters are walked in another order than a reader expects. */
-function inOrder(found: PlannedResource[], spec: Target["spec"], standing: Standing | undefined): PlannedResource[] {
-  const titles = onboardingSteps(spec, standing).map(({ title }) => title);
+function inOrder(found: PlannedResource[], steps: { title: string }[]): PlannedResource[] {
+  const titles = steps.map(({ title }) => title);
   return found.toSorted((one, other) => titles.indexOf(one.name) - titles.indexOf(other.name));
 }
 
@@ -105,6 +105,8 @@ const in365 = new Set<string>([
   "groupForwardingRule",
   "incomingForwardingRule",
   "incomingGroupForwardingRule",
+  "domainForwardingRule",
+  "incomingDomainForwardingRule",
 ] satisfies (keyof Resources)[]);
 
 /** What replacing interrupts, where a person could not know. */
@@ -130,7 +132,9 @@ function lookingHands(
   { readable, sizes, standing, resources }: Looking,
 ): Hands<Promise<unknown>> {
   const target = targetOf(tenant);
-  const titles = Object.fromEntries(onboardingSteps(target.spec, standing).map(({ name, title }) => [name, title]));
+  const titles = Object.fromEntries(
+    onboardingSteps(target.spec, standing, tenant.stage === "live").map(({ name, title }) => [name, title]),
+  );
   const { entraTenantId } = home(target);
 
   async function look(kind: keyof Resources, step: string, wanted: unknown, or?: "drop"): Promise<unknown> {

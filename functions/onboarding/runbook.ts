@@ -32,6 +32,8 @@ import type { SecretReference } from "../../shared/vault/reference.ts";
 export interface Installation extends Target {
   /** `live` and `pilot` tenants are onboarded again without narrowing whose mail runs through the gateway. */
   piloted: boolean;
+  /** Everybody's mail runs through the gateway. */
+  live?: boolean | undefined;
   /** Where its spec asks for another number of machines than stand. */
   standing?: Standing | undefined;
 }
@@ -454,6 +456,7 @@ export const connectMailFlow: Chapter<TenantChapter, void> = {
     const incoming = desired.incomingForwardingRule(tenant, ground, scope);
     if (incoming) yield* hands.ensure("incomingForwardingRule", "incomingForwardingRule", incoming);
     if (tenant.piloted) yield* forwardGroups(hands, tenant, ground);
+    if (tenant.live === true) yield* forwardDomains(hands, tenant, ground);
   },
 };
 
@@ -484,6 +487,13 @@ export function* forwardGroups<Wait>(hands: Pick<Hands<Wait>, "ensure">, tenant:
   if (groups) yield* hands.ensure("groupForwardingRule", "groupForwardingRule", groups);
   const incoming = desired.incomingGroupForwardingRule(tenant, ground);
   if (incoming) yield* hands.ensure("incomingGroupForwardingRule", "incomingGroupForwardingRule", incoming);
+}
+
+/** Mission C5: stage `live`. The pilot's rules stay above, so that going back is taking these away. */
+export function* forwardDomains<Wait>(hands: Pick<Hands<Wait>, "ensure">, tenant: Target, ground: Ground): Walk<Wait, void> {
+  yield* hands.ensure("domainForwardingRule", "domainForwardingRule", desired.domainForwardingRule(tenant, ground));
+  const incoming = desired.incomingDomainForwardingRule(tenant, ground);
+  if (incoming) yield* hands.ensure("incomingDomainForwardingRule", "incomingDomainForwardingRule", incoming);
 }
 
 /**

@@ -56,7 +56,28 @@ const spfTitles = (
 type Spec = Pick<TenantSpec, "connectionFilter" | "database" | "gateway" | "microsoft365" | "pilot" | "spf" | "ucm">;
 
 /** `standing`: where the spec asks for another number of machines than stand. */
-export function onboardingSteps(spec: Spec, standing?: Standing): StepTitle[] {
+const liveTitles = ({ pilot }: Pick<TenantSpec, "pilot">): StepTitle[] => [
+  step("mailFlow", "domainForwardingRule", "Forwarding rule for everybody in the domains"),
+  ...(pilot.incoming ? [step("mailFlow", "incomingDomainForwardingRule", "Mail to everybody forwarded, too")] : []),
+];
+
+/** Mission C5: the way from the pilot to everybody, and back. */
+export const promotionSteps = (spec: Pick<TenantSpec, "pilot">): StepTitle[] => [
+  step("access", "ready", "Gateways are healthy, and no blocklist has an address of theirs"),
+  step("proof", "inboundConnectorReadBack", "Inbound connector read back"),
+  step("proof", "approvalRuleReadBack", "Approval rule read back"),
+  step("proof", "startTls", "Exchange Online reaches the gateway with STARTTLS"),
+  step("proof", "probeMail", "A probe mail came back through the gateway"),
+  ...liveTitles(spec),
+  step("proof", "liveProbeMail", "A probe mail came back after widening"),
+];
+
+export const demotionSteps = (spec: Pick<TenantSpec, "pilot">): StepTitle[] => [
+  ...liveTitles(spec).map((one) => ({ ...one, title: `${one.title}: taken away` })),
+  step("proof", "probeMail", "A probe mail still comes back through the gateway"),
+];
+
+export function onboardingSteps(spec: Spec, standing?: Standing, live = false): StepTitle[] {
   const { connectionFilter, database, gateway, pilot, microsoft365, spf, ucm } = standing ? widened(spec, standing) : spec;
   const inRegions = (branch: Branch, name: string, title: string): StepTitle[] =>
     titled(regionTitles({ gateway }), branch, name, title);
@@ -150,6 +171,7 @@ export function onboardingSteps(spec: Spec, standing?: Standing): StepTitle[] {
     ...(pilot.groups && pilot.incoming
       ? [step("proof", "incomingGroupForwardingRule", "Mail to the pilot's groups forwarded, too")]
       : []),
+    ...(live ? liveTitles({ pilot }) : []),
     step("proof", "pilotProbeMail", "A probe mail came back after widening"),
     ...(microsoft365.leastPrivilege === true
       ? [

@@ -101,6 +101,11 @@ export const errorCodes = {
     remedy: "Send the request again.",
     transient: true,
   },
+  NotPiloted: {
+    status: 409,
+    meaning: "The tenant's pilot does not run, so nobody else's mail can follow it.",
+    remedy: "Onboard the tenant first: POST /api/tenants/{tenantId}/onboard.",
+  },
   NothingToOffboard: {
     status: 409,
     meaning: "Nothing was built for this tenant, or nothing is left of it.",

@@ -116,6 +116,33 @@ export const routes = {
     params: tenantParams,
     answers: { 200: planSchema },
   }),
+  startPromotion: defineRoute({
+    method: "POST",
+    path: "/api/tenants/{tenantId}/promote",
+    tag: "Onboarding",
+    summary:
+      "Move everybody's mail in the tenant's domains to the gateway; asking twice with the same Operation-Id is asking once",
+    roles: ["Partner"],
+    params: tenantParams,
+    headers: z.object({
+      "operation-id": operationIdSchema.optional().describe("The operation's id, chosen by the caller: makes repeating safe."),
+    }),
+    answers: { 202: operationSchema },
+    longRunning: true,
+  }),
+  startDemotion: defineRoute({
+    method: "POST",
+    path: "/api/tenants/{tenantId}/demote",
+    tag: "Onboarding",
+    summary: "Take all mail but the pilot's from the gateway; asking twice with the same Operation-Id is asking once",
+    roles: ["Partner"],
+    params: tenantParams,
+    headers: z.object({
+      "operation-id": operationIdSchema.optional().describe("The operation's id, chosen by the caller: makes repeating safe."),
+    }),
+    answers: { 202: operationSchema },
+    longRunning: true,
+  }),
   startOffboarding: defineRoute({
     method: "POST",
     path: "/api/tenants/{tenantId}/offboard",

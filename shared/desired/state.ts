@@ -594,6 +594,15 @@ export const incomingGroupForwardingRule = (
 ): Desired<"incomingGroupForwardingRule"> | undefined =>
   target.spec.pilot.incoming === true ? groupForwardingRule(target, ground) : undefined;
 
+/** Stage `live`: everybody in the tenant's domains, in the directions that the pilot has proven. */
+export const domainForwardingRule = (target: Target, ground: Forwarded): Desired<"domainForwardingRule"> =>
+  forwardingTo(target, ground, target.spec.microsoft365.domains);
+export const incomingDomainForwardingRule = (
+  target: Target,
+  ground: Forwarded,
+): Desired<"incomingDomainForwardingRule"> | undefined =>
+  target.spec.pilot.incoming === true ? domainForwardingRule(target, ground) : undefined;
+
 /** Manual, chapter 4.4.2. */
 export const OUTBOUND_CONNECTOR = "M365 to Azure VM";
 

@@ -62,6 +62,8 @@ export const transportRuleSchema = z.looseObject({
   FromScope: text,
   SentTo: list,
   SentToMemberOf: list,
+  SenderDomainIs: list,
+  RecipientDomainIs: list,
   SentToScope: text,
   SenderIpRanges: list,
   HeaderContainsMessageHeader: text,
@@ -197,6 +199,8 @@ interface TransportRuleParameters<Cleared = never> {
   FromScope: "InOrganization" | "NotInOrganization" | Cleared;
   SentTo: string[];
   SentToMemberOf: string[];
+  SenderDomainIs: string[];
+  RecipientDomainIs: string[];
   SentToScope: "InOrganization" | "NotInOrganization" | Cleared;
   SenderIpRanges: string[];
   HeaderContainsMessageHeader: string | Cleared;

@@ -19,6 +19,8 @@ const order = [
   "groupForwardingRule",
   "incomingForwardingRule",
   "incomingGroupForwardingRule",
+  "domainForwardingRule",
+  "incomingDomainForwardingRule",
   "approvalRule",
   "stripRule",
 ] as const;

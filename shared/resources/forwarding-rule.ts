@@ -27,7 +27,7 @@ export interface ForwardingRule extends RuleDesired, LoopGuidPlace {
   egressIps: string[];
   /** Mail that is larger goes without the gateway; undefined is no limit but Exchange Online's own. */
   largestMessageInMegabytes?: number | undefined;
-  /** Whose mail goes through the gateway, by address: mailboxes, or mail-enabled groups. */
+  /** Whose mail goes through the gateway: mailboxes or mail-enabled groups by address, or everybody's of a domain by its name. */
   scope: { mailboxes: string[] };
 }
 
@@ -53,7 +53,7 @@ interface Way {
   kind: RuleKind;
   name: string;
   /** The condition that is the rule's scope. */
-  by: "From" | "FromMemberOf" | "SentTo" | "SentToMemberOf";
+  by: "From" | "FromMemberOf" | "SenderDomainIs" | "SentTo" | "SentToMemberOf" | "RecipientDomainIs";
 }
 
 /** Mail from the named mailboxes. */
@@ -76,13 +76,25 @@ export const incomingGroupForwardingRule = (clients: Clients) =>
     by: "SentToMemberOf",
   });
 
+/** Mail from everybody in the named domains: stage `live`. */
+export const domainForwardingRule = (clients: Clients) =>
+  forwarding(clients, { kind: "domainForwardingRule", name: "Route all Mails to own Azure VM, domains", by: "SenderDomainIs" });
+
+/** Mail to everybody in the named domains. */
+export const incomingDomainForwardingRule = (clients: Clients) =>
+  forwarding(clients, {
+    kind: "incomingDomainForwardingRule",
+    name: "Route all Mails to own Azure VM, incoming, domains",
+    by: "RecipientDomainIs",
+  });
+
 /** RFC 6522: what reports on other mail, read receipts among it. */
 const REPORTS = "multipart/report";
 
 function forwarding({ exchange, vaults }: Clients, { kind, name, by }: Way): Resource<ForwardingRule, ForwardingRuleActual> {
   // Automatic replies and reports have an empty envelope sender: coming back by address, for somebody outside, they would be refused with
   // 5.7.64. To our own mailboxes they come back as all mail does, and who writes from outside shall not choose to pass by the gateway.
-  const outgoing = by === "From" || by === "FromMemberOf";
+  const outgoing = by === "From" || by === "FromMemberOf" || by === "SenderDomainIs";
 
   /** Exchange shows the connector by name or by GUID: either way in the form that is desired, if it is that connector. */
   async function connectorAsDesired(

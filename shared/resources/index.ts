@@ -14,7 +14,14 @@ import { diagnosticSetting } from "./diagnostic-setting.ts";
 import { exchangePrincipal } from "./exchange-principal.ts";
 import { exchangeWebServicesApplication } from "./exchange-web-services-application.ts";
 import { exchangeWebServicesPolicy } from "./exchange-web-services-policy.ts";
-import { forwardingRule, groupForwardingRule, incomingForwardingRule, incomingGroupForwardingRule } from "./forwarding-rule.ts";
+import {
+  domainForwardingRule,
+  forwardingRule,
+  groupForwardingRule,
+  incomingDomainForwardingRule,
+  incomingForwardingRule,
+  incomingGroupForwardingRule,
+} from "./forwarding-rule.ts";
 import { gatewayVm } from "./gateway-vm.ts";
 import { guardRule } from "./guard-rule.ts";
 import { guest } from "./guest.ts";
@@ -94,5 +101,7 @@ export const createResources = ({ azure, vaults, exchange, graph, resolver, cert
   groupForwardingRule: groupForwardingRule({ exchange, vaults }),
   incomingForwardingRule: incomingForwardingRule({ exchange, vaults }),
   incomingGroupForwardingRule: incomingGroupForwardingRule({ exchange, vaults }),
+  domainForwardingRule: domainForwardingRule({ exchange, vaults }),
+  incomingDomainForwardingRule: incomingDomainForwardingRule({ exchange, vaults }),
   stripRule: stripRule({ exchange }),
 });

@@ -241,12 +241,17 @@ const stripRule: RowOf<"stripRule"> = {
 
 type Forwarding = DesiredOf<Resources["forwardingRule"]>;
 
-/** A rule that forwards, by its scope: of mailboxes, or of groups. */
-function forwardingRow(name: string, by: string, kind: "mailboxes" | "groups"): RowOf<"forwardingRule"> {
+/** A rule that forwards, by its scope: of mailboxes, of groups, or of whole domains. */
+function forwardingRow(name: string, by: string, kind: "mailboxes" | "groups" | "domains"): RowOf<"forwardingRule"> {
   const forwarding = exchangeObject<Forwarding>("TransportRule", name, () => ({
     RouteMessageOutboundConnector: OUTBOUND_CONNECTOR_NAME,
   }));
-  const outgoing = by.startsWith("From");
+  const outgoing = by.startsWith("From") || by.startsWith("Sender");
+  const scopeOf = (mailbox: string, group: string): string => {
+    const domain = mailbox.split("@")[1] ?? "";
+    if (kind === "domains") return group === "pilots" ? domain : `${group}.${domain}`;
+    return kind === "groups" ? `${group}@${domain}` : mailbox;
+  };
   return {
     async prepare(one) {
       const organization = await one.organization();
@@ -262,7 +267,6 @@ function forwardingRow(name: string, by: string, kind: "mailboxes" | "groups"): 
         IsTransportRuleScoped: true,
       });
       const [probe = ""] = one.clouds.platform.organizations.get(organization)?.mailboxes ?? [];
-      const [, domain] = probe.split("@");
       if (kind === "groups") for (const Name of ["Pilots", "Others"]) await caller.run("New-DistributionGroup", { Name });
       return {
         owner,
@@ -273,7 +277,7 @@ function forwardingRow(name: string, by: string, kind: "mailboxes" | "groups"): 
         outboundConnector: OUTBOUND_CONNECTOR_NAME,
         egressIps,
         largestMessageInMegabytes: 35,
-        scope: { mailboxes: [kind === "groups" ? `pilots@${domain}` : probe] },
+        scope: { mailboxes: [scopeOf(probe, "pilots")] },
       };
     },
     drifts: [
@@ -281,8 +285,7 @@ function forwardingRow(name: string, by: string, kind: "mailboxes" | "groups"): 
         paths: ["scope"],
         change: (one, desired) => {
           const sales = one.clouds.platform.organizations.get(desired.organization)?.mailboxes.at(1) ?? "";
-          const others = kind === "groups" ? `others@${sales.split("@")[1]}` : sales;
-          return cmdlet("Set-TransportRule", { Identity: name, [by]: [others] })(one, desired);
+          return cmdlet("Set-TransportRule", { Identity: name, [by]: [scopeOf(sales, "others")] })(one, desired);
         },
       },
       ...additionsTo(forwarding.drift, { SubjectContainsWords: ["confidential"] }),
@@ -327,6 +330,9 @@ const groupForwardingRule = likeForwarding(`${everybodys}, groups`, "FromMemberO
 const incomingForwardingRule = likeForwarding(`${everybodys}, incoming`, "SentTo", "mailboxes");
 const incomingGroupForwardingRule = likeForwarding(`${everybodys}, incoming, groups`, "SentToMemberOf", "groups");
 
+const domainForwardingRule = likeForwarding(`${everybodys}, domains`, "SenderDomainIs", "domains");
+const incomingDomainForwardingRule = likeForwarding(`${everybodys}, incoming, domains`, "RecipientDomainIs", "domains");
+
 export const microsoft365Rows = {
   inboundConnector,
   outboundConnector,
@@ -337,5 +343,7 @@ export const microsoft365Rows = {
   groupForwardingRule,
   incomingForwardingRule,
   incomingGroupForwardingRule,
+  domainForwardingRule,
+  incomingDomainForwardingRule,
   stripRule,
 };

@@ -1,0 +1,62 @@
+/** The doors of stages: from the pilot to everybody, and back. */
+import type { DurableClient } from "durable-functions";
+import { operationBody } from "../../shared/api/bodies.ts";
+import { endpoint, operationHeaders } from "../../shared/api/endpoint.ts";
+import { refusal } from "../../shared/api/error-codes.ts";
+import { apiVersion } from "../../shared/api/routes.ts";
+import type { Ground } from "../../shared/desired/state.ts";
+import { targetOf } from "../../shared/desired/target.ts";
+import { startOperation, type TenantOperation } from "../../shared/durable/tenant-operation.ts";
+import type { TenantRecord } from "../../shared/stores/tenants.ts";
+import { demoteTenant, promoteTenant, type StageChange } from "./promotion.ts";
+import { demotionSteps, promotionSteps } from "./steps.ts";
+import type { OnboardingWorld } from "./world.ts";
+
+const POLL_AFTER_IN_SECONDS = 1;
+
+/** POST …/promote: everybody's mail in the tenant's domains, after the pilot. */
+export const startPromotion = (world: OnboardingWorld, client: DurableClient) =>
+  endpoint("startPromotion", world, async ({ caller: { partnerId }, params: { tenantId }, headers }) => {
+    const asked = { partnerId, tenantId, operationId: headers["operation-id"], body: undefined };
+    return accepted(world, await startOperation(world.stores, client, promotionOf(world), asked));
+  });
+
+/** POST …/demote: back to the pilot. */
+export const startDemotion = (world: OnboardingWorld, client: DurableClient) =>
+  endpoint("startDemotion", world, async ({ caller: { partnerId }, params: { tenantId }, headers }) => {
+    const asked = { partnerId, tenantId, operationId: headers["operation-id"], body: undefined };
+    return accepted(world, await startOperation(world.stores, client, demotionOf(world), asked));
+  });
+
+const accepted = (world: OnboardingWorld, operation: Parameters<typeof operationBody>[0]) => ({
+  status: 202 as const,
+  body: operationBody(operation),
+  headers: operationHeaders(world, operation.id, apiVersion, POLL_AFTER_IN_SECONDS),
+});
+
+const promotionOf = ({ pace }: OnboardingWorld): TenantOperation<StageChange> => ({
+  kind: "promotion",
+  orchestrator: promoteTenant,
+  stepsOf: ({ spec }) => promotionSteps(spec),
+  inputOf: (tenant, operationId) => stageChange(tenant, operationId, pace),
+  check: async (tenant) => refuseUnlessPiloted(tenant),
+});
+
+const demotionOf = ({ pace }: OnboardingWorld): TenantOperation<StageChange> => ({
+  kind: "demotion",
+  orchestrator: demoteTenant,
+  stepsOf: ({ spec }) => demotionSteps(spec),
+  inputOf: (tenant, operationId) => stageChange(tenant, operationId, pace),
+  check: async (tenant) => refuseUnlessPiloted(tenant),
+});
+
+/** A promotion that ended halfway has left rules behind though the stage says pilot: so both ways are open from both stages. */
+function refuseUnlessPiloted({ id, stage, facts }: TenantRecord): void {
+  if ((stage === "pilot" || stage === "live") && facts["ground"] !== undefined) return;
+  throw refusal("NotPiloted", `tenant ${id} is in stage ${stage}: only one whose pilot runs can be promoted or demoted`);
+}
+
+function stageChange(tenant: TenantRecord, operationId: string, pace: StageChange["pace"]): StageChange {
+  const { work, spec, names } = targetOf(tenant);
+  return { work: { ...work, operationId }, spec, names, ground: tenant.facts["ground"] as Ground, pace };
+}
