@@ -25,6 +25,8 @@ export function registerOnboarding(world: OnboardingWorld): void {
   registerOrchestrator(chapters.buildUcmServer);
   registerOrchestrator(chapters.registerApplications);
   registerOrchestrator(chapters.connectMailFlow);
+  registerOrchestrator(chapters.moveSmartHosts);
+  registerOrchestrator(chapters.dropMachines);
   registerOrchestrator(chapters.publishSpf);
   registerOrchestrator(proveLoop);
   registerActivities(createOnboardingActivities(world), world.reportFailure);

@@ -29,7 +29,10 @@ export type ActualOf<R> = R extends Resource<infer _, infer Actual> ? Actual : n
 const MOST_ROUNDS = 4;
 
 export const resourceSteps = <Resources>(context: OrchestrationContext, work: Work, pace: ResourcePace) => {
-  const { ensureResource, confirmResource, removeResource, recordFailure } = stepsOf<ResourceActivities>(context, pace.patience);
+  const { ensureResource, confirmResource, removeResource, dropResource, recordFailure } = stepsOf<ResourceActivities>(
+    context,
+    pace.patience,
+  );
   return {
     /**
      * Makes the resource true; `step` names it in the operation's step graph. `attempt` counts from 1 where the same step is tried
@@ -73,6 +76,20 @@ export const resourceSteps = <Resources>(context: OrchestrationContext, work: Wo
       const deadline = secondsNow(context) + pace.operationDeadlineInSeconds;
       const input = { ...removed, entraTenantId: tenantOf(desired), patience: pace.patience, deadline, kind, ticks: 0 };
       yield* child(context, waitForOperation, input, `${step}-${attempt}-removed`);
+    },
+
+    /** Takes away what is no longer wanted, to its end, as a step of its own. */
+    *drop<Kind extends keyof Resources & string>(kind: Kind, step: string, desired: DesiredOf<Resources[Kind]>): Routine<void> {
+      const removed = yield* dropResource({ work, step, kind, desired });
+      if (removed.state !== "begun") return;
+      const deadline = secondsNow(context) + pace.operationDeadlineInSeconds;
+      const input = { ...removed, entraTenantId: tenantOf(desired), patience: pace.patience, deadline, kind, ticks: 0 };
+      try {
+        yield* child(context, waitForOperation, input, `${step}-removed`);
+      } catch (error) {
+        yield* recordFailure({ work, step, failure: failureFrom(error) });
+        throw error;
+      }
     },
 
     /** Reads the resource back and insists that it is as desired, writing nothing. */
