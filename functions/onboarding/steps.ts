@@ -76,6 +76,12 @@ export function onboardingSteps(spec: Spec, standing?: Standing): StepTitle[] {
     step("root", "vault", "Key vault"),
     step("root", "vaultAccessForGatehouse", "Gatehouse may write the vault's secrets"),
     step("root", "vaultAccessForGateway", "The gateway may read the vault's secrets"),
+    ...(gateway.certificate
+      ? [
+          step("root", "certificateAccess", "Gatehouse may see to the vault's certificates"),
+          step("root", "tlsCertificate", "The gateway's certificate, in the vault"),
+        ]
+      : []),
     step("root", "loopGuid", "Loop GUID, in the vault"),
     step("root", "adminPassword", "Administrator's password, in the vault"),
     ...(namedSecrets({ gateway }).length === 0
@@ -95,6 +101,7 @@ export function onboardingSteps(spec: Spec, standing?: Standing): StepTitle[] {
     ...onMachines("gateway", "networkInterface", "Network interface"),
     ...onMachines("gateway", "gatewayVm", "Gateway VM"),
     ...onMachines("gateway", "guest", "SMTP server, loop header and firewall in the VM"),
+    ...(gateway.certificate ? onMachines("gateway", "certificateShown", "The SMTP server shows the certificate") : []),
     ...(gateway.monitoring
       ? [
           ...onMachines("gateway", "monitorAgent", "Azure Monitor's agent in the VM"),
@@ -151,6 +158,7 @@ export function onboardingSteps(spec: Spec, standing?: Standing): StepTitle[] {
       ? [step("proof", "incomingGroupForwardingRule", "Mail to the pilot's groups forwarded, too")]
       : []),
     step("proof", "pilotProbeMail", "A probe mail came back after widening"),
+    ...(gateway.certificate ? [step("proof", "otherConnector", "Inbound connector of the other form gone")] : []),
     ...(microsoft365.leastPrivilege === true
       ? [
           step("proof", "roleGroupReadBack", "Role group read back"),
