@@ -28,12 +28,14 @@ import { checkConsent } from "../shared/graph/consent.ts";
 import { createProbeMails } from "../shared/graph/mail.ts";
 import { createGroups } from "../shared/graph/groups.ts";
 import { createOrganizations } from "../shared/graph/organization.ts";
+import { createOwnRights } from "../shared/graph/own-rights.ts";
 import { createLog } from "../shared/log.ts";
 import { createResources } from "../shared/resources/index.ts";
+import { createStartTls } from "../shared/smtp/starttls.ts";
 import { createStores } from "../shared/stores/stores.ts";
-import { createVaults, type Vaults } from "../shared/vault/client.ts";
 import type { OffboardingWorld } from "./offboarding/world.ts";
 import { createCertificates } from "../shared/vault/certificates.ts";
+import { createVaults, type Vaults } from "../shared/vault/client.ts";
 import type { OnboardingWorld } from "./onboarding/world.ts";
 import type { OperationsWorld } from "./operations/index.ts";
 
@@ -60,8 +62,8 @@ export function createWorld(config: Config): World {
   const exchange = createExchange({ environment, credentials, warned });
   const graph = createGraph({ environment, credentials });
   const resolver = createResolver({ servers: environment.dnsServers });
-  const applicationId = config.APPLICATION_ID;
   const resourcesOver = (own: Exchange) => createResources({ certificates, azure, vaults, exchange: own, graph, resolver });
+  const applicationId = config.APPLICATION_ID;
   const homeTenantId = config.HOME_TENANT_ID;
   const bus = { connection: config.SERVICE_BUS, credential: credentials.own };
   const patience = {
@@ -79,6 +81,7 @@ export function createWorld(config: Config): World {
     azure,
     vaults,
     certificates,
+    startTls: createStartTls({ proxy: environment.smtpProxy }),
     exchange,
     resources: resourcesOver(exchange),
     resourcesOver,
@@ -107,6 +110,8 @@ export function createWorld(config: Config): World {
     resolver,
     authorities: createAuthorities({ resolver, port: environment.nameServerPort }),
     checkConsent: checkConsent({ environment, credentials, graph }),
+    ownAccess: exchange,
+    ownRights: createOwnRights(graph),
     probes: createProbeMails(graph),
     validateOutboundConnector: validateOutboundConnector(exchange),
     consentUrl: (request) => adminConsentUrl({ environment, applicationId, ...request }),

@@ -2,7 +2,10 @@
 import { registerDurableHttp, registerHttp } from "../../shared/api/register.ts";
 import { registerActivities, registerOrchestrator } from "../../shared/durable/register.ts";
 import { registerTimer } from "../../shared/triggers.ts";
+import { createCertificateActivities, waitForCertificate } from "./certificate.ts";
 import { createOnboardingActivities } from "./activities.ts";
+import { createPrivilegeActivities } from "./privilege.ts";
+import { limitPrivilege } from "./limit-privilege.ts";
 import { acceptConsent, getConsent, planOnboarding, startOnboarding } from "./http.ts";
 import { pollConsents } from "./timer.ts";
 import { chapters, onboardTenant, proveLoop, waitForAccess } from "./orchestrator.ts";
@@ -22,6 +25,7 @@ export function registerOnboarding(world: OnboardingWorld): void {
 
   registerOrchestrator(onboardTenant);
   registerOrchestrator(waitForAccess);
+  registerOrchestrator(waitForCertificate);
   registerOrchestrator(chapters.prepareGround);
   registerOrchestrator(chapters.buildGateway);
   registerOrchestrator(chapters.buildMachine);
@@ -30,10 +34,16 @@ export function registerOnboarding(world: OnboardingWorld): void {
   registerOrchestrator(chapters.buildUcmServer);
   registerOrchestrator(chapters.registerApplications);
   registerOrchestrator(chapters.connectMailFlow);
+  registerOrchestrator(chapters.moveSmartHosts);
+  registerOrchestrator(chapters.dropMachines);
+  registerOrchestrator(chapters.giveOwnRoles);
+  registerOrchestrator(limitPrivilege);
   registerOrchestrator(chapters.publishSpf);
   registerOrchestrator(proveLoop);
   registerOrchestrator(promoteTenant);
   registerOrchestrator(demoteTenant);
   registerActivities(createPromotionActivities(world), world.reportFailure);
   registerActivities(createOnboardingActivities(world), world.reportFailure);
+  registerActivities(createCertificateActivities(world), world.reportFailure);
+  registerActivities(createPrivilegeActivities(world), world.reportFailure);
 }

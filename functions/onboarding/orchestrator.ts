@@ -11,8 +11,10 @@ import { branch, child, together } from "../../shared/durable/branches.ts";
 import { type ResourcePace, type Work, resourceSteps } from "../../shared/durable/resources.ts";
 import type { OrchestrationContext, Routine, Task } from "../../shared/durable/routine.ts";
 import { type Failure, errorOf, failureFrom, stepsOf } from "../../shared/durable/steps.ts";
+import { ControlPlaneError } from "../../shared/errors.ts";
 import { secondsNow, wait, waitForEventOr } from "../../shared/durable/wait.ts";
 import type { OnboardingActivities } from "./activities.ts";
+import { type CertificateActivities, waitForCertificate } from "./certificate.ts";
 import { limitPrivilege } from "./limit-privilege.ts";
 import type { Privilege } from "./privilege.ts";
 import { dropMachines, drops, moveSmartHosts, widely } from "./moves.ts";
@@ -75,6 +77,9 @@ export function* onboardTenant(context: OrchestrationContext, tenant: Onboarding
     const ground = tenant.standing ? narrowed(all, tenant.names) : all;
     if (tenant.standing?.smartHosts) yield* hands.together<[void]>(begin(moveSmartHosts, { tenant, ground }, "smart-hosts"));
     const evidence = yield* proveAndPilot(context, tenant, ground, all);
+    // Only now: until a mail came back by the one, the other was there too.
+    if (ground.certificate)
+      yield* hands.drop("inboundConnector", "otherConnector", desired.otherInboundConnector(tenant, ground));
     yield* keepForDayTwo({ work, ground, application: applications });
     if (drops(tenant)) yield* hands.together<[void]>(begin(dropMachines, { tenant, ground: all }, "dropped"));
     const { spec, names } = tenant;
@@ -153,6 +158,7 @@ function handsOf(context: OrchestrationContext, { work, spec, names, pace }: Onb
     readGuestGeneration,
   } = stepsOf<OnboardingActivities>(context, pace.patience);
   const { checkSmartHosts, checkDrained, forgetMachines } = stepsOf<OnboardingActivities>(context, pace.patience);
+  const { checkCertificateShown } = stepsOf<CertificateActivities>(context, pace.patience);
   const target = { organization: spec.microsoft365.tenantId, domain: spec.microsoft365.domains[0] ?? "" };
   return {
     ensure,
@@ -182,6 +188,14 @@ function handsOf(context: OrchestrationContext, { work, spec, names, pace }: Onb
     *ownPrincipal(subscription) {
       return (yield* readOwnPrincipal(subscription)).principalId;
     },
+    *certificate(wanted) {
+      const deadline = secondsNow(context) + pace.consentExpiryInSeconds;
+      yield* child(context, waitForCertificate, { work, pace, wanted, deadline, checks: 0 }, "certificate");
+      const found = yield* ensure("tlsCertificate", "tlsCertificate", wanted);
+      if (found.pending) throw new ControlPlaneError("CertificatePending", "the certificate is not there yet", 409);
+      return found;
+    },
+    showsCertificate: (seen) => checkCertificateShown({ work, ...seen }),
     mailRoute: () => readMailRoute(target),
     guestGeneration: () => readGuestGeneration({ work }),
     together: <Results extends unknown[]>(...begun: { [Index in keyof Results]: Begun<Results[Index]> }) =>

@@ -8,9 +8,18 @@ import { remembering } from "../../shared/exchange/remembered.ts";
 import type { Resource } from "../../shared/resources/resource.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
+import type { IssuedCertificate } from "../../shared/vault/certificates.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
+import { certificateFindings } from "./certificate.ts";
 import { checkAccess } from "./access.ts";
-import { type Ground, type GuestGeneration, home, mainDomain, organization } from "../../shared/desired/state.ts";
+import {
+  type Ground,
+  type GuestGeneration,
+  home,
+  mainDomain,
+  organization,
+  otherInboundConnector,
+} from "../../shared/desired/state.ts";
 import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts";
 import { narrowed, type Standing, standingOf } from "../../shared/desired/standing.ts";
 import { type Target, targetOf } from "../../shared/desired/target.ts";
@@ -49,6 +58,11 @@ export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Prom
     ...findingsOf("azureAccess", azure),
     ...secretsForbidden(tenant),
     ...(await warningsOf(world.azure, target, planned)),
+    ...(await certificateFindings(
+      world,
+      target,
+      planned.some(({ kind, action }) => kind === "vault" && action !== "create") ? world.vaults.urlOf(names.vault) : undefined,
+    )),
     ...(around?.findings ?? []),
     ...(await dnsFindings(world, target, readable.consented)),
   ];
@@ -64,6 +78,7 @@ function* runbook(hands: Hands<Promise<unknown>>, tenant: Installation) {
   const [all] = yield* hands.together<[Ground]>(begin(prepareGround, { tenant: wide }, "ground"));
   yield* buildAndConnect(hands, wide, all);
   const ground = tenant.standing ? narrowed(all, tenant.names) : all;
+  if (ground.certificate) yield* hands.drop("inboundConnector", "otherConnector", otherInboundConnector(tenant, ground));
   if (tenant.standing?.smartHosts) yield* moveSmartHosts.walk(hands, { tenant, ground });
   if (drops(tenant)) yield* dropMachines.walk(hands, { tenant, ground: all });
 }
@@ -83,6 +98,7 @@ async function walked(walk: Generator<Promise<unknown>, void, unknown>): Promise
 const LATER = "known-once-made.invalid";
 const later = (): unknown => new Proxy({}, { get: () => LATER });
 const laterSecret: SecretReference = { vaultUrl: `https://${LATER}`, name: "known-once-made", version: "0" };
+const laterCertificate = { thumbprint: "0".repeat(40), secret: laterSecret, earlier: [], forClients: true };
 const needsLater = (wanted: unknown): boolean => JSON.stringify(wanted).includes(LATER);
 
 /** The others are in Azure. */
@@ -222,6 +238,18 @@ function lookingHands(
         references[name] = (known && ((yield known) as SecretReference | undefined)) ?? laterSecret;
       }
       return references;
+    },
+    *certificate(wanted) {
+      const allowed = resources.some(({ name, action }) => name === titles["certificateAccess"] && action === "none");
+      const found = yield look(
+        "tlsCertificate",
+        "tlsCertificate",
+        allowed ? wanted : { ...wanted, vaultUrl: laterSecret.vaultUrl },
+      );
+      return resources.at(-1)?.action === "none" ? (found as IssuedCertificate) : laterCertificate;
+    },
+    *showsCertificate() {
+      // Machines are looked at when they have it.
     },
     *mailRoute() {
       if (!readable.consented) return { smartHost: LATER, relayFrom: [] };

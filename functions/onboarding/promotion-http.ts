@@ -45,7 +45,7 @@ const promotionOf = ({ pace }: OnboardingWorld): TenantOperation<StageChange> =>
 const demotionOf = ({ pace }: OnboardingWorld): TenantOperation<StageChange> => ({
   kind: "demotion",
   orchestrator: demoteTenant,
-  stepsOf: ({ spec }) => demotionSteps(spec),
+  stepsOf: demotionSteps,
   inputOf: (tenant, operationId) => stageChange(tenant, operationId, pace),
   check: async (tenant) => refuseUnlessPiloted(tenant),
 });

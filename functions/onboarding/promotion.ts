@@ -56,9 +56,10 @@ export function* demoteTenant(context: OrchestrationContext, tenant: StageChange
   const { drop } = resourceSteps<Resources>(context, work, pace);
   try {
     yield* beginOnboarding({ work });
-    const incoming = desired.incomingDomainForwardingRule(tenant, ground);
-    if (incoming) yield* drop("incomingDomainForwardingRule", "incomingDomainForwardingRule", incoming);
-    yield* drop("domainForwardingRule", "domainForwardingRule", desired.domainForwardingRule(tenant, ground));
+    // Both, whatever the spec says by now.
+    const everybody = desired.domainForwardingRule(tenant, ground);
+    yield* drop("incomingDomainForwardingRule", "incomingDomainForwardingRule", everybody);
+    yield* drop("domainForwardingRule", "domainForwardingRule", everybody);
     const evidence = yield* prove(context, tenant, "probeMail");
     yield* finishDemotion({ work, pilots: spec.pilot.addresses, evidence });
   } catch (error) {

@@ -27,7 +27,10 @@ import type { Resources } from "../../shared/resources/index.ts";
 import type { Placement } from "./placement.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
 import type { AzureSql } from "../../shared/tenants/spec.ts";
+import type { TlsCertificate } from "../../shared/resources/tls-certificate.ts";
+import type { IssuedCertificate } from "../../shared/vault/certificates.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
+import { type CertificateSeen, obtainCertificate, showCertificate } from "./certificate.ts";
 
 export interface Installation extends Target {
   /** `live` and `pilot` tenants are onboarded again without narrowing whose mail runs through the gateway. */
@@ -158,7 +161,15 @@ export const prepareGround: Chapter<{ tenant: Installation }, Ground> = {
         yield* hands.ensure("resourceGroup", `resourceGroup${regionSuffix(index)}`, desired.resourceGroup(tenant, region));
       regions.push(yield* reserveAddresses(hands, tenant, index, region));
     }
-    return { loopGuid, adminPassword, identityId: identity.id, identityClientId: identity.clientId, regions, ...found };
+    return {
+      loopGuid,
+      adminPassword,
+      identityId: identity.id,
+      identityClientId: identity.clientId,
+      regions,
+      ...found,
+      ...(certificate ? { certificate } : {}),
+    };
   },
 };
 
@@ -524,8 +535,9 @@ export function* buildAndConnect<Wait>(hands: Hands<Wait>, tenant: Installation,
   const database = desired.azureSqlOf(tenant.spec);
   if (tenant.spec.spf) yield* hands.together<[void]>(begin(publishSpf, { tenant, ground, earlier: "stay" }, "spf"));
   const directory = begin(registerApplications, { tenant, ground }, "directory");
+  const mailFlow = begin(connectMailFlow, { tenant, ground }, "mail-flow");
   const others = (from: Ground): Begun<Databases | void>[] => [
-    begin(connectMailFlow, { tenant, ground: from }, "mail-flow"),
+    ...(ground.certificate ? [] : [mailFlow]),
     ...(database ? [begin(buildDatabase, { tenant, ground: from, database }, "database")] : []),
     ...tenant.names.regions.map((_, region) =>
       begin(buildGateway, { tenant, ground: from, region }, `gateway${regionSuffix(region)}`),
@@ -538,7 +550,12 @@ export function* buildAndConnect<Wait>(hands: Hands<Wait>, tenant: Installation,
     [applications] = yield* hands.together<[Applications]>(directory);
     made = yield* hands.together<(Databases | void)[]>(...others({ ...ground, applications }));
   } else [applications, ...made] = yield* hands.together<[Applications, ...(Databases | void)[]]>(directory, ...others(ground));
-  const databases = made[1];
+  if (ground.certificate) {
+    // Nothing in Microsoft 365 names a certificate that a machine does not show yet.
+    yield* showCertificate(hands, tenant, ground);
+    yield* hands.together<[void]>(mailFlow);
+  }
+  const databases = made[ground.certificate ? 0 : 1];
   return database && databases ? { applications, databases } : { applications };
 }
 

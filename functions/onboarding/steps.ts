@@ -72,8 +72,9 @@ export const promotionSteps = (spec: Pick<TenantSpec, "pilot">): StepTitle[] => 
   step("proof", "liveProbeMail", "A probe mail came back after widening"),
 ];
 
-export const demotionSteps = (spec: Pick<TenantSpec, "pilot">): StepTitle[] => [
-  ...liveTitles(spec).map((one) => ({ ...one, title: `${one.title}: taken away` })),
+export const demotionSteps = (): StepTitle[] => [
+  step("mailFlow", "incomingDomainForwardingRule", "Mail to everybody goes round the gateway again, where it did not"),
+  step("mailFlow", "domainForwardingRule", "Mail from everybody goes round the gateway again"),
   step("proof", "probeMail", "A probe mail still comes back through the gateway"),
 ];
 
@@ -97,6 +98,12 @@ export function onboardingSteps(spec: Spec, standing?: Standing, live = false): 
     step("root", "vault", "Key vault"),
     step("root", "vaultAccessForGatehouse", "Gatehouse may write the vault's secrets"),
     step("root", "vaultAccessForGateway", "The gateway may read the vault's secrets"),
+    ...(gateway.certificate
+      ? [
+          step("root", "certificateAccess", "Gatehouse may see to the vault's certificates"),
+          step("root", "tlsCertificate", "The gateway's certificate, in the vault"),
+        ]
+      : []),
     step("root", "loopGuid", "Loop GUID, in the vault"),
     step("root", "adminPassword", "Administrator's password, in the vault"),
     ...(namedSecrets({ gateway }).length === 0
@@ -116,6 +123,7 @@ export function onboardingSteps(spec: Spec, standing?: Standing, live = false): 
     ...onMachines("gateway", "networkInterface", "Network interface"),
     ...onMachines("gateway", "gatewayVm", "Gateway VM"),
     ...onMachines("gateway", "guest", "SMTP server, loop header and firewall in the VM"),
+    ...(gateway.certificate ? onMachines("gateway", "certificateShown", "The SMTP server shows the certificate") : []),
     ...(gateway.monitoring
       ? [
           ...onMachines("gateway", "monitorAgent", "Azure Monitor's agent in the VM"),
@@ -173,6 +181,7 @@ export function onboardingSteps(spec: Spec, standing?: Standing, live = false): 
       : []),
     ...(live ? liveTitles({ pilot }) : []),
     step("proof", "pilotProbeMail", "A probe mail came back after widening"),
+    ...(gateway.certificate ? [step("proof", "otherConnector", "Inbound connector of the other form gone")] : []),
     ...(microsoft365.leastPrivilege === true
       ? [
           step("proof", "roleGroupReadBack", "Role group read back"),

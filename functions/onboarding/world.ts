@@ -7,24 +7,32 @@ import type { Authorities } from "../../shared/dns/authorities.ts";
 import type { DnsResolver } from "../../shared/dns/resolver.ts";
 import type { CloudEnvironment } from "../../shared/environment.ts";
 import type { Exchange } from "../../shared/exchange/client.ts";
+import type { OwnAccess } from "../../shared/exchange/own-access.ts";
 import type { ConnectorValidation } from "../../shared/exchange/probe.ts";
 import type { ConsentQuestion, ConsentState } from "../../shared/graph/consent.ts";
 import type { ProbeMails } from "../../shared/graph/mail.ts";
 import type { Groups } from "../../shared/graph/groups.ts";
 import type { Organizations } from "../../shared/graph/organization.ts";
+import type { OwnRights } from "../../shared/graph/own-rights.ts";
 import type { Resources } from "../../shared/resources/index.ts";
+import type { StartTls } from "../../shared/smtp/starttls.ts";
+import type { Certificates } from "../../shared/vault/certificates.ts";
 import type { Vaults } from "../../shared/vault/client.ts";
 import type { OnboardingPace } from "./orchestrator.ts";
-import type { Certificates } from "../../shared/vault/certificates.ts";
 
 export interface OnboardingWorld extends ApiWorld {
   environment: CloudEnvironment;
+  /** What our application is and may do in an organisation's Exchange Online, and the rights that it gives back. */
+  ownAccess: OwnAccess;
+  ownRights: OwnRights;
   azure: Azure;
   exchange: Exchange;
   resources: Resources;
   /** The same over another client of Exchange Online. */
   resourcesOver(exchange: Exchange): Resources;
   vaults: Vaults;
+  certificates: Certificates;
+  startTls: StartTls;
   azureAccess(subscription: Subscription): Promise<AzureAccess>;
   organizations: Organizations;
   groups: Groups;
@@ -33,7 +41,6 @@ export interface OnboardingWorld extends ApiWorld {
   authorities: Authorities;
   checkConsent(question: ConsentQuestion): Promise<ConsentState>;
   probes: ProbeMails;
-  certificates: Certificates;
   validateOutboundConnector(organization: string, identity: string, recipient: string): Promise<ConnectorValidation>;
   pace: OnboardingPace;
   reportFailure(activity: string, error: unknown): void;

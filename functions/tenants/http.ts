@@ -9,9 +9,13 @@ import type { ApiWorld } from "../../shared/api/world.ts";
 import { untilUncontested } from "../../shared/stores/table.ts";
 import type { OperationStore } from "../../shared/stores/operations.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
+import { leftBehind } from "../../shared/tenants/left-behind.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 
-/** PUT /api/tenants/{tenantId}: the same spec twice changes nothing; another spec only while nothing was built from the first. */
+/**
+ * PUT /api/tenants/{tenantId}: the same spec twice changes nothing; another one is taken while no operation runs, and brought about by the
+ * next onboarding. Once something was built it may not leave anything behind that an onboarding wouldn't take away.
+ */
 export const putTenant =
   ({ stores: { tenants, operations, claims }, settings }: ApiWorld): Handler<"putTenant"> =>
   async ({ caller: { partnerId }, params: { tenantId }, body: spec, checkConditions }) =>
@@ -26,7 +30,13 @@ export const putTenant =
       const tenant = await tenants.change(partnerId, tenantId, (current) => {
         checkConditions(current.etag);
         if (same(current.spec, spec)) return undefined;
-        refuseInUse(current, running || current.operationId !== known.operationId, "its spec can't be changed");
+        const underWay = running || current.operationId !== known.operationId;
+        if (current.stage !== "pilot" && current.stage !== "live") refuseInUse(current, underWay, "its spec can't be changed");
+        else {
+          if (underWay) refuseInUse(current, underWay, "its spec can't be changed while it runs");
+          refuseLeaving(current, spec);
+          return { spec }; // names and what else was found out stay: things in the clouds have them
+        }
         return { spec, stage: "registered", facts: {} }; // names derive from the spec, and nothing has them yet, or any more
       });
       const { tenantId: organization } = known.spec.microsoft365;
@@ -79,4 +89,10 @@ function refuseInUse({ id, stage, operationId }: TenantRecord, underWay: boolean
   if ((stage === "registered" || stage === "gone") && !underWay) return;
   const why = operationId === undefined ? `is in stage ${stage}` : `is in stage ${stage} (operation ${operationId})`;
   throw refusal("TenantInUse", `tenant ${id} ${why}, so ${consequence}`);
+}
+
+function refuseLeaving({ id, spec }: TenantRecord, wanted: TenantSpec): void {
+  const left = leftBehind(spec, wanted);
+  if (left === undefined) return;
+  throw refusal("TenantInUse", `tenant ${id} stands, and ${left.message}`, { target: left.target });
 }

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { tenantIdSchema } from "../tenants/spec.ts";
 
-export const plannedActions = ["create", "update", "replace", "none", "blocked", "unknown"] as const;
+export const plannedActions = ["create", "update", "replace", "remove", "none", "blocked", "unknown"] as const;
 
 export const plannedResourceSchema = z.object({
   kind: z.string(),

@@ -68,6 +68,9 @@ const roleOf: Record<Cmdlet, ManagementRoleName | "bootstrap"> = {
   "Remove-ManagementRoleAssignment": "bootstrap",
 };
 
+/** The name of our own role that is made from a built-in one. */
+export const ownRoleName = (parent: ManagementRoleName): string => `Gatehouse ${parent}`;
+
 /** What we use of a built-in role, in order. */
 export const cmdletsFrom = (role: ManagementRoleName): string[] =>
   Object.entries(roleOf)

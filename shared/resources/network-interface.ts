@@ -20,6 +20,8 @@ export type NetworkInterface = Named & {
   publicIpAddressId?: string | undefined;
   /** The load balancer's pool, where there is one. */
   poolId?: string | undefined;
+  /** Out of this one's pools, for good. */
+  leavesLoadBalancerId?: string | undefined;
 };
 
 export interface ActualNetworkInterface extends Provisioned {
@@ -81,7 +83,9 @@ export const networkInterface = ({ azure }: { azure: Azure }): Resource<NetworkI
           subnetId: kept("subnetId"),
           networkSecurityGroupId: kept("networkSecurityGroupId"),
           publicIpAddressId: kept("publicIpAddressId"),
-          poolIds: [...new Set([...actual.poolIds, ...(desired.poolId ? [desired.poolId.toLowerCase()] : [])])].sort(),
+          poolIds: [
+            ...new Set([...actual.poolIds.filter(stays(desired)), ...(desired.poolId ? [desired.poolId.toLowerCase()] : [])]),
+          ].sort(),
         },
         actual,
       );
@@ -101,10 +105,17 @@ export const networkInterface = ({ azure }: { azure: Azure }): Resource<NetworkI
   };
 };
 
+const stays =
+  ({ leavesLoadBalancerId }: Pick<NetworkInterface, "leavesLoadBalancerId">) =>
+  (poolId: string): boolean =>
+    leavesLoadBalancerId === undefined || !poolId.toLowerCase().startsWith(`${leavesLoadBalancerId.toLowerCase()}/`);
+
 /** A write replaces the whole interface: its private address and what others added go back as they were. */
 function merged(desired: NetworkInterface, found: FoundInterface): FoundInterface {
   const [{ publicIPAddress: _, ...first } = {}, ...others] = found.ipConfigurations ?? [];
-  const pools = (first.loadBalancerBackendAddressPools ?? []).filter(({ id }) => !sameId(id ?? "", desired.poolId ?? ""));
+  const pools = (first.loadBalancerBackendAddressPools ?? []).filter(
+    ({ id = "" }) => stays(desired)(id) && !sameId(id, desired.poolId ?? ""),
+  );
   return {
     ...found,
     location: desired.region,

@@ -11,8 +11,8 @@ import { ensuring } from "../../shared/resources/ensure.ts";
 import { createResources, type Resources } from "../../shared/resources/index.ts";
 import type { Begun, Done, Owner, Resource } from "../../shared/resources/resource.ts";
 import { servicesSchema } from "../../shared/tenants/spec.ts";
-import { createVaults, type Vaults } from "../../shared/vault/client.ts";
 import { type Certificates, createCertificates } from "../../shared/vault/certificates.ts";
+import { createVaults, type Vaults } from "../../shared/vault/client.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 import { startClouds, type TestClouds } from "../support/clouds.ts";
 import { singleGatewayNames } from "../support/names.ts";
@@ -48,8 +48,8 @@ export interface World {
   azure: Azure;
   credentials: Credentials;
   vaults: Vaults;
-  graph: Graph;
   certificates: Certificates;
+  graph: Graph;
   resolver: DnsResolver;
   resources: Resources;
   arm: ArmByHand;
@@ -82,8 +82,8 @@ export async function startWorld(): Promise<World> {
   const credentials = createCredentials(environment, application);
   const azure = createAzure({ environment, credentials });
   const vaults = createVaults({ environment, credentials });
-  const graph = createGraph({ environment, credentials });
   const certificates = createCertificates({ environment, credentials, clock: systemClock });
+  const graph = createGraph({ environment, credentials });
   const exchange = createExchange({ environment, credentials });
   const resolver = createResolver({ servers: environment.dnsServers, timeoutInSeconds: 1 });
   const resources = createResources({ azure, vaults, graph, exchange, resolver, certificates });
@@ -106,8 +106,8 @@ export async function startWorld(): Promise<World> {
     azure,
     credentials,
     vaults,
-    graph,
     certificates,
+    graph,
     resolver,
     resources,
     arm: armByHand(clouds, credentials),
@@ -163,6 +163,7 @@ async function makeGround(world: World): Promise<Ground> {
   const address = (name: string) => idOf(ensure("publicIpAddress", { ...place, name, dnsLabel: `contoso-${name}` }));
   const addressIds: Ground["addressIds"] = [await address("ground-1"), await address("ground-2"), await address("ground-3")];
   return { vault, identity, loopGuid, adminPassword, networkSecurityGroupId, subnetId, addressIds };
+}
 
 /** Object id of our own service principal in the subscription's tenant, as its token says. */
 export async function ownPrincipalOf({ credentials, azure }: Pick<World, "credentials" | "azure">): Promise<string> {

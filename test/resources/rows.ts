@@ -8,6 +8,7 @@ import { dnsRows } from "./rows-dns.ts";
 import { gatewayRows, groundRows } from "./rows-azure.ts";
 import { microsoft365Rows } from "./rows-microsoft365.ts";
 import { monitoringRows } from "./rows-monitoring.ts";
+import { privilegeRows } from "./rows-privilege.ts";
 import { sqlRows } from "./rows-sql.ts";
 
 export type Kind = keyof Resources;
@@ -18,8 +19,9 @@ export const rows: { [One in Kind]: RowOf<One> } = {
   ...gatewayRows,
   ...sqlRows,
   ...monitoringRows,
-  ...dnsRows,
   ...certificateRows,
+  ...dnsRows,
   ...applicationRows,
+  ...privilegeRows,
   ...microsoft365Rows,
 };

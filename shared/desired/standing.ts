@@ -1,0 +1,67 @@
+/**
+ * What stands of a tenant whose spec asks for another number of machines: where mail goes until the new way is proven, and how far what
+ * stands and what is wanted reach together. Pure.
+ */
+import type { Names } from "../azure/names.ts";
+import type { TenantRecord } from "../stores/tenants.ts";
+import { type Ground, smartHosts } from "./state.ts";
+import { targetOf } from "./target.ts";
+
+export interface Standing {
+  /** Where Exchange Online delivers to, as the last onboarding proved it; left out where that stays, or was never proven. */
+  smartHosts?: string[] | undefined;
+  /** Of all machines: the spec's, then those that go. */
+  names: Names;
+}
+
+/** Undefined where nothing moves. */
+export function standingOf(tenant: TenantRecord): Standing | undefined {
+  const { names } = targetOf(tenant);
+  const wide = widest(names, tenant.facts["names"] as Names | undefined);
+  const ground = tenant.facts["ground"] as Ground | undefined;
+  const moves = ground !== undefined && String(countsOf(ground.regions)) !== String(countsOf(names.regions));
+  if (!moves && String(countsOf(wide.regions)) === String(countsOf(names.regions))) return undefined;
+  return { names: wide, ...(moves ? { smartHosts: smartHosts(ground) } : {}) };
+}
+
+/** Machines that were begun once keep their names until they are gone. */
+export const widest = (names: Names, known: Names | undefined): Names => ({
+  ...names,
+  regions: names.regions.map((region) => {
+    const begun = known?.regions.find(({ region: name }) => name === region.region)?.machines ?? [];
+    return { ...region, machines: [...region.machines, ...begun.slice(region.machines.length)] };
+  }),
+});
+
+/** Of the machines that the spec has; one machine needs no load balancer. */
+export const narrowed = (ground: Ground, { regions }: Pick<Names, "regions">): Ground => ({
+  ...ground,
+  regions: regions.map(({ machines }, index) => {
+    const { loadBalancer, machines: addresses } = ground.regions[index] ?? { machines: [] };
+    const kept = addresses.slice(0, machines.length);
+    return machines.length > 1 && loadBalancer ? { loadBalancer, machines: kept } : { machines: kept };
+  }),
+});
+
+export interface Going {
+  region: number;
+  machine: number;
+}
+
+/** Machines that the spec no longer has. */
+export const goingFrom = (wide: Counted, { regions }: Counted): Going[] =>
+  wide.regions.flatMap(({ machines }, region) =>
+    machines.flatMap((_, machine) => (machine < (regions[region]?.machines.length ?? 0) ? [] : [{ region, machine }])),
+  );
+
+/** Regions whose load balancer has nothing left to balance. */
+export const unbalancedIn = (wide: Counted, { regions }: Counted): number[] =>
+  wide.regions.flatMap(({ machines }, region) =>
+    machines.length > 1 && (regions[region]?.machines.length ?? 0) <= 1 ? [region] : [],
+  );
+
+interface Counted {
+  regions: { machines: unknown[] }[];
+}
+
+const countsOf = (regions: Counted["regions"]): number[] => regions.map(({ machines }) => machines.length);
