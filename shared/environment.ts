@@ -21,6 +21,8 @@ export const cloudEnvironmentSchema = z.strictObject({
   publicDnsSuffix: z.string(),
   /** `address[:port]` of the resolvers to ask; empty for the system's own. */
   dnsServers: z.array(z.string()),
+  /** An HTTP proxy that may dial port 25, which Azure closes for its own functions; without one it is dialled directly. */
+  smtpProxy: z.url({ protocol: /^https?$/ }).optional(),
   /** Port of the servers that domains are delegated to: 53 wherever the internet is. */
   nameServerPort: z.int().min(1).max(65_535).optional(),
 });

@@ -14,7 +14,7 @@ export const stepStatuses = ["Pending", "Running", "Succeeded", "Failed", "Skipp
 export const branches = ["access", "root", "gateway", "directory", "mailFlow", "proof"] as const;
 
 export const waitingForSchema = z.object({
-  kind: z.enum(["consent", "azureAccess", "propagation", "cloud"]),
+  kind: z.enum(["consent", "azureAccess", "certificate", "propagation", "cloud"]),
   url: z.url().optional().describe("What a person has to open."),
   message: z.string(),
   since: z.iso.datetime(),

@@ -50,9 +50,10 @@ interface InboundConnectorSettings {
 }
 
 const KIND = "inboundConnector";
+// A mark is looked for within comments: none may begin with another.
 const forms = {
   address: { name: "FROM Azure VM to M365", kind: KIND },
-  certificate: { name: "FROM Azure VM to M365 by certificate", kind: `${KIND} by certificate` },
+  certificate: { name: "FROM Azure VM to M365 by certificate", kind: "certificateInboundConnector" },
 } as const;
 const formOf = (desired: InboundConnector) => ("egressIps" in desired ? forms.address : forms.certificate);
 

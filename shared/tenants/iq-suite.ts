@@ -41,6 +41,9 @@ export const mailFlowMonitorSchema = z.strictObject({
     .refine((names) => new Set(Object.values(names).map((name) => name.toLowerCase())).size === 4, {
       error: "must be four different names",
     })
+    .refine((names) => !Object.values(names).some((name) => /^(CheckTimeout|AutoRestartSMTPSvcEnabled)$/i.test(name)), {
+      error: "must not be CheckTimeout or AutoRestartSMTPSvcEnabled, which are no thresholds",
+    })
     .optional(),
 });
 

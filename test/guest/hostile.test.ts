@@ -2,11 +2,14 @@
 import { readFileSync } from "node:fs";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { redacted } from "../../infra/local/clouds/guest/state.ts";
+import { productFiles, withSetUpBegun } from "../../infra/local/clouds/guest/product.ts";
+import { freshGuest, redacted } from "../../infra/local/clouds/guest/state.ts";
+import { textIn } from "../../infra/local/clouds/guest/xml.ts";
+import { iqSuiteSettings } from "../../shared/desired/iq-suite.ts";
 import { type GuestDocument, guestDocumentSchema } from "../../shared/guest/document.ts";
-import { decodeDocument, encodeDocument } from "../../shared/guest/encoding.ts";
+import { decodeDocument, encodeDocument, partsOf } from "../../shared/guest/encoding.ts";
 import { engineScript } from "../../shared/guest/engine.ts";
-import { gatewayDocument } from "../../shared/guest/gateway.ts";
+import { gatewayDocument, type GatewaySettings } from "../../shared/guest/gateway.ts";
 import { heartbeatFiles } from "../../shared/guest/heartbeat.ts";
 import { servicesSchema, tenantSpecSchema } from "../../shared/tenants/spec.ts";
 import { createMachine, document } from "./machine.ts";
@@ -193,6 +196,114 @@ test("a tenant's spec lets no hostile value into what becomes a name, an address
     }),
     { numRuns: 300 },
   );
+});
+
+describe("what a spec says of iQ.Suite", () => {
+  const { tenantId: _, ...contoso } = JSON.parse(readFileSync("examples/contoso.json", "utf8")) as {
+    tenantId: string;
+  } & Record<string, Record<string, unknown>>;
+  const admittedSpec = (iqSuite: object) =>
+    tenantSpecSchema.safeParse({
+      ...contoso,
+      microsoft365: { ...contoso["microsoft365"], powerShellApplication: true },
+      gateway: { ...contoso["gateway"], iqSuite },
+    }).data;
+  const account = (value: string) => ({ user: "a@contoso.example", password: value });
+
+  /** Where a text becomes a secret's name, an element's, a path or an id. */
+  const names: Record<string, (value: string) => object> = {
+    "a secret of mail reporting": (value) => ({ mailReporting: { account: [{ name: "Password", secret: value }] } }),
+    "a secret of the LDIF generator": (value) => ({
+      ldifGenerator: { administrator: account(value), synchronizationUser: account("sync") },
+    }),
+    "a secret of Exchange Web Services": (value) => ({
+      exchangeWebServices: { clientId: "c0ffee00-0000-4000-8000-0000000000e5", clientSecret: value },
+    }),
+    "a client id": (value) => ({ exchangeWebServices: { clientId: value, clientSecret: "reader" } }),
+    "the reset's flag": (value) => ({ webClient: { adminGroups: ["A"], resetSecurityContext: { flag: value } } }),
+  };
+  test.each(Object.entries(names))("%s is a name or refused", (_place, within) => {
+    fc.assert(
+      fc.property(hostile, (value) => {
+        if (admittedSpec(within(value)) !== undefined) expect(value).toMatch(/^[\w.-]+$/);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("an LDIF file's path stays on its drive, with no step up and nothing that a reader would take for more", () => {
+    fc.assert(
+      fc.property(hostile, (value) => {
+        for (const ldifFile of [value, `C:\\${value}`])
+          if (admittedSpec({ webClient: { adminGroups: ["A"], ldifFile } }) !== undefined) {
+            expect(ldifFile).toMatch(/^[A-Za-z]:\\[^/:*?"<>|\p{Cc}]+$/u);
+            expect(ldifFile.split("\\")).not.toContain("..");
+          }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("free text is refused, or stands in Windows as it was sent: registry and XML", async () => {
+    const reference = { vaultUrl: "https://contoso-abc123.vault.azure.net", name: "s", version: "1" };
+    const applications = { appId: "web", objectId: "1", powerShell: { appId: "shell", objectId: "2" } };
+    const ground = { applications, namedSecrets: { s: reference } };
+    await fc.assert(
+      fc.asyncProperty(hostile, async (value) => {
+        const spec = admittedSpec({
+          mailReporting: { account: [{ name: "Text", value }] },
+          webClient: { adminGroups: [value] },
+          ldifGenerator: { administrator: { user: value, password: "s" }, synchronizationUser: account("s") },
+        });
+        expect(spec === undefined).toBe(unprintable.test(value) || value.length > 254 || value === "" || value.includes(";"));
+        if (spec === undefined) return;
+        const settings = iqSuiteSettings(spec, ground, { computerName: "gw1" }, { clientSecret: reference });
+        const desired = gatewayDocument({ ...plainGateway(reference), ...settings });
+        const before = freshGuest({ virtualMachineId: "/vm", computerName: "gw1", smtpServerFeature: true });
+        const machine = createMachine(withSetUpBegun(before, 0), { s: "the secret" });
+        for (const part of partsOf(desired)) expect(await machine.run("set", part)).toMatchObject({ inDesiredState: true });
+        const { registry, files } = machine.state();
+        const at = (file: string, path: string) => textIn(files[file.toLowerCase()]?.text ?? "", file, path);
+        expect(registry["hklm\\software\\gbs\\iq.suite\\controlservice\\mailreporting"]?.["Text"]?.data).toBe(value);
+        expect(at(productFiles.webClient, "/configuration/Roles/AdminGroups")).toBe(value);
+        expect(at(productFiles.ldifGenerator, "/LdifGenCfg/User")).toBe(value);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test("a registry value's name is refused with a backslash or a control character, and is that value's and no other's otherwise", async () => {
+    const names = { queueError: "b", badmailWarning: "c", badmailError: "d" };
+    await fc.assert(
+      fc.asyncProperty(hostile, async (value) => {
+        const spec = admittedSpec({ monitoring: { thresholdNames: { queueWarning: value, ...names } } });
+        const taken = ["b", "c", "d"].includes(value.toLowerCase());
+        expect(spec === undefined).toBe(
+          unprintable.test(value) || value.length > 255 || value === "" || value.includes("\\") || taken,
+        );
+        if (spec === undefined) return;
+        const settings = iqSuiteSettings(spec, {}, { computerName: "gw1" }, {});
+        const machine = createMachine({}, { s: "the secret" });
+        const reference = { vaultUrl: "https://contoso-abc123.vault.azure.net", name: "s", version: "1" };
+        await machine.run("set", gatewayDocument({ ...plainGateway(reference), ...settings }));
+        const monitor = machine.state().registry["hklm\\software\\gbs\\iq.suite\\controlservice\\smtpmonitoring"] ?? {};
+        expect(Object.keys(monitor).toSorted()).toEqual(
+          [value, "b", "c", "d", "CheckTimeout", "AutoRestartSMTPSvcEnabled"].toSorted(),
+        );
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
+
+const plainGateway = (loopGuid: GatewaySettings["loopGuid"]): GatewaySettings => ({
+  generation: 1,
+  fqdn: "contoso.westeurope.cloudapp.azure.example",
+  smartHost: "contoso-example.mail.protection.outlook.com",
+  domains: ["contoso.example"],
+  loopHeader: "X-iqsuite-process",
+  loopGuid,
+  services: servicesSchema.parse({}),
 });
 
 describe("secrets", () => {

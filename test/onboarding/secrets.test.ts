@@ -1,13 +1,12 @@
 /** Secrets live in Key Vault and nowhere else: not in what is stored, logged, recorded or shown, in whatever encoding. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { gunzipSync } from "node:zlib";
-import { TableClient, TableServiceClient } from "@azure/data-tables";
 import { BlobServiceClient } from "@azure/storage-blob";
 import { afterAll, beforeAll, describe, expect, inject, test, vi } from "vitest";
 import type { Operation } from "../../shared/api/operation.ts";
 import { customer, type OnboardingPlatform, startOnboarding } from "../support/onboarding.ts";
+import { filesIn, formsOf, secretsSeen, tablesNow } from "../support/secret-search.ts";
 
 const directory = mkdtempSync(path.join(tmpdir(), "gatehouse-secrets-"));
 const contoso = customer("contoso");
@@ -53,25 +52,7 @@ afterAll(async () => {
   rmSync(directory, { recursive: true });
 });
 
-/** A text in the encodings in which texts travel; the last three at each of the three offsets that base64 can begin at. */
-function formsOf(text: string): string[] {
-  const utf8 = Buffer.from(text);
-  const inner = [0, 1, 2].map((offset) => utf8.subarray(offset, utf8.length - ((utf8.length - offset) % 3)).toString("base64"));
-  const utf16 = Buffer.from(text, "utf16le").toString("latin1");
-  const forms = [text, JSON.stringify(text).slice(1, -1), encodeURIComponent(text), utf8.toString("hex"), utf16, ...inner];
-  return [...new Set([...forms, ...inner.map((form) => form.replaceAll("+", "-").replaceAll("/", "_"))])];
-}
-
-/** Names of the secrets that a text has, also in what is compressed in it. */
-function seenIn(text: string): string[] {
-  const compressed = [...text.matchAll(/H4sI[\w+/-]{20,}/g)].map(([packed]) =>
-    gunzipSync(Buffer.from(packed, "base64")).toString(),
-  );
-  const all = [text, ...compressed].join("\n");
-  const words = [...secrets].filter(([, value]) => formsOf(value).some((form) => all.includes(form))).map(([name]) => name);
-  const tokens = /eyJ[\w-]{8,}\.[\w-]+\.[\w-]+/.test(all) ? ["something that looks like a token"] : [];
-  return [...words, ...tokens];
-}
+const seenIn = (text: string): string[] => secretsSeen(text, secrets);
 
 test("onboarding and rotation went well although things went wrong, and there were secrets to lose", () => {
   expect([operation, rotation]).toMatchObject([{ status: "Succeeded" }, { status: "Succeeded" }]);
@@ -87,7 +68,7 @@ test("onboarding and rotation went well although things went wrong, and there we
 describe("no secret is seen", () => {
   const places: [string, () => string | Promise<string>][] = [
     ["in the host's durable state", () => filesIn(directory)],
-    ["in the tables", tables],
+    ["in the tables", tablesNow],
     ["in the blobs", blobs],
     ["in the record of requests, addresses included", async () => JSON.stringify(await platform.record())],
     ["in the run commands as they came: scripts, arguments, results", runCommands],
@@ -119,24 +100,6 @@ describe("no secret is seen", () => {
     expect(seenIn(Buffer.from(`X-iqsuite-process: ${value}`).toString("base64"))).toContain(name);
   });
 });
-
-const filesIn = (folder: string): string =>
-  readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map(({ name }) => readFileSync(path.join(folder, name), "latin1"))
-    .join("\n");
-
-async function tables(): Promise<string> {
-  const connection = inject("azurite");
-  const service = TableServiceClient.fromConnectionString(connection, { allowInsecureConnection: true });
-  const entities: unknown[] = [];
-  for await (const { name = "" } of service.listTables())
-    for await (const entity of TableClient.fromConnectionString(connection, name, {
-      allowInsecureConnection: true,
-    }).listEntities())
-      entities.push(entity);
-  return JSON.stringify(entities);
-}
 
 async function blobs(): Promise<string> {
   const service = BlobServiceClient.fromConnectionString(inject("azurite"));

@@ -77,7 +77,7 @@ export interface OnboardingApp {
   /** Until it waits for that; it fails when the operation ends instead. */
   untilWaitingFor(
     operation: Operation,
-    kind: "consent" | "azureAccess" | "propagation" | "cloud",
+    kind: "consent" | "azureAccess" | "certificate" | "propagation" | "cloud",
     by?: ApiClient,
   ): Promise<Operation>;
   /** Until a step has succeeded; it fails when the operation ends without it. */

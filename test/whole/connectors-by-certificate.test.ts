@@ -32,6 +32,10 @@ test("the two forms stand beside each other, and going takes only the one that i
   await world.ensure("inboundConnector", byAddress);
   await world.ensure("inboundConnector", byCertificate);
   expect(await caller.list("Get-InboundConnector", {})).toHaveLength(2);
+  await world.resources.inboundConnector.remove(byCertificate);
+  await world.resources.inboundConnector.remove(byCertificate);
+  expect((await caller.list("Get-InboundConnector", {})).map(({ SenderIPAddresses }) => SenderIPAddresses)).toEqual([egressIps]);
+  await world.ensure("inboundConnector", byCertificate);
   await world.resources.inboundConnector.remove(byAddress);
   expect((await caller.list("Get-InboundConnector", {})).map(({ TlsSenderCertificateName }) => TlsSenderCertificateName)).toEqual(
     [byCertificate.certificateName],

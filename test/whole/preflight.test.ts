@@ -1,5 +1,6 @@
 /** What would stop an onboarding halfway stops it before anything is made, and says what to do; mended, it goes through. */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { TransportRule } from "../../infra/local/clouds/exchange/store.ts";
 import { namesOf } from "../../shared/azure/names.ts";
 import { everyBodyFits } from "../support/arm-bodies.ts";
 import { type Customer, customer, type OnboardingPlatform, startOnboarding, writes } from "../support/onboarding.ts";
@@ -101,3 +102,34 @@ test("a size that the region doesn't have, or has too small", async () => {
 });
 
 everyBodyFits(() => platform.record());
+
+test("a probe mailbox without a licence, and rules that leave no room for ours", async () => {
+  const tenant = customer("contoso", "unlicensed");
+  const { organization, probeMailbox } = tenant.watched;
+  await platform.organize(tenant);
+  await platform.clouds.organize({ tenantId: organization, exchange: { unlicensed: [probeMailbox] } });
+  expect(await refused(tenant, "SenderNotLicensed")).toContain(probeMailbox);
+  await platform.clouds.organize({ tenantId: organization, exchange: { unlicensed: [] } });
+
+  const rules = platform.clouds.platform.collection<TransportRule>("exchange.transport-rules");
+  const when = { whenCreated: "2026-01-01T00:00:00Z", whenChanged: "2026-01-01T00:00:00Z" };
+  const theirs = Array.from({ length: 299 }, (_, priority): TransportRule => {
+    const guid = `7e1e0000-0000-4000-8000-${String(priority).padStart(12, "0")}`;
+    const settings = { SetSCL: "0", From: ["nobody@unlicensed.example"] };
+    return {
+      tenantId: organization,
+      guid,
+      name: `Theirs ${priority}`,
+      priority,
+      enabled: true,
+      mode: "Enforce",
+      settings,
+      ...when,
+    };
+  });
+  for (const rule of theirs) rules.set(`${organization}/${rule.guid}`, rule);
+  const full = await platform.untilEnded(await platform.start(tenant));
+  expect(full).toMatchObject({ status: "Failed", error: { code: "TransportRulesFull" } });
+  for (const rule of theirs.slice(10)) rules.delete(`${organization}/${rule.guid}`);
+  await succeeds(tenant);
+});

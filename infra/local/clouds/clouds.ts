@@ -115,17 +115,23 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
   const dnsPort = ports.get("dns") ?? (kept ? await keepablePort() : await freeUdpPort());
   ports.set("dns", dnsPort);
 
-  const environment = environmentBehind((name) => door(name).url, `127.0.0.1:${dnsPort}`);
-  const redaction = createRedaction();
-  const record = createRecord(collections.database, redaction);
-  const faults = createFaults();
-  const tokens = await createTokens(collections.collection<JWK>("entra.keys"), environment.authorityHost, now);
+  const smtpProxyPort = ports.get("smtpProxy") ?? (await keepablePort());
+  ports.set("smtpProxy", smtpProxyPort);
   const settings = collections.collection<string>("platform.settings");
   const keptSetting = (name: string, make: () => string): string => {
     const value = settings.get(name) ?? make();
     settings.set(name, value);
     return value;
   };
+  const smtpProxyPassword = keptSetting("smtpProxyPassword", () => randomBytes(16).toString("hex"));
+  const environment: CloudEnvironment = {
+    ...environmentBehind((name) => door(name).url, `127.0.0.1:${dnsPort}`),
+    smtpProxy: `http://gatehouse:${smtpProxyPassword}@127.0.0.1:${smtpProxyPort}`,
+  };
+  const redaction = createRedaction();
+  const record = createRecord(collections.database, redaction);
+  const faults = createFaults();
+  const tokens = await createTokens(collections.collection<JWK>("entra.keys"), environment.authorityHost, now);
   const identity: PlatformIdentity = {
     homeTenantId: options.homeTenantId ?? "90a7e000-0000-4000-8000-000000000000",
     applicationId: options.applicationId ?? "90a7e000-0000-4000-8000-00000000000a",
@@ -171,6 +177,7 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
 
   const identityHeader = keptSetting("identityHeader", () => randomBytes(16).toString("hex"));
   redaction.add(identityHeader);
+  redaction.add(smtpProxyPassword);
   let simulators: Simulator[] = [];
   let heartbeats: { stop(): void } | undefined;
   /** What a process does when it starts on this state: whatever simulators remember beside their collections is gone. */

@@ -14,7 +14,7 @@ export interface EgressProxy {
   /** `http://127.0.0.1:port`. */
   readonly url: string;
   /** The password for a party; asked twice it is the same. */
-  readonly admit: (party: Party) => string;
+  readonly admit: (party: Party, password?: string) => string;
   /** A connection of that party to a public address; rejects with `DialError`. */
   dial(party: Party, address: string, port: number): Promise<Socket>;
   close(): Promise<void>;
@@ -34,7 +34,8 @@ export class DialError extends Error {
 /** Finds the loopback port behind a public address; undefined refuses the connection. */
 export type FindListener = (address: string, port: number, source: string) => Promise<number | undefined>;
 
-export async function createEgressProxy(findListener: FindListener): Promise<EgressProxy> {
+/** `port`: where it listens, any free one by default. */
+export async function createEgressProxy(findListener: FindListener, listenAt = 0): Promise<EgressProxy> {
   const parties = new Map<string, { address: string; password: string }>();
   const open = new Set<Duplex>();
   const server = createServer((_request, response) => response.writeHead(405).end());
@@ -70,16 +71,16 @@ export async function createEgressProxy(findListener: FindListener): Promise<Egr
     return party !== undefined && party.password === password ? party.address : undefined;
   }
 
-  await new Promise<void>((resolve) => server.listen(0, LOOPBACK, resolve));
+  await new Promise<void>((resolve) => server.listen(listenAt, LOOPBACK, resolve));
   const { port } = server.address() as AddressInfo;
 
-  function admit({ name, address }: Party): string {
+  function admit({ name, address }: Party, chosen?: string): string {
     const known = parties.get(name);
     if (known) {
       known.address = address;
       return known.password;
     }
-    const password = randomBytes(16).toString("hex");
+    const password = chosen ?? randomBytes(16).toString("hex");
     parties.set(name, { address, password });
     return password;
   }

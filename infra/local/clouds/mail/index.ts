@@ -8,6 +8,8 @@ import { subjectOf } from "./message.ts";
 import { createOutside, OUTSIDE } from "./outside.ts";
 
 const SMTP_PORT = 25;
+/** Where Gatehouse itself comes from when it looks at a gateway from outside. */
+const GATEHOUSE_ADDRESS = "198.51.100.80";
 
 /** `proxyUrl` is the egress proxy; `admit` gives a party that isn't of the mail internet (a probe) its proxy password. */
 export interface MailInternet extends Simulator {
@@ -20,23 +22,33 @@ export async function createMail(platform: Platform): Promise<MailInternet> {
   const { peers } = platform;
   const outside = createOutside(platform);
   const listeners = createListeners(platform.certificates);
-  const proxy = await createEgressProxy(async (address, port, source) => {
-    if (port !== SMTP_PORT) return undefined;
-    const receiver = receiverAt(address, source);
-    const url = `smtp://${address}:${port}`;
-    const fault = platform.fault("mail", { method: "SMTP", path: `smtp://${receiver?.fqdn ?? ""}/${address}?source=${source}` });
-    const refused = !receiver || fault?.kind === "refuse";
-    if (refused || fault)
-      platform.note("mail", {
-        method: "CONNECT",
-        url,
-        requestBody: { source },
-        status: refused ? 502 : 200,
-        responseBody: refused ? "connection refused" : undefined,
-        fault: fault?.kind,
+  const { smtpProxy } = platform.environment;
+  const door = smtpProxy === undefined ? undefined : new URL(smtpProxy);
+  const proxy = await createEgressProxy(
+    async (address, port, source) => {
+      if (port !== SMTP_PORT) return undefined;
+      const receiver = receiverAt(address, source);
+      const url = `smtp://${address}:${port}`;
+      const fault = platform.fault("mail", {
+        method: "SMTP",
+        path: `smtp://${receiver?.fqdn ?? ""}/${address}?source=${source}`,
       });
-    return refused ? undefined : listeners.portFor(address, receiver, { source, fault });
-  });
+      const refused = !receiver || fault?.kind === "refuse";
+      if (refused || fault)
+        platform.note("mail", {
+          method: "CONNECT",
+          url,
+          requestBody: { source },
+          status: refused ? 502 : 200,
+          responseBody: refused ? "connection refused" : undefined,
+          fault: fault?.kind,
+        });
+      return refused ? undefined : listeners.portFor(address, receiver, { source, fault });
+    },
+    Number(door?.port ?? 0),
+  );
+  if (door)
+    proxy.admit({ name: decodeURIComponent(door.username), address: GATEHOUSE_ADDRESS }, decodeURIComponent(door.password));
   const lookup: NonNullable<Peers["lookup"]> = (name, type) => peers.lookup?.(name, type) ?? [];
 
   async function deliverMail(delivery: Delivery): ReturnType<typeof deliver> {

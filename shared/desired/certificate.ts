@@ -1,0 +1,74 @@
+/** Mission B15: what a tenant's own certificate changes in machines and connectors. Pure. */
+import type { DesiredOf } from "../durable/resources.ts";
+import type { Resources } from "../resources/index.ts";
+import { SELF } from "../resources/tls-certificate.ts";
+import type { TenantSpec } from "../tenants/spec.ts";
+import type { IssuedCertificate } from "../vault/certificates.ts";
+import type { SecretReference } from "../vault/reference.ts";
+import type { Target } from "./target.ts";
+
+/** The certificate that all machines of the tenant show. */
+export interface GatewayCertificate {
+  name: string;
+  thumbprint: string;
+  /** Where the machines fetch it, with its key. */
+  secret: SecretReference;
+  /** Thumbprints of its earlier versions, which go from the machines. */
+  earlier: string[];
+  /** Exchange Online trusts its authority. */
+  trusted: boolean;
+  /** It may be shown by a client too, so that Exchange Online can know the gateway by it. */
+  forClients: boolean;
+}
+
+/** Its name in the tenant's vault, fixed, so that a person who imports one knows where. */
+export const CERTIFICATE_IN_VAULT = "smtp-certificate";
+
+type Desired<Kind extends keyof Resources> = DesiredOf<Resources[Kind]>;
+type InVault = Pick<Desired<"tlsCertificate">, "owner" | "entraTenantId" | "vaultUrl">;
+
+export function tlsCertificate({ spec }: Pick<Target, "spec">, inVault: InVault): Desired<"tlsCertificate"> | undefined {
+  const { certificate } = spec.gateway;
+  if (certificate === undefined) return undefined;
+  const { name, issuer } = certificate;
+  return { ...inVault, certificate: CERTIFICATE_IN_VAULT, name, ...(issuer === undefined ? {} : { issuer }) };
+}
+
+/** Who orders certificates needs the officer's role; who only looks at what a person imported, a reader's. */
+export const certificateRole = ({ spec }: Pick<Target, "spec">): Desired<"roleAssignment">["role"] =>
+  spec.gateway.certificate?.issuer === undefined ? "Key Vault Reader" : "Key Vault Certificates Officer";
+
+export const gatewayCertificate = (
+  { name, issuer }: Pick<Desired<"tlsCertificate">, "name" | "issuer">,
+  { thumbprint, secret, earlier, forClients }: Pick<IssuedCertificate, "thumbprint" | "secret" | "earlier" | "forClients">,
+): GatewayCertificate => ({ name, thumbprint, secret, earlier, trusted: issuer !== SELF, forClients });
+
+interface Certified {
+  certificate?: GatewayCertificate | undefined;
+}
+
+/** What the guest's document says of it; its name becomes the SMTP server's, since IIS finds its certificate by that. */
+export const shownBy = ({ certificate }: Certified) =>
+  certificate && {
+    fqdn: certificate.name,
+    certificate: { thumbprint: certificate.thumbprint, secret: certificate.secret, replaces: certificate.earlier },
+  };
+
+/** Whether Exchange Online knows the gateway by its certificate, rather than by its addresses. */
+export const knownByCertificate = ({ certificate }: Certified): boolean =>
+  certificate !== undefined && certificate.trusted && certificate.forClients;
+
+/** What Exchange Online asks of the gateway's certificate; nothing of one that it could not trust. */
+export const askedOf = (
+  { spec }: { spec: Pick<TenantSpec, "gateway"> },
+  { certificate }: Certified,
+): Pick<Desired<"outboundConnector">, "certificate"> => {
+  if (!certificate?.trusted) return {};
+  return spec.gateway.certificate?.validation === "CertificateValidation"
+    ? { certificate: {} }
+    : { certificate: { name: certificate.name } };
+};
+
+/** Part of what a proof is a proof of. */
+export const proven = ({ certificate }: Certified): { certificate?: Pick<GatewayCertificate, "name" | "thumbprint"> } =>
+  certificate ? { certificate: { name: certificate.name, thumbprint: certificate.thumbprint } } : {};
