@@ -1,0 +1,112 @@
+/** From the pilot to everybody and back: by mail that really travels, refused while a gateway is not well. */
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { headerValues, subjectOf } from "../../infra/local/clouds/mail/message.ts";
+import { violations } from "../support/invariants.ts";
+import { customer, type OnboardingPlatform, startOnboarding, writes } from "../support/onboarding.ts";
+
+let platform: OnboardingPlatform;
+const contoso = customer("contoso");
+const { tenantId } = contoso;
+const { organization, domains } = contoso.watched;
+const colleague = `somebody@${domains[0]}`;
+beforeAll(async () => {
+  platform = await startOnboarding();
+  expect((await platform.onboard(contoso)).error).toBeUndefined();
+  const known = platform.clouds.platform.organizations.get(organization);
+  if (!known) throw new Error("contoso has no organisation");
+  platform.clouds.platform.organizations.set(organization, { ...known, mailboxes: [...known.mailboxes, colleague] });
+});
+afterAll(() => platform.stop());
+
+/** The header that the gateway adds, in a mail that a colleague who is no pilot sends to the pilot. */
+async function sentByAnybody(subject: string): Promise<string[]> {
+  const [pilot = ""] = contoso.spec.pilot.addresses;
+  const mime = [
+    `From: <${colleague}>`,
+    `To: <${pilot}>`,
+    `Subject: ${subject}`,
+    `Message-ID: <${subject}@test.example>`,
+    "",
+    "Hello.",
+    "",
+  ];
+  const message = { envelopeFrom: colleague, recipients: [pilot], mime: mime.join("\r\n") };
+  await platform.clouds.platform.peers.submitMail?.(organization, message);
+  const arrived = await vi.waitUntil(
+    () => platform.clouds.platform.peers.messagesIn?.(organization, pilot)?.find((one) => subjectOf(one.mime) === subject),
+    { timeout: 25_000, interval: 25 },
+  );
+  return headerValues(arrived.mime, "X-iqsuite-process");
+}
+
+const stage = async () => (await platform.northwind.getTenant({ tenantId })).body.stage;
+
+test("before its promotion, nobody but the pilot sends through the gateway", async () => {
+  expect(await sentByAnybody("before")).toEqual([]);
+});
+
+test("a gateway that is not well keeps everybody's mail where it is, and says which", async () => {
+  const machines = platform.clouds.platform.collection<{ facts: Record<string, unknown> }>(
+    "arm.microsoft.compute/virtualmachines",
+  );
+  const [key, machine] = machines.entries().find(([id]) => id.includes(contoso.spec.azure.subscriptionId)) ?? [];
+  if (key === undefined || !machine) throw new Error("contoso has no machine");
+  const power = (state: string) => machines.set(key, { ...machine, facts: { ...machine.facts, power: state } });
+  power("stopped");
+  await platform.fire("pollGateways");
+  const refused = await platform.untilEnded((await platform.northwind.startPromotion({ tenantId })).body);
+  expect(refused).toMatchObject({ status: "Failed", error: { code: "NotReadyForEverybody" } });
+  expect(refused.error?.message).toContain(`${tenantId}-gateway-1 is stopped`);
+  expect(await stage()).toBe("pilot");
+  power("running");
+  await platform.fire("pollGateways");
+});
+
+test("promoted, everybody's mail goes through it, proven before and after", async () => {
+  const promoted = await platform.untilEnded((await platform.northwind.startPromotion({ tenantId })).body);
+  expect(promoted.error).toBeUndefined();
+  expect(promoted).toMatchObject({
+    status: "Succeeded",
+    kind: "promotion",
+    result: { stage: "live", domains, directions: ["outgoing"] },
+  });
+  expect(promoted.steps.map(({ name, status }) => `${name}: ${status}`)).toEqual([
+    "ready: Succeeded",
+    "inboundConnectorReadBack: Succeeded",
+    "approvalRuleReadBack: Succeeded",
+    "startTls: Succeeded",
+    "probeMail: Succeeded",
+    "domainForwardingRule: Succeeded",
+    "liveProbeMail: Succeeded",
+  ]);
+  expect(await stage()).toBe("live");
+  expect(await sentByAnybody("live")).toHaveLength(1);
+});
+
+test("onboarded again it stays live, and nothing is written", async () => {
+  const before = await platform.now();
+  const again = await platform.untilEnded(await platform.start(contoso));
+  expect(again).toMatchObject({ status: "Succeeded", result: { stage: "live" } });
+  expect(writes(await platform.record(before))).toEqual([]);
+});
+
+test("demoted, only the pilot's mail meets the gateway; promoting twice is promoting once", async () => {
+  const demoted = await platform.untilEnded((await platform.northwind.startDemotion({ tenantId })).body);
+  expect(demoted.error).toBeUndefined();
+  expect(demoted).toMatchObject({ status: "Succeeded", kind: "demotion", result: { stage: "pilot" } });
+  expect(await sentByAnybody("demoted")).toEqual([]);
+  for (const stageNow of ["live", "live"]) {
+    await platform.untilEnded((await platform.northwind.startPromotion({ tenantId })).body);
+    expect(await stage()).toBe(stageNow);
+  }
+  expect((await platform.estate(contoso)).exchange.transportRules.filter((name) => name.endsWith("domains"))).toHaveLength(1);
+});
+
+test("no safety invariant was violated, and who has no pilot can't be promoted", async () => {
+  expect(violations(await platform.record(), contoso.watched)).toEqual([]);
+  const fabrikam = customer("fabrikam");
+  await platform.organize(fabrikam);
+  await platform.register(fabrikam);
+  const early = platform.northwind.startPromotion({ tenantId: fabrikam.tenantId });
+  await expect(early).rejects.toMatchObject({ code: "NotPiloted" });
+});
