@@ -6,15 +6,14 @@ import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
 import {
   type CredentialKey,
-  type CredentialName,
   type CredentialRecord,
   type CredentialVersion,
   generationToMake,
   guestGenerationOf,
   rotating,
-  secretNames,
   secretsInUse,
 } from "../../shared/stores/credentials.ts";
+import { type CredentialName, secretNames } from "../../shared/vault/credential-names.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import type { RotationWorld } from "./world.ts";
