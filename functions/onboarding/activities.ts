@@ -318,7 +318,8 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       const proof = facts.proof as { fingerprint: string; evidence: LoopEvidence } | undefined;
       if (proof?.fingerprint !== fingerprintOf(loop)) return {};
       const incoming = loop.incoming === true ? ["incomingPilotScope"] : [];
-      for (const step of ["startTls", "probeMail", "pilotScope", ...incoming, "pilotProbeMail"])
+      const canary = loop.canary === true ? ["canaryMail"] : [];
+      for (const step of ["startTls", "probeMail", ...canary, "pilotScope", ...incoming, "pilotProbeMail"])
         await recordStep(work, step, { status: "Skipped" });
       return { evidence: proof.evidence };
     },

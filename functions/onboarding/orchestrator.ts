@@ -15,6 +15,8 @@ import { ControlPlaneError } from "../../shared/errors.ts";
 import { secondsNow, wait, waitForEventOr } from "../../shared/durable/wait.ts";
 import type { OnboardingActivities } from "./activities.ts";
 import { type CertificateActivities, waitForCertificate } from "./certificate.ts";
+import type { CanaryMail } from "./canary.ts";
+import { proveCanary } from "./prove-canary.ts";
 import { limitPrivilege } from "./limit-privilege.ts";
 import type { Privilege } from "./privilege.ts";
 import { dropMachines, drops, moveSmartHosts, widely } from "./moves.ts";
@@ -95,12 +97,7 @@ export function* onboardTenant(context: OrchestrationContext, tenant: Onboarding
     /** Last: whatever goes wrong with it, the mail runs. */
     function* limit(): Routine<Privilege> {
       const deadline = secondsNow(context) + tenant.pace.probeDeadlineInSeconds;
-      return yield* child(
-        context,
-        limitPrivilege,
-        { work, spec, names, pace: tenant.pace, phase: "first", deadline },
-        "privilege",
-      );
+      return yield* child(context, limitPrivilege, { work, spec, pace: tenant.pace, phase: "first", deadline }, "privilege");
     }
   } catch (error) {
     yield* failOnboarding({ work, failure: failureFrom(error) });
@@ -250,17 +247,26 @@ function* proveAndPilot(
   yield* checkStartTls({ work, loop });
   const deadline = secondsNow(context) + pace.probeDeadlineInSeconds;
   yield* child(context, proveLoop, { work, pace, loop, step: "probeMail", round: 1, deadline }, "probe");
+  const canary = loop.canary
+    ? yield* child(
+        context,
+        proveCanary,
+        { work, pace, loop, round: 1, deadline: secondsNow(context) + pace.probeDeadlineInSeconds },
+        "canary",
+      )
+    : undefined;
   yield* ensure("forwardingRule", "pilotScope", desired.forwardingRule(tenant, ground, "pilot"));
   const incoming = desired.incomingForwardingRule(tenant, ground, "pilot");
   if (incoming) yield* ensure("incomingForwardingRule", "incomingPilotScope", incoming);
   if (!tenant.piloted) yield* forwardGroups(handsOf(context, tenant), tenant, ground);
   const pilotDeadline = secondsNow(context) + pace.probeDeadlineInSeconds;
-  return yield* child(
+  const evidence = yield* child(
     context,
     proveLoop,
     { work, pace, loop, step: "pilotProbeMail", round: 1, deadline: pilotDeadline },
     "pilot-probe",
   );
+  return canary ? { ...evidence, canary } : evidence;
 }
 
 /** How a probe mail came back. */
@@ -269,6 +275,8 @@ export interface LoopEvidence {
   /** `Received:` headers, the first hop first. */
   hops: string[];
   at: string;
+  /** Where the spec asks for them. */
+  canary?: CanaryMail[];
 }
 
 export interface LoopProof {

@@ -53,11 +53,13 @@ const spfTitles = (
     .filter((domain) => zoneOf(spf?.zones ?? [], domain) !== undefined)
     .map((domain, index) => step(branch, spfStep(index, earlier), `SPF record of ${domain} ${what}`));
 
-type Spec = Pick<TenantSpec, "connectionFilter" | "database" | "gateway" | "microsoft365" | "pilot" | "spf" | "ucm">;
+type Spec = Pick<TenantSpec, "canary" | "connectionFilter" | "database" | "gateway" | "microsoft365" | "pilot" | "spf" | "ucm">;
 
 /** `standing`: where the spec asks for another number of machines than stand. */
 export function onboardingSteps(spec: Spec, standing?: Standing): StepTitle[] {
-  const { connectionFilter, database, gateway, pilot, microsoft365, spf, ucm } = standing ? widened(spec, standing) : spec;
+  const { canary, connectionFilter, database, gateway, pilot, microsoft365, spf, ucm } = standing
+    ? widened(spec, standing)
+    : spec;
   const inRegions = (branch: Branch, name: string, title: string): StepTitle[] =>
     titled(regionTitles({ gateway }), branch, name, title);
   const onMachines = (branch: Branch, name: string, title: string): StepTitle[] =>
@@ -151,6 +153,7 @@ export function onboardingSteps(spec: Spec, standing?: Standing): StepTitle[] {
     ...(standing ? movingSteps(standing) : []),
     step("proof", "startTls", "Exchange Online reaches the gateway with STARTTLS"),
     step("proof", "probeMail", "A probe mail came back through the gateway"),
+    ...(canary ? [step("proof", "canaryMail", "Marked mails inside, out and in, traced through the gateway")] : []),
     step("proof", "pilotScope", "Forwarding rule widened to the pilot"),
     ...(pilot.incoming ? [step("proof", "incomingPilotScope", "Mail to the pilot forwarded, too")] : []),
     ...(pilot.groups ? [step("proof", "groupForwardingRule", "Forwarding rule for the pilot's groups")] : []),

@@ -83,6 +83,8 @@ export interface Loop {
   incoming?: boolean;
   /** Those of the pilots that are groups. */
   groups?: string[];
+  /** Marked mails in each direction are part of the proof. */
+  canary?: boolean;
 }
 
 export type Desired<Kind extends keyof Resources> = DesiredOf<Resources[Kind]>;
@@ -609,5 +611,6 @@ export const loop = (target: Target, ground: Pick<Ground, "loopGuid" | "regions"
   ...proven(ground),
   pilots: [...target.spec.pilot.addresses, ...(target.spec.pilot.groups ?? [])],
   ...(target.spec.pilot.incoming === true ? { incoming: true } : {}),
+  ...(target.spec.canary === true ? { canary: true } : {}),
   ...(target.spec.pilot.groups === undefined ? {} : { groups: target.spec.pilot.groups }),
 });

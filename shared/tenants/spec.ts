@@ -230,6 +230,8 @@ export const tenantSpecSchema = z
       /** Mail to them runs through the gateway, too, not only mail from them. */
       incoming: z.boolean().optional(),
     }),
+    /** A marked mail in each direction is part of the proof, traced where the permission for that is granted. */
+    canary: z.boolean().optional(),
     /** Mail that is larger goes without the gateway; by default none does. Exchange Online's own limit is 150 MB. */
     forwarding: z.strictObject({ largestMessageInMegabytes: z.int().min(1).max(150) }).optional(),
     azure: z.strictObject({
