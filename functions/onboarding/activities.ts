@@ -21,6 +21,7 @@ import { agentsOf, settledGuestOf } from "./guest.ts";
 import type { AccessWait, LoopEvidence } from "./orchestrator.ts";
 import type { Databases, NamedSecretsWanted, SecretWanted } from "./runbook.ts";
 import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
+import { blockedBy, outboundSmtpOf } from "./outbound-smtp.ts";
 import { preflightOf, refuseFailed } from "./preflight.ts";
 import type { Privilege } from "./privilege.ts";
 import { remindersDue } from "./reminders.ts";
@@ -227,7 +228,11 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
     }),
 
     /** Exchange Online itself connects to the gateway by the connector, with STARTTLS, and sees its test mail accepted. */
-    checkStartTls: ({ work, loop }: { work: Work; loop: Loop }): Promise<void> => provedReachable(work, "startTls", loop),
+    checkStartTls: async ({ work, loop, ground }: { work: Work; loop: Loop; ground?: Ground }): Promise<void> => {
+      // From here on the machines may report: their own look at port 25 tells why, should no mail come back.
+      if (ground) await registerAgents(world, await tenants.get(work.partnerId, work.tenantId), ground);
+      await provedReachable(work, "startTls", loop);
+    },
 
     /** The same for old and new smart hosts together, before the old ones go. */
     checkSmartHosts: ({ work, loop }: { work: Work; loop: Loop }): Promise<void> =>
@@ -296,17 +301,20 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
     },
 
     failProbe: async ({ work, step, loop }: ProbeStep): Promise<Failure> => {
-      const { findings } = await lookAround(world, await tenants.get(work.partnerId, work.tenantId));
+      const tenant = await tenants.get(work.partnerId, work.tenantId);
+      const { findings } = await lookAround(world, tenant);
+      const blocked = blockedBy(await outboundSmtpOf(world, { work, names: targetOf(tenant).names }));
       const failure = failureFrom(
-        new ControlPlaneError(
-          "LoopUnproven",
-          `no probe mail of ${loop.probeMailbox} came back through ${gatewayOf(loop)}, so no production mail was moved; look at the forwarding rule's place among other rules, at the gateway's SMTP queue and at its smart host`,
-          504,
-          false,
-          findings.length === 0
-            ? {}
-            : { details: findings.map(({ code, message, remedy }) => ({ code, message: `${message}; ${remedy}` })) },
-        ),
+        blocked ??
+          new ControlPlaneError(
+            "LoopUnproven",
+            `no probe mail of ${loop.probeMailbox} came back through ${gatewayOf(loop)}, so no production mail was moved; look at the forwarding rule's place among other rules, at the gateway's SMTP queue and at its smart host`,
+            504,
+            false,
+            findings.length === 0
+              ? {}
+              : { details: findings.map(({ code, message, remedy }) => ({ code, message: `${message}; ${remedy}` })) },
+          ),
       );
       await recordStep(work, step, { status: "Failed", error: detailOf(failure) });
       return failure;
@@ -395,6 +403,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
         undisturbed(findings),
         { type: "Ready", status: "True", reason: "Onboarded", message: "the pilot's mail runs through the gateway" },
       ]);
+      const outboundSmtp = await outboundSmtpOf(world, { work, names: targetOf(moved).names });
       await recordProgress(work, {
         status: "Succeeded",
         waitingFor: null,
@@ -405,6 +414,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
           egressIps,
           pilots,
           ...(databases ? { databases } : {}),
+          ...(outboundSmtp.length === 0 ? {} : { outboundSmtp }),
           ...(privilege === undefined ? {} : { privilege }),
           ...(findings.length === 0 ? {} : { findings }),
           proof: { ...evidence, mailbox: probeMailbox, header: loopHeader },

@@ -244,7 +244,7 @@ function* proveAndPilot(
   const known = tenant.piloted ? (yield* checkProof({ work, loop })).evidence : undefined;
   if (known) return known;
 
-  yield* checkStartTls({ work, loop });
+  yield* checkStartTls({ work, loop, ground });
   const deadline = secondsNow(context) + pace.probeDeadlineInSeconds;
   yield* child(context, proveLoop, { work, pace, loop, step: "probeMail", round: 1, deadline }, "probe");
   const canary = loop.canary
