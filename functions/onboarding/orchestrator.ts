@@ -14,7 +14,8 @@ import { type Failure, errorOf, failureFrom, stepsOf } from "../../shared/durabl
 import { ControlPlaneError } from "../../shared/errors.ts";
 import { secondsNow, wait, waitForEventOr } from "../../shared/durable/wait.ts";
 import type { OnboardingActivities } from "./activities.ts";
-import { type CertificateActivities, waitForCertificate } from "./certificate.ts";
+import type { CertificateActivities } from "./certificate-activities.ts";
+import { waitForCertificate } from "./certificate.ts";
 import type { CanaryMail } from "./canary.ts";
 import { proveCanary } from "./prove-canary.ts";
 import { limitPrivilege } from "./limit-privilege.ts";
