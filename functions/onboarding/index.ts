@@ -3,7 +3,8 @@ import { registerDurableHttp, registerHttp } from "../../shared/api/register.ts"
 import { registerActivities, registerOrchestrator } from "../../shared/durable/register.ts";
 import { registerTimer } from "../../shared/triggers.ts";
 import { createCanaryActivities } from "./canary.ts";
-import { createCertificateActivities, waitForCertificate } from "./certificate.ts";
+import { createCertificateActivities } from "./certificate-activities.ts";
+import { waitForCertificate } from "./certificate.ts";
 import { createOnboardingActivities } from "./activities.ts";
 import { createPrivilegeActivities } from "./privilege.ts";
 import { limitPrivilege } from "./limit-privilege.ts";

@@ -10,7 +10,7 @@ import type { Resources } from "../../shared/resources/index.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { IssuedCertificate } from "../../shared/vault/certificates.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
-import { certificateFindings } from "./certificate.ts";
+import { certificateFindings } from "./certificate-activities.ts";
 import { checkAccess } from "./access.ts";
 import {
   type Ground,

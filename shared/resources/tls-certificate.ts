@@ -8,6 +8,7 @@ import type { CertificatePolicy } from "@azure/keyvault-certificates";
 import { ownershipTags } from "../azure/place.ts";
 import { ControlPlaneError } from "../errors.ts";
 import { type CertificatePlace, type Certificates, type FoundCertificate, LEAST_DAYS_LEFT } from "../vault/certificates.ts";
+import { SELF } from "../vault/issuer.ts";
 import { done, type Owner, type PropertyChange, type Resource } from "./resource.ts";
 
 export type TlsCertificate = CertificatePlace & {
@@ -19,7 +20,6 @@ export type TlsCertificate = CertificatePlace & {
 };
 
 const PKCS12 = "application/x-pkcs12";
-export const SELF = "Self";
 
 export const tlsCertificate = ({ certificates }: { certificates: Certificates }): Resource<TlsCertificate, FoundCertificate> => ({
   kind: "tlsCertificate",
