@@ -15,7 +15,7 @@ import { type Target, targetOf } from "../../shared/desired/target.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 import { checkAccess } from "./access.ts";
-import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts";
+import { type MailRoute, mailRouteOf, type MailRouteQuestion } from "../../shared/desired/mail-route.ts";
 import type { Applications, Ground, GuestGeneration, Loop } from "../../shared/desired/state.ts";
 import { agentsOf, settledGuestOf } from "./guest.ts";
 import type { AccessWait, LoopEvidence } from "./orchestrator.ts";
@@ -218,8 +218,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
      * Mission B3: the gateway's smart host is the domain's own MX record in Microsoft 365, not whatever DNS shows the world. It relays to
      * all domains for what Exchange Online sends, and for nobody else.
      */
-    readMailRoute: ({ organization, domain }: { organization: string; domain: string }): Promise<MailRoute> =>
-      mailRouteOf(world, organization, domain),
+    readMailRoute: (wanted: MailRouteQuestion): Promise<MailRoute> => mailRouteOf(world, wanted),
 
     /** The generation of the guest's document and the credential in it, which rotation moves on. */
     readGuestGeneration: async ({ work: { partnerId, tenantId } }: { work: Work }): Promise<GuestGeneration> => ({

@@ -156,7 +156,6 @@ function handsOf(context: OrchestrationContext, { work, spec, names, pace }: Onb
   } = stepsOf<OnboardingActivities>(context, pace.patience);
   const { checkSmartHosts, checkDrained, forgetMachines } = stepsOf<OnboardingActivities>(context, pace.patience);
   const { checkCertificateShown } = stepsOf<CertificateActivities>(context, pace.patience);
-  const target = { organization: spec.microsoft365.tenantId, domain: spec.microsoft365.domains[0] ?? "" };
   return {
     ensure,
     *ensureIfPossible(kind, step, wanted) {
@@ -193,7 +192,7 @@ function handsOf(context: OrchestrationContext, { work, spec, names, pace }: Onb
       return found;
     },
     showsCertificate: (seen) => checkCertificateShown({ work, ...seen }),
-    mailRoute: () => readMailRoute(target),
+    mailRoute: () => readMailRoute(desired.mailRouteWanted({ spec })),
     guestGeneration: () => readGuestGeneration({ work }),
     together: <Results extends unknown[]>(...begun: { [Index in keyof Results]: Begun<Results[Index]> }) =>
       together<Results>(context, ...begun),

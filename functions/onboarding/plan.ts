@@ -16,7 +16,7 @@ import {
   type Ground,
   type GuestGeneration,
   home,
-  mainDomain,
+  mailRouteWanted,
   organization,
   otherInboundConnector,
 } from "../../shared/desired/state.ts";
@@ -249,7 +249,7 @@ function lookingHands(
     },
     *mailRoute() {
       if (!readable.consented) return { smartHost: LATER, relayFrom: [] };
-      return (yield mailRouteOf(world, organization(target), mainDomain(target))) as MailRoute;
+      return (yield mailRouteOf(world, mailRouteWanted(target))) as MailRoute;
     },
     *guestGeneration() {
       return { ...((yield guestOf(world, target.work)) as GuestGeneration), agents: agentsOf(world) };

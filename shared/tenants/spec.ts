@@ -265,6 +265,8 @@ export const tenantSpecSchema = z
       keyManager: keyManagerSchema.optional(),
       certificate: certificateSchema.optional(),
       iqSuite: iqSuiteSchema.optional(),
+      /** Mission B4: for whom the gateway takes mail in: the named domains, or whatever the organisation has verified by then. */
+      relayDomains: z.enum(["named", "accepted"]).optional(),
       exchangeWebServices: exchangeWebServicesSchema.optional(),
     }),
     ucm: ucmSchema.optional(),
