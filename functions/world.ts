@@ -26,6 +26,7 @@ import { createGraph } from "../shared/graph/client.ts";
 import { adminConsentUrl } from "../shared/graph/consent-link.ts";
 import { checkConsent } from "../shared/graph/consent.ts";
 import { createProbeMails } from "../shared/graph/mail.ts";
+import { createMessageTraces } from "../shared/graph/message-traces.ts";
 import { createGroups } from "../shared/graph/groups.ts";
 import { createOrganizations } from "../shared/graph/organization.ts";
 import { createOwnRights } from "../shared/graph/own-rights.ts";
@@ -113,6 +114,8 @@ export function createWorld(config: Config): World {
     ownAccess: exchange,
     ownRights: createOwnRights(graph),
     probes: createProbeMails(graph),
+    traces: createMessageTraces(graph),
+    canaryMailbox: config.CANARY_MAILBOX,
     validateOutboundConnector: validateOutboundConnector(exchange),
     consentUrl: (request) => adminConsentUrl({ environment, applicationId, ...request }),
     sender: createSender(bus),

@@ -30,6 +30,15 @@ const parseZones = (text: string, context: z.RefinementCtx): unknown => {
 
 const whole = z.string().regex(/^\d+$/, "must be a whole number").transform(Number);
 
+const mailboxOutside = z.string().transform((text, context): { organization: string; address: string } | undefined => {
+  if (text === "none") return undefined;
+  const [organization, address, ...rest] = text.split("/");
+  if (z.uuid().safeParse(organization).success && z.email().safeParse(address).success && rest.length === 0)
+    return { organization: organization ?? "", address: address ?? "" };
+  context.addIssue({ code: "custom", message: "must be `none`, or an Entra tenant's id, a slash and a mail address" });
+  return z.NEVER;
+});
+
 const environment = z.string().transform((text, context): CloudEnvironment => {
   const builtIn = cloudEnvironments[text];
   if (builtIn) return builtIn;
@@ -119,6 +128,11 @@ export const settings = {
     "How long mail in the queue of a gateway that is taken away may take to leave.",
     seconds,
     "PT6H",
+  ),
+  CANARY_MAILBOX: setting(
+    "The platform's own mailbox outside all customers, for canary mails: Entra tenant id, a slash and the address; or `none`.",
+    mailboxOutside,
+    "none",
   ),
   RETRY_FIRST_WAIT: setting("Wait before a failed step's second try; it doubles with each try.", seconds, "PT5S"),
   RETRY_LONGEST_WAIT: setting("The longest wait between two tries of a step.", seconds, "PT2M"),

@@ -15,12 +15,13 @@ import { type Target, targetOf } from "../../shared/desired/target.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 import { checkAccess } from "./access.ts";
-import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts";
+import { type MailRoute, mailRouteOf, type MailRouteQuestion } from "../../shared/desired/mail-route.ts";
 import type { Applications, Ground, GuestGeneration, Loop } from "../../shared/desired/state.ts";
 import { agentsOf, settledGuestOf } from "./guest.ts";
 import type { AccessWait, LoopEvidence } from "./orchestrator.ts";
 import type { Databases, NamedSecretsWanted, SecretWanted } from "./runbook.ts";
 import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
+import { blockedBy, outboundSmtpOf } from "./outbound-smtp.ts";
 import { preflightOf, refuseFailed } from "./preflight.ts";
 import type { Privilege } from "./privilege.ts";
 import { remindersDue } from "./reminders.ts";
@@ -217,8 +218,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
      * Mission B3: the gateway's smart host is the domain's own MX record in Microsoft 365, not whatever DNS shows the world. It relays to
      * all domains for what Exchange Online sends, and for nobody else.
      */
-    readMailRoute: ({ organization, domain }: { organization: string; domain: string }): Promise<MailRoute> =>
-      mailRouteOf(world, organization, domain),
+    readMailRoute: (wanted: MailRouteQuestion): Promise<MailRoute> => mailRouteOf(world, wanted),
 
     /** The generation of the guest's document and the credential in it, which rotation moves on. */
     readGuestGeneration: async ({ work: { partnerId, tenantId } }: { work: Work }): Promise<GuestGeneration> => ({
@@ -227,7 +227,11 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
     }),
 
     /** Exchange Online itself connects to the gateway by the connector, with STARTTLS, and sees its test mail accepted. */
-    checkStartTls: ({ work, loop }: { work: Work; loop: Loop }): Promise<void> => provedReachable(work, "startTls", loop),
+    checkStartTls: async ({ work, loop, ground }: { work: Work; loop: Loop; ground?: Ground }): Promise<void> => {
+      // From here on the machines may report: their own look at port 25 tells why, should no mail come back.
+      if (ground) await registerAgents(world, await tenants.get(work.partnerId, work.tenantId), ground);
+      await provedReachable(work, "startTls", loop);
+    },
 
     /** The same for old and new smart hosts together, before the old ones go. */
     checkSmartHosts: ({ work, loop }: { work: Work; loop: Loop }): Promise<void> =>
@@ -296,17 +300,20 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
     },
 
     failProbe: async ({ work, step, loop }: ProbeStep): Promise<Failure> => {
-      const { findings } = await lookAround(world, await tenants.get(work.partnerId, work.tenantId));
+      const tenant = await tenants.get(work.partnerId, work.tenantId);
+      const { findings } = await lookAround(world, tenant);
+      const blocked = blockedBy(await outboundSmtpOf(world, { work, names: targetOf(tenant).names }));
       const failure = failureFrom(
-        new ControlPlaneError(
-          "LoopUnproven",
-          `no probe mail of ${loop.probeMailbox} came back through ${gatewayOf(loop)}, so no production mail was moved; look at the forwarding rule's place among other rules, at the gateway's SMTP queue and at its smart host`,
-          504,
-          false,
-          findings.length === 0
-            ? {}
-            : { details: findings.map(({ code, message, remedy }) => ({ code, message: `${message}; ${remedy}` })) },
-        ),
+        blocked ??
+          new ControlPlaneError(
+            "LoopUnproven",
+            `no probe mail of ${loop.probeMailbox} came back through ${gatewayOf(loop)}, so no production mail was moved; look at the forwarding rule's place among other rules, at the gateway's SMTP queue and at its smart host`,
+            504,
+            false,
+            findings.length === 0
+              ? {}
+              : { details: findings.map(({ code, message, remedy }) => ({ code, message: `${message}; ${remedy}` })) },
+          ),
       );
       await recordStep(work, step, { status: "Failed", error: detailOf(failure) });
       return failure;
@@ -318,7 +325,8 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       const proof = facts.proof as { fingerprint: string; evidence: LoopEvidence } | undefined;
       if (proof?.fingerprint !== fingerprintOf(loop)) return {};
       const incoming = loop.incoming === true ? ["incomingPilotScope"] : [];
-      for (const step of ["startTls", "probeMail", "pilotScope", ...incoming, "pilotProbeMail"])
+      const canary = loop.canary === true ? ["canaryMail"] : [];
+      for (const step of ["startTls", "probeMail", ...canary, "pilotScope", ...incoming, "pilotProbeMail"])
         await recordStep(work, step, { status: "Skipped" });
       return { evidence: proof.evidence };
     },
@@ -394,6 +402,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
         undisturbed(findings),
         { type: "Ready", status: "True", reason: "Onboarded", message: "the pilot's mail runs through the gateway" },
       ]);
+      const outboundSmtp = await outboundSmtpOf(world, { work, names: targetOf(moved).names });
       await recordProgress(work, {
         status: "Succeeded",
         waitingFor: null,
@@ -404,6 +413,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
           egressIps,
           pilots,
           ...(databases ? { databases } : {}),
+          ...(outboundSmtp.length === 0 ? {} : { outboundSmtp }),
           ...(privilege === undefined ? {} : { privilege }),
           ...(findings.length === 0 ? {} : { findings }),
           proof: { ...evidence, mailbox: probeMailbox, header: loopHeader },

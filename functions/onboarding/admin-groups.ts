@@ -6,6 +6,7 @@ import type { Check } from "../../shared/api/plan.ts";
 import { organization } from "../../shared/desired/state.ts";
 import type { Target } from "../../shared/desired/target.ts";
 import type { Groups } from "../../shared/graph/groups.ts";
+import { observing } from "../../shared/resources/observing.ts";
 
 const code = "AdminGroupUnproven";
 const target = "spec.gateway.iqSuite.webClient.adminGroups";
@@ -17,7 +18,7 @@ export async function adminGroups({ groups }: { groups: Groups }, tenant: Target
 }
 
 async function adminGroup(groups: Groups, organizationId: string, name: string): Promise<Check> {
-  const found = await groups.named(organizationId, name);
+  const found = await observing(() => groups.named(organizationId, name));
   if (found.state === "unknown")
     return refused(
       `whether the group ${name} has a member can't be told, so nobody's permissions are begun anew: ${found.reason.code}`,

@@ -2,11 +2,14 @@
 import { registerDurableHttp, registerHttp } from "../../shared/api/register.ts";
 import { registerActivities, registerOrchestrator } from "../../shared/durable/register.ts";
 import { registerTimer } from "../../shared/triggers.ts";
-import { createCertificateActivities, waitForCertificate } from "./certificate.ts";
+import { createCanaryActivities } from "./canary.ts";
+import { createCertificateActivities } from "./certificate-activities.ts";
+import { waitForCertificate } from "./certificate.ts";
 import { createOnboardingActivities } from "./activities.ts";
 import { createPrivilegeActivities } from "./privilege.ts";
 import { limitPrivilege } from "./limit-privilege.ts";
 import { acceptConsent, getConsent, planOnboarding, startOnboarding } from "./http.ts";
+import { proveCanary } from "./prove-canary.ts";
 import { pollConsents } from "./timer.ts";
 import { chapters, onboardTenant, proveLoop, waitForAccess } from "./orchestrator.ts";
 import { demoteTenant, promoteTenant } from "./promotion.ts";
@@ -43,7 +46,9 @@ export function registerOnboarding(world: OnboardingWorld): void {
   registerOrchestrator(promoteTenant);
   registerOrchestrator(demoteTenant);
   registerActivities(createPromotionActivities(world), world.reportFailure);
+  registerOrchestrator(proveCanary);
   registerActivities(createOnboardingActivities(world), world.reportFailure);
+  registerActivities(createCanaryActivities(world), world.reportFailure);
   registerActivities(createCertificateActivities(world), world.reportFailure);
   registerActivities(createPrivilegeActivities(world), world.reportFailure);
 }

@@ -14,7 +14,7 @@ import type { Resources } from "../../shared/resources/index.ts";
 import type { OnboardingPace } from "./orchestrator.ts";
 import type { Privilege, PrivilegeActivities, PrivilegeOutcome } from "./privilege.ts";
 
-export interface PrivilegeLimit extends Target {
+export interface PrivilegeLimit extends Pick<Target, "spec"> {
   work: Work;
   pace: OnboardingPace;
   /** `tried`: the Entra role is gone, and may come back. */

@@ -14,7 +14,10 @@ import { type Failure, errorOf, failureFrom, stepsOf } from "../../shared/durabl
 import { ControlPlaneError } from "../../shared/errors.ts";
 import { secondsNow, wait, waitForEventOr } from "../../shared/durable/wait.ts";
 import type { OnboardingActivities } from "./activities.ts";
-import { type CertificateActivities, waitForCertificate } from "./certificate.ts";
+import type { CertificateActivities } from "./certificate-activities.ts";
+import { waitForCertificate } from "./certificate.ts";
+import type { CanaryMail } from "./canary.ts";
+import { proveCanary } from "./prove-canary.ts";
 import { limitPrivilege } from "./limit-privilege.ts";
 import type { Privilege } from "./privilege.ts";
 import { dropMachines, drops, moveSmartHosts, widely } from "./moves.ts";
@@ -96,12 +99,7 @@ export function* onboardTenant(context: OrchestrationContext, tenant: Onboarding
     /** Last: whatever goes wrong with it, the mail runs. */
     function* limit(): Routine<Privilege> {
       const deadline = secondsNow(context) + tenant.pace.probeDeadlineInSeconds;
-      return yield* child(
-        context,
-        limitPrivilege,
-        { work, spec, names, pace: tenant.pace, phase: "first", deadline },
-        "privilege",
-      );
+      return yield* child(context, limitPrivilege, { work, spec, pace: tenant.pace, phase: "first", deadline }, "privilege");
     }
   } catch (error) {
     yield* failOnboarding({ work, failure: failureFrom(error) });
@@ -159,7 +157,6 @@ function handsOf(context: OrchestrationContext, { work, spec, names, pace }: Onb
   } = stepsOf<OnboardingActivities>(context, pace.patience);
   const { checkSmartHosts, checkDrained, forgetMachines } = stepsOf<OnboardingActivities>(context, pace.patience);
   const { checkCertificateShown } = stepsOf<CertificateActivities>(context, pace.patience);
-  const target = { organization: spec.microsoft365.tenantId, domain: spec.microsoft365.domains[0] ?? "" };
   return {
     ensure,
     *ensureIfPossible(kind, step, wanted) {
@@ -196,7 +193,7 @@ function handsOf(context: OrchestrationContext, { work, spec, names, pace }: Onb
       return found;
     },
     showsCertificate: (seen) => checkCertificateShown({ work, ...seen }),
-    mailRoute: () => readMailRoute(target),
+    mailRoute: () => readMailRoute(desired.mailRouteWanted({ spec })),
     guestGeneration: () => readGuestGeneration({ work }),
     together: <Results extends unknown[]>(...begun: { [Index in keyof Results]: Begun<Results[Index]> }) =>
       together<Results>(context, ...begun),
@@ -248,20 +245,29 @@ function* proveAndPilot(
   const known = tenant.piloted ? (yield* checkProof({ work, loop })).evidence : undefined;
   if (known) return known;
 
-  yield* checkStartTls({ work, loop });
+  yield* checkStartTls({ work, loop, ground });
   const deadline = secondsNow(context) + pace.probeDeadlineInSeconds;
   yield* child(context, proveLoop, { work, pace, loop, step: "probeMail", round: 1, deadline }, "probe");
+  const canary = loop.canary
+    ? yield* child(
+        context,
+        proveCanary,
+        { work, pace, loop, round: 1, deadline: secondsNow(context) + pace.probeDeadlineInSeconds },
+        "canary",
+      )
+    : undefined;
   yield* ensure("forwardingRule", "pilotScope", desired.forwardingRule(tenant, ground, "pilot"));
   const incoming = desired.incomingForwardingRule(tenant, ground, "pilot");
   if (incoming) yield* ensure("incomingForwardingRule", "incomingPilotScope", incoming);
   if (!tenant.piloted) yield* forwardGroups(handsOf(context, tenant), tenant, ground);
   const pilotDeadline = secondsNow(context) + pace.probeDeadlineInSeconds;
-  return yield* child(
+  const evidence = yield* child(
     context,
     proveLoop,
     { work, pace, loop, step: "pilotProbeMail", round: 1, deadline: pilotDeadline },
     "pilot-probe",
   );
+  return canary ? { ...evidence, canary } : evidence;
 }
 
 /** How a probe mail came back. */
@@ -270,6 +276,8 @@ export interface LoopEvidence {
   /** `Received:` headers, the first hop first. */
   hops: string[];
   at: string;
+  /** Where the spec asks for them. */
+  canary?: CanaryMail[];
 }
 
 export interface LoopProof {

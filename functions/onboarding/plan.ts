@@ -10,13 +10,13 @@ import type { Resources } from "../../shared/resources/index.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { IssuedCertificate } from "../../shared/vault/certificates.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
-import { certificateFindings } from "./certificate.ts";
+import { certificateFindings } from "./certificate-activities.ts";
 import { checkAccess } from "./access.ts";
 import {
   type Ground,
   type GuestGeneration,
   home,
-  mainDomain,
+  mailRouteWanted,
   organization,
   otherInboundConnector,
 } from "../../shared/desired/state.ts";
@@ -253,7 +253,7 @@ function lookingHands(
     },
     *mailRoute() {
       if (!readable.consented) return { smartHost: LATER, relayFrom: [] };
-      return (yield mailRouteOf(world, organization(target), mainDomain(target))) as MailRoute;
+      return (yield mailRouteOf(world, mailRouteWanted(target))) as MailRoute;
     },
     *guestGeneration() {
       return { ...((yield guestOf(world, target.work)) as GuestGeneration), agents: agentsOf(world) };

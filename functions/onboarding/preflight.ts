@@ -355,7 +355,7 @@ async function sqlServerName({ azure }: World, target: Target): Promise<Check> {
 async function mailExchanger(world: World, target: Target): Promise<Check[]> {
   const domain = mainDomain(target);
   try {
-    const { smartHost } = await mailRouteOf(world, organization(target), domain);
+    const { smartHost } = await mailRouteOf(world, { organization: organization(target), domain });
     return [{ code: "MailExchangerMissing", status: "pass", message: `Microsoft 365 takes mail for ${domain} at ${smartHost}` }];
   } catch (error) {
     return [failedCheck(error, `where Microsoft 365 takes mail for ${domain} could not be read`)];

@@ -9,7 +9,7 @@ import { targetOf } from "../../shared/desired/target.ts";
 import { startOperation, type TenantOperation } from "../../shared/durable/tenant-operation.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { demoteTenant, promoteTenant, type StageChange } from "./promotion.ts";
-import { demotionSteps, promotionSteps } from "./steps.ts";
+import { demotionSteps, promotionSteps } from "./promotion-steps.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 const POLL_AFTER_IN_SECONDS = 1;

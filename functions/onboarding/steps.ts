@@ -9,6 +9,7 @@ import { managementRoles, roleStep } from "../../shared/desired/privilege.ts";
 import { azureSqlOf } from "../../shared/desired/state.ts";
 import { type TenantSpec, zoneOf } from "../../shared/tenants/spec.ts";
 import { droppingSteps, movingSteps, widened } from "./move-steps.ts";
+import { liveTitles } from "./promotion-steps.ts";
 import { spfStep } from "./runbook.ts";
 
 export type Branch = "access" | "root" | "gateway" | "directory" | "mailFlow" | "proof";
@@ -53,33 +54,13 @@ const spfTitles = (
     .filter((domain) => zoneOf(spf?.zones ?? [], domain) !== undefined)
     .map((domain, index) => step(branch, spfStep(index, earlier), `SPF record of ${domain} ${what}`));
 
-type Spec = Pick<TenantSpec, "connectionFilter" | "database" | "gateway" | "microsoft365" | "pilot" | "spf" | "ucm">;
+type Spec = Pick<TenantSpec, "canary" | "connectionFilter" | "database" | "gateway" | "microsoft365" | "pilot" | "spf" | "ucm">;
 
 /** `standing`: where the spec asks for another number of machines than stand. */
-const liveTitles = ({ pilot }: Pick<TenantSpec, "pilot">): StepTitle[] => [
-  step("mailFlow", "domainForwardingRule", "Forwarding rule for everybody in the domains"),
-  ...(pilot.incoming ? [step("mailFlow", "incomingDomainForwardingRule", "Mail to everybody forwarded, too")] : []),
-];
-
-/** Mission C5: the way from the pilot to everybody, and back. */
-export const promotionSteps = (spec: Pick<TenantSpec, "pilot">): StepTitle[] => [
-  step("access", "ready", "Gateways are healthy, and no blocklist has an address of theirs"),
-  step("proof", "inboundConnectorReadBack", "Inbound connector read back"),
-  step("proof", "approvalRuleReadBack", "Approval rule read back"),
-  step("proof", "startTls", "Exchange Online reaches the gateway with STARTTLS"),
-  step("proof", "probeMail", "A probe mail came back through the gateway"),
-  ...liveTitles(spec),
-  step("proof", "liveProbeMail", "A probe mail came back after widening"),
-];
-
-export const demotionSteps = (): StepTitle[] => [
-  step("mailFlow", "incomingDomainForwardingRule", "Mail to everybody goes round the gateway again, where it did not"),
-  step("mailFlow", "domainForwardingRule", "Mail from everybody goes round the gateway again"),
-  step("proof", "probeMail", "A probe mail still comes back through the gateway"),
-];
-
 export function onboardingSteps(spec: Spec, standing?: Standing, live = false): StepTitle[] {
-  const { connectionFilter, database, gateway, pilot, microsoft365, spf, ucm } = standing ? widened(spec, standing) : spec;
+  const { canary, connectionFilter, database, gateway, pilot, microsoft365, spf, ucm } = standing
+    ? widened(spec, standing)
+    : spec;
   const inRegions = (branch: Branch, name: string, title: string): StepTitle[] =>
     titled(regionTitles({ gateway }), branch, name, title);
   const onMachines = (branch: Branch, name: string, title: string): StepTitle[] =>
@@ -173,6 +154,7 @@ export function onboardingSteps(spec: Spec, standing?: Standing, live = false): 
     ...(standing ? movingSteps(standing) : []),
     step("proof", "startTls", "Exchange Online reaches the gateway with STARTTLS"),
     step("proof", "probeMail", "A probe mail came back through the gateway"),
+    ...(canary ? [step("proof", "canaryMail", "Marked mails inside, out and in, traced through the gateway")] : []),
     step("proof", "pilotScope", "Forwarding rule widened to the pilot"),
     ...(pilot.incoming ? [step("proof", "incomingPilotScope", "Mail to the pilot forwarded, too")] : []),
     ...(pilot.groups ? [step("proof", "groupForwardingRule", "Forwarding rule for the pilot's groups")] : []),

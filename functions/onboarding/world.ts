@@ -11,6 +11,7 @@ import type { OwnAccess } from "../../shared/exchange/own-access.ts";
 import type { ConnectorValidation } from "../../shared/exchange/probe.ts";
 import type { ConsentQuestion, ConsentState } from "../../shared/graph/consent.ts";
 import type { ProbeMails } from "../../shared/graph/mail.ts";
+import type { MessageTraces } from "../../shared/graph/message-traces.ts";
 import type { Groups } from "../../shared/graph/groups.ts";
 import type { Organizations } from "../../shared/graph/organization.ts";
 import type { OwnRights } from "../../shared/graph/own-rights.ts";
@@ -41,6 +42,9 @@ export interface OnboardingWorld extends ApiWorld {
   authorities: Authorities;
   checkConsent(question: ConsentQuestion): Promise<ConsentState>;
   probes: ProbeMails;
+  traces: MessageTraces;
+  /** The platform's own mailbox outside all customers: canary mails go there and come from there. */
+  canaryMailbox: { organization: string; address: string } | undefined;
   validateOutboundConnector(organization: string, identity: string, recipient: string): Promise<ConnectorValidation>;
   pace: OnboardingPace;
   reportFailure(activity: string, error: unknown): void;

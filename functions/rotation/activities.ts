@@ -1,20 +1,19 @@
 /** What a rotation does beside the guest: each activity may run again, and a late one that woke up after its time harms nothing. */
 import type { Failure } from "../../shared/durable/steps.ts";
 import type { Work } from "../../shared/durable/resources.ts";
-import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts";
+import { type MailRoute, mailRouteOf, type MailRouteQuestion } from "../../shared/desired/mail-route.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
 import {
   type CredentialKey,
-  type CredentialName,
   type CredentialRecord,
   type CredentialVersion,
   generationToMake,
   guestGenerationOf,
   rotating,
-  secretNames,
   secretsInUse,
 } from "../../shared/stores/credentials.ts";
+import { type CredentialName, secretNames } from "../../shared/vault/credential-names.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import type { RotationWorld } from "./world.ts";
@@ -144,8 +143,7 @@ export const createRotationActivities = (world: RotationWorld) => {
         return { result: undefined };
       }),
 
-    readMailRoute: ({ organization, domain }: { organization: string; domain: string }): Promise<MailRoute> =>
-      mailRouteOf(world, organization, domain),
+    readMailRoute: (wanted: MailRouteQuestion): Promise<MailRoute> => mailRouteOf(world, wanted),
 
     /** From here on the new one is what everybody is given; the old one is still valid. */
     flipClientSecret: ({ work, key, generation, made }: Step & { generation: number; made: CredentialVersion }): Promise<void> =>

@@ -10,7 +10,7 @@ import type { CredentialKey, CredentialVersion } from "../../shared/stores/crede
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import type { Ground, GuestGeneration } from "../../shared/desired/state.ts";
 import { machinesOf } from "../../shared/desired/machines.ts";
-import { guest, mainDomain, organization } from "../../shared/desired/state.ts";
+import { guest, mailRouteWanted } from "../../shared/desired/state.ts";
 import { type ResourcePace, resourceSteps, type Work } from "../../shared/durable/resources.ts";
 import type { OrchestrationContext, Routine } from "../../shared/durable/routine.ts";
 import { failureFrom, stepsOf } from "../../shared/durable/steps.ts";
@@ -60,7 +60,7 @@ export function* rotateClientSecret(context: OrchestrationContext, rotation: Rot
     yield* steps.testClientSecret({ work, step: "testSecret", key, spec, version: made });
 
     const target = { work, spec, names };
-    const route = yield* steps.readMailRoute({ organization: organization(target), domain: mainDomain(target) });
+    const route = yield* steps.readMailRoute(mailRouteWanted(target));
     const secrets = { ...others, [key.name]: made.reference };
     const generationMade = { generation: generation + rotations, ...secrets, agents: ground.agents };
     // One machine after another: if the new secret harms one, the others still work.

@@ -3,7 +3,8 @@
  * all the same until they end. They are swept by age, apart from where secrets are made, so that none is taken away from who is about to
  * store it.
  */
-import { type CredentialRecord, secretNames } from "../../shared/stores/credentials.ts";
+import type { CredentialRecord } from "../../shared/stores/credentials.ts";
+import { secretNames } from "../../shared/vault/credential-names.ts";
 import { OURS } from "./activities.ts";
 import type { RotationWorld } from "./world.ts";
 

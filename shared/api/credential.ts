@@ -1,6 +1,6 @@
 /** A credential in the API: dates and numbers, never the secret nor where it is. */
 import * as z from "zod";
-import { credentialNames } from "../stores/credentials.ts";
+import { credentialNames } from "../vault/credential-names.ts";
 import { operationIdSchema } from "./operation.ts";
 
 export const credentialSchema = z.object({

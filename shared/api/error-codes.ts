@@ -70,6 +70,11 @@ export const errorCodes = {
     meaning: "There is no such tenant among those of the caller.",
     remedy: "Check the id; GET /api/tenants lists those that exist.",
   },
+  DirectoryNotServed: {
+    status: 409,
+    meaning: "The tenant's spec names no directory, or nobody's mail runs through its gateway yet.",
+    remedy: "Register the tenant with a directory in its spec, and onboard it.",
+  },
   OperationNotFound: {
     status: 404,
     meaning: "There is no such operation among those of the caller.",
@@ -138,8 +143,8 @@ export const errorCodes = {
   },
   TenantInUse: {
     status: 409,
-    meaning: "The tenant is past registration, so its spec can neither be changed nor deleted this way.",
-    remedy: "Send the spec that it has, or register another tenant.",
+    meaning: "The tenant stands or is being built, so its spec can't be changed in that way, nor can it be deleted.",
+    remedy: "Wait for its operation to end, or keep in the spec what the message names.",
   },
   PreconditionFailed: {
     status: 412,

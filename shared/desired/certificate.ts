@@ -1,9 +1,9 @@
 /** Mission B15: what a tenant's own certificate changes in machines and connectors. Pure. */
 import type { DesiredOf } from "../durable/resources.ts";
 import type { Resources } from "../resources/index.ts";
-import { SELF } from "../resources/tls-certificate.ts";
 import type { TenantSpec } from "../tenants/spec.ts";
 import type { IssuedCertificate } from "../vault/certificates.ts";
+import { SELF } from "../vault/issuer.ts";
 import type { SecretReference } from "../vault/reference.ts";
 import type { Target } from "./target.ts";
 

@@ -1,22 +1,29 @@
 /** Mission D6: what our application's own rights in Exchange Online consist of. */
 import { cmdletsFrom, type ManagementRoleName, managementRoles, ownRoleName } from "../exchange/management-roles.ts";
-import { type Desired, home, organization } from "./state.ts";
+import type { Desired } from "./state.ts";
 import type { Target } from "./target.ts";
 
 export { managementRoles, type ManagementRoleName };
 
-export const exchangePrincipal = (target: Target): Desired<"exchangePrincipal"> => ({ organization: organization(target) });
+type Customer = Pick<Target, "work" | "spec">;
 
-export const managementRole = (target: Target, parent: ManagementRoleName): Desired<"managementRole"> => ({
-  owner: home(target).owner,
-  organization: organization(target),
+const inOrganization = ({ work: { partnerId, tenantId }, spec }: Customer) => ({
+  owner: { partnerId, tenantId },
+  organization: spec.microsoft365.tenantId,
+});
+
+export const exchangePrincipal = ({ spec }: Customer): Desired<"exchangePrincipal"> => ({
+  organization: spec.microsoft365.tenantId,
+});
+
+export const managementRole = (customer: Customer, parent: ManagementRoleName): Desired<"managementRole"> => ({
+  ...inOrganization(customer),
   parent,
   cmdlets: cmdletsFrom(parent),
 });
 
-export const roleGroup = (target: Target): Desired<"roleGroup"> => ({
-  owner: home(target).owner,
-  organization: organization(target),
+export const roleGroup = (customer: Customer): Desired<"roleGroup"> => ({
+  ...inOrganization(customer),
   roles: managementRoles.map(ownRoleName),
 });
 

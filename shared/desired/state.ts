@@ -14,7 +14,7 @@ import type { SecretReference } from "../vault/reference.ts";
 import { machineBeside, servicesBeside } from "./beside.ts";
 import { askedOf, type GatewayCertificate, knownByCertificate, proven, shownBy } from "./certificate.ts";
 import { type IqSuiteGround, iqSuiteSettings, namesApplications } from "./iq-suite.ts";
-import type { MailRoute } from "./mail-route.ts";
+import type { MailRoute, MailRouteQuestion } from "./mail-route.ts";
 import type { Target } from "./target.ts";
 
 /** What stands before the branches begin: everything they need of each other, so that none waits for another. */
@@ -83,6 +83,8 @@ export interface Loop {
   incoming?: boolean;
   /** Those of the pilots that are groups. */
   groups?: string[];
+  /** Marked mails in each direction are part of the proof. */
+  canary?: boolean;
 }
 
 export type Desired<Kind extends keyof Resources> = DesiredOf<Resources[Kind]>;
@@ -113,7 +115,14 @@ const placeIn = (
 /** Where the tenant has what it has once. */
 export const home = (target: Target) => placeIn(target, target.names.home);
 export const organization = ({ spec }: Target): string => spec.microsoft365.tenantId;
-export const mainDomain = ({ spec }: Target): string => spec.microsoft365.domains[0] ?? "";
+export const mainDomain = ({ spec }: Pick<Target, "spec">): string => spec.microsoft365.domains[0] ?? "";
+
+/** Mission B3, B4. */
+export const mailRouteWanted = ({ spec }: Pick<Target, "spec">): MailRouteQuestion => ({
+  organization: spec.microsoft365.tenantId,
+  domain: mainDomain({ spec }),
+  ...(spec.gateway.relayDomains === "accepted" ? { acceptedDomains: true } : {}),
+});
 
 export const resourceGroup = (target: Target, region: Pick<RegionNames, "region" | "resourceGroup">): Desired<"resourceGroup"> =>
   placeIn(target, region);
@@ -354,7 +363,7 @@ export const guest = (
   { region, machine }: MachinePlace,
   fqdn: string,
   ground: Pick<Ground, "loopGuid" | "identityClientId" | "certificate"> & IqSuiteGround,
-  { smartHost, relayFrom }: MailRoute,
+  { smartHost, relayFrom, domains = [] }: MailRoute,
   { generation, clientSecret, exchangeWebServicesSecret, agents }: GuestGeneration = FIRST_GENERATION,
 ): Desired<"guest"> => ({
   ...placeIn(target, region),
@@ -366,7 +375,7 @@ export const guest = (
     fqdn,
     smartHost,
     relayFrom,
-    domains: target.spec.microsoft365.domains,
+    domains: [...new Set([...target.spec.microsoft365.domains, ...domains])],
     loopHeader: LOOP_HEADER,
     loopGuid: ground.loopGuid,
     services: target.spec.gateway.services,
@@ -618,5 +627,6 @@ export const loop = (target: Target, ground: Pick<Ground, "loopGuid" | "regions"
   ...proven(ground),
   pilots: [...target.spec.pilot.addresses, ...(target.spec.pilot.groups ?? [])],
   ...(target.spec.pilot.incoming === true ? { incoming: true } : {}),
+  ...(target.spec.canary === true ? { canary: true } : {}),
   ...(target.spec.pilot.groups === undefined ? {} : { groups: target.spec.pilot.groups }),
 });

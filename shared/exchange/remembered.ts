@@ -14,7 +14,7 @@ export function rememberedOf<Reads extends Record<string, Read>>(
   reads: Reads,
   found: ReadResults<Reads>,
 ): Remembered {
-  const known = new Map(
+  const known = new Map<string, unknown>(
     Object.entries(reads).map(([name, { cmdlet, parameters }]) => [keyOf(organization, cmdlet, parameters), found[name]]),
   );
   return {

@@ -25,6 +25,8 @@ const order = [
   "stripRule",
 ] as const;
 export type RuleKind = (typeof order)[number];
+/** How many rules of ours an organisation may have. */
+export const MOST_OF_OURS = order.length;
 
 export interface RuleDesired {
   owner: Owner;

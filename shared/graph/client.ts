@@ -168,6 +168,7 @@ function graphFailure(doing: string, cause: unknown): ControlPlaneError {
   if (statusCode === 401) return failed("GraphUnauthorized", 502, false, "Microsoft Graph refused our token");
   if (statusCode === 409 || /already exist|being assigned already/i.test(message))
     return failed("GraphObjectExists", 409, false, "Microsoft Graph already has this object");
+  if (statusCode === 410) return failed("GraphStateGone", 410, false, "Microsoft Graph no longer knows where we were");
   if (statusCode === 412) return failed("GraphChangedMeanwhile", 409, true, "the object was changed meanwhile");
   return failed("GraphRefused", 502, false, `Microsoft Graph refused (${code ?? statusCode}): ${message}`);
 }

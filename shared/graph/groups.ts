@@ -1,7 +1,5 @@
 /** Groups of a customer's directory by the name that people know them by, which Entra lets several have. */
 import * as z from "zod";
-import { observing } from "../resources/observing.ts";
-import type { Observed } from "../resources/resource.ts";
 import { type Graph, literal, segment } from "./client.ts";
 
 export interface Group {
@@ -12,7 +10,7 @@ export interface Group {
 
 export interface Groups {
   /** All of that name; reading them takes GroupMember.Read.All. */
-  named(organization: string, displayName: string): Promise<Observed<Group[]>>;
+  named(organization: string, displayName: string): Promise<Group[]>;
 }
 
 const idSchema = z.looseObject({ id: z.string() });
@@ -21,22 +19,15 @@ const membersSchema = z.looseObject({ value: z.array(z.looseObject({ "@odata.typ
 const MEMBERS = 100;
 
 export const createGroups = (graph: Graph): Groups => ({
-  named: (organization, displayName) =>
-    observing(async () => {
-      const found = await graph.list(
-        organization,
-        `/groups?$filter=displayName%20eq%20${literal(displayName)}&$select=id`,
-        idSchema,
-      );
-      return Promise.all(
-        found.map(async ({ id }) => {
-          const members = await graph.get(
-            organization,
-            `/groups/${segment(id)}/members?$select=id&$top=${MEMBERS}`,
-            membersSchema,
-          );
-          return { id, peopled: members.value.some((member) => member["@odata.type"] === "#microsoft.graph.user") };
-        }),
-      );
-    }),
+  async named(organization, displayName) {
+    const filter = `displayName%20eq%20${literal(displayName)}`;
+    const found = await graph.list(organization, `/groups?$filter=${filter}&$select=id`, idSchema);
+    return Promise.all(
+      found.map(async ({ id }) => {
+        const path = `/groups/${segment(id)}/members?$select=id&$top=${MEMBERS}`;
+        const { value } = await graph.get(organization, path, membersSchema);
+        return { id, peopled: value.some((member) => member["@odata.type"] === "#microsoft.graph.user") };
+      }),
+    );
+  },
 });

@@ -1,7 +1,7 @@
 /** Sends a probe mail from a mailbox and looks for what arrived in it: the evidence that mail runs through the gateway. */
 import * as z from "zod";
 import { observing } from "../resources/observing.ts";
-import type { Absent, Unknown } from "../resources/resource.ts";
+import type { Absent, Observed, Unknown } from "../resources/resource.ts";
 import { type Graph, literal, nothing, segment } from "./client.ts";
 
 export interface ProbeMail {
@@ -23,12 +23,16 @@ export interface ArrivedProbe {
 export interface ProbeMails {
   sendProbe(organization: string, mailbox: string, probe: ProbeMail): Promise<void>;
   findProbe(organization: string, mailbox: string, subject: string): Promise<ArrivedProbe | Absent | Unknown>;
+  /** What a mail server said when it returned the mail to this mailbox. */
+  findReport(organization: string, mailbox: string, subject: string): Promise<Observed<{ text: string }>>;
 }
 
 const messageSchema = z.looseObject({
   subject: z.string().nullish(),
   internetMessageHeaders: z.array(z.object({ name: z.string(), value: z.string() })).nullish(),
 });
+
+const reportSchema = z.looseObject({ body: z.object({ content: z.string() }).nullish() });
 
 export const createProbeMails = (graph: Graph): ProbeMails => ({
   async sendProbe(organization, mailbox, { subject, to, nonce }) {
@@ -72,4 +76,15 @@ export const createProbeMails = (graph: Graph): ProbeMails => ({
       receivedHops: headers.filter(({ name }) => name.toLowerCase() === "received").map(({ value }) => value),
     };
   },
+
+  findReport: (organization, mailbox, subject) =>
+    observing(async () => {
+      const filter = `$filter=subject eq ${literal(`Undeliverable: ${subject}`)}`.replaceAll(" ", "%20");
+      const reports = await graph.list(
+        organization,
+        `/users/${segment(mailbox)}/messages?${filter}&$select=subject,body&$top=10`,
+        reportSchema,
+      );
+      return reports[0] && { text: reports[0].body?.content ?? "" };
+    }),
 });

@@ -596,12 +596,25 @@ function Get-SmtpDifferences($Smtp) {
         elseif ([int] (Get-MetabaseValue $entry 'RouteAction') -ne (Get-RouteAction $Smtp)) { $found.Add("smtp/relayFor/$domain") }
         elseif ([string] (Get-MetabaseValue $entry 'RouteActionString') -ne $Smtp.smartHost) { $found.Add("smtp/relayFor/$domain") }
     }
+    foreach ($domain in (Get-FormerDomains $server $Smtp)) { $found.Add("smtp/relayFor/$domain") }
     if (-not (Test-RelayGrants $server $Smtp)) { $found.Add('smtp/relayFrom') }
     return $found
 }
 
+# Of the domains that we relay for, those that the document no longer names; what somebody else has entered is left alone.
+function Get-FormerDomains($Server, $Smtp) {
+    $ours = Get-RegistryData $StateKey 'RelayDomains'
+    if ($null -eq $ours) { return @() }
+    return @($ours.Data | Where-Object { ($Smtp.relayFor -notcontains $_) -and ($null -ne (Get-RelayDomain $Server $_)) })
+}
+
+function Save-RelayDomains([string[]] $Domains) { Set-RegistryData $StateKey 'RelayDomains' 'MultiString' $Domains }
+
 function Set-Smtp($Smtp) {
     $server = Get-SmtpServer
+    $former = @(Get-FormerDomains $server $Smtp)
+    # Remembered before it is made: whatever happens then, it can be taken out again.
+    Save-RelayDomains (@($Smtp.relayFor) + $former)
     $server.psbase.Invoke('Put', @('FullyQualifiedDomainName', [string] $Smtp.fqdn))
     $server.psbase.Invoke('Put', @('SmartHost', [string] $Smtp.smartHost))
     $server.psbase.Invoke('Put', @('SmartHostType', 2))
@@ -625,6 +638,8 @@ function Set-Smtp($Smtp) {
         $entry.psbase.Invoke('Put', @('RouteActionString', [string] $Smtp.smartHost))
         $entry.psbase.Invoke('SetInfo')
     }
+    foreach ($domain in $former) { [void] $domains.psbase.Invoke('Delete', @('IIsSmtpDomain', [string] $domain)) }
+    Save-RelayDomains @($Smtp.relayFor)
 }
 
 # --- Scheduled tasks ----------------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@
  */
 import * as z from "zod";
 import { ControlPlaneError } from "../errors.ts";
-import { type CredentialName, credentialNames } from "../stores/credentials.ts";
+import { type CredentialName, credentialNames } from "../vault/credential-names.ts";
 
 export type Due =
   | { kind: "credential"; partnerId: string; tenantId: string; name: CredentialName; generation: number }

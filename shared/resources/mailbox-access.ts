@@ -54,33 +54,33 @@ export const mailboxAccess = ({ exchange }: { exchange: Exchange }): Resource<Ma
   }
 
   const assign = ({ organization, name, role, servicePrincipalId }: MailboxAccess) =>
-    exchange.run(organization, "New-ManagementRoleAssignment", {
-      Name: name,
-      Role: role,
-      App: servicePrincipalId,
-      CustomResourceScope: name,
-    });
+    exchange
+      .run(organization, "New-ManagementRoleAssignment", {
+        Name: name,
+        Role: role,
+        App: servicePrincipalId,
+        CustomResourceScope: name,
+      })
+      .catch(settling);
 
-  /** Each part that isn't there, in the order in which the later need the earlier; then those that differ. */
+  /** Each part that isn't there, in the order in which the later need the earlier; what can't be changed in place is made anew. */
   async function complete(desired: MailboxAccess, changes: PropertyChange[]): Promise<void> {
     const { organization, name, appId, servicePrincipalId } = desired;
     const changed = (...paths: (keyof MailboxAccessActual)[]): boolean =>
       changes.some(({ path }) => paths.some((one) => one === path));
     const filter = await filterOf(desired);
     const { reference, scope, assignment } = await read(desired);
-    if (reference && changed("servicePrincipal"))
-      await exchange.run(organization, "Remove-ServicePrincipal", { Identity: appId });
-    if (!reference || changed("servicePrincipal"))
+    const unfit = assignment !== undefined && changed("servicePrincipal", "assignee", "role");
+    if (unfit) await exchange.run(organization, "Remove-ManagementRoleAssignment", { Identity: name });
+    const astray = reference !== undefined && changed("servicePrincipal");
+    if (astray) await exchange.run(organization, "Remove-ServicePrincipal", { Identity: appId });
+    if (!reference || astray)
       await exchange.run(organization, "New-ServicePrincipal", { AppId: appId, ObjectId: servicePrincipalId, DisplayName: name });
     if (!scope) await exchange.run(organization, "New-ManagementScope", { Name: name, RecipientRestrictionFilter: filter });
     else if (changed("recipients"))
       await exchange.run(organization, "Set-ManagementScope", { Identity: name, RecipientRestrictionFilter: filter });
-    if (!assignment) await assign(desired);
-    else if (changed("role", "assignee")) {
-      // Neither can be changed in place.
-      await exchange.run(organization, "Remove-ManagementRoleAssignment", { Identity: name });
-      await assign(desired);
-    } else if (changed("scope"))
+    if (!assignment || unfit) await assign(desired);
+    else if (changed("scope"))
       await exchange.run(organization, "Set-ManagementRoleAssignment", { Identity: name, CustomResourceScope: name });
   }
 
@@ -130,6 +130,21 @@ export const mailboxAccess = ({ exchange }: { exchange: Exchange }): Resource<Ma
     },
   };
 };
+
+/** What the assignment names was made a moment ago, and isn't known everywhere. */
+function settling(cause: unknown): never {
+  if (cause instanceof ControlPlaneError && cause.code === "ExchangeObjectNotFound")
+    throw new ControlPlaneError(
+      "ResourceSettling",
+      "Exchange Online does not know the application or its scope (yet)",
+      503,
+      true,
+      {
+        cause,
+      },
+    );
+  throw cause;
+}
 
 interface Members {
   /** The filter that the group's own name asks for now: it changes with the group's name. */

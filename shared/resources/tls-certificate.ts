@@ -8,6 +8,7 @@ import type { CertificatePolicy } from "@azure/keyvault-certificates";
 import { ownershipTags } from "../azure/place.ts";
 import { ControlPlaneError } from "../errors.ts";
 import { type CertificatePlace, type Certificates, type FoundCertificate, LEAST_DAYS_LEFT } from "../vault/certificates.ts";
+import { SELF } from "../vault/issuer.ts";
 import { done, type Owner, type PropertyChange, type Resource } from "./resource.ts";
 
 export type TlsCertificate = CertificatePlace & {
@@ -19,7 +20,6 @@ export type TlsCertificate = CertificatePlace & {
 };
 
 const PKCS12 = "application/x-pkcs12";
-export const SELF = "Self";
 
 export const tlsCertificate = ({ certificates }: { certificates: Certificates }): Resource<TlsCertificate, FoundCertificate> => ({
   kind: "tlsCertificate",
@@ -47,7 +47,7 @@ function unfitness({ name, issuer }: TlsCertificate, actual: FoundCertificate): 
   const { names, validity, notAfter, contentType, exportable, selfSigned } = actual;
   return [
     ...(issuer === undefined || issuer === actual.issuer ? [] : [{ path: "issuer", from: actual.issuer, to: issuer }]),
-    ...(names.some((one) => covers(one, name)) ? [] : [{ path: "names", from: names, to: [name] }]),
+    ...(names.includes(name) ? [] : [{ path: "names", from: names, to: [name] }]),
     ...(validity === "valid" ? [] : [{ path: "validity", from: `${validity} (${notAfter})`, to: "valid" }]),
     ...(contentType === PKCS12 ? [] : [{ path: "contentType", from: contentType, to: PKCS12 }]),
     ...(exportable ? [] : [{ path: "exportable", from: false, to: true }]),
@@ -56,7 +56,8 @@ function unfitness({ name, issuer }: TlsCertificate, actual: FoundCertificate): 
 }
 
 const reasons: Record<string, string> = {
-  names: "it is not for that name",
+  // The engine finds it in Windows' store by the SMTP server's own name.
+  names: "it does not name exactly that (a wildcard will not do)",
   validity: `it is not valid, or for less than ${LEAST_DAYS_LEFT} days`,
   contentType: "it was imported as PEM, and Windows wants PKCS #12 (PFX)",
   exportable: "its key may not leave the vault, so the gateway could not use it",
@@ -72,10 +73,6 @@ export const importTask = ({ name, certificate, vaultUrl }: TlsCertificate): str
 /** The same for an issuer that the vault doesn't know yet. */
 export const issuerTask = ({ issuer, vaultUrl }: TlsCertificate): string =>
   `set up the certificate issuer ${issuer} with your account in the vault ${vaultUrl}, and enable it`;
-
-/** A wildcard stands for one label (RFC 6125, chapter 6.4.3). */
-const covers = (named: string, name: string): boolean =>
-  named === name || (named.startsWith("*.") && name.slice(name.indexOf(".")) === named.slice(1));
 
 /** RSA, since that is what Windows' SMTP server has always taken; for servers and clients, since the gateway is both. */
 const policyOf = (name: string, issuer: string): CertificatePolicy => ({

@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { refusal } from "../api/error-codes.ts";
+import { type CredentialName, secretNames } from "../vault/credential-names.ts";
 import type { SecretReference } from "../vault/reference.ts";
 import { rowsBeginning, where } from "./filter.ts";
 import type { Storage } from "./storage.ts";
@@ -16,10 +17,6 @@ export interface CredentialKey {
   tenantId: string;
   name: CredentialName;
 }
-
-/** The WebClient's, and that by which the gateways reach mailboxes. */
-export const credentialNames = ["clientSecret", "exchangeWebServicesSecret"] as const;
-export type CredentialName = (typeof credentialNames)[number];
 
 /** One version that is or was in use. */
 export interface CredentialVersion {
@@ -65,12 +62,6 @@ export interface CredentialStore {
   /** Nothing is rotated any more, and no event finds a credential. */
   removeAll(partnerId: string, tenantId: string): Promise<void>;
 }
-
-/** Name of the secret in the tenant's vault, by the credential's name. */
-export const secretNames: Record<CredentialName, string> = {
-  clientSecret: "webclient-client-secret",
-  exchangeWebServicesSecret: "ews-client-secret",
-};
 
 /** The generation of the guest's document, which holds all of a tenant's credentials: it grows with each of their rotations. */
 export const guestGenerationOf = (credentials: Pick<CredentialRecord, "generation">[]): number =>

@@ -8,6 +8,7 @@ import { createGatewayStore, type GatewayStore } from "./gateways.ts";
 import { createHeartbeatStore, type HeartbeatStore } from "./heartbeats.ts";
 import { createListingStore, type ListingStore } from "./listings.ts";
 import { type CredentialStore, createCredentialStore } from "./credentials.ts";
+import { createDirectoryStore, type DirectoryStore } from "./directories.ts";
 import { createOperationStore, type OperationStore } from "./operations.ts";
 import { createPartnerStore, type PartnerStore } from "./partners.ts";
 import { createStorage, type StorageSettings } from "./storage.ts";
@@ -27,6 +28,7 @@ export interface Stores {
   gateways: GatewayStore;
   events: EventStore;
   heartbeats: HeartbeatStore;
+  directories: DirectoryStore;
   /** Throws when tables or blobs don't answer. */
   check(): Promise<void>;
 }
@@ -53,6 +55,7 @@ export function createStores({ storage: settings, credential, clock = systemCloc
     gateways: createGatewayStore(storage, clock),
     events: createEventStore(storage),
     heartbeats: createHeartbeatStore(storage, clock),
+    directories: createDirectoryStore(storage),
     check: async () => {
       const blobs = await storage.container("before-images");
       await Promise.all([probe.get({ partitionKey: "partners", rowKey: "check" }), blobs.getProperties()]);

@@ -230,6 +230,8 @@ export const tenantSpecSchema = z
       /** Mail to them runs through the gateway, too, not only mail from them. */
       incoming: z.boolean().optional(),
     }),
+    /** A marked mail in each direction is part of the proof, traced where the permission for that is granted. */
+    canary: z.boolean().optional(),
     /** Mail that is larger goes without the gateway; by default none does. Exchange Online's own limit is 150 MB. */
     forwarding: z.strictObject({ largestMessageInMegabytes: z.int().min(1).max(150) }).optional(),
     azure: z.strictObject({
@@ -263,6 +265,8 @@ export const tenantSpecSchema = z
       keyManager: keyManagerSchema.optional(),
       certificate: certificateSchema.optional(),
       iqSuite: iqSuiteSchema.optional(),
+      /** Mission B4: for whom the gateway takes mail in: the named domains, or whatever the organisation has verified by then. */
+      relayDomains: z.enum(["named", "accepted"]).optional(),
       exchangeWebServices: exchangeWebServicesSchema.optional(),
     }),
     ucm: ucmSchema.optional(),

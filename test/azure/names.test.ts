@@ -92,11 +92,13 @@ test("names tell a person what they are", () => {
       "dataCollectionAssociation": "gatehouse-contoso-pz673f",
       "dataCollectionRule": "gateway-collection",
       "diagnosticSetting": "gatehouse-contoso-pz673f",
+      "exchangeWebServicesUniqueName": "gatehouse-ews-contoso-pz673f",
       "home": {
         "region": "westeurope",
         "resourceGroup": "gatehouse-contoso-westeurope-6it4m3",
       },
       "iqSuiteDatabase": "iqsuite",
+      "powerShellUniqueName": "gatehouse-powershell-contoso-pz673f",
       "regions": [
         {
           "availabilitySet": "gateway-set",

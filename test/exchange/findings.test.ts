@@ -1,9 +1,9 @@
 /** What is said about an organisation's mail flow is a pure function of what was read there. */
 import { readFileSync } from "node:fs";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Finding } from "../../shared/api/plan.ts";
-import { transportRuleSchema, type TransportRuleObject } from "../../shared/exchange/cmdlets.ts";
+import { mailboxSchema, transportRuleSchema, type TransportRuleObject } from "../../shared/exchange/cmdlets.ts";
 import { interactionFindings } from "../../shared/exchange/findings/interactions.ts";
 import { MOST_PATTERN_CHARACTERS, MOST_RULES, senderChecks } from "../../shared/exchange/findings/senders.ts";
 import type { MailFlow, Surroundings } from "../../shared/exchange/findings/surroundings.ts";
@@ -34,7 +34,11 @@ const ours = (kind: string, Priority: number, more: Record<string, unknown> = {}
 const guard = (at: number) => ours("guardRule", at, { RemoveHeader: "X-iqsuite-process" });
 const forwarding = (at: number) =>
   ours("forwardingRule", at, { RouteMessageOutboundConnector: "M365 to Azure VM", StopRuleProcessing: true });
-const mailbox = { PrimarySmtpAddress: "probe@contoso.example", RecipientTypeDetails: "UserMailbox", SKUAssigned: true };
+const mailbox = mailboxSchema.parse({
+  PrimarySmtpAddress: "probe@contoso.example",
+  RecipientTypeDetails: "UserMailbox",
+  SKUAssigned: true,
+});
 const inbound = {
   Guid: "1",
   Name: "FROM Azure VM to M365",
@@ -151,6 +155,12 @@ describe("the way back", () => {
     expect(said({ organization }, { egressIps: ["203.0.113.7", "203.0.113.8"], connectionFilter: false })).toEqual([
       "error DirectSendRejected",
     ]);
+    const second = { ...inbound, Guid: "2", Comment: markerOf(owner, "certificateInboundConnector"), SenderIPAddresses: [] };
+    const both = present([
+      { ...inbound, SenderIPAddresses: [] },
+      { ...second, TlsSenderCertificateName: "gateway.contoso.example" },
+    ]);
+    expect(said({ organization, inboundConnectors: both })).toEqual(["information DirectSendRejected"]);
     expect(said({ organization, inboundConnectors: present([{ ...inbound, Enabled: false }]) })).toEqual([
       "error ConnectorDisabled",
       "error DirectSendRejected",

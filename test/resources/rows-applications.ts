@@ -235,16 +235,25 @@ const mailboxAccess: RowOf<"mailboxAccess"> = {
       paths: ["role"],
       async change(one, desired) {
         const { name, servicePrincipalId } = desired;
-        await cmdlet<Access>("Remove-ManagementRoleAssignment", () => ({ Identity: name, Confirm: false }))(one, desired);
-        const Role = "Application Exchange Full Access";
-        const assignment = { Name: name, Role, App: servicePrincipalId, CustomResourceScope: name };
-        await cmdlet<Access>("New-ManagementRoleAssignment", () => assignment)(one, desired);
+        const exchange = await one.exchange(desired.organization);
+        await exchange.run("Remove-ManagementRoleAssignment", { Identity: name, Confirm: false });
+        const assignment = { Name: name, Role: "Application Exchange Full Access", CustomResourceScope: name };
+        await exchange.run("New-ManagementRoleAssignment", { ...assignment, App: servicePrincipalId });
+      },
+    },
+    {
+      // As after the application's service principal was made anew in Entra.
+      paths: ["servicePrincipal", "assignee"],
+      async change(one, { organization, name, appId, role }) {
+        const [exchange, ObjectId] = [await one.exchange(organization), "6233fba6-0198-4277-892f-9275bf728bcc"];
+        await exchange.run("Remove-ManagementRoleAssignment", { Identity: name, Confirm: false });
+        await exchange.run("Remove-ServicePrincipal", { Identity: appId, Confirm: false });
+        await exchange.run("New-ServicePrincipal", { AppId: appId, ObjectId });
+        await exchange.run("New-ManagementRoleAssignment", { Name: name, Role: role, App: ObjectId, CustomResourceScope: name });
       },
     },
   ],
   fixed: {
-    servicePrincipal: "an application that was made anew has another reference beside the old one",
-    assignee: "as the reference",
     members: "what the group's own name asks for: recipients are held against it",
   },
   unowned: {

@@ -8,7 +8,8 @@ import { createRotationActivities } from "../../functions/rotation/activities.ts
 import { rotationSteps } from "../../functions/rotation/steps.ts";
 import type { RotationWorld } from "../../functions/rotation/world.ts";
 import { systemClock } from "../../shared/clock.ts";
-import type { CredentialName, CredentialVersion } from "../../shared/stores/credentials.ts";
+import type { CredentialVersion } from "../../shared/stores/credentials.ts";
+import type { CredentialName } from "../../shared/vault/credential-names.ts";
 import { tenantSpecSchema } from "../../shared/tenants/spec.ts";
 import { testStores, unique } from "../support/stores.ts";
 

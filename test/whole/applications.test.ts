@@ -85,7 +85,7 @@ const again = async (): Promise<{ ended: Operation; written: string[] }> => {
 test("WebClient's application has its addresses and may read people's pictures", () => {
   expect(operation.error).toBeUndefined();
   const webClient = application("webclient");
-  const [smartHost] = operation.result?.["smartHosts"] as string[];
+  const [smartHost] = (operation.result?.["smartHosts"] ?? []) as string[];
   expect(webClient.redirectUris).toEqual([`https://${smartHost}/webclient/`, "https://webclient.woodgrove.example/"]);
   expect(rolesOf(webClient)).toHaveLength(2);
   expect(grantsOf(webClient).map(({ scope }) => scope)).toEqual(["Directory.Read.All User.Read"]);

@@ -99,8 +99,9 @@ test("a person imports it: the onboarding says what to import, takes nothing les
     ["DomainValidation", "gateway.lucerne.example"],
   ]);
   expect((await machineCertificates(tenant)).map((ones) => ones[0])).toEqual([thumbprint]);
-  const hops = (operation.result?.["proof"] as { hops: string[] }).hops.join("\n");
-  expect(hops).toContain("from gateway.lucerne.example");
+  expect(operation.result?.["proof"]).toMatchObject({
+    hops: expect.arrayContaining([expect.stringContaining("from gateway.lucerne.example")]),
+  });
 
   const before = await platform.now();
   const again = await platform.untilEnded(await platform.start(tenant));
@@ -159,9 +160,8 @@ test("a tenant that is known by address is known by certificate afterwards, with
       },
     },
   };
-  const known = await platform.northwind.getTenant({ tenantId: tenant.tenantId });
   const body = { ...tenant.body, gateway: { ...tenant.body.gateway, certificate: { name: "gateway.zermatt.example" } } };
-  await platform.northwind.putTenant({ tenantId: tenant.tenantId, body, etag: known.etag });
+  await platform.northwind.putTenant({ tenantId: tenant.tenantId, body });
   const { body: plan } = await platform.northwind.planOnboarding({ tenantId: tenant.tenantId });
   expect(plan.findings.map(({ code }) => code)).not.toContain("CertificateNotTrusted");
   expect(plan.resources.filter(({ kind }) => kind === "inboundConnector").map(({ name, action }) => [name, action])).toEqual([

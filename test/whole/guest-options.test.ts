@@ -48,7 +48,7 @@ const { tenantId, body } = customer("contoso", "proseware");
 const tenant = customerOf(tenantId, {
   ...body,
   microsoft365: { ...body.microsoft365, powerShellApplication: true },
-  gateway: { ...body.gateway, image: { ...image, acceptTerms: true }, iqSuite },
+  gateway: { ...body.gateway, image: { ...image, acceptTerms: true }, iqSuite, relayDomains: "accepted" },
 });
 const organization = tenant.spec.microsoft365.tenantId;
 /** Put into the vault by their owner. */
@@ -239,6 +239,23 @@ test("a secret that its owner has changed reaches the machine with the next onbo
   expect((await onboarded()).error).toBeUndefined();
   expect(key("controlservice\\mailreporting")?.["SmtpPassword"]).toEqual(text("c4nary-Reporting-the-next"));
   expect(writes(await platform.record(before)).every((write) => write.includes("/runCommands/"))).toBe(true);
+});
+
+test("a domain that the organisation gains is relayed for with the next onboarding, and one that it loses isn't any more", async () => {
+  const relayed = () => Object.keys(machine().metabase?.domains ?? {}).toSorted();
+  const before = relayed();
+  expect(before).toContain("proseware.example");
+  expect(before.filter((domain) => domain.includes(".onmicrosoft."))).toHaveLength(1);
+  const { organizations } = platform.clouds.platform;
+  const known = organizations.get(organization);
+  if (!known) throw new Error("there is no organisation");
+  const more = [...known.domains, { name: "proseware-mail.example", verified: true, initial: false }];
+  organizations.set(organization, { ...known, domains: more });
+  expect((await onboarded()).error).toBeUndefined();
+  expect(relayed()).toEqual([...before, "proseware-mail.example"].toSorted());
+  organizations.set(organization, known);
+  expect((await onboarded()).error).toBeUndefined();
+  expect(relayed()).toEqual(before);
 });
 
 describe("no secret is seen", () => {

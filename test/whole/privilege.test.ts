@@ -37,7 +37,8 @@ const ourselvesIn = ({ watched: { organization } }: Customer): string => {
   if (!ours) throw new Error("nobody consented");
   return ours.id;
 };
-const permissionsIn = (who: Customer): string[] => directory().rolesOf(who.watched.organization, ourselvesIn(who), microsoftGraph);
+const permissionsIn = (who: Customer): string[] =>
+  directory().rolesOf(who.watched.organization, ourselvesIn(who), microsoftGraph);
 const isAdministrator = (who: Customer): boolean =>
   directory().holdsDirectoryRole(who.watched.organization, ourselvesIn(who), exchangeAdministrator);
 
@@ -85,7 +86,9 @@ test("Exchange Administrator goes once the role group works, and with it the per
   expect(privilegeOf(again)).toEqual(whole);
 
   // A rule that somebody switched off is repaired, and the mail loop is proven anew, with the narrow rights alone.
-  await platform.asStranger(() => caller.run("Disable-TransportRule", { Identity: "Route all Mails to own Azure VM", Confirm: false }));
+  await platform.asStranger(() =>
+    caller.run("Disable-TransportRule", { Identity: "Route all Mails to own Azure VM", Confirm: false }),
+  );
   const repaired = await platform.untilEnded(await platform.start(tenant));
   expect(repaired.error).toBeUndefined();
   expect(repaired.steps.find(({ name }) => name === "forwardingRule")).toMatchObject({ change: "updated" });

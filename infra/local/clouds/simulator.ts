@@ -199,6 +199,8 @@ export interface Peers {
   /** Exchange: takes a message that a mailbox of the tenant sent (Graph sendMail, `POST /mail`). */
   submitMail?(tenantId: string, message: MailMessage, options?: { saveToSentItems: boolean }): Promise<void>;
   /** Exchange: what lies in a mailbox, oldest first; undefined when the organisation has no such mailbox. */
+  /** What message trace knows of an organisation's mail, the newest first. */
+  messageTraces?(tenantId: string): MessageTrace[];
   messagesIn?(tenantId: string, mailbox: string): MailboxMessage[] | undefined;
   /** Exchange: its front end, if it listens at that address; gateways are found by `gatewayAt`. */
   mailReceiverAt?(address: string): MailReceiver | undefined;
@@ -264,6 +266,23 @@ export interface MailDelivery {
   refused: { recipient: string; reply: string }[];
   /** Whether STARTTLS was used, and the subject and issuer of the certificate that was shown. */
   tls: { used: boolean; subject?: string };
+}
+
+/** One message on its way to one recipient through an organisation's Exchange Online, once for each time that it came in. */
+export interface MessageTrace {
+  id: string;
+  tenantId: string;
+  messageId: string;
+  sender: string;
+  recipient: string;
+  subject: string;
+  size: number;
+  receivedAt: number;
+  /** Who handed it over; null for a mailbox. */
+  fromIp: string | null;
+  /** Who took it; null for a mailbox, and while nobody has. */
+  toIp: string | null;
+  status: "pending" | "delivered" | "failed" | "filteredAsSpam";
 }
 
 /** A message as it lies in a mailbox. */

@@ -6,7 +6,7 @@ import type { Finding } from "../../api/plan.ts";
 import type { Observed } from "../../resources/resource.ts";
 import { canonicalAddresses } from "../canonical.ts";
 import type { OrganizationConfigObject, TransportRuleObject } from "../cmdlets.ts";
-import { carries, markOf, markerOf } from "../ownership.ts";
+import { carries, markOf } from "../ownership.ts";
 import { type MailFlow, type Surroundings } from "./surroundings.ts";
 
 export const interactionFindings = (seen: Surroundings, flow: MailFlow, now: number): Finding[] => [
@@ -80,14 +80,10 @@ function acceptedDomains({ acceptedDomains: seen }: Surroundings, { domains }: M
 
 /** "Inbound connector FAQ": made disabled in trial, new and restricted organisations. */
 function heldBack({ inboundConnectors, outboundConnectors }: Surroundings, { owner }: MailFlow): Finding[] {
-  const disabled = [
-    ...all(inboundConnectors).filter(
-      ({ Comment, Enabled }) => Enabled === false && carries(Comment, markerOf(owner, "inboundConnector")),
-    ),
-    ...all(outboundConnectors).filter(
-      ({ Comment, Enabled }) => Enabled === false && carries(Comment, markerOf(owner, "outboundConnector")),
-    ),
-  ];
+  const mark = markOf(owner);
+  const disabled = [...all(inboundConnectors), ...all(outboundConnectors)].filter(
+    ({ Comment, Enabled }) => Enabled === false && carries(Comment, mark),
+  );
   return disabled.map(({ Name }) => ({
     code: "ConnectorDisabled",
     severity: "error",
@@ -142,15 +138,18 @@ const given = (value: unknown): boolean =>
 function rejectedDirectSend({ organization, inboundConnectors }: Surroundings, { owner, egressIps }: MailFlow): Finding[] {
   if (all(organization)[0]?.RejectDirectSend !== true) return [];
   const rejects = "the organisation rejects mail of its own domains that comes by no inbound connector (RejectDirectSend)";
-  const own = all(inboundConnectors).find(({ Comment }) => carries(Comment, markerOf(owner, "inboundConnector")));
-  const known = canonicalAddresses(own?.SenderIPAddresses);
-  const unknown = canonicalAddresses(egressIps).filter((address) => !known.includes(address));
-  if (own && known.length > 0 && (own.Enabled === false || unknown.length > 0))
+  const ours = all(inboundConnectors).filter(({ Comment }) => carries(Comment, markOf(owner)));
+  const open = ours.filter(({ Enabled }) => Enabled !== false);
+  // One that knows the gateways by their certificate knows them all.
+  const byCertificate = open.some((one) => given(one["TlsSenderCertificateName"]));
+  const known = canonicalAddresses(open.flatMap(({ SenderIPAddresses }) => SenderIPAddresses));
+  const strange = canonicalAddresses(egressIps).filter((address) => !known.includes(address));
+  if (ours.length > 0 && !byCertificate && strange.length > 0)
     return [
       finding(
         "DirectSendRejected",
         "error",
-        `${rejects}, and our inbound connector ${own.Enabled === false ? "is disabled" : `lacks ${unknown.join(", ")}`}: mail that comes back from the gateway is refused`,
+        `${rejects}, and our inbound connector ${open.length === 0 ? "is disabled" : `lacks ${strange.join(", ")}`}: mail that comes back from the gateway is refused`,
         "onboard again, so that the inbound connector knows all gateways",
       ),
     ];

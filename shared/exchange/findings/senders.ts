@@ -5,6 +5,7 @@
 import type { Check } from "../../api/plan.ts";
 import type { MailboxObject, TransportRuleObject } from "../cmdlets.ts";
 import { carries, markOf } from "../ownership.ts";
+import { MOST_OF_OURS } from "../transport-rules.ts";
 import type { MailFlow, Surroundings } from "./surroundings.ts";
 
 export const senderChecks = (seen: Surroundings, flow: MailFlow): Check[] => [
@@ -99,10 +100,8 @@ function limits({ limits: found }: Surroundings): Check {
 /** Limits of Exchange Online: rules of an organisation, and characters that they look for in all of them. */
 export const MOST_RULES = 300;
 export const MOST_PATTERN_CHARACTERS = 20 * 1024;
-/** Guard, approval, strip, and forwarding for senders and recipients. */
-const OUR_RULES = 5;
-/** The loop GUID, at most in four conditions, two at a time while it is rotated. */
-const OUR_PATTERN_CHARACTERS = 4 * 2 * 36;
+/** The loop GUID, at most in each of our rules, two at a time while it is rotated. */
+const OUR_PATTERN_CHARACTERS = MOST_OF_OURS * 2 * 36;
 
 function ruleBudgets({ rules: found }: Surroundings, { owner }: MailFlow): Check[] {
   if (found.state === "unknown") {
@@ -115,7 +114,7 @@ function ruleBudgets({ rules: found }: Surroundings, { owner }: MailFlow): Check
   const theirs = rules.length - ours.length;
   const characters = rules.filter((rule) => !ours.includes(rule)).reduce((sum, rule) => sum + patternCharacters(rule), 0);
   return [
-    budget("TransportRulesFull", theirs, OUR_RULES, MOST_RULES, "transport rules"),
+    budget("TransportRulesFull", theirs, MOST_OF_OURS, MOST_RULES, "transport rules"),
     budget(
       "RulePatternsFull",
       characters,

@@ -48,7 +48,6 @@ export async function surroundingsOf(
     inboundConnectors: read("Get-InboundConnector", {}),
     outboundConnector: read("Get-OutboundConnector", { Identity: outboundConnector }),
     outboundConnectors: read("Get-OutboundConnector", { IsTransportRuleScoped: true, IncludeTestModeConnectors: true }),
-    unscopedConnectors: read("Get-OutboundConnector", { IsTransportRuleScoped: false, IncludeTestModeConnectors: true }),
     connectionFilter: read("Get-HostedConnectionFilterPolicy", { Identity: "Default" }),
     organization: read("Get-OrganizationConfig", { RetrieveEwsOperationAccessPolicy: true }),
     acceptedDomains: read("Get-AcceptedDomain", {}),

@@ -53,6 +53,8 @@ export const firstPartyApplications: FirstPartyApplication[] = [
       permission("7ab1d382-f21e-4acd-a863-ba3e13f7da61", "Directory.Read.All", "Read directory data"),
       permission("dbb9058a-0e50-45d7-ae91-66909b5d4664", "Domain.Read.All", "Read domains"),
       permission("7e05723c-0bb0-42da-be95-ae9f08a6e53c", "Domain.ReadWrite.All", "Read and write domains"),
+      // Its id in the real directory isn't published; who assigns it finds it by its name.
+      permission("7ace0000-0000-4000-8000-000000000001", "ExchangeMessageTrace.Read.All", "Read message traces"),
       permission("98830695-27a2-44f7-8c18-0c3ebc9698f6", "GroupMember.Read.All", "Read all group memberships"),
       permission("810c84a8-4a9e-49e6-bf7d-12d183f40d01", "Mail.Read", "Read mail in all mailboxes"),
       permission("b633e1c5-b582-4048-a93e-9f11b44c7e96", "Mail.Send", "Send mail as any user"),

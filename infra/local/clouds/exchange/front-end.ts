@@ -32,7 +32,7 @@ export function createFrontEnd(
         ({ settings }) =>
           settings["Enabled"] === true &&
           settings["ConnectorType"] === "OnPremises" &&
-          certificateMatches(String(settings["TlsSenderCertificateName"] ?? ""), name),
+          certificateMatches(settings["TlsSenderCertificateName"], name),
       );
       if (named) return organization?.tenantId;
     }
@@ -112,8 +112,8 @@ const organizationAbove = (store: ExchangeStore, name: string): Organization | u
 };
 
 /** The connector's name may be a wildcard, and so may the certificate's. */
-const certificateMatches = (wanted: string, name: string): boolean =>
-  wanted !== "" &&
+const certificateMatches = (wanted: unknown, name: string): boolean =>
+  typeof wanted === "string" &&
   (wanted.toLowerCase() === name || (wanted.startsWith("*.") && name.slice(name.indexOf(".")) === wanted.slice(1).toLowerCase()));
 
 /** Stored as `smtp:*;1` or `smtp:contoso.com;1`; `*.` covers subdomains. */

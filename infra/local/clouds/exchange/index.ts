@@ -41,6 +41,7 @@ export function createExchange(platform: Platform): Simulator {
   const transport = createTransport(platform, store);
   const { peers } = platform;
   peers.messagesIn = store.messagesIn;
+  peers.messageTraces = store.traces;
   peers.mailReceiverAt = createFrontEnd(store, transport.submit);
   peers.submitMail = async (tenantId, message, { saveToSentItems } = { saveToSentItems: false }) => {
     if (store.messagesIn(tenantId, message.envelopeFrom) === undefined)

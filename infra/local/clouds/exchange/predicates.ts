@@ -222,10 +222,11 @@ function patternsOf(value: unknown): string[] {
     if (pattern.length > 128)
       throw new CmdletError(ARGUMENT, `The pattern "${pattern.slice(0, 16)}…" is longer than 128 characters.`);
     try {
-      return new RegExp(pattern, "i").source;
+      void new RegExp(pattern, "i");
     } catch {
       throw new CmdletError(ARGUMENT, `The pattern "${pattern}" isn't a regular expression.`);
     }
+    return pattern;
   });
 }
 

@@ -1,6 +1,6 @@
 /** What Exchange Online keeps of its organisations: connectors, rules, filter policies, mailboxes. */
 import { createHash } from "node:crypto";
-import type { Collection, ExchangeOrganization, MailboxMessage, Organization, Platform } from "../simulator.ts";
+import type { Collection, ExchangeOrganization, MailboxMessage, MessageTrace, Organization, Platform } from "../simulator.ts";
 import { domainOf } from "../mail/message.ts";
 
 export interface Owned {
@@ -101,6 +101,11 @@ export interface ExchangeStore {
   /** The rules that the transport servers apply now, in order. */
   effectiveRules(tenantId: string): TransportRule[];
   deliver(tenantId: string, mailbox: string, message: MailboxMessage): void;
+  /** Begins, or goes on with what is known of a message. */
+  trace(trace: MessageTrace): void;
+  traced(id: string, change: Pick<MessageTrace, "status"> & Partial<MessageTrace>): void;
+  /** Those that can be seen by now, the newest first. */
+  readonly traces: (tenantId: string) => MessageTrace[];
   readonly messagesIn: (tenantId: string, mailbox: string) => MailboxMessage[] | undefined;
 }
 
@@ -115,6 +120,9 @@ export interface OwnedCollection<T extends Owned> {
 /** Research, chapter 2.2: rules take up to about half an hour; one minute is the model's time for it. */
 export const RULE_PROPAGATION_IN_MILLISECONDS = 60_000;
 
+/** "Message trace": data is there after minutes. */
+export const TRACE_DELAY_IN_MILLISECONDS = 60_000;
+
 export function createStore(platform: Platform): ExchangeStore {
   const inboundConnectors = owned(platform.collection<Connector>("exchange.inbound-connectors"));
   const outboundConnectors = owned(platform.collection<Connector>("exchange.outbound-connectors"));
@@ -122,6 +130,7 @@ export function createStore(platform: Platform): ExchangeStore {
   const groups = owned(platform.collection<Group>("exchange.groups"));
   const versions = platform.collection<RuleVersion[]>("exchange.rule-versions");
   const policies = platform.collection<ConnectionFilterPolicy>("exchange.connection-filters");
+  const messageTraces = platform.collection<MessageTrace>("exchange.message-traces");
   const messages = platform.collection<MailboxMessage & { tenantId: string; mailbox: string }>("exchange.messages");
 
   const organization = (tenantId: string): Organization | undefined =>
@@ -178,6 +187,18 @@ export function createStore(platform: Platform): ExchangeStore {
       const effective = (versions.get(tenantId) ?? []).filter(({ effectiveAt }) => effectiveAt <= platform.now()).at(-1);
       return (effective?.rules ?? []).filter(({ enabled }) => enabled).sort((one, other) => one.priority - other.priority);
     },
+    trace: (trace) => messageTraces.set(trace.id, trace),
+    traced: (id, change) => {
+      const known = messageTraces.get(id);
+      if (known) messageTraces.set(id, { ...known, ...change });
+    },
+    traces: (tenantId) =>
+      messageTraces
+        .values()
+        .filter((one) => one.tenantId === tenantId)
+        .filter(({ receivedAt }) => receivedAt + TRACE_DELAY_IN_MILLISECONDS * platform.tempo <= platform.now())
+        .toReversed()
+        .sort((one, other) => other.receivedAt - one.receivedAt),
     deliver: (tenantId, mailbox, message) => messages.set(message.id, { ...message, tenantId, mailbox }),
     messagesIn: (tenantId, mailbox) => {
       const address = mailbox.toLowerCase();

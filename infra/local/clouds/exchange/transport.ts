@@ -5,13 +5,15 @@
  * 5.1.10 unknown recipient); retry times are Exchange's defaults, expiry Exchange Online's 24 hours.
  */
 import { randomUUID } from "node:crypto";
-import type { Collection, MailDelivery, MailMessage, Platform } from "../simulator.ts";
+import { isIPv4 } from "node:net";
+import type { Collection, MailDelivery, MailMessage, MessageTrace, Platform } from "../simulator.ts";
 import {
   bodyOf,
   domainOf,
   headerValues,
   hops,
   mailDate,
+  messageIdOf,
   nonDeliveryReport,
   subjectOf,
   withHeader,
@@ -36,6 +38,10 @@ const RETRY_IN_MINUTES = 5;
 const SLOW_RETRY_IN_MINUTES = 30;
 const SLOW_AFTER_TRIES = 12;
 const EXPIRY_IN_MINUTES = 24 * 60;
+/** "Anti-spam message headers": SFV is NSPM for no spam, SPM for spam, SKN for marked as no spam before it came to the filter, SKI for internal. */
+const REPORT_HEADER = "X-Forefront-Antispam-Report";
+const judgement = (level: number, given: string | undefined): string =>
+  `CIP:255.255.255.255;CTRY:;LANG:en;SCL:${level};SRV:;IPV:NLI;SFV:${level >= JUNK_LEVEL ? "SPM" : level >= 0 ? "NSPM" : given === undefined ? "SKI" : "SKN"};CAT:${level >= JUNK_LEVEL ? "SPM" : "NONE"};DIR:INB;`;
 /** GTUBE, the test string that every content filter takes for spam. */
 const SPAM = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X";
 const JUNK_LEVEL = 5;
@@ -59,7 +65,12 @@ interface QueuedMail {
   queuedAt: number;
   tries: number;
   lastReply?: string;
+  /** Traces by recipient; a report has none. */
+  traces?: Record<string, string>;
 }
+
+/** What became of a message at a server, and which. */
+type Attempt = Pick<MailDelivery, "accepted" | "refused"> & { host?: string };
 
 export interface Transport {
   readonly submit: (submission: Submission) => void;
@@ -87,7 +98,11 @@ export function createTransport(platform: Platform, store: ExchangeStore): Trans
       "Received",
       received,
     );
-    if (hops(mime) > HOP_LIMIT) return report(tenantId, { ...message, mime }, message.recipients, LOOP_REPLY);
+    const traces = begun(tenantId, { ...message, mime }, lastHop?.address);
+    if (hops(mime) > HOP_LIMIT) {
+      ended(traces, message.recipients, { status: "failed" });
+      return report(tenantId, { ...message, mime }, message.recipients, LOOP_REPLY);
+    }
     const organization = store.organization(tenantId);
     const accepted = (domain: string): boolean =>
       organization?.domains.some((one) => one.verified && one.name.toLowerCase() === domain) ?? false;
@@ -108,32 +123,61 @@ export function createTransport(platform: Platform, store: ExchangeStore): Trans
         status: 200,
       });
     const onward = { ...message, mime: ruled.mime };
-    if (ruled.deleted) return;
-    if (ruled.connector !== undefined) return enqueue({ tenantId, message: onward, route: { connector: ruled.connector } });
+    if (ruled.deleted) return ended(traces, message.recipients, { status: "failed" });
+    if (ruled.connector !== undefined)
+      return enqueue({ tenantId, message: onward, route: { connector: ruled.connector }, traces });
     const own = message.recipients.filter((recipient) => accepted(domainOf(recipient)));
-    deliverLocally(tenantId, { ...onward, recipients: own }, authenticated);
+    deliverLocally(tenantId, { ...onward, recipients: own }, authenticated, traces);
     for (const [domain, recipients] of byDomain(message.recipients.filter((recipient) => !own.includes(recipient)))) {
       const connector = connectorFor(tenantId, domain);
-      enqueue({ tenantId, message: { ...onward, recipients }, route: connector ? { connector: connector.guid } : { domain } });
+      const route = connector ? { connector: connector.guid } : { domain };
+      enqueue({ tenantId, message: { ...onward, recipients }, route, traces });
     }
   }
 
-  function deliverLocally(tenantId: string, message: MailMessage, authenticated: boolean): void {
+  function begun(tenantId: string, message: MailMessage, fromIp: string | undefined): Record<string, string> {
+    const { envelopeFrom: sender, recipients, mime } = message;
+    const size = Buffer.byteLength(mime);
+    const common = { tenantId, messageId: messageIdOf(mime), sender, subject: subjectOf(mime), size, toIp: null };
+    return Object.fromEntries(
+      recipients.map((recipient) => {
+        const id = randomUUID();
+        const receivedAt = platform.now();
+        store.trace({ ...common, id, recipient, receivedAt, fromIp: fromIp ?? null, status: "pending" });
+        return [recipient, id];
+      }),
+    );
+  }
+
+  function ended(
+    traces: Record<string, string> | undefined,
+    recipients: string[],
+    change: Pick<MessageTrace, "status"> & Partial<MessageTrace>,
+  ): void {
+    for (const recipient of recipients) store.traced(traces?.[recipient] ?? "", change);
+  }
+
+  function deliverLocally(tenantId: string, message: MailMessage, authenticated: boolean, traces: Record<string, string>): void {
     const unknown: string[] = [];
     for (const recipient of message.recipients) {
       if (store.messagesIn(tenantId, recipient) === undefined) unknown.push(recipient);
-      else deliverTo(tenantId, recipient, message, authenticated);
+      else {
+        const folder = deliverTo(tenantId, recipient, message, authenticated);
+        ended(traces, [recipient], { status: folder === "inbox" ? "delivered" : "filteredAsSpam" });
+      }
     }
+    ended(traces, unknown, { status: "failed" });
     if (unknown.length > 0)
       report(tenantId, message, unknown, "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup");
   }
 
-  function deliverTo(tenantId: string, mailbox: string, message: MailMessage, authenticated: boolean): void {
+  function deliverTo(tenantId: string, mailbox: string, message: MailMessage, authenticated: boolean): "inbox" | "junkemail" {
     // Content filtering comes after the rules: what they set stands.
     const given = headerValues(message.mime, SCL_HEADER)[0];
     const level = given === undefined ? (authenticated ? -1 : message.mime.includes(SPAM) ? 9 : 1) : Number(given);
     const folder = level >= JUNK_LEVEL ? "junkemail" : "inbox";
-    const mime = withHeaderOnTop(withHeader(message.mime, SCL_HEADER, String(level)), "Return-Path", `<${message.envelopeFrom}>`);
+    const judged = withHeader(withHeader(message.mime, SCL_HEADER, String(level)), REPORT_HEADER, judgement(level, given));
+    const mime = withHeaderOnTop(judged, "Return-Path", `<${message.envelopeFrom}>`);
     store.deliver(tenantId, mailbox.toLowerCase(), {
       id: randomUUID(),
       folder,
@@ -148,6 +192,7 @@ export function createTransport(platform: Platform, store: ExchangeStore): Trans
       status: 250,
       effect: "write",
     });
+    return folder;
   }
 
   /** An outbound connector that isn't rule-scoped takes the mail for its recipient domains. */
@@ -177,25 +222,34 @@ export function createTransport(platform: Platform, store: ExchangeStore): Trans
   async function forward(id: string): Promise<void> {
     const mail = queue.get(id);
     if (!mail) return;
-    const { accepted, refused } = await send(mail);
+    const { accepted, refused, host } = await send(mail);
+    ended(mail.traces, accepted, { status: "delivered", toIp: addressOf(host) });
     const returned = refused.filter(({ reply }) => reply.startsWith("5"));
     const waiting = mail.message.recipients.filter(
       (recipient) => !accepted.includes(recipient) && !returned.some((one) => one.recipient === recipient),
     );
-    for (const [reply, recipients] of byReply(returned)) report(mail.tenantId, mail.message, recipients, reply);
+    for (const [reply, recipients] of byReply(returned)) {
+      ended(mail.traces, recipients, { status: "failed", toIp: addressOf(host) });
+      report(mail.tenantId, mail.message, recipients, reply);
+    }
     if (waiting.length === 0) return void queue.delete(id);
     const tries = mail.tries + 1;
     const lastReply = refused.find(({ recipient }) => waiting.includes(recipient))?.reply ?? "450 4.4.0";
     if (minutesAfter(tries) > EXPIRY_IN_MINUTES) {
       queue.delete(id);
+      ended(mail.traces, waiting, { status: "failed" });
       return report(mail.tenantId, mail.message, waiting, `550 5.4.316 Message expired, ${lastReply.replace(/^\d{3} \S+ /, "")}`);
     }
     queue.set(id, { ...mail, message: { ...mail.message, recipients: waiting }, tries, lastReply });
     timers.after((minutesAfter(tries) - minutesAfter(tries - 1)) * 60_000, () => forward(id));
   }
 
-  async function send({ tenantId, message, route }: QueuedMail): Promise<Pick<MailDelivery, "accepted" | "refused">> {
-    const refusing = (reply: string): Pick<MailDelivery, "accepted" | "refused"> => ({
+  /** A smart host may be an address by itself. */
+  const addressOf = (host: string | undefined): string | null =>
+    host === undefined ? null : isIPv4(host) ? host : (platform.peers.lookup?.(host, "A")[0] ?? null);
+
+  async function send({ tenantId, message, route }: QueuedMail): Promise<Attempt> {
+    const refusing = (reply: string): Attempt => ({
       accepted: [],
       refused: message.recipients.map((recipient) => ({ recipient, reply })),
     });
@@ -205,7 +259,7 @@ export function createTransport(platform: Platform, store: ExchangeStore): Trans
     if ("domain" in route) {
       const [host] = peers.lookup?.(route.domain, "MX") ?? [];
       if (host === undefined) return refusing(`550 5.4.310 DNS domain ${route.domain} does not exist`);
-      return peers.deliverMail({ from, to: { host, port: 25 }, message, tls: "opportunistic" });
+      return { ...(await peers.deliverMail({ from, to: { host, port: 25 }, message, tls: "opportunistic" })), host };
     }
     const connector = store.outboundConnectors.of(tenantId).find(({ guid }) => guid === route.connector);
     if (!connector) return refusing("550 5.4.4 Unrouteable: the outbound connector doesn't exist");
@@ -213,7 +267,7 @@ export function createTransport(platform: Platform, store: ExchangeStore): Trans
     const security = tlsOf(connector.settings);
     let fate = refusing("450 4.4.0 The outbound connector has no smart host");
     for (const host of list(connector.settings["SmartHosts"])) {
-      fate = await peers.deliverMail({ from, to: { host, port: 25 }, message, ...security });
+      fate = { ...(await peers.deliverMail({ from, to: { host, port: 25 }, message, ...security })), host };
       // The next smart host is tried when this one can't be talked to, not when it refuses the mail.
       if (!fate.refused.some(({ reply }) => reply.startsWith("4"))) return fate;
     }

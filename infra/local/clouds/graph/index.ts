@@ -5,7 +5,9 @@ import type { Platform, SimulatedRequest, SimulatedResponse, Simulator } from ".
 import { failure, GraphFailure, requestDenied } from "./answers.ts";
 import { applicationRoutes } from "./applications.ts";
 import { groupRoutes } from "./groups.ts";
+import { deltaRoutes } from "./delta.ts";
 import { mailRoutes } from "./mail.ts";
+import { messageTraceRoutes } from "./message-traces.ts";
 import { organizationRoutes } from "./organization.ts";
 import { roleAssignmentRoutes } from "./role-assignments.ts";
 import type { Route } from "./route.ts";
@@ -14,12 +16,14 @@ import { createThrottle } from "./throttle.ts";
 
 const VERSION = "/v1.0";
 const routes: Route[] = [
+  ...deltaRoutes,
   ...organizationRoutes,
   ...groupRoutes,
   ...applicationRoutes,
   ...servicePrincipalRoutes,
   ...roleAssignmentRoutes,
   ...mailRoutes,
+  ...messageTraceRoutes,
 ];
 
 export function createGraph(platform: Platform): Simulator {
@@ -57,8 +61,8 @@ export function createGraph(platform: Platform): Simulator {
       throw new GraphFailure(400, "BadRequest", `Resource not found for the segment '${path.split("/")[1] ?? ""}'.`);
     if (!found) throw new GraphFailure(405, "Request_BadRequest", "Specified HTTP method is not allowed for the request target.");
     if (!found.permissions.some((permission) => claims.roles?.includes(permission)))
-      throw found.pattern.source.includes("users") ? accessDenied() : requestDenied();
-    const mail = found.pattern.source.includes("users");
+      throw mailRoutes.includes(found) ? accessDenied() : requestDenied();
+    const mail = mailRoutes.includes(found);
     const applicationId = claims.appid ?? claims.azp ?? claims.oid;
     const spent = mail ? undefined : throttle({ tenantId: claims.tid, applicationId }, request, path);
     if (spent?.retryAfterInSeconds !== undefined)

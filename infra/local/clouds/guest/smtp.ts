@@ -23,6 +23,7 @@ export function smtpDifferences(guest: GuestState, { smtp }: MachineDocument, no
     ...(metabase.alwaysUseSsl === smtp.outboundTls ? [] : ["smtp/outboundTls"]),
     ...(inbound ? [] : ["smtp/inboundTls"]),
     ...smtp.relayFor.filter((domain) => !domainFits(domain)).map((domain) => `smtp/relayFor/${domain}`),
+    ...formerDomains(guest, smtp).map((domain) => `smtp/relayFor/${domain}`),
     ...(sameList(metabase.relayFrom, grantsOf(smtp)) ? [] : ["smtp/relayFrom"]),
   ];
 }
@@ -31,15 +32,19 @@ export function setSmtp(guest: GuestState, smtp: Smtp, now: number): GuestState 
   const domains = Object.fromEntries(
     smtp.relayFor.map((domain) => [domain, { tls: smtp.outboundTls, smartHost: smtp.smartHost }]),
   );
+  const former = formerDomains(guest, smtp);
+  const kept = Object.entries(guest.metabase?.domains ?? {}).filter(([domain]) => !former.includes(domain));
+  const state = { ...guest.registry[STATE_KEY], RelayDomains: { type: "MultiString", data: smtp.relayFor } };
   return {
     ...guest,
+    registry: { ...guest.registry, [STATE_KEY]: state },
     metabase: {
       fqdn: smtp.fqdn,
       smartHost: smtp.smartHost,
       smartHostType: 2,
       alwaysUseSsl: smtp.outboundTls,
       accessSsl: smtp.inboundTls,
-      domains: { ...guest.metabase?.domains, ...domains },
+      domains: { ...Object.fromEntries(kept), ...domains },
       relayFrom: grantsOf(smtp),
     },
     certificates:
@@ -47,6 +52,16 @@ export function setSmtp(guest: GuestState, smtp: Smtp, now: number): GuestState 
         ? [...guest.certificates, selfSigned(guest, smtp.fqdn, now)]
         : guest.certificates,
   };
+}
+
+const STATE_KEY = "hklm\\software\\gatehouse\\guest";
+
+/** Those that the engine remembers having made and that the document no longer names. */
+function formerDomains({ registry, metabase }: GuestState, { relayFor }: Smtp): string[] {
+  const ours = registry[STATE_KEY]?.["RelayDomains"]?.data;
+  return (Array.isArray(ours) ? ours.map(String) : []).filter(
+    (domain) => !relayFor.includes(domain) && metabase?.domains[domain] !== undefined,
+  );
 }
 
 const goodCertificate = ({ certificates }: GuestState, fqdn: string, now: number): boolean => {
