@@ -265,8 +265,9 @@ function effectsTwice(record: Exchange[]): Violation[] {
 
 function bornTwice(record: Exchange[]): Violation[] {
   const alive = new Map<string, number>();
+  const names = namesByGuid(record);
   return record.filter(tookEffect).flatMap((exchange): Violation[] => {
-    const gone = removalOf(exchange);
+    const gone = removalOf(exchange, names);
     if (gone) for (const key of [...alive.keys()].filter((one) => one === gone || one.startsWith(`${gone}/`))) alive.delete(key);
     const born = birthOf(exchange);
     if (!born) return [];
@@ -317,16 +318,30 @@ function sentTwice(record: Exchange[]): Violation[] {
   });
 }
 
-function removalOf({ cloud, method, url, tenant, requestBody }: Exchange): string | undefined {
+/** Objects of Exchange Online are made by name and removed by GUID; any answer that shows one tells both. */
+function namesByGuid(record: Exchange[]): Map<string, string> {
+  const shown = record.flatMap(({ cloud, responseBody }) => {
+    const { value } = (cloud === "exchange" ? (responseBody ?? {}) : {}) as { value?: unknown };
+    return Array.isArray(value) ? (value as { Guid?: unknown; Name?: unknown }[]) : [];
+  });
+  return new Map(
+    shown.flatMap(({ Guid, Name }) => (typeof Guid === "string" && typeof Name === "string" ? [[Guid.toLowerCase(), Name]] : [])),
+  );
+}
+
+function removalOf(
+  { cloud, method, url, tenant, requestBody }: Exchange,
+  names: Map<string, string> = new Map(),
+): string | undefined {
   const path = pathOf(url);
   if (cloud === "arm" && method === "DELETE") return `arm ${path}`;
   if (cloud !== "exchange") return undefined;
   const { CmdletInput: input } = (requestBody ?? {}) as {
     CmdletInput?: { CmdletName: string; Parameters: Record<string, unknown> };
   };
-  return input?.CmdletName.startsWith("Remove-")
-    ? `exchange ${tenant} ${input.CmdletName.slice(7)} ${String(input.Parameters["Identity"])}`.toLowerCase()
-    : undefined;
+  if (!input?.CmdletName.startsWith("Remove-")) return undefined;
+  const identity = String(input.Parameters["Identity"]);
+  return `exchange ${tenant} ${input.CmdletName.slice(7)} ${names.get(identity.toLowerCase()) ?? identity}`.toLowerCase();
 }
 
 const pathOf = (url: string): string =>
