@@ -2,6 +2,7 @@
 import { readConfig } from "../shared/config.ts";
 import { registerBlocklists } from "./blocklists/index.ts";
 import { registerDelisting } from "./delisting/index.ts";
+import { registerDirectory } from "./directory/index.ts";
 import { registerGateways } from "./gateways/index.ts";
 import { registerRotation } from "./rotation/index.ts";
 import { registerOnboarding } from "./onboarding/index.ts";
@@ -21,4 +22,5 @@ registerOperations(world);
 registerGateways(world);
 registerBlocklists(world);
 registerDelisting(world);
+registerDirectory(world);
 registerRotation(world);

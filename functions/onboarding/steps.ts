@@ -7,7 +7,8 @@ import { namedSecrets } from "../../shared/desired/iq-suite.ts";
 import type { Standing } from "../../shared/desired/standing.ts";
 import { managementRoles, roleStep } from "../../shared/desired/privilege.ts";
 import { azureSqlOf } from "../../shared/desired/state.ts";
-import { type TenantSpec, zoneOf } from "../../shared/tenants/spec.ts";
+import { zoneOf } from "../../shared/tenants/dns-zones.ts";
+import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import { droppingSteps, movingSteps, widened } from "./move-steps.ts";
 import { spfStep } from "./runbook.ts";
 

@@ -3,6 +3,7 @@ import * as z from "zod";
 import { tenantIdSchema, tenantSpecSchema } from "../tenants/spec.ts";
 import { meSchema } from "./caller.ts";
 import { acknowledgementSchema, caseIdSchema, caseStates, delistingSchema } from "./delisting.ts";
+import { directoryRefreshSchema, directorySchema } from "./directory.ts";
 import { blocklistsSchema, listingSchema } from "./listing.ts";
 import { credentialListSchema } from "./credential.ts";
 import { operationIdSchema, operationSchema, operationStatuses, operationSummarySchema } from "./operation.ts";
@@ -244,6 +245,28 @@ export const routes = {
     body: acknowledgementSchema,
     bodyOptional: true,
     answers: { 200: delistingSchema },
+  }),
+  getDirectory: defineRoute({
+    method: "GET",
+    path: "/api/tenants/{tenantId}/directory",
+    tag: "Tenants",
+    summary: "Read how a tenant's directory stands",
+    roles: ["Partner", "Operator"],
+    params: tenantParams,
+    query: z.strictObject(ofPartner),
+    answers: { 200: directorySchema },
+  }),
+  startDirectoryRefresh: defineRoute({
+    method: "POST",
+    path: "/api/tenants/{tenantId}/directory/refresh",
+    tag: "Tenants",
+    summary: "Look now what changed in a tenant's directory, and accept a loss that is held",
+    roles: ["Partner", "Operator"],
+    params: tenantParams,
+    query: z.strictObject(ofPartner),
+    body: directoryRefreshSchema,
+    bodyOptional: true,
+    answers: { 202: directorySchema },
   }),
   listGateways: defineRoute({
     method: "GET",

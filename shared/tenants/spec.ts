@@ -1,5 +1,6 @@
 /** What a partner says about a tenant: the desired state of one customer's gateway and mail flow. */
 import * as z from "zod";
+import { zoneOf } from "./dns-zones.ts";
 import { iqSuiteConflicts, iqSuiteSchema } from "./iq-suite.ts";
 
 const domainName = z
@@ -192,12 +193,12 @@ const dnsZoneId = z
 /** Mission C6: the domains' SPF records list the gateways. Those in a zone that is named here are published; of others, a person is asked. */
 export const spfSchema = z.strictObject({ zones: z.array(dnsZoneId).max(50).default([]) });
 
-/** The zone, among those that may be written, that a domain is in: the nearest. */
-export const zoneOf = (zones: string[], domain: string): string | undefined =>
-  zones
-    .filter((id) => `.${domain}`.endsWith(`.${zoneName(id)}`))
-    .toSorted((one, other) => zoneName(other).length - zoneName(one).length)[0];
-const zoneName = (id: string): string => (id.split("/").at(-1) ?? "").toLowerCase();
+export const directorySpecSchema = z.strictObject({
+  /** How many steps up, from group to group, a membership counts; 1 is direct membership. */
+  depth: z.int().min(1).max(20).default(5),
+  /** A document from which more are gone waits for a person. */
+  largestLossInPercent: z.int().min(0).max(100).default(10),
+});
 
 /** Zones are three, an availability set has two or three fault domains: more machines in a region add little. */
 const MOST_MACHINES = 8;
@@ -274,6 +275,8 @@ export const tenantSpecSchema = z
     database: databaseSchema.optional(),
     /** Adds the gateway's addresses to the connection filter's allow list (manual, chapter 4.7). */
     connectionFilter: z.boolean().default(true),
+    /** Mission D5: users and groups as an LDIF document for the gateways, kept by what changed. */
+    directory: directorySpecSchema.optional(),
     /** Without it nobody's SPF is looked at: a gateway that sends by Microsoft 365 needs none of its own. */
     spf: spfSchema.optional(),
   })

@@ -39,7 +39,7 @@ const ROWS = [
   ["azure", "graph", "exchange", "vault", "dns", "smtp", "guest", "webhooks"],
   ["api", "messages"],
   ["stores"],
-  ["resources", "durable", "triggers.ts", "desired"],
+  ["resources", "durable", "triggers.ts", "desired", "directory"],
 ];
 
 /** What a read gives (present, absent, unknown) and what differs is said by clients too, so these stand below them. */
