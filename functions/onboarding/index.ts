@@ -12,11 +12,14 @@ import { acceptConsent, getConsent, planOnboarding, startOnboarding } from "./ht
 import { proveCanary } from "./prove-canary.ts";
 import { pollConsents } from "./timer.ts";
 import { chapters, onboardTenant, proveLoop, waitForAccess } from "./orchestrator.ts";
+import { getUcm, postUcmReport } from "./ucm-http.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 export function registerOnboarding(world: OnboardingWorld): void {
   registerHttp("planOnboarding", planOnboarding(world));
   registerHttp("getConsent", getConsent(world));
+  registerHttp("getUcm", getUcm(world));
+  registerHttp("postUcmReport", postUcmReport(world));
   registerDurableHttp("startOnboarding", (client) => startOnboarding(world, client));
   registerDurableHttp("acceptConsent", (client) => acceptConsent(world, client));
   registerTimer("pollConsents", "%CONSENTS_SCHEDULE%", pollConsents(world));

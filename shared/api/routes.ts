@@ -16,7 +16,7 @@ import { partnerIdSchema, partnerInputSchema, partnerSchema } from "./partner.ts
 import { onboardInputSchema, planSchema } from "./plan.ts";
 import { defineRoute, type Route } from "./route.ts";
 import { healthSchema, readinessSchema } from "./service.ts";
-import { consentSchema, tenantSchema } from "./tenant.ts";
+import { consentSchema, tenantSchema, ucmReportInputSchema, ucmReportSchema, ucmSchema } from "./tenant.ts";
 
 /** Newest last; a request names one of them. */
 export const apiVersions = ["2026-11-01"] as const;
@@ -139,6 +139,25 @@ export const routes = {
     roles: ["Partner"],
     params: tenantParams,
     answers: { 200: consentSchema },
+  }),
+  getUcm: defineRoute({
+    method: "GET",
+    path: "/api/tenants/{tenantId}/ucm",
+    tag: "Onboarding",
+    summary: "Scripts with which the customer's administrator checks and prepares an Exchange on premises for itrezzo UCM",
+    roles: ["Partner"],
+    params: tenantParams,
+    answers: { 200: ucmSchema },
+  }),
+  postUcmReport: defineRoute({
+    method: "POST",
+    path: "/api/ucm-reports",
+    tag: "Onboarding",
+    summary: "Where a check script posts what it found, signed with its own key, once",
+    roles: "anyone",
+    versioned: false,
+    body: ucmReportInputSchema,
+    answers: { 200: ucmReportSchema },
   }),
   acceptConsent: defineRoute({
     method: "GET",

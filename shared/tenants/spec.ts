@@ -177,6 +177,13 @@ export const ucmSchema = z.strictObject({
     .regex(/^[A-Za-z0-9.-]{1,15}\\[^\\/"[\]:;|=,+*?<>@\p{Cc}]{1,64}$/u, "must be an account's name such as CONTOSO\\svc-ucm"),
   /** Addresses of the domain controllers. */
   controllers: z.array(z.ipv4()).min(1).max(20),
+  /** Mission E1 to E3: where the service account's mailbox is. Without it nobody looks at the mailbox. */
+  exchange: z
+    .discriminatedUnion("kind", [
+      z.strictObject({ kind: z.literal("online"), mailbox: mailAddress }),
+      z.strictObject({ kind: z.literal("onPremises"), version: z.enum(["2010", "later"]) }),
+    ])
+    .optional(),
   /** Mission E6: never open to anybody. `http` is the web administration. */
   services: z.strictObject({ http: closedService.optional(), rdp: closedService.optional() }).default({}),
 });
