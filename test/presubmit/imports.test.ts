@@ -36,7 +36,7 @@ const ROWS = [
   ["errors.ts", "clock.ts", "log.ts"],
   ["environment.ts", "config.ts"],
   ["entra", "tenants"],
-  ["azure", "graph", "exchange", "vault", "dns", "smtp", "guest", "webhooks"],
+  ["azure", "graph", "exchange", "vault", "dns", "smtp", "guest", "ucm", "webhooks"],
   ["api", "messages"],
   ["stores"],
   ["resources", "durable", "triggers.ts", "desired", "directory"],
