@@ -91,6 +91,9 @@ export function onboardingSteps(spec: Spec, standing?: Standing): StepTitle[] {
       ? []
       : [step("root", "namedSecrets", "Secrets that the spec names, in the vault")]),
     ...onMachines("root", "publicIpAddress", "Static public address with its name"),
+    ...(gateway.diagnostics
+      ? inRegions("root", "diagnosticsAccount", "Storage account for what machines say while they start")
+      : []),
     ...titled(balanced, "root", "loadBalancerAddress", "The load balancer's public address"),
     ...inRegions("gateway", "networkSecurityGroup", "Network security group"),
     ...(openServices(servicesBeside({ gateway, ucm })).length === 0

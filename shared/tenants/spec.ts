@@ -270,6 +270,11 @@ export const tenantSpecSchema = z
       services: servicesSchema.default({ smtp: {} }),
       /** Mission A7, A11: what machines and load balancers report goes to a workspace of the customer, who pays for what it takes in. */
       monitoring: z.strictObject({ workspaceId }).optional(),
+      /**
+       * Mission A4: a storage account in each region for what machines say while they start; without one, Azure keeps that itself. Boot
+       * diagnostics takes neither premium accounts nor those that are kept in zones.
+       */
+      diagnostics: z.strictObject({ replication: z.enum(["LRS", "GRS", "RAGRS"]).default("LRS") }).optional(),
       keyManager: keyManagerSchema.optional(),
       certificate: certificateSchema.optional(),
       iqSuite: iqSuiteSchema.optional(),
