@@ -2,6 +2,7 @@
 import { readConfig } from "../shared/config.ts";
 import { registerBlocklists } from "./blocklists/index.ts";
 import { registerDelisting } from "./delisting/index.ts";
+import { registerDirectory } from "./directory/index.ts";
 import { registerGateways } from "./gateways/index.ts";
 import { registerOffboarding } from "./offboarding/index.ts";
 import { registerRotation } from "./rotation/index.ts";
@@ -23,4 +24,5 @@ registerOperations(world);
 registerGateways(world);
 registerBlocklists(world);
 registerDelisting(world);
+registerDirectory(world);
 registerRotation(world);

@@ -17,6 +17,7 @@ import { createDeadLetters, type DeadLetters } from "../shared/messages/dead-let
 import { createSender } from "../shared/messages/sender.ts";
 import type { BlocklistsWorld } from "./blocklists/index.ts";
 import type { DelistingWorld } from "./delisting/index.ts";
+import type { DirectoryFunctions } from "./directory/world.ts";
 import type { GatewaysWorld } from "./gateways/index.ts";
 import type { RotationWorld } from "./rotation/world.ts";
 import { createCredentials } from "../shared/entra/credentials.ts";
@@ -46,6 +47,7 @@ export type World = OnboardingWorld &
   GatewaysWorld &
   BlocklistsWorld &
   DelistingWorld &
+  DirectoryFunctions &
   RotationWorld & { deadLetters: DeadLetters };
 
 export function createWorld(config: Config): World {
@@ -108,6 +110,7 @@ export function createWorld(config: Config): World {
     },
     organizations: createOrganizations(graph),
     groups: createGroups(graph),
+    graph,
     resolver,
     authorities: createAuthorities({ resolver, port: environment.nameServerPort }),
     checkConsent: checkConsent({ environment, credentials, graph }),

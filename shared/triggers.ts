@@ -14,6 +14,17 @@ export interface TimerCall {
 export const registerTimer = (name: string, schedule: string, handler: (timer: TimerCall) => Promise<void>): void =>
   app.timer(name, { schedule, handler: ({ isPastDue }) => handler({ pastDue: isPastDue }) });
 
+/** The same for a timer that starts orchestrations. */
+export const registerDurableTimer = (
+  name: string,
+  schedule: string,
+  handlerWith: (client: durable.DurableClient) => (timer: TimerCall) => Promise<void>,
+): void =>
+  durable.app.client.timer(name, {
+    schedule,
+    handler: ({ isPastDue }, client) => handlerWith(client)({ pastDue: isPastDue }),
+  });
+
 /** What the broker says about one delivery of a message. */
 export interface Delivery {
   messageId: string;

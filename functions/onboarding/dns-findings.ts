@@ -2,7 +2,7 @@
 import type { Finding } from "../../shared/api/plan.ts";
 import { organization } from "../../shared/desired/state.ts";
 import type { Target } from "../../shared/desired/target.ts";
-import { zoneOf } from "../../shared/tenants/spec.ts";
+import { zoneOf } from "../../shared/tenants/dns-zones.ts";
 import { spfState } from "./spf.ts";
 import type { OnboardingWorld } from "./world.ts";
 

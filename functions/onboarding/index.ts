@@ -15,11 +15,14 @@ import { chapters, onboardTenant, proveLoop, waitForAccess } from "./orchestrato
 import { demoteTenant, promoteTenant } from "./promotion.ts";
 import { createPromotionActivities } from "./promotion-activities.ts";
 import { startDemotion, startPromotion } from "./promotion-http.ts";
+import { getUcm, postUcmReport } from "./ucm-http.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 export function registerOnboarding(world: OnboardingWorld): void {
   registerHttp("planOnboarding", planOnboarding(world));
   registerHttp("getConsent", getConsent(world));
+  registerHttp("getUcm", getUcm(world));
+  registerHttp("postUcmReport", postUcmReport(world));
   registerDurableHttp("startOnboarding", (client) => startOnboarding(world, client));
   registerDurableHttp("startPromotion", (client) => startPromotion(world, client));
   registerDurableHttp("startDemotion", (client) => startDemotion(world, client));

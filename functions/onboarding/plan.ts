@@ -12,14 +12,7 @@ import type { IssuedCertificate } from "../../shared/vault/certificates.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 import { certificateFindings } from "./certificate-activities.ts";
 import { checkAccess } from "./access.ts";
-import {
-  type Ground,
-  type GuestGeneration,
-  home,
-  mailRouteWanted,
-  organization,
-  otherInboundConnector,
-} from "../../shared/desired/state.ts";
+import { type Ground, type GuestGeneration, home, mailRouteWanted, otherInboundConnector } from "../../shared/desired/state.ts";
 import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts";
 import { narrowed, type Standing, standingOf } from "../../shared/desired/standing.ts";
 import { type Target, targetOf } from "../../shared/desired/target.ts";

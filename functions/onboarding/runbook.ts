@@ -185,10 +185,13 @@ function* reserveAddresses<Wait>(
     const step = `publicIpAddress${machineSuffix(index, number)}`;
     machines.push(addressOf(yield* hands.ensure("publicIpAddress", step, desired.machineAddress(tenant, { region, machine }))));
   }
-  if (!balanced(region)) return { machines };
+  const wanted = desired.diagnosticsAccount(tenant, region);
+  const account = wanted && (yield* hands.ensure("diagnosticsAccount", `diagnosticsAccount${regionSuffix(index)}`, wanted));
+  const reserved = { machines, ...(account && { diagnosticsUrl: account.blobUrl }) };
+  if (!balanced(region)) return reserved;
   const step = `loadBalancerAddress${regionSuffix(index)}`;
   const address = yield* hands.ensure("publicIpAddress", step, desired.loadBalancerAddress(tenant, region));
-  return { loadBalancer: addressOf(address), machines };
+  return { loadBalancer: addressOf(address), ...reserved };
 }
 
 const addressOf = ({ id, ipAddress, fqdn }: Address): Address => ({ id, ipAddress, fqdn });
@@ -296,6 +299,7 @@ export const buildMachine: Chapter<MachineChapter, void> = {
     const region = regionOf(tenant, index);
     const place = { region, machine: machineOf(region, number) };
     const address = addressIn(ground, index, number);
+    const { diagnosticsUrl } = ground.regions[index] ?? {};
     const at = machineSuffix(index, number);
     const network = { ...subnet, publicIpAddressId: address.id };
     const networkInterface = yield* hands.ensure(
@@ -304,7 +308,7 @@ export const buildMachine: Chapter<MachineChapter, void> = {
       desired.networkInterface(tenant, place, network),
     );
     yield* ensureSomewhere(hands, `gatewayVm${at}`, candidates, (candidate) =>
-      desired.gatewayVm(tenant, place, { ...candidate, availabilitySetId }, networkInterface.id, ground),
+      desired.gatewayVm(tenant, place, { ...candidate, availabilitySetId, diagnosticsUrl }, networkInterface.id, ground),
     );
     const route = yield* hands.mailRoute();
     // As late as can be: a credential that was rotated meanwhile is not taken away again.
@@ -343,9 +347,10 @@ function* buildBeside<Wait>(
   const { machines } = yield* hands.rolePlacement(role);
   const network = { subnetId, networkSecurityGroupId: guard.id, publicIpAddressId: address?.id };
   const { id } = yield* hands.ensure("networkInterface", `${role}Interface`, desired.networkInterface(tenant, place, network));
-  const { adminPassword } = ground;
+  const { adminPassword, regions } = ground;
+  const { diagnosticsUrl } = regions[tenant.names.regions.indexOf(place.region)] ?? {};
   yield* ensureSomewhere(hands, `${role}Vm`, machines[0] ?? [], (candidate) =>
-    desired.gatewayVm(tenant, place, { ...candidate, image }, id, { identityId: identity.id, adminPassword }),
+    desired.gatewayVm(tenant, place, { ...candidate, image, diagnosticsUrl }, id, { identityId: identity.id, adminPassword }),
   );
   return identity.clientId;
 }

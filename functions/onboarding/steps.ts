@@ -7,7 +7,8 @@ import { namedSecrets } from "../../shared/desired/iq-suite.ts";
 import type { Standing } from "../../shared/desired/standing.ts";
 import { managementRoles, roleStep } from "../../shared/desired/privilege.ts";
 import { azureSqlOf } from "../../shared/desired/state.ts";
-import { type TenantSpec, zoneOf } from "../../shared/tenants/spec.ts";
+import { zoneOf } from "../../shared/tenants/dns-zones.ts";
+import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import { droppingSteps, movingSteps, widened } from "./move-steps.ts";
 import { liveTitles } from "./promotion-steps.ts";
 import { spfStep } from "./runbook.ts";
@@ -91,6 +92,9 @@ export function onboardingSteps(spec: Spec, standing?: Standing, live = false): 
       ? []
       : [step("root", "namedSecrets", "Secrets that the spec names, in the vault")]),
     ...onMachines("root", "publicIpAddress", "Static public address with its name"),
+    ...(gateway.diagnostics
+      ? inRegions("root", "diagnosticsAccount", "Storage account for what machines say while they start")
+      : []),
     ...titled(balanced, "root", "loadBalancerAddress", "The load balancer's public address"),
     ...inRegions("gateway", "networkSecurityGroup", "Network security group"),
     ...(openServices(servicesBeside({ gateway, ucm })).length === 0

@@ -1,6 +1,6 @@
 /**
  * Mission E10: whether everything is there that itrezzo UCM wants before it is installed, point by point (E1 to E9), read from the clouds
- * as they are. What Gatehouse can't see is told as unknown, with the reason, never as done.
+ * as they are, and from what a customer's administrator reported. What Gatehouse can't see is told as unknown, with the reason, never as done.
  */
 import type { Check } from "../../shared/api/plan.ts";
 import { sizesIn } from "../../shared/azure/sizes.ts";
@@ -9,12 +9,19 @@ import * as desired from "../../shared/desired/state.ts";
 import type { Target } from "../../shared/desired/target.ts";
 import type { Observed } from "../../shared/resources/resource.ts";
 import type { ActualGuest, Guest } from "../../shared/resources/guest.ts";
+import { onlineChecks, premisesChecks } from "./ucm-exchange.ts";
+import { keptReport } from "./ucm-http.ts";
 import type { OnboardingWorld } from "./world.ts";
 
-type World = Pick<OnboardingWorld, "azure" | "resources">;
+type Ucm = NonNullable<Target["spec"]["ucm"]>;
+
+interface World extends Pick<OnboardingWorld, "azure" | "resources" | "exchange"> {
+  stores: Pick<OnboardingWorld["stores"], "tenants">;
+}
 
 /** In the order of E1 to E9. Never throws: what can't be read is unknown. */
-export async function ucmReadiness({ azure, resources }: World, target: Target): Promise<Check[]> {
+export async function ucmReadiness(world: World, target: Target): Promise<Check[]> {
+  const { azure, resources } = world;
   const { ucm } = target.spec;
   if (ucm === undefined) return [];
   const place = desired.roleOf(target, "ucm");
@@ -33,21 +40,7 @@ export async function ucmReadiness({ azure, resources }: World, target: Target):
   const open = resources.networkSecurityGroup.diff;
   const { serviceAccount } = ucm;
   return [
-    unknown(
-      "UcmServiceAccount",
-      `whether ${serviceAccount} is mail-enabled, receives internal mail and has no retention is not checked: the customer's directory can't be read from here`,
-      "see that it is an ordinary account, not a managed service account, and needs no rights of a domain administrator",
-    ),
-    unknown(
-      "UcmImpersonation",
-      "whether the account may act for the mailboxes is not checked: Exchange Online no longer has application impersonation, and the product's new way is not known",
-      "ask the product's maker, then let it use RBAC for Applications; on premises, grant application impersonation",
-    ),
-    unknown(
-      "UcmThrottling",
-      "throttling is not checked: Exchange Online has no policy that a customer could set",
-      "on premises, give the account a policy without limits for EWS",
-    ),
+    ...(await exchangeChecks(world, target, ucm)),
     machine.state === "present" && machine.actual.image.sku === UCM_IMAGE.sku
       ? pass("UcmImage", "the machine runs Windows Server 2019, which the product runs on, and has no other role")
       : lacking("UcmImage", machine, "the machine is not of the image that the product runs on", "onboard again"),
@@ -82,6 +75,36 @@ export async function ucmReadiness({ azure, resources }: World, target: Target):
       "Internet Explorer's enhanced security is off, and Defender leaves the product's folder alone",
     ),
     told("UcmFirewall", others, "Windows' firewall is on, and open for the product's ports to those who need them"),
+  ];
+}
+
+/** E1 to E3, where the account's mailbox is; nobody looks where the spec doesn't say. */
+async function exchangeChecks({ exchange, stores }: World, { work, spec }: Target, ucm: Ucm): Promise<Check[]> {
+  const { serviceAccount } = ucm;
+  if (ucm.exchange?.kind === "online") {
+    const { mailbox } = ucm.exchange;
+    return onlineChecks(mailbox, await exchange.get(spec.microsoft365.tenantId, "Get-Mailbox", { Identity: mailbox }));
+  }
+  if (ucm.exchange) {
+    const report = keptReport(await stores.tenants.get(work.partnerId, work.tenantId));
+    return premisesChecks(serviceAccount, ucm.exchange.version, report?.found);
+  }
+  return [
+    unknown(
+      "UcmServiceAccount",
+      `whether ${serviceAccount} is mail-enabled, receives internal mail and has no retention is not checked: the customer's directory can't be read from here`,
+      "see that it is an ordinary account, not a managed service account, and needs no rights of a domain administrator",
+    ),
+    unknown(
+      "UcmImpersonation",
+      "whether the account may act for the mailboxes is not checked: Exchange Online no longer has application impersonation, and the product's new way is not known",
+      "ask the product's maker, then let it use RBAC for Applications; on premises, grant application impersonation",
+    ),
+    unknown(
+      "UcmThrottling",
+      "throttling is not checked: Exchange Online has no policy that a customer could set",
+      "on premises, give the account a policy without limits for EWS",
+    ),
   ];
 }
 

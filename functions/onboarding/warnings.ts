@@ -6,6 +6,7 @@ import type { Finding, PlannedResource } from "../../shared/api/plan.ts";
 import type { Azure } from "../../shared/azure/client.ts";
 import { sameId, virtualMachineId } from "../../shared/azure/place.ts";
 import { shutdownsIn } from "../../shared/azure/shutdown-schedules.ts";
+import { namedSecrets } from "../../shared/desired/iq-suite.ts";
 import { home } from "../../shared/desired/state.ts";
 import type { Target } from "../../shared/desired/target.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
@@ -15,7 +16,15 @@ export async function warningsOf(azure: Azure, target: Target, planned: PlannedR
   const machines = planned.filter(({ kind }) => kind === "gatewayVm");
   const some = (...actions: PlannedResource["action"][]): boolean => machines.some(({ action }) => actions.includes(action));
   return [
-    ...(some("create") ? [...costs(target.spec.gateway), forGood(target.spec.gateway), ...ucmConsole(target.spec)] : []),
+    ...(some("create")
+      ? [
+          ...costs(target.spec.gateway),
+          forGood(target.spec.gateway),
+          ...ucmConsole(target.spec),
+          ...secretsExpected(target),
+          ...transcriptRemoved(target.spec.gateway),
+        ]
+      : []),
     ...(some("none", "update") ? await shutdowns(azure, target) : []),
   ];
 }
@@ -84,6 +93,35 @@ const ucmConsole = ({ ucm }: TenantSpec): Finding[] =>
             "ask the product's maker for a web administration without Silverlight, or install Silverlight on the server yourself",
         },
       ];
+
+/** Their owner has to put them there, into a vault that the onboarding makes. */
+function secretsExpected({ spec, names }: Target): Finding[] {
+  const expected = namedSecrets(spec);
+  if (expected.length === 0) return [];
+  return [
+    {
+      code: "SecretsExpected",
+      severity: "warning",
+      message: `the vault ${names.vault} has to hold ${expected.join(", ")} before machines are built; the first onboarding makes the vault, and ends there while one is missing`,
+      remedy: "have each put into the vault by its owner, then onboard again",
+    },
+  ];
+}
+
+/** Mission B6: what nobody has saved is gone then. */
+const transcriptRemoved = ({ iqSuite }: TenantSpec["gateway"]): Finding[] =>
+  iqSuite?.automatedSetUp?.removeTranscript === true
+    ? [
+        {
+          code: "TranscriptRemoved",
+          severity: "warning",
+          message:
+            "the image's set-up makes passwords for SQL Server, remoting and its SQL user; its transcript, the only place where they stand in clear, is removed once it has ended",
+          remedy:
+            "be ready to change these passwords on the machine, or leave gateway.iqSuite.automatedSetUp.removeTranscript out",
+        },
+      ]
+    : [];
 
 /** Mission A7: a schedule that stops a gateway every day stops its mail. Somebody made it: it is told, not taken away. */
 async function shutdowns(azure: Azure, target: Target): Promise<Finding[]> {

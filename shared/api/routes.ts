@@ -3,6 +3,7 @@ import * as z from "zod";
 import { tenantIdSchema, tenantSpecSchema } from "../tenants/spec.ts";
 import { meSchema } from "./caller.ts";
 import { acknowledgementSchema, caseIdSchema, caseStates, delistingSchema } from "./delisting.ts";
+import { directoryRefreshSchema, directorySchema } from "./directory.ts";
 import { blocklistsSchema, listingSchema } from "./listing.ts";
 import { credentialListSchema } from "./credential.ts";
 import { offboardInputSchema } from "./offboarding.ts";
@@ -16,7 +17,7 @@ import { partnerIdSchema, partnerInputSchema, partnerSchema } from "./partner.ts
 import { onboardInputSchema, planSchema } from "./plan.ts";
 import { defineRoute, type Route } from "./route.ts";
 import { healthSchema, readinessSchema } from "./service.ts";
-import { consentSchema, tenantSchema } from "./tenant.ts";
+import { consentSchema, tenantSchema, ucmReportInputSchema, ucmReportSchema, ucmSchema } from "./tenant.ts";
 
 /** Newest last; a request names one of them. */
 export const apiVersions = ["2026-11-01"] as const;
@@ -181,6 +182,25 @@ export const routes = {
     params: tenantParams,
     answers: { 200: consentSchema },
   }),
+  getUcm: defineRoute({
+    method: "GET",
+    path: "/api/tenants/{tenantId}/ucm",
+    tag: "Onboarding",
+    summary: "Scripts with which the customer's administrator checks and prepares an Exchange on premises for itrezzo UCM",
+    roles: ["Partner"],
+    params: tenantParams,
+    answers: { 200: ucmSchema },
+  }),
+  postUcmReport: defineRoute({
+    method: "POST",
+    path: "/api/ucm-reports",
+    tag: "Onboarding",
+    summary: "Where a check script posts what it found, signed with its own key, once",
+    roles: "anyone",
+    versioned: false,
+    body: ucmReportInputSchema,
+    answers: { 200: ucmReportSchema },
+  }),
   acceptConsent: defineRoute({
     method: "GET",
     path: "/api/consent/callback",
@@ -286,6 +306,28 @@ export const routes = {
     body: acknowledgementSchema,
     bodyOptional: true,
     answers: { 200: delistingSchema },
+  }),
+  getDirectory: defineRoute({
+    method: "GET",
+    path: "/api/tenants/{tenantId}/directory",
+    tag: "Tenants",
+    summary: "Read how a tenant's directory stands",
+    roles: ["Partner", "Operator"],
+    params: tenantParams,
+    query: z.strictObject(ofPartner),
+    answers: { 200: directorySchema },
+  }),
+  startDirectoryRefresh: defineRoute({
+    method: "POST",
+    path: "/api/tenants/{tenantId}/directory/refresh",
+    tag: "Tenants",
+    summary: "Look now what changed in a tenant's directory, and accept a loss that is held",
+    roles: ["Partner", "Operator"],
+    params: tenantParams,
+    query: z.strictObject(ofPartner),
+    body: directoryRefreshSchema,
+    bodyOptional: true,
+    answers: { 202: directorySchema },
   }),
   listGateways: defineRoute({
     method: "GET",

@@ -9,6 +9,7 @@ import type { ManagedServiceIdentityClient } from "@azure/arm-msi";
 import type { NetworkManagementClient } from "@azure/arm-network";
 import type { ResourceManagementClient } from "@azure/arm-resources";
 import type { SqlManagementClient } from "@azure/arm-sql";
+import type { StorageManagementClient } from "@azure/arm-storage";
 import type { TokenCredential } from "@azure/identity";
 import type { Pipeline, PipelinePolicy, PipelineResponse, RestError } from "@azure/core-rest-pipeline";
 import type { Credentials } from "../entra/credentials.ts";
@@ -27,6 +28,7 @@ export interface AzureClients {
   identities(): Promise<ManagedServiceIdentityClient>;
   authorization(): Promise<AuthorizationManagementClient>;
   sql(): Promise<SqlManagementClient>;
+  storage(): Promise<StorageManagementClient>;
   marketplace(): Promise<MarketplaceOrderingAgreements>;
   monitor(): Promise<MonitorClient>;
   dns(): Promise<DnsManagementClient>;
@@ -249,6 +251,10 @@ function createClients(credential: TokenCredential, subscriptionId: string, endp
     sql: once(async () => {
       const { SqlManagementClient } = await import("@azure/arm-sql");
       return patientOnce(new SqlManagementClient(credential, subscriptionId, older));
+    }),
+    storage: once(async () => {
+      const { StorageManagementClient } = await import("@azure/arm-storage");
+      return patientOnce(new StorageManagementClient(credential, subscriptionId, generated));
     }),
     marketplace: once(async () => {
       const { MarketplaceOrderingAgreements } = await import("@azure/arm-marketplaceordering");

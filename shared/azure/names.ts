@@ -48,6 +48,8 @@ export interface RegionNames {
   loadBalancer: string;
   loadBalancerAddress: string;
   loadBalancerLabel: string;
+  /** Mission A4. Unique in the whole cloud environment. */
+  diagnosticsAccount: string;
   machines: MachineNames[];
 }
 
@@ -105,6 +107,7 @@ export const nameRules: Record<NameRole, RegExp> = {
   loadBalancer: networkName,
   loadBalancerAddress: networkName,
   loadBalancerLabel: dnsLabel,
+  diagnosticsAccount: /^[a-z0-9]{3,24}$/,
   virtualMachine: /^(?=.{1,64}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?$/,
   computerName: /^(?=.{1,15}$)(?=.*[a-z])[a-z0-9]([a-z0-9-]*[a-z0-9])?$/,
   sqlServer: /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
@@ -154,6 +157,7 @@ export function namesOf({ partnerId, tenantId, regions, home = regions[0]?.name 
           loadBalancer: "gateway-balancer",
           loadBalancerAddress: "gateway-balancer-address",
           loadBalancerLabel: `${shortened(label, 53)}-${tag}-lb`,
+          diagnosticsAccount: `${label.replaceAll("-", "").slice(0, 14)}${tag}diag`,
         }),
         machines: Array.from({ length: machines }, (_, index) =>
           machineNames(label, tag, index + 1, region === home ? "" : `-${region}`),

@@ -37,9 +37,9 @@ export const widest = (names: Names, known: Names | undefined): Names => ({
 export const narrowed = (ground: Ground, { regions }: Pick<Names, "regions">): Ground => ({
   ...ground,
   regions: regions.map(({ machines }, index) => {
-    const { loadBalancer, machines: addresses } = ground.regions[index] ?? { machines: [] };
-    const kept = addresses.slice(0, machines.length);
-    return machines.length > 1 && loadBalancer ? { loadBalancer, machines: kept } : { machines: kept };
+    const { loadBalancer, machines: addresses, ...more } = ground.regions[index] ?? { machines: [] };
+    const kept = { ...more, machines: addresses.slice(0, machines.length) };
+    return machines.length > 1 && loadBalancer ? { loadBalancer, ...kept } : kept;
   }),
 });
 

@@ -9,7 +9,8 @@ import { gatewayDocument } from "../guest/gateway.ts";
 import { keyManagerDocument } from "../guest/keymanager.ts";
 import { ucmDocument } from "../guest/ucm.ts";
 import type { Resources } from "../resources/index.ts";
-import { type AzureSql, type TenantSpec, zoneOf } from "../tenants/spec.ts";
+import { zoneOf } from "../tenants/dns-zones.ts";
+import type { AzureSql, TenantSpec } from "../tenants/spec.ts";
 import type { SecretReference } from "../vault/reference.ts";
 import { machineBeside, servicesBeside } from "./beside.ts";
 import { askedOf, type GatewayCertificate, knownByCertificate, proven, shownBy } from "./certificate.ts";
@@ -49,6 +50,8 @@ export interface RegionGround {
   /** Where two machines or more stand behind one. */
   loadBalancer?: Address | undefined;
   machines: Address[];
+  /** Where the region's machines write while they start, where the spec asks for an account. */
+  diagnosticsUrl?: string | undefined;
 }
 
 /** A static public address. */
@@ -245,6 +248,7 @@ export interface Candidate {
 
 interface MachineChoice extends Candidate {
   availabilitySetId?: string | undefined;
+  diagnosticsUrl?: string | undefined;
   /** The gateways' where it is left out. */
   image?: Desired<"gatewayVm">["image"] | undefined;
 }
@@ -280,7 +284,7 @@ export function marketplaceTerms(target: Target): Desired<"marketplaceTerms"> | 
 export const gatewayVm = (
   target: Target,
   { region, machine }: MachinePlace,
-  { size, zone, availabilitySetId, image }: MachineChoice,
+  { size, zone, availabilitySetId, image, diagnosticsUrl }: MachineChoice,
   networkInterfaceId: string,
   { identityId, adminPassword }: Pick<Ground, "identityId" | "adminPassword">,
 ): Desired<"gatewayVm"> => ({
@@ -294,9 +298,16 @@ export const gatewayVm = (
   ...(image === undefined ? imageOf(target) : { image }),
   networkInterfaceId,
   identityId,
+  ...(diagnosticsUrl === undefined ? {} : { diagnosticsUrl }),
   adminUsername: ADMIN_USERNAME,
   adminPassword,
 });
+
+/** Mission A4: one in each region, where the spec asks for it. */
+export function diagnosticsAccount(target: Target, region: RegionNames): Desired<"diagnosticsAccount"> | undefined {
+  const { diagnostics } = target.spec.gateway;
+  return diagnostics && { ...placeIn(target, region), name: region.diagnosticsAccount, replication: diagnostics.replication };
+}
 
 /** Mission A7: what the tenant's machines report, where the spec names a workspace. One rule serves all regions. */
 export function dataCollectionRule(target: Target): Desired<"dataCollectionRule"> | undefined {

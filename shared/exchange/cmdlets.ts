@@ -125,6 +125,11 @@ export const managementRoleAssignmentSchema = z.looseObject({
 });
 
 export const mailboxSchema = z.looseObject({
+  RetentionPolicy: text,
+  LitigationHoldEnabled: flag,
+  InPlaceHolds: list.optional(),
+  ArchiveGuid: text,
+  AcceptMessagesOnlyFromSendersOrMembers: list.optional(),
   PrimarySmtpAddress: text,
   RecipientTypeDetails: text,
   /** Whether a licence with a mailbox is assigned. */

@@ -48,6 +48,8 @@ export type GatewayVm = Named & {
   availabilitySetId?: string | undefined;
   networkInterfaceId: string;
   identityId: string;
+  /** Of the storage account that boot diagnostics go to; without one, they stay where they are. */
+  diagnosticsUrl?: string | undefined;
   adminUsername: string;
   /** Written at creation, never read back: Azure doesn't tell it, and inside Windows it changes without Azure knowing. */
   adminPassword: SecretReference;
@@ -74,6 +76,8 @@ export interface ActualGatewayVm extends Provisioned {
   vTpm: boolean;
   /** Mission A7. */
   bootDiagnostics: boolean;
+  /** Empty where Azure keeps them itself. */
+  diagnosticsUrl: string;
 }
 
 export const gatewayVm = ({ azure, vaults }: { azure: Azure; vaults: Vaults }): Resource<GatewayVm, ActualGatewayVm> => {
@@ -132,6 +136,7 @@ export const gatewayVm = ({ azure, vaults }: { azure: Azure; vaults: Vaults }): 
           secureBoot: true,
           vTpm: true,
           bootDiagnostics: true,
+          diagnosticsUrl: desired.diagnosticsUrl ?? actual.diagnosticsUrl,
         },
         actual,
       ),
@@ -166,7 +171,15 @@ export const gatewayVm = ({ azure, vaults }: { azure: Azure; vaults: Vaults }): 
 };
 
 /** The rest is fixed when a machine is made. Source: Azure's "Property changes of virtual machines"; it answers 409 PropertyChangeNotAllowed. */
-const CHANGEABLE = new Set(["size", "identityIds", "secureBoot", "vTpm", "bootDiagnostics", "provisioningState"]);
+const CHANGEABLE = new Set([
+  "size",
+  "identityIds",
+  "secureBoot",
+  "vTpm",
+  "bootDiagnostics",
+  "diagnosticsUrl",
+  "provisioningState",
+]);
 const fixed = (path: string): boolean => !CHANGEABLE.has(path);
 
 const actualOf = (found: FoundMachine): ActualGatewayVm => ({
@@ -188,6 +201,7 @@ const actualOf = (found: FoundMachine): ActualGatewayVm => ({
   secureBoot: found.securityProfile?.uefiSettings?.secureBootEnabled === true,
   vTpm: found.securityProfile?.uefiSettings?.vTpmEnabled === true,
   bootDiagnostics: found.diagnosticsProfile?.bootDiagnostics?.enabled === true,
+  diagnosticsUrl: found.diagnosticsProfile?.bootDiagnostics?.storageUri ?? "",
   provisioningState: provisioningStateOf(found.provisioningState),
 });
 
@@ -246,8 +260,13 @@ const machine = (desired: GatewayVm, adminPassword: string, found: FoundMachine 
   },
   // The interface is a resource of its own: it and its address outlive the machine.
   networkProfile: { networkInterfaces: [{ id: desired.networkInterfaceId, primary: true, deleteOption: "Detach" }] },
-  diagnosticsProfile: { bootDiagnostics: { enabled: true } },
+  diagnosticsProfile: bootDiagnostics(desired, found?.diagnosticsProfile?.bootDiagnostics?.storageUri),
 });
+
+const bootDiagnostics = ({ diagnosticsUrl }: GatewayVm, kept?: string) => {
+  const storageUri = diagnosticsUrl ?? kept;
+  return { bootDiagnostics: { enabled: true, ...(storageUri === undefined ? {} : { storageUri }) } };
+};
 
 const patch = (desired: GatewayVm, paths: string[]): VirtualMachineUpdate => ({
   ...(paths.includes("size") ? { hardwareProfile: { vmSize: desired.size } } : {}),
@@ -255,5 +274,7 @@ const patch = (desired: GatewayVm, paths: string[]): VirtualMachineUpdate => ({
     ? { identity: { type: "UserAssigned", userAssignedIdentities: { [desired.identityId]: {} } } }
     : {}),
   ...(paths.includes("secureBoot") || paths.includes("vTpm") ? { securityProfile: trustedLaunch } : {}),
-  ...(paths.includes("bootDiagnostics") ? { diagnosticsProfile: { bootDiagnostics: { enabled: true } } } : {}),
+  ...(paths.includes("bootDiagnostics") || paths.includes("diagnosticsUrl")
+    ? { diagnosticsProfile: bootDiagnostics(desired) }
+    : {}),
 });

@@ -43,6 +43,7 @@ import { spfRecord } from "./spf-record.ts";
 import { sqlDatabase } from "./sql-database.ts";
 import { sqlFirewallRules } from "./sql-firewall-rules.ts";
 import { sqlServer } from "./sql-server.ts";
+import { diagnosticsAccount } from "./diagnostics-account.ts";
 import { tlsCertificate } from "./tls-certificate.ts";
 import { vault } from "./vault.ts";
 import { stripRule } from "./strip-rule.ts";
@@ -81,6 +82,7 @@ export const createResources = ({ azure, vaults, exchange, graph, resolver, cert
   dataCollectionAssociation: dataCollectionAssociation({ azure }),
   diagnosticSetting: diagnosticSetting({ azure }),
   sqlServer: sqlServer({ azure }),
+  diagnosticsAccount: diagnosticsAccount({ azure }),
   sqlFirewallRules: sqlFirewallRules({ azure }),
   sqlDatabase: sqlDatabase({ azure }),
   spfRecord: spfRecord({ azure, resolver }),

@@ -25,6 +25,8 @@ export function leftBehind(spec: TenantSpec, wanted: TenantSpec): LeftBehind | u
   const { certificate } = spec.gateway;
   if (certificate !== undefined && certificate.name !== wanted.gateway.certificate?.name)
     return { message: "its certificate stays, and for the same name: connectors name it", target: "gateway.certificate" };
+  if (spec.gateway.diagnostics !== undefined && wanted.gateway.diagnostics === undefined)
+    return { message: "its machines' diagnostics can't be moved back yet", target: "gateway.diagnostics" };
   if (spec.connectionFilter && !wanted.connectionFilter)
     return { message: "its addresses can't be taken off the connection filter yet", target: "connectionFilter" };
   return undefined;

@@ -1,5 +1,6 @@
 /** What a partner says about a tenant: the desired state of one customer's gateway and mail flow. */
 import * as z from "zod";
+import { zoneOf } from "./dns-zones.ts";
 import { iqSuiteConflicts, iqSuiteSchema } from "./iq-suite.ts";
 
 const domainName = z
@@ -176,6 +177,13 @@ export const ucmSchema = z.strictObject({
     .regex(/^[A-Za-z0-9.-]{1,15}\\[^\\/"[\]:;|=,+*?<>@\p{Cc}]{1,64}$/u, "must be an account's name such as CONTOSO\\svc-ucm"),
   /** Addresses of the domain controllers. */
   controllers: z.array(z.ipv4()).min(1).max(20),
+  /** Mission E1 to E3: where the service account's mailbox is. Without it nobody looks at the mailbox. */
+  exchange: z
+    .discriminatedUnion("kind", [
+      z.strictObject({ kind: z.literal("online"), mailbox: mailAddress }),
+      z.strictObject({ kind: z.literal("onPremises"), version: z.enum(["2010", "later"]) }),
+    ])
+    .optional(),
   /** Mission E6: never open to anybody. `http` is the web administration. */
   services: z.strictObject({ http: closedService.optional(), rdp: closedService.optional() }).default({}),
 });
@@ -192,12 +200,12 @@ const dnsZoneId = z
 /** Mission C6: the domains' SPF records list the gateways. Those in a zone that is named here are published; of others, a person is asked. */
 export const spfSchema = z.strictObject({ zones: z.array(dnsZoneId).max(50).default([]) });
 
-/** The zone, among those that may be written, that a domain is in: the nearest. */
-export const zoneOf = (zones: string[], domain: string): string | undefined =>
-  zones
-    .filter((id) => `.${domain}`.endsWith(`.${zoneName(id)}`))
-    .toSorted((one, other) => zoneName(other).length - zoneName(one).length)[0];
-const zoneName = (id: string): string => (id.split("/").at(-1) ?? "").toLowerCase();
+export const directorySpecSchema = z.strictObject({
+  /** How many steps up, from group to group, a membership counts; 1 is direct membership. */
+  depth: z.int().min(1).max(20).default(5),
+  /** A document from which more are gone waits for a person. */
+  largestLossInPercent: z.int().min(0).max(100).default(10),
+});
 
 /** Zones are three, an availability set has two or three fault domains: more machines in a region add little. */
 const MOST_MACHINES = 8;
@@ -262,6 +270,11 @@ export const tenantSpecSchema = z
       services: servicesSchema.default({ smtp: {} }),
       /** Mission A7, A11: what machines and load balancers report goes to a workspace of the customer, who pays for what it takes in. */
       monitoring: z.strictObject({ workspaceId }).optional(),
+      /**
+       * Mission A4: a storage account in each region for what machines say while they start; without one, Azure keeps that itself. Boot
+       * diagnostics takes neither premium accounts nor those that are kept in zones.
+       */
+      diagnostics: z.strictObject({ replication: z.enum(["LRS", "GRS", "RAGRS"]).default("LRS") }).optional(),
       keyManager: keyManagerSchema.optional(),
       certificate: certificateSchema.optional(),
       iqSuite: iqSuiteSchema.optional(),
@@ -274,6 +287,8 @@ export const tenantSpecSchema = z
     database: databaseSchema.optional(),
     /** Adds the gateway's addresses to the connection filter's allow list (manual, chapter 4.7). */
     connectionFilter: z.boolean().default(true),
+    /** Mission D5: users and groups as an LDIF document for the gateways, kept by what changed. */
+    directory: directorySpecSchema.optional(),
     /** Without it nobody's SPF is looked at: a gateway that sends by Microsoft 365 needs none of its own. */
     spf: spfSchema.optional(),
   })

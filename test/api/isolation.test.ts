@@ -82,6 +82,7 @@ test("there are routes of one thing, and this file looks at them all", () => {
     "getGateway",
     "getOperation",
     "getTenant",
+    "getUcm",
     "listCredentials",
     "planOnboarding",
     "startOnboarding",

@@ -56,6 +56,7 @@ test("api-version is required on all routes but the few that exist in every vers
     "getHealth",
     "getOpenapi",
     "getReadiness",
+    "postUcmReport",
   ]);
   expect(document.components.parameters.apiVersion?.schema.enum).toEqual([...apiVersions]);
 });

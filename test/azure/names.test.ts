@@ -51,6 +51,7 @@ test("a name that is unique in Azure differs between partners, tenants and regio
 
 const uniqueIn = ({ vault, regions: [region] }: ReturnType<typeof namesOf>) => [
   vault,
+  region?.diagnosticsAccount,
   region?.resourceGroup,
   region?.loadBalancerLabel,
   region?.machines[0]?.dnsLabel,
@@ -102,6 +103,7 @@ test("names tell a person what they are", () => {
       "regions": [
         {
           "availabilitySet": "gateway-set",
+          "diagnosticsAccount": "contoso6it4m3diag",
           "loadBalancer": "gateway-balancer",
           "loadBalancerAddress": "gateway-balancer-address",
           "loadBalancerLabel": "contoso-6it4m3-lb",

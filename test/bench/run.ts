@@ -4,6 +4,7 @@ import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { api } from "./api.ts";
 import { coldstart } from "./coldstart.ts";
+import { directory } from "./directory.ts";
 import { economy } from "./economy.ts";
 import { platform } from "./platform.ts";
 import type { BenchmarkOptions } from "./rounds.ts";
@@ -11,6 +12,7 @@ import type { BenchmarkOptions } from "./rounds.ts";
 const benchmarks: Record<string, { about: string; run: (options: BenchmarkOptions) => Promise<void> }> = {
   coldstart: { about: "loading the deployed app, beside the bare library", run: coldstart },
   economy: { about: "episodes, history and bytes of an onboarding, beside one flat orchestrator", run: economy },
+  directory: { about: "a directory of 50,000 users as LDIF, beside a loop that only writes", run: directory },
   api: { about: "answers a second of three routes, beside functions that only answer JSON", run: api },
   platform: { about: "start, memory and durable work of the local platform, beside bare Node", run: platform },
 };

@@ -1,8 +1,6 @@
 /** A directory read by delta queries over the wire and kept as a document: incrementally, from any interruption on, and never emptied by mistake. */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { createDirectory } from "../../infra/local/clouds/entra/directory.ts";
-import { microsoftGraph } from "../../infra/local/clouds/entra/first-party.ts";
 import { type DirectoryHand, directoryHand } from "../../infra/local/clouds/graph/delta.ts";
 import { type Directory, parseDirectory } from "../../shared/directory/document.ts";
 import { collectChunk, type DirectoryWorld, documentPath, publishRun } from "../../shared/directory/refresh.ts";
@@ -10,6 +8,7 @@ import { createCredentials } from "../../shared/entra/credentials.ts";
 import { createGraph, type Graph } from "../../shared/graph/client.ts";
 import { createDirectoryStore, pathOf } from "../../shared/stores/directories.ts";
 import { startClouds, type TestClouds } from "../support/clouds.ts";
+import { permitDirectory } from "../support/directory.ts";
 import { ownStorage } from "../support/own-storage.ts";
 
 let clouds: TestClouds;
@@ -32,21 +31,11 @@ beforeEach(async () => {
   const domain = `d${organization.slice(0, 8)}.example`;
   await clouds.organize({ tenantId: organization, domains: [domain], mailboxes: [] });
   await clouds.consent(organization);
-  for (const role of ["User.Read.All", "GroupMember.Read.All"]) permit(organization, role);
+  permitDirectory(clouds, organization);
   hand = directoryHand(clouds.platform, organization);
   wanted = { partnerId: "northwind", tenantId: `t${randomUUID()}`, organization, domain, depth: 3, largestLossInPercent: 10 };
   world = { graph, directories, graphEndpoint: clouds.environment.graph.endpoint, now: () => Date.parse("2027-01-04T08:00:00Z") };
 });
-
-/** What an administrator grants beyond what everybody needs. */
-function permit(organization: string, role: string): void {
-  const directory = createDirectory(clouds.platform);
-  const principal = (appId: string) => directory.ensureServicePrincipal(organization, appId);
-  const [ours, resource] = [principal(clouds.platform.identity.applicationId), principal(microsoftGraph)];
-  if (!ours || !resource) throw new Error("nobody has consented");
-  const appRoleId = directory.offers(organization, resource).appRoles.find(({ value }) => value === role)?.id ?? "";
-  directory.ensureAppRoleAssignment(organization, { principalId: ours.id, resourceId: resource.id, appRoleId });
-}
 
 let runs = 0;
 async function refresh(options: { lossAccepted?: boolean; by?: DirectoryWorld } = {}) {

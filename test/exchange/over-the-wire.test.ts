@@ -60,7 +60,7 @@ describe("a write", () => {
       },
     ],
   ])("whose answer is %s may have happened: it is read back, and stands once", async (how, fault) => {
-    const client = how === "not sent in time" ? clientOf(1) : exchange;
+    const client = how === "not sent in time" ? clientOf(2) : exchange;
     await clouds.fault("exchange", fault, { cmdlet: "New-InboundConnector" });
     await expect(makeConnector(how, client)).rejects.toMatchObject({ code: "ExchangeOutcomeUnknown", transient: true });
     expect(await names()).toEqual([how]);

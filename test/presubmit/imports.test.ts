@@ -36,10 +36,10 @@ const ROWS = [
   ["errors.ts", "clock.ts", "log.ts"],
   ["environment.ts", "config.ts"],
   ["entra", "tenants"],
-  ["azure", "graph", "exchange", "vault", "dns", "smtp", "guest", "webhooks"],
+  ["azure", "graph", "exchange", "vault", "dns", "smtp", "guest", "ucm", "webhooks"],
   ["api", "messages"],
   ["stores"],
-  ["resources", "durable", "triggers.ts", "desired"],
+  ["resources", "durable", "triggers.ts", "desired", "directory"],
 ];
 
 /** What a read gives (present, absent, unknown) and what differs is said by clients too, so these stand below them. */

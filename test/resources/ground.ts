@@ -174,6 +174,7 @@ export async function ownPrincipalOf({ credentials, azure }: Pick<World, "creden
 
 /** Versions that Azure serves; by hand, so that it doesn't follow our SDKs. */
 const apiVersions: [part: RegExp, version: string][] = [
+  [/Microsoft\.Storage/, "2026-09-01"],
   [/\/providers\/Microsoft\.Insights\/diagnosticSettings/i, "2021-05-01-preview"],
   [/\/providers\/Microsoft\.Insights\//i, "2023-03-11"],
   [/\/providers\/Microsoft\.OperationalInsights\//i, "2023-09-01"],

@@ -4,114 +4,36 @@
  */
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { headerValues, subjectOf } from "../../infra/local/clouds/mail/message.ts";
-import type { SimulatedGuest } from "../../infra/local/clouds/simulator.ts";
-import { createCredentials } from "../../shared/entra/credentials.ts";
-import { createExchange } from "../../shared/exchange/client.ts";
-import { approvalRule } from "../../shared/resources/approval-rule.ts";
-import { ensuring } from "../../shared/resources/ensure.ts";
+import type { TestClouds } from "../support/clouds.ts";
+import type { ExchangeCaller } from "../support/exchange.ts";
 import {
-  type ForwardingRule,
-  forwardingRule,
-  groupForwardingRule,
-  incomingForwardingRule,
-  incomingGroupForwardingRule,
-} from "../../shared/resources/forwarding-rule.ts";
-import { guardRule } from "../../shared/resources/guard-rule.ts";
-import { inboundConnector } from "../../shared/resources/inbound-connector.ts";
-import { OUTBOUND_CONNECTOR_NAME, outboundConnector } from "../../shared/resources/outbound-connector.ts";
-import type { Resource } from "../../shared/resources/resource.ts";
-import { stripRule } from "../../shared/resources/strip-rule.ts";
-import type { SecretReference } from "../../shared/vault/reference.ts";
-import { startClouds, type TestClouds } from "../support/clouds.ts";
-import { type ExchangeCaller, exchangeOf } from "../support/exchange.ts";
+  colleague,
+  ensure,
+  forwarded,
+  GUID,
+  HEADER,
+  type MailWorld,
+  MX,
+  organization,
+  pilot,
+  startMailWorld,
+  target,
+  throughGateway,
+} from "../support/mail-world.ts";
 
-const organization = "c0ffee00-0000-4000-8000-000000000001";
-const owner = { partnerId: "northwind", tenantId: "contoso" };
-const [pilot, colleague] = ["pilot@contoso.example", "colleague@contoso.example"];
 const stranger = "stranger@fourth-coffee.example";
-const HEADER = "X-iqsuite-process";
-const GUID = "5f0c2f3e-9a52-4b61-8d1c-6e0a3a2b7c11";
-const GATEWAY = "203.0.113.7";
-const FQDN = "gw-contoso.westeurope.cloudapp.azure.example";
-const MX = "contoso-example.mail.protection.outlook.com";
-const loopGuid: SecretReference = { vaultUrl: "https://contoso.vault.example", name: "loop-guid", version: "1" };
-const target = { owner, organization, loopHeader: HEADER, egressIps: [GATEWAY], smartHosts: [FQDN] };
-const forwarded: ForwardingRule = {
-  ...target,
-  loopGuid,
-  vaultTenantId: organization,
-  outboundConnector: OUTBOUND_CONNECTOR_NAME,
-  scope: { mailboxes: [pilot] },
-};
 
+let world: MailWorld;
 let clouds: TestClouds;
 let byHand: ExchangeCaller;
-let guest: SimulatedGuest;
-let ours: ReturnType<typeof resourcesOf>;
-
-function resourcesOf(exchange: ReturnType<typeof createExchange>) {
-  // The vault is another subject: here it holds one secret.
-  const clients = { exchange, vaults: { read: async () => GUID, seal: async () => loopGuid } };
-  return {
-    inbound: inboundConnector(clients),
-    outbound: outboundConnector(clients),
-    guard: guardRule(clients),
-    approval: approvalRule(clients),
-    strip: stripRule(clients),
-    forwarding: forwardingRule(clients),
-    groups: groupForwardingRule(clients),
-    incoming: incomingForwardingRule(clients),
-    incomingGroups: incomingGroupForwardingRule(clients),
-  };
-}
-const ensure = <Desired, Actual>(resource: Resource<Desired, Actual>, desired: Desired) =>
-  ensuring(resource, async () => {})(desired);
-
+let ours: MailWorld["ours"];
 beforeAll(async () => {
-  clouds = await startClouds();
-  await clouds.organize({ tenantId: organization, domains: ["contoso.example"], mailboxes: [pilot, colleague] });
-  await clouds.consent(organization);
-  byHand = await exchangeOf(clouds, organization);
-  const credentials = createCredentials(clouds.environment, clouds.application);
-  ours = resourcesOf(createExchange({ environment: clouds.environment, credentials }));
-  // The gateway's inside and its public address stand in for Azure.
-  clouds.platform.peers.gatewayAt = (address, port) => (address === GATEWAY && port === 25 ? guest : undefined);
-  clouds.platform.peers.publicAddresses = () => [{ fqdn: FQDN, reverseFqdn: FQDN, address: GATEWAY }];
-  await ensure(ours.inbound, { ...target, knownBy: { egressIps: [GATEWAY] } });
-  await ensure(ours.outbound, target);
+  world = await startMailWorld();
+  ({ clouds, byHand, ours } = world);
 });
 afterAll(() => clouds.stop());
-
-beforeEach(async () => {
-  guest = {
-    virtualMachineId: "/subscriptions/s/resourcegroups/g/providers/microsoft.compute/virtualmachines/gw1",
-    computerName: "gw1",
-    egressAddress: GATEWAY,
-    smtp: {
-      running: true,
-      fqdn: FQDN,
-      smartHost: MX,
-      inboundTls: true,
-      outboundTls: true,
-      relayFor: ["contoso.example"],
-      relayFrom: ["52.100.0.0/24"],
-    },
-    registry: {
-      "hklm\\software\\gbs\\iq.suite\\inject": { AdditionalInjectHeaders: { type: "String", data: `${HEADER}:${GUID}` } },
-    },
-    firewall: [],
-  };
-  for (const rule of await byHand.list("Get-TransportRule"))
-    await byHand.run("Remove-TransportRule", { Identity: rule["Name"], Confirm: false });
-});
-
-/** In any order: each takes its own place. */
-async function allRules(more: Partial<ForwardingRule> = {}): Promise<void> {
-  await ensure(ours.strip, target);
-  await ensure(ours.forwarding, { ...forwarded, ...more });
-  await ensure(ours.approval, { ...forwarded });
-  await ensure(ours.guard, target);
-}
+beforeEach(() => world.reset());
+const allRules: MailWorld["allRules"] = (more) => world.allRules(more);
 
 interface Sent {
   from?: string;
@@ -174,8 +96,6 @@ const outside = (subject: string): Promise<string> =>
     });
     return found(kept, subject, "outside");
   });
-const throughGateway = (mime: string): number =>
-  headerValues(mime, "Received").filter((hop) => hop.includes(`by ${FQDN}`)).length;
 const seen = (mime: string) => ({ gateway: throughGateway(mime), header: headerValues(mime, HEADER) });
 const handled = { gateway: 1, header: [GUID] };
 const untouched = { gateway: 0, header: [] };
@@ -206,7 +126,7 @@ test("with the strip rule at the top mail would go round: back in its place, it 
 
 test("a gateway that lost its header sends mail round no more than once, by its address", async () => {
   await allRules();
-  guest.registry = {};
+  world.guest.registry = {};
   await submit("unmarked");
   expect(seen(await inside("unmarked"))).toEqual({ gateway: 1, header: [] });
 });
@@ -233,7 +153,7 @@ test("automatic replies and read receipts leave without the gateway, which could
   await submit("was-read", { to: stranger, headers: receipt, envelopeFrom: "" });
   expect(seen(await outside("away"))).toEqual(untouched);
   expect(seen(await outside("was-read"))).toEqual(untouched);
-  const { virtualMachineId } = guest;
+  const { virtualMachineId } = world.guest;
   expect(clouds.platform.peers.mailQueue?.(virtualMachineId)).toMatchObject({ queued: 0, badmail: 0 });
 });
 

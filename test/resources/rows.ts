@@ -10,6 +10,7 @@ import { microsoft365Rows } from "./rows-microsoft365.ts";
 import { monitoringRows } from "./rows-monitoring.ts";
 import { privilegeRows } from "./rows-privilege.ts";
 import { sqlRows } from "./rows-sql.ts";
+import { storageRows } from "./rows-storage.ts";
 
 export type Kind = keyof Resources;
 export type RowOf<One extends Kind> = Row<DesiredOf<Resources[One]>, ActualOf<Resources[One]>>;
@@ -18,6 +19,7 @@ export const rows: { [One in Kind]: RowOf<One> } = {
   ...groundRows,
   ...gatewayRows,
   ...sqlRows,
+  ...storageRows,
   ...monitoringRows,
   ...certificateRows,
   ...dnsRows,

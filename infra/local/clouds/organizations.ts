@@ -31,6 +31,7 @@ export const organizationSchema = z.strictObject({
       acceptedDomains: z.record(domainName, z.enum(["Authoritative", "InternalRelay", "ExternalRelay", "none"])).optional(),
       ewsEnabled: z.boolean().nullable().optional(),
       ewsAllowedAppIds: z.string().nullable().optional(),
+      mailboxes: z.record(z.string(), z.record(z.string(), z.unknown())).optional(),
       unlicensed: z.array(z.email().transform(lower)).optional(),
       externalRecipients: z.strictObject({ observed: z.int().min(0), threshold: z.int().min(0) }).optional(),
     })

@@ -78,6 +78,8 @@ export interface ExchangeOrganization {
   ewsAllowedAppIds?: string | null | undefined;
   /** Mailboxes whose licence was taken away; Exchange keeps them for 30 days. */
   unlicensed?: string[] | undefined;
+  /** By address, what Get-Mailbox shows of it otherwise than of any other. */
+  mailboxes?: Record<string, Record<string, unknown>> | undefined;
   /** External recipients of the last 24 hours, and how many there may be. */
   externalRecipients?: { observed: number; threshold: number } | undefined;
 }

@@ -9,6 +9,7 @@ import { postHeartbeat } from "../../../functions/gateways/heartbeat.ts";
 import { getGateway, listEvents, listGateways } from "../../../functions/gateways/http.ts";
 import { getOperation, listOperations } from "../../../functions/operations/http.ts";
 import { acceptConsent, getConsent, planOnboarding, startOnboarding } from "../../../functions/onboarding/http.ts";
+import { getUcm, postUcmReport } from "../../../functions/onboarding/ucm-http.ts";
 import { registerPartners } from "../../../functions/partners/index.ts";
 import { listCredentials } from "../../../functions/rotation/http.ts";
 import { registerService } from "../../../functions/service/index.ts";
@@ -40,5 +41,7 @@ registerDurableHttp("acknowledgeDelisting", (client) => acknowledgeDelisting(wor
 registerHttp("listCredentials", endpoint("listCredentials", world, listCredentials(world)));
 registerHttp("planOnboarding", planOnboarding(world));
 registerHttp("getConsent", getConsent(world));
+registerHttp("getUcm", getUcm(world));
+registerHttp("postUcmReport", postUcmReport(world));
 registerDurableHttp("startOnboarding", (client) => startOnboarding(world, client));
 registerDurableHttp("acceptConsent", (client) => acceptConsent(world, client));

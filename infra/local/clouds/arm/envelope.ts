@@ -99,7 +99,7 @@ const versionsOf: Record<string, string[]> = {
   "microsoft.compute/disks": ["2024-03-02", "2025-01-02", "2026-03-02"],
   "microsoft.compute/skus": ["2021-07-01"],
   "microsoft.network/dnszones": ["2018-05-01"],
-  "microsoft.storage": ["2023-01-01", "2023-05-01", "2024-01-01", "2025-01-01"],
+  "microsoft.storage": ["2023-01-01", "2023-05-01", "2024-01-01", "2025-01-01", "2026-09-01"],
   "microsoft.sql": ["2020-11-01-preview", "2021-11-01", "2022-08-01-preview", "2023-08-01", "2025-01-01"],
   "microsoft.operationalinsights": ["2022-10-01", "2023-09-01", "2025-02-01"],
   "microsoft.insights/diagnosticsettings": ["2021-05-01-preview"],

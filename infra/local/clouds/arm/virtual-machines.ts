@@ -114,6 +114,7 @@ function acceptMachine(
   checkDisk(asked);
   checkPlan(estate, subscriptionId, { wanted: image.plan, given: asked.plan });
   checkPlacement(estate, asked, id);
+  checkDiagnostics(estate, asked, subscriptionId);
   checkOsProfile(asked, existing);
   if (existing !== undefined) checkUnchanged(asked, existing);
   checkCores(estate, { subscriptionId, location }, { vmSize: properties.hardwareProfile.vmSize, id });
@@ -299,6 +300,32 @@ function checkPlacement(estate: Estate, { location, zones, properties }: Virtual
 }
 
 /** Names and passwords that Compute refuses. Source: the parameter descriptions in Compute's virtualMachine.json. */
+/**
+ * Source: "Azure boot diagnostics": an own storage account is in the machine's region and subscription; "Troubleshoot boot diagnostics":
+ * premium and zone-redundant ones are refused. The wording of the first refusal is ours.
+ */
+function checkDiagnostics(estate: Estate, { location, properties }: VirtualMachine, subscriptionId: string): void {
+  const { storageUri } = properties.diagnosticsProfile?.bootDiagnostics ?? {};
+  if (storageUri === undefined) return;
+  const account = estate
+    .ofType("Microsoft.Storage/storageAccounts")
+    .find(({ body }) => (body.properties["primaryEndpoints"] as { blob?: string } | undefined)?.blob === storageUri);
+  if (account === undefined || account.location !== location || !sameId(account.id.split("/")[2], subscriptionId))
+    throw new ArmError(
+      400,
+      "InvalidParameter",
+      `The storage account of ${storageUri} is not in region ${location} of the virtual machine's subscription.`,
+      { target: "diagnosticsProfile.bootDiagnostics.storageUri" },
+    );
+  const sku = (account.body["sku"] as { name: string }).name;
+  if (sku.startsWith("Premium") || sku.endsWith("ZRS"))
+    throw new ArmError(
+      409,
+      "StorageAccountTypeNotSupported",
+      `Use of boot diagnostics is not supported for storage account type '${sku}'.`,
+    );
+}
+
 function checkOsProfile({ properties: { osProfile } }: VirtualMachine, existing: Stored | undefined): void {
   const { computerName, adminUsername, adminPassword } = osProfile;
   if (computerName.length > 15 || /^\d+$/.test(computerName) || /[`~!@#$%^&*()=+_[\]{}\\|;:.'",<>/?\s]/.test(computerName))

@@ -57,6 +57,13 @@ export const organizationCmdlets: Record<string, Cmdlet> = {
           Name: address.slice(0, address.indexOf("@")),
           PrimarySmtpAddress: address,
           RecipientTypeDetails: "UserMailbox",
+          // What every mailbox of Exchange Online has from the start.
+          RetentionPolicy: "Default MRM Policy",
+          LitigationHoldEnabled: false,
+          InPlaceHolds: [],
+          ArchiveGuid: "00000000-0000-0000-0000-000000000000",
+          AcceptMessagesOnlyFromSendersOrMembers: [],
+          ...organization?.exchange?.mailboxes?.[address],
           SKUAssigned: !(organization?.exchange?.unlicensed ?? []).includes(address),
           // Exchange Online's standard ("Exchange Online limits").
           RecipientLimits: "500",

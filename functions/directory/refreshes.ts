@@ -1,0 +1,32 @@
+/** Starts refreshes: one at a time and tenant, whoever asks. */
+import { createHash } from "node:crypto";
+import type { DurableClient } from "durable-functions";
+import { startOnce } from "../../shared/durable/start-once.ts";
+import type { TenantRecord } from "../../shared/stores/tenants.ts";
+import { refreshDirectory } from "./orchestrator.ts";
+import type { DirectoryFunctions } from "./world.ts";
+
+/** Before a pilot there is nobody who reads the document. */
+const served = new Set<TenantRecord["stage"]>(["pilot", "live", "bypassed"]);
+
+export const isServed = ({ stage, spec }: TenantRecord): boolean => spec.directory !== undefined && served.has(stage);
+
+/** Two in the same second are one; two at once go on from each other's chunks. */
+export async function startRefresh(
+  { clock, pace }: DirectoryFunctions,
+  client: DurableClient,
+  { partnerId, id: tenantId, spec: { microsoft365, directory } }: TenantRecord,
+  lossAccepted: boolean,
+): Promise<void> {
+  if (!directory) return;
+  const about = createHash("sha256").update(`${partnerId}/${tenantId}`).digest("hex").slice(0, 24);
+  const runId = new Date(clock.now()).toISOString().slice(0, 19).replaceAll(/\D/g, "");
+  const domain = microsoft365.domains[0] ?? "";
+  const wanted = { partnerId, tenantId, organization: microsoft365.tenantId, domain, ...directory };
+  await startOnce(client, refreshDirectory, `directory-${about}-${runId}`, {
+    wanted,
+    runId,
+    lossAccepted,
+    patience: pace.patience,
+  });
+}
