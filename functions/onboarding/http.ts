@@ -13,8 +13,8 @@ import { CONSENT_ANSWERED, onboardTenant, type Onboarding } from "./orchestrator
 import { planOf } from "./plan.ts";
 import { onboardingSteps } from "./steps.ts";
 import type { Names } from "../../shared/azure/names.ts";
-import { standingOf, widest } from "../../shared/desired/standing.ts";
-import { piloted, targetOf } from "../../shared/desired/target.ts";
+import { widest } from "../../shared/desired/standing.ts";
+import { piloted, standingOf, targetOf } from "../../shared/desired/target.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 const CONSENT_PURPOSE = "consent";

@@ -3,25 +3,13 @@
  * stands and what is wanted reach together. Pure.
  */
 import type { Names } from "../azure/names.ts";
-import type { TenantRecord } from "../stores/tenants.ts";
-import { type Ground, smartHosts } from "./state.ts";
-import { targetOf } from "./target.ts";
+import type { Ground } from "./state.ts";
 
 export interface Standing {
   /** Where Exchange Online delivers to, as the last onboarding proved it; left out where that stays, or was never proven. */
   smartHosts?: string[] | undefined;
   /** Of all machines: the spec's, then those that go. */
   names: Names;
-}
-
-/** Undefined where nothing moves. */
-export function standingOf(tenant: TenantRecord): Standing | undefined {
-  const { names } = targetOf(tenant);
-  const wide = widest(names, tenant.facts["names"] as Names | undefined);
-  const ground = tenant.facts["ground"] as Ground | undefined;
-  const moves = ground !== undefined && String(countsOf(ground.regions)) !== String(countsOf(names.regions));
-  if (!moves && String(countsOf(wide.regions)) === String(countsOf(names.regions))) return undefined;
-  return { names: wide, ...(moves ? { smartHosts: smartHosts(ground) } : {}) };
 }
 
 /** Machines that were begun once keep their names until they are gone. */
@@ -64,4 +52,4 @@ interface Counted {
   regions: { machines: unknown[] }[];
 }
 
-const countsOf = (regions: Counted["regions"]): number[] => regions.map(({ machines }) => machines.length);
+export const countsOf = (regions: Counted["regions"]): number[] => regions.map(({ machines }) => machines.length);

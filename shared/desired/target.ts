@@ -3,6 +3,8 @@ import { type Names, type NameSource, namesOf } from "../azure/names.ts";
 import type { TenantRecord } from "../stores/tenants.ts";
 import type { TenantSpec } from "../tenants/spec.ts";
 import { machinesBeside } from "./beside.ts";
+import { countsOf, type Standing, widest } from "./standing.ts";
+import { type Ground, smartHosts } from "./state.ts";
 
 export interface Target {
   work: { partnerId: string; tenantId: string };
@@ -38,3 +40,13 @@ function named(source: NameSource, known: Names | undefined): Names {
 
 /** Whose mail runs through the gateway already: such a tenant is onboarded again without narrowing the rule. */
 export const piloted = ({ stage }: Pick<TenantRecord, "stage">): boolean => stage === "pilot" || stage === "live";
+
+/** What stands where the spec asks for another number of machines; undefined where nothing moves. */
+export function standingOf(tenant: TenantRecord): Standing | undefined {
+  const { names } = targetOf(tenant);
+  const wide = widest(names, tenant.facts["names"] as Names | undefined);
+  const ground = tenant.facts["ground"] as Ground | undefined;
+  const moves = ground !== undefined && String(countsOf(ground.regions)) !== String(countsOf(names.regions));
+  if (!moves && String(countsOf(wide.regions)) === String(countsOf(names.regions))) return undefined;
+  return { names: wide, ...(moves ? { smartHosts: smartHosts(ground) } : {}) };
+}

@@ -45,7 +45,7 @@ test("each machine writes to its own region's account, which is geo-redundant an
       supportsHttpsTrafficOnly: true,
     });
   const urlIn = (region: string) =>
-    (accounts.find(({ location }) => location === region)?.properties["primaryEndpoints"] as { blob: string }).blob;
+    (accounts.find(({ location }) => location === region)?.properties["primaryEndpoints"] as { blob: string } | undefined)?.blob;
   const machines = await azure("Microsoft.Compute/virtualMachines");
   expect(machines).toHaveLength(3);
   for (const { location, properties } of machines)
