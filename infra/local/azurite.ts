@@ -11,8 +11,8 @@ export interface AzuritePorts {
 }
 
 /** Azurite's account is public knowledge: its name and key stand in Microsoft's documentation. */
-const ACCOUNT = "devstoreaccount1";
-const KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+export const AZURITE_ACCOUNT = "devstoreaccount1";
+export const AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /** Arguments for Node. State is kept in the folder `location`, which may be "memory". Stop it by SIGINT: its table service ignores SIGTERM. */
 export const azuriteCommand = ({ blob, queue, table }: AzuritePorts, location: string): string[] => [
@@ -29,11 +29,11 @@ export const azuriteCommand = ({ blob, queue, table }: AzuritePorts, location: s
 export const azuriteConnectionString = ({ blob, queue, table }: AzuritePorts): string =>
   [
     "DefaultEndpointsProtocol=http",
-    `AccountName=${ACCOUNT}`,
-    `AccountKey=${KEY}`,
-    `BlobEndpoint=http://127.0.0.1:${blob}/${ACCOUNT}`,
-    `QueueEndpoint=http://127.0.0.1:${queue}/${ACCOUNT}`,
-    `TableEndpoint=http://127.0.0.1:${table}/${ACCOUNT}`,
+    `AccountName=${AZURITE_ACCOUNT}`,
+    `AccountKey=${AZURITE_KEY}`,
+    `BlobEndpoint=http://127.0.0.1:${blob}/${AZURITE_ACCOUNT}`,
+    `QueueEndpoint=http://127.0.0.1:${queue}/${AZURITE_ACCOUNT}`,
+    `TableEndpoint=http://127.0.0.1:${table}/${AZURITE_ACCOUNT}`,
     "",
   ].join(";");
 

@@ -3,10 +3,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { BlobServiceClient } from "@azure/storage-blob";
-import { afterAll, beforeAll, describe, expect, inject, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { Operation } from "../../shared/api/operation.ts";
 import { customer, type OnboardingPlatform, startOnboarding } from "../support/onboarding.ts";
 import { filesIn, formsOf, secretsSeen, tablesNow } from "../support/secret-search.ts";
+import { ownAccount } from "../support/own-account.ts";
 
 const directory = mkdtempSync(path.join(tmpdir(), "gatehouse-secrets-"));
 const contoso = customer("contoso");
@@ -102,7 +103,7 @@ describe("no secret is seen", () => {
 });
 
 async function blobs(): Promise<string> {
-  const service = BlobServiceClient.fromConnectionString(inject("azurite"));
+  const service = BlobServiceClient.fromConnectionString(ownAccount());
   const texts: string[] = [];
   for await (const { name } of service.listContainers()) {
     const container = service.getContainerClient(name);

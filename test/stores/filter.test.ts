@@ -1,10 +1,11 @@
 /** Filters: whatever a value holds, it stays a value. */
 import { randomUUID } from "node:crypto";
 import * as fc from "fast-check";
-import { inject, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { all, type FilterValue, rowsBeginning, where } from "../../shared/stores/filter.ts";
 import { createStorage } from "../../shared/stores/storage.ts";
 import { createTable } from "../../shared/stores/table.ts";
+import { ownAccount } from "../support/own-account.ts";
 
 test("quotes in a text are doubled, so that it can't end", () => {
   expect(where("tenantId", "eq", "a' or PartitionKey ne '").odata).toBe("tenantId eq 'a'' or PartitionKey ne '''");
@@ -39,7 +40,7 @@ test("numbers, booleans and dates are written as OData has them", () => {
 
 test("a text finds itself and no other row, whatever is in it", async () => {
   const credential = { getToken: () => Promise.reject(new Error("unused")) };
-  const table = createTable(createStorage({ connection: inject("azurite") }, credential), "filters");
+  const table = createTable(createStorage({ connection: ownAccount() }, credential), "filters");
   const partitionKey = randomUUID();
   await table.create({ partitionKey, rowKey: "r_other", text: "other" });
   await fc.assert(

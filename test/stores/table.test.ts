@@ -1,13 +1,14 @@
 /** Rows: what is written comes back, limits are ours to check, refusals are values. */
 import { randomUUID } from "node:crypto";
 import * as fc from "fast-check";
-import { expect, inject, test } from "vitest";
+import { expect, test } from "vitest";
 import { rowsBeginning } from "../../shared/stores/filter.ts";
 import { createStorage, type Storage } from "../../shared/stores/storage.ts";
 import { createTable, newestFirst, packed, unpacked, untilUncontested } from "../../shared/stores/table.ts";
+import { ownAccount } from "../support/own-account.ts";
 
 const credential = { getToken: () => Promise.reject(new Error("unused")) };
-const table = createTable(createStorage({ connection: inject("azurite") }, credential), "rows");
+const table = createTable(createStorage({ connection: ownAccount() }, credential), "rows");
 
 test("JSON longer than a property may be is spread over several and comes back whole", async () => {
   const key = { partitionKey: randomUUID(), rowKey: "r_long" };

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import { expect, inject, vi } from "vitest";
+import { expect, vi } from "vitest";
 import { freePorts } from "../../infra/local/azurite.ts";
 import { grantConsent } from "../../infra/local/administrator.ts";
 import { makeCustomer } from "../../infra/local/customer.ts";
@@ -17,6 +17,7 @@ import { startClouds, type TestClouds } from "./clouds.ts";
 import { type Estate, estateOf } from "./estate.ts";
 import { violations, type Watched } from "./invariants.ts";
 import { unique } from "./stores.ts";
+import { ownAccount } from "./own-account.ts";
 
 // An onboarding takes seconds of computing, and other test files compute at the same time.
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 180_000 });
@@ -206,7 +207,7 @@ async function startApp(
     APPLICATION_ID: application.applicationId,
     HOME_TENANT_ID: application.homeTenantId,
     MANAGED_IDENTITY_CLIENT_ID: application.managedIdentityClientId,
-    STATE_STORAGE: inject("azurite"),
+    STATE_STORAGE: ownAccount(),
     SERVICE_BUS: bus.connectionString,
     ServiceBusConnection: bus.connectionString,
     PLATFORM_VAULT_URL: platformVault,

@@ -1,7 +1,8 @@
 /** Tables of a test's own on the test run's Azurite, for stores that look at everything there is; and a count of what is asked of them. */
 import { randomUUID } from "node:crypto";
-import { inject } from "vitest";
+
 import { createStorage, type Storage } from "../../shared/stores/storage.ts";
+import { ownAccount } from "./own-account.ts";
 
 export interface OwnStorage extends Storage {
   /** Calls of the SDK's methods by kind since the last look; a page that is read counts as one. */
@@ -11,7 +12,7 @@ export interface OwnStorage extends Storage {
 const noCredential = { getToken: () => Promise.reject(new Error("a connection string needs no credential")) };
 
 export function ownStorage(): OwnStorage {
-  const storage = createStorage({ connection: inject("azurite") }, noCredential);
+  const storage = createStorage({ connection: ownAccount() }, noCredential);
   const prefix = `t${randomUUID().slice(0, 8)}`;
   let reads = 0;
   let writes = 0;

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { gunzipSync } from "node:zlib";
 import { TableClient, TableServiceClient } from "@azure/data-tables";
-import { inject } from "vitest";
+import { ownAccount } from "./own-account.ts";
 
 /** A text in the encodings in which texts travel; the last three at each of the three offsets that base64 can begin at. */
 export function formsOf(text: string): string[] {
@@ -34,7 +34,7 @@ export const filesIn = (folder: string): string =>
 
 /** Every row of every table. */
 export async function tablesNow(): Promise<string> {
-  const connection = inject("azurite");
+  const connection = ownAccount();
   const service = TableServiceClient.fromConnectionString(connection, { allowInsecureConnection: true });
   const entities: unknown[] = [];
   for await (const { name = "" } of service.listTables())
