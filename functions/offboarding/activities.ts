@@ -12,27 +12,20 @@ import { type Failure, failureFrom } from "../../shared/durable/steps.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
 import type { Resources } from "../../shared/resources/index.ts";
-import type { Observed } from "../../shared/resources/resource.ts";
+import type { Resource } from "../../shared/resources/resource.ts";
 import type { OperationChange } from "../../shared/stores/operations.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
-import type { SecretReference } from "../../shared/vault/reference.ts";
+import { footprintOf } from "./footprint.ts";
+import { connectionRemovals, type Footprint, forwardingRemovals, remains } from "./removals.ts";
 import type { OffboardingWorld } from "./world.ts";
 
 export type OffboardingActivities = ReturnType<typeof createOffboardingActivities>;
-
-/** What is known of what stands: addresses and secrets' references. */
-type Footprint = Pick<Ground, "loopGuid" | "regions">;
 
 interface ProbeStep {
   work: Work;
   spec: TenantSpec;
   subject: string;
 }
-
-const look = (kind: keyof Resources, observed: Promise<Observed<unknown>>) => ({ kind, observed });
-
-/** A tenant's onboarding that ended early made no rules that have it; removing one needs none either. */
-const NO_GUID: SecretReference = { vaultUrl: "https://never-made.invalid", name: "loop-guid", version: "0" };
 
 export const createOffboardingActivities = (world: OffboardingWorld) => {
   const { probes, azure, resources, clock } = world;
@@ -42,6 +35,7 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
     operations.recordStep(partnerId, operationId, step, change);
   const recordProgress = ({ partnerId, operationId }: Work, change: OperationChange) =>
     operations.recordProgress(partnerId, operationId, change);
+  const resourceOf = (kind: keyof Resources) => resources[kind] as unknown as Resource<unknown, unknown>;
   const gatewayIds = ({ tenantId }: Work, { regions }: Names): string[] =>
     regions.flatMap(({ machines }) => machines.map(({ virtualMachine }) => gatewayIdOf(tenantId, virtualMachine)));
 
@@ -95,17 +89,16 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
       await tenants.setConditions(work.partnerId, work.tenantId, [
         { type: "Ready", status: "False", reason: "Offboarding", message },
       ]);
-      const known = facts["ground"] as Ground | undefined;
-      const secrets = facts["secrets"] as { loopGuid?: SecretReference } | undefined;
       const target = { work, spec, names };
-      const ground = {
-        loopGuid: known?.loopGuid ?? secrets?.loopGuid ?? NO_GUID,
-        regions: await addressesOf(target, known?.regions ?? []),
-      };
-      const rule = await resources.forwardingRule.observe(desired.forwardingRule(target, ground, "probe"));
+      const known = footprintOf({ facts });
+      const ground = { ...known, regions: await addressesOf(target, known.regions) };
+      const rules = await Promise.all(
+        forwardingRemovals(target, ground).map(({ kind, desired: wanted }) => resourceOf(kind).observe(wanted)),
+      );
       // What nobody's mail ever ran through has no queue.
       const mailNeverCame = facts["proof"] === undefined;
-      return { ground, drained: rule.state === "absent" && (mailNeverCame || facts["drained"] !== undefined) };
+      const forwarded = rules.some(({ state }) => state !== "absent");
+      return { ground, drained: !forwarded && (mailNeverCame || facts["drained"] !== undefined) };
     },
 
     skipProof: async ({ work }: { work: Work }): Promise<void> => {
@@ -240,22 +233,14 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
     scanResidue: ({ work, spec, names, ground }: Target & { work: Work; ground: Footprint }): Promise<void> =>
       recorded(work, "residue", async () => {
         const target = { work, spec, names };
-        const looks = [
-          look("forwardingRule", resources.forwardingRule.observe(desired.forwardingRule(target, ground, "probe"))),
-          look("approvalRule", resources.approvalRule.observe(desired.approvalRule(target, ground))),
-          look("guardRule", resources.guardRule.observe(desired.guardRule(target, ground))),
-          look("outboundConnector", resources.outboundConnector.observe(desired.outboundConnector(target, ground))),
-          look("inboundConnector", resources.inboundConnector.observe(desired.inboundConnector(target, ground))),
-          ...(spec.connectionFilter
-            ? [look("connectionFilter", resources.connectionFilter.observe(desired.connectionFilter(target, ground)))]
-            : []),
-          look("webClientApplication", resources.webClientApplication.observe(desired.webClientApplication(target, ground))),
-        ];
         const left: string[] = [];
-        for (const { kind, observed } of looks) {
-          const found = await observed;
+        for (const { kind, step, desired: wanted } of [
+          ...forwardingRemovals(target, ground),
+          ...connectionRemovals(target, ground),
+        ]) {
+          const found = await resourceOf(kind).observe(wanted);
           if (found.state === "unknown") throw readFailure(`the ${kind}`, found);
-          if (found.state === "present") left.push(kind);
+          if (found.state === "present") left.push(step);
         }
         left.push(...(await taggedInAzure(target)));
         if (left.length > 0)
@@ -264,7 +249,12 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
       }),
 
     /** The record stays as a tombstone, the customer is free for whoever comes next. */
-    finishOffboarding: async ({ work, spec }: { work: Work; spec: TenantSpec }): Promise<void> => {
+    finishOffboarding: async ({
+      work,
+      spec,
+      names: named,
+      ground,
+    }: Target & { work: Work; ground: Footprint }): Promise<void> => {
       const { partnerId, tenantId } = work;
       await claims.release("organization", spec.microsoft365.tenantId, { partnerId, tenantId });
       await tenants.change(partnerId, tenantId, ({ facts: { names } }) => ({ stage: "gone", facts: { names } }));
@@ -279,6 +269,7 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
           remains: [
             "our application's consent in the customer's organisation: an administrator removes the enterprise application",
             "the vault, deleted and recoverable for 30 days, after which Azure forgets it",
+            ...Object.values(remains).flatMap((tell) => tell({ work, spec, names: named }, ground) ?? []),
           ],
         },
       });

@@ -8,6 +8,7 @@ import { apiVersion } from "../../shared/api/routes.ts";
 import { targetOf } from "../../shared/desired/target.ts";
 import { startOperation, type TenantOperation } from "../../shared/durable/tenant-operation.ts";
 import { offboardTenant, type Offboarding } from "./orchestrator.ts";
+import { footprintOf } from "./footprint.ts";
 import { offboardingSteps } from "./steps.ts";
 import type { OffboardingWorld } from "./world.ts";
 
@@ -31,7 +32,7 @@ const offboardingOf = (
 ): TenantOperation<Offboarding> => ({
   kind: "offboarding",
   orchestrator: offboardTenant,
-  stepsOf: ({ spec }) => offboardingSteps(spec),
+  stepsOf: (tenant) => offboardingSteps(targetOf(tenant), footprintOf(tenant)),
   inputOf(tenant, operationId) {
     const { work, spec, names } = targetOf(tenant);
     return { work: { ...work, operationId }, spec, names, abandonQueues, pace: offboardingPace };

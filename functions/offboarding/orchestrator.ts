@@ -12,8 +12,10 @@ import type { OrchestrationContext, Routine } from "../../shared/durable/routine
 import { errorOf, failureFrom, stepsOf } from "../../shared/durable/steps.ts";
 import { secondsNow, wait } from "../../shared/durable/wait.ts";
 import type { Resources } from "../../shared/resources/index.ts";
+import { ControlPlaneError } from "../../shared/errors.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import type { OffboardingActivities } from "./activities.ts";
+import { connectionRemovals, forwardingRemovals, type Removal } from "./removals.ts";
 
 export interface Offboarding {
   work: Work;
@@ -37,19 +39,16 @@ export interface OffboardingPace extends ResourcePace {
 export function* offboardTenant(context: OrchestrationContext, tenant: Offboarding): Routine<void> {
   const { work, spec, names, pace } = tenant;
   const steps = stepsOf<OffboardingActivities>(context, pace.patience);
-  const { drop } = resourceSteps<Resources>(context, work, pace);
+  const { drop, remove } = resourceSteps<Resources>(context, work, pace);
+  // What is desired was made for its kind; the list doesn't carry that.
+  const taken = ({ kind, step, desired: wanted }: Removal): Routine<void> => drop(kind, step, wanted as never);
   try {
     const { ground, drained } = yield* steps.beginOffboarding({ work, spec, names });
-    yield* drop("forwardingRule", "forwardingRule", desired.forwardingRule(tenant, ground, "probe"));
+    for (const each of forwardingRemovals(tenant, ground)) yield* taken(each);
     if (drained) yield* steps.skipProof({ work });
     else yield* proveEmpty(context, tenant);
-
-    yield* drop("approvalRule", "approvalRule", desired.approvalRule(tenant, ground));
-    yield* drop("guardRule", "guardRule", desired.guardRule(tenant, ground));
-    yield* drop("outboundConnector", "outboundConnector", desired.outboundConnector(tenant, ground));
-    yield* drop("inboundConnector", "inboundConnector", desired.inboundConnector(tenant, ground));
-    if (spec.connectionFilter) yield* drop("connectionFilter", "connectionFilter", desired.connectionFilter(tenant, ground));
-    yield* drop("webClientApplication", "webClientApplication", desired.webClientApplication(tenant, ground));
+    for (const each of connectionRemovals(tenant, ground)) yield* taken(each);
+    for (const [index, record] of desired.spfRecords(tenant, ground, "go").entries()) yield* forgotten(index, record);
 
     yield* steps.stopWatching({ work, names });
     for (const [index, region] of names.regions.entries()) {
@@ -59,9 +58,18 @@ export function* offboardTenant(context: OrchestrationContext, tenant: Offboardi
       yield* drop("resourceGroup", step, group);
     }
     yield* steps.scanResidue({ work, spec, names, ground });
-    yield* steps.finishOffboarding({ work, spec });
+    yield* steps.finishOffboarding({ work, spec, names, ground });
   } catch (error) {
     yield* steps.failOffboarding({ work, failure: failureFrom(error) });
+  }
+
+  /** A zone that no longer lets us write keeps nobody from leaving: the result says what is to be taken out by hand. */
+  function* forgotten(index: number, record: ReturnType<typeof desired.spfRecords>[number]): Routine<void> {
+    try {
+      yield* remove("spfRecord", `spfRecord-${index + 1}`, record);
+    } catch (error) {
+      if (!(error instanceof ControlPlaneError)) throw error;
+    }
   }
 }
 
