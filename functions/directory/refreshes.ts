@@ -11,7 +11,7 @@ const served = new Set<TenantRecord["stage"]>(["pilot", "live", "bypassed"]);
 
 export const isServed = ({ stage, spec }: TenantRecord): boolean => spec.directory !== undefined && served.has(stage);
 
-/** Two in the same second are one; two at once go on from each other's chunks. */
+/** Two in the same instant are one, but for somebody's word; two at once go on from each other's chunks. */
 export async function startRefresh(
   { clock, pace }: DirectoryFunctions,
   client: DurableClient,
@@ -20,10 +20,10 @@ export async function startRefresh(
 ): Promise<void> {
   if (!directory) return;
   const about = createHash("sha256").update(`${partnerId}/${tenantId}`).digest("hex").slice(0, 24);
-  const runId = new Date(clock.now()).toISOString().slice(0, 19).replaceAll(/\D/g, "");
+  const runId = new Date(clock.now()).toISOString().slice(0, 23).replaceAll(/\D/g, "");
   const domain = microsoft365.domains[0] ?? "";
   const wanted = { partnerId, tenantId, organization: microsoft365.tenantId, domain, ...directory };
-  await startOnce(client, refreshDirectory, `directory-${about}-${runId}`, {
+  await startOnce(client, refreshDirectory, `directory-${about}-${runId}${lossAccepted ? "-accepted" : ""}`, {
     wanted,
     runId,
     lossAccepted,
