@@ -21,7 +21,10 @@ const MONITORING = "HKLM\\SOFTWARE\\GBS\\iQ.Suite\\ControlService\\SMTPMonitorin
 
 const everything: Partial<GatewaySettings> = {
   clientSecret: settings.loopGuid,
-  mailReporting: [{ name: "Server", value: "smtp.contoso.example" }, { name: "Port", value: 587 }],
+  mailReporting: [
+    { name: "Server", value: "smtp.contoso.example" },
+    { name: "Port", value: 587 },
+  ],
   certificate: { thumbprint: "A".repeat(40), secret: settings.loopGuid, replaces: ["B".repeat(40)] },
   automatedSetUp: { removeTranscript: true },
   exchangeWebServices: {
