@@ -22,7 +22,10 @@ export function* refreshDirectory(context: OrchestrationContext, refresh: Direct
   try {
     for (let chunk = 0; chunk < CHUNKS_PER_EXECUTION; chunk++) {
       const { complete } = yield* collectDirectory({ wanted, runId });
-      if (complete) return yield* publishDirectory({ wanted, lossAccepted });
+      if (complete) {
+        yield* publishDirectory({ wanted, lossAccepted });
+        return;
+      }
     }
     context.df.continueAsNew(refresh);
   } catch (error) {

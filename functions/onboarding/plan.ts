@@ -15,7 +15,7 @@ import { checkAccess } from "./access.ts";
 import { type Ground, type GuestGeneration, home, mailRouteWanted, otherInboundConnector } from "../../shared/desired/state.ts";
 import { type MailRoute, mailRouteOf } from "../../shared/desired/mail-route.ts";
 import { narrowed, type Standing } from "../../shared/desired/standing.ts";
-import { standingOf, type Target, targetOf } from "../../shared/desired/target.ts";
+import { standingOf, targetOf } from "../../shared/desired/target.ts";
 import { dnsFindings } from "./dns-findings.ts";
 import { agentsOf, guestOf } from "./guest.ts";
 import { dropMachines, drops, moveSmartHosts, widely } from "./moves.ts";
