@@ -18,7 +18,7 @@ export const getDirectory =
   };
 
 /** POST /api/tenants/{tenantId}/directory/refresh */
-export const startDirectoryRefresh = (world: DirectoryFunctions, client: DurableClient) =>
+export const startDirectoryRefresh = (world: ApiWorld & Pick<DirectoryFunctions, "pace">, client: DurableClient) =>
   endpoint("startDirectoryRefresh", world, async ({ caller, params: { tenantId }, query, body }) => {
     const tenant = await world.stores.tenants.get(partnerInScope(caller, query.partnerId), tenantId);
     if (!isServed(tenant))

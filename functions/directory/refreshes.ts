@@ -13,7 +13,7 @@ export const isServed = ({ stage, spec }: TenantRecord): boolean => spec.directo
 
 /** Two in the same instant are one, but for somebody's word; two at once go on from each other's chunks. */
 export async function startRefresh(
-  { clock, pace }: DirectoryFunctions,
+  { clock, pace }: Pick<DirectoryFunctions, "clock" | "pace">,
   client: DurableClient,
   { partnerId, id: tenantId, spec: { microsoft365, directory } }: TenantRecord,
   lossAccepted: boolean,

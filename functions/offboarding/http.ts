@@ -5,6 +5,7 @@ import { endpoint, operationHeaders } from "../../shared/api/endpoint.ts";
 import { refusal } from "../../shared/api/error-codes.ts";
 import type { OffboardInput } from "../../shared/api/offboarding.ts";
 import { apiVersion } from "../../shared/api/routes.ts";
+import type { ApiWorld } from "../../shared/api/world.ts";
 import { targetOf } from "../../shared/desired/target.ts";
 import { startOperation, type TenantOperation } from "../../shared/durable/tenant-operation.ts";
 import { offboardTenant, type Offboarding } from "./orchestrator.ts";
@@ -15,7 +16,7 @@ import type { OffboardingWorld } from "./world.ts";
 const POLL_AFTER_IN_SECONDS = 1;
 
 /** POST …/offboard: with the same Operation-Id asking twice gives the same operation; after a failure it goes on from what is left. */
-export const startOffboarding = (world: OffboardingWorld, client: DurableClient) =>
+export const startOffboarding = (world: ApiWorld & Pick<OffboardingWorld, "offboardingPace">, client: DurableClient) =>
   endpoint("startOffboarding", world, async ({ caller: { partnerId }, params: { tenantId }, headers, body }) => {
     const asked = { partnerId, tenantId, operationId: headers["operation-id"], body };
     const operation = await startOperation(world.stores, client, offboardingOf(world, body), asked);
@@ -27,7 +28,7 @@ export const startOffboarding = (world: OffboardingWorld, client: DurableClient)
   });
 
 const offboardingOf = (
-  { offboardingPace }: OffboardingWorld,
+  world: Pick<OffboardingWorld, "offboardingPace">,
   { confirm, deleteDatabases = false, abandonQueues = false }: OffboardInput,
 ): TenantOperation<Offboarding> => ({
   kind: "offboarding",
@@ -35,7 +36,7 @@ const offboardingOf = (
   stepsOf: (tenant) => offboardingSteps(targetOf(tenant), footprintOf(tenant)),
   inputOf(tenant, operationId) {
     const { work, spec, names } = targetOf(tenant);
-    return { work: { ...work, operationId }, spec, names, abandonQueues, pace: offboardingPace };
+    return { work: { ...work, operationId }, spec, names, abandonQueues, pace: world.offboardingPace };
   },
   async check({ id, stage, spec }) {
     if (confirm !== id)

@@ -34,19 +34,19 @@ const accepted = (world: OnboardingWorld, operation: Parameters<typeof operation
   headers: operationHeaders(world, operation.id, apiVersion, POLL_AFTER_IN_SECONDS),
 });
 
-const promotionOf = ({ pace }: OnboardingWorld): TenantOperation<StageChange> => ({
+const promotionOf = (world: OnboardingWorld): TenantOperation<StageChange> => ({
   kind: "promotion",
   orchestrator: promoteTenant,
   stepsOf: ({ spec }) => promotionSteps(spec),
-  inputOf: (tenant, operationId) => stageChange(tenant, operationId, pace),
+  inputOf: (tenant, operationId) => stageChange(tenant, operationId, world.pace),
   check: async (tenant) => refuseUnlessPiloted(tenant),
 });
 
-const demotionOf = ({ pace }: OnboardingWorld): TenantOperation<StageChange> => ({
+const demotionOf = (world: OnboardingWorld): TenantOperation<StageChange> => ({
   kind: "demotion",
   orchestrator: demoteTenant,
   stepsOf: demotionSteps,
-  inputOf: (tenant, operationId) => stageChange(tenant, operationId, pace),
+  inputOf: (tenant, operationId) => stageChange(tenant, operationId, world.pace),
   check: async (tenant) => refuseUnlessPiloted(tenant),
 });
 

@@ -172,14 +172,24 @@ function refusedAnswer(
 
 /** Errors of the catalogue go out as they are; any other stays inside, and the caller learns only whether trying again can help. */
 function catalogue(error: unknown): ControlPlaneError {
-  if (!(error instanceof ControlPlaneError))
-    return refusal("InternalServerError", "something went wrong on our side", { cause: error });
-  if (catalogued(error.code)) return error;
-  if (!error.transient) return refusal("InternalServerError", "something went wrong on our side", { cause: error });
-  return refusal("ServiceUnavailable", "something that this call depends on does not answer at the moment", {
-    cause: error,
-    retryAfterInSeconds: error.retryAfterInSeconds,
+  if (error instanceof ControlPlaneError) {
+    if (catalogued(error.code)) return error;
+    if (error.transient) return unavailable(error, error.retryAfterInSeconds);
+  } else if (storageIsBusy(error)) return unavailable(error);
+  return refusal("InternalServerError", "something went wrong on our side", { cause: error });
+}
+
+const unavailable = (cause: Error, retryAfterInSeconds?: number): ControlPlaneError =>
+  refusal("ServiceUnavailable", "something that this call depends on does not answer at the moment", {
+    cause,
+    retryAfterInSeconds,
   });
+
+/** Table Storage and blobs, whose SDKs have tried again already: no answer, too many requests, or a failure of theirs. */
+function storageIsBusy(error: unknown): error is Error {
+  if (!(error instanceof Error) || error.name !== "RestError") return false;
+  const { statusCode } = error as { statusCode?: unknown };
+  return typeof statusCode !== "number" || statusCode === 429 || statusCode >= 500;
 }
 
 const commonHeaders = (requestId: string): Record<string, string> => ({

@@ -207,6 +207,13 @@ test("an error outside the catalogue is ours to read; the caller learns whether 
   });
 });
 
+test("storage that is busy or does not answer is no fault of ours, and trying again can help", async () => {
+  const storageError = (statusCode?: number) => Object.assign(new Error("inner text"), { name: "RestError", statusCode });
+  for (const statusCode of [undefined, 429, 500, 503])
+    expect(await refusedBy(storageError(statusCode))).toMatchObject({ status: 503, body: { code: "ServiceUnavailable" } });
+  expect(await refusedBy(storageError(400))).toMatchObject({ status: 500, body: { code: "InternalServerError" } });
+});
+
 test("a path that doesn't exist and a method that a path doesn't have are 404", async () => {
   expect((await api.request("GET", "/api/nothing", { token: partner.token })).status).toBe(404);
   expect((await api.request("POST", "/api/tenants/contoso", { token: partner.token })).status).toBe(404);

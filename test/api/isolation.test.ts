@@ -64,6 +64,7 @@ const send = (route: Route, token: string | undefined, ids: Record<string, strin
   api.request(route.method, pathOf(route, ids), {
     ...(token === undefined ? {} : { token }),
     ...(route.method === "PUT" ? { body: spec } : {}),
+    ...(route === routes.startOffboarding ? { body: { confirm: ids["tenantId"] } } : {}),
   });
 
 /** All that a caller can see of an answer, ids that the caller itself sent blanked out. */
@@ -79,13 +80,18 @@ test("there are routes of one thing, and this file looks at them all", () => {
     "deleteTenant",
     "getConsent",
     "getDelisting",
+    "getDirectory",
     "getGateway",
     "getOperation",
     "getTenant",
     "getUcm",
     "listCredentials",
     "planOnboarding",
+    "startDemotion",
+    "startDirectoryRefresh",
+    "startOffboarding",
     "startOnboarding",
+    "startPromotion",
   ];
   expect(ofOneThing.map(([name]) => name).toSorted()).toEqual(expected);
 });

@@ -82,6 +82,7 @@ describe("contoso", () => {
     expect(removals(await platform.record(before))).toEqual([
       "Remove-TransportRule",
       "Remove-TransportRule",
+      "Remove-TransportRule",
       "Remove-OutboundConnector",
       "Remove-InboundConnector",
       "Set-HostedConnectionFilterPolicy",

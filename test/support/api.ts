@@ -1,5 +1,6 @@
 /** The API over the wire: the real handlers in the local host, on the test run's Azurite, with tokens of a little Entra. */
 import { randomUUID } from "node:crypto";
+import type { OffboardingWorld } from "../../functions/offboarding/world.ts";
 import type { OnboardingWorld } from "../../functions/onboarding/world.ts";
 import { createHost } from "../../infra/local/functions-host/host.ts";
 import { createAuthentication } from "../../shared/api/authentication.ts";
@@ -41,10 +42,10 @@ export interface TestApi {
   stop(): Promise<void>;
 }
 
-let current: OnboardingWorld | undefined;
+let current: WorldOfDoors | undefined;
 
 /** For test/support/api-app, which the host loads without arguments. */
-export function worldUnderTest(): OnboardingWorld {
+export function worldUnderTest(): WorldOfDoors {
   if (!current) throw new Error("startApi has not made a world yet");
   return current;
 }
@@ -107,9 +108,11 @@ export async function startApi(): Promise<TestApi> {
   };
 }
 
+type WorldOfDoors = OnboardingWorld & OffboardingWorld;
+
 /** Where the API's subject ends: whoever reaches for a cloud in these tests has gone too far. */
-const withoutClouds = (world: ApiWorld): OnboardingWorld =>
-  new Proxy(world as OnboardingWorld, {
+const withoutClouds = (world: ApiWorld): WorldOfDoors =>
+  new Proxy(world as WorldOfDoors, {
     get: (target, name, receiver) => {
       if (!Reflect.has(target, name)) throw new Error(`the API reached for ${String(name)}`);
       return Reflect.get(target, name, receiver) as unknown;

@@ -7,8 +7,11 @@ import { listBlocklists, listListings } from "../../../functions/blocklists/http
 import { acknowledgeDelisting, getDelisting, listDelistings } from "../../../functions/delisting/http.ts";
 import { postHeartbeat } from "../../../functions/gateways/heartbeat.ts";
 import { getGateway, listEvents, listGateways } from "../../../functions/gateways/http.ts";
+import { getDirectory, startDirectoryRefresh } from "../../../functions/directory/http.ts";
+import { startOffboarding } from "../../../functions/offboarding/http.ts";
 import { getOperation, listOperations } from "../../../functions/operations/http.ts";
 import { acceptConsent, getConsent, planOnboarding, startOnboarding } from "../../../functions/onboarding/http.ts";
+import { startDemotion, startPromotion } from "../../../functions/onboarding/promotion-http.ts";
 import { getUcm, postUcmReport } from "../../../functions/onboarding/ucm-http.ts";
 import { registerPartners } from "../../../functions/partners/index.ts";
 import { listCredentials } from "../../../functions/rotation/http.ts";
@@ -40,6 +43,11 @@ registerHttp("getDelisting", endpoint("getDelisting", world, getDelisting(world)
 registerDurableHttp("acknowledgeDelisting", (client) => acknowledgeDelisting(world, client));
 registerHttp("listCredentials", endpoint("listCredentials", world, listCredentials(world)));
 registerHttp("planOnboarding", planOnboarding(world));
+registerDurableHttp("startPromotion", (client) => startPromotion(world, client));
+registerDurableHttp("startDemotion", (client) => startDemotion(world, client));
+registerDurableHttp("startOffboarding", (client) => startOffboarding(world, client));
+registerHttp("getDirectory", endpoint("getDirectory", world, getDirectory(world)));
+registerDurableHttp("startDirectoryRefresh", (client) => startDirectoryRefresh(world, client));
 registerHttp("getConsent", getConsent(world));
 registerHttp("getUcm", getUcm(world));
 registerHttp("postUcmReport", postUcmReport(world));
