@@ -17,7 +17,8 @@ const common = {
 
 export default defineConfig({
   test: {
-    maxWorkers: "100%",
+    // A third of the time tests wait: for timers, restarts, locks that expire.
+    maxWorkers: "150%",
     projects: [
       {
         test: {

@@ -47,12 +47,13 @@ test("each error code of resources and clients has its remedy, and none is liste
   expect(listed.filter((code) => ![...sources, ...onboarding].some((text) => text.includes(`"${code}"`)))).toEqual([]);
 });
 
-/** Codes of a mistake in our own code, of the cloud's answer inside another error, and of checks that aren't a resource's. */
+/** Codes of a mistake in our own code, of the cloud's answer inside another error, of checks that aren't a resource's, and of doors. */
 const elsewhere = [
   "AnswerMalformed",
   "GuestTimedOut",
   "InternalServerError",
   "ResourceKindUnknown",
+  "OperationInProgress",
   "StepUnknown",
   "SettingsInvalid",
   "SubscriptionNotFound",
