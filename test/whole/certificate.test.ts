@@ -1,7 +1,8 @@
 /** Onboardings with the gateway's own certificate: issued by the vault's issuer, imported by a person, and on a tenant that had none. */
-import { createHash, X509Certificate } from "node:crypto";
+import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import { CertificateClient } from "@azure/keyvault-certificates";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { readPem, readPkcs12 } from "../../infra/local/clouds/vault/pkcs12.ts";
 import type { Operation } from "../../shared/api/operation.ts";
 import { namesOf } from "../../shared/azure/names.ts";
 import { createCredentials } from "../../shared/entra/credentials.ts";
@@ -64,12 +65,19 @@ const machineCertificates = async ({ spec }: Customer): Promise<string[][]> => {
     .map(({ certificates }) => certificates.filter(({ selfSigned }) => !selfSigned).map(({ thumbprint }) => thumbprint));
 };
 
-const keysIn = (): string[] =>
+/** The private number of each key in a vault, as it may stand in base64: all else of a key stands in its certificate, too. */
+const keysIn = (): string[][] =>
   platform.clouds.platform
     .collection<{ versions: { value: string; managed?: boolean }[] }>("vault.secrets")
     .values()
-    .flatMap(({ versions }) => versions)
-    .flatMap(({ value, managed }) => (managed ? [value] : []));
+    .flatMap(({ versions }) => versions.flatMap(({ value, managed }) => (managed ? [value] : [])))
+    .map((value) => {
+      const { key } = readPkcs12(Buffer.from(value, "base64")) ?? readPem(value) ?? {};
+      if (!key) throw new Error("a vault has a certificate without a key");
+      const { d = "" } = createPrivateKey({ key, format: "der", type: "pkcs8" }).export({ format: "jwk" });
+      const secret = Buffer.from(d, "base64url");
+      return [0, 1, 2].map((offset) => secret.subarray(offset, offset + 30).toString("base64"));
+    });
 
 test("a person imports it: the onboarding says what to import, takes nothing less, and ends with mail by certificate", async () => {
   const tenant = customer("contoso", "lucerne", { certificate: { name: "gateway.lucerne.example" } });
@@ -230,8 +238,5 @@ test("the private keys are nowhere but in the vault and in the machines", async 
   );
   const operations = (await platform.northwind.listOperations({})).body;
   const everything = JSON.stringify([states, await platform.record(), operations, logged]);
-  for (const key of keys) {
-    const middle = key.slice(Math.floor(key.length / 2), Math.floor(key.length / 2) + 60);
-    expect(everything.includes(middle)).toBe(false);
-  }
+  for (const piece of keys.flat()) expect(everything.includes(piece)).toBe(false);
 });
