@@ -2,7 +2,10 @@
 import * as z from "zod";
 
 export const offboardInputSchema = z.strictObject({
-  confirm: z.string().max(40).describe("The tenant's id once more: nothing brings it back."),
+  confirm: z
+    .string({ error: 'must be the tenant\'s id once more, such as { "confirm": "contoso" }' })
+    .max(40)
+    .describe("The tenant's id once more: nothing brings it back."),
   deleteDatabases: z
     .boolean()
     .optional()
