@@ -150,9 +150,11 @@ function spawnOne<Ready>({
     }, READY_WITHIN_SECONDS * 1000);
     void ended.then((why) => {
       clearTimeout(timer);
-      over.abort();
-      log.end();
-      reject(failed(`ended (${why}) before it was ready`));
+      // Whoever is told reads the log next: it is written by then.
+      log.end(() => {
+        reject(failed(`ended (${why}) before it was ready`));
+        over.abort();
+      });
     });
     ready({ onLine: (listener) => listeners.push(listener), ended: over.signal }).then((value) => {
       clearTimeout(timer);
