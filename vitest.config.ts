@@ -17,8 +17,7 @@ const common = {
 
 export default defineConfig({
   test: {
-    // A third of the time tests wait: for timers, restarts, locks that expire.
-    maxWorkers: "150%",
+    maxWorkers: "100%",
     projects: [
       {
         test: {
