@@ -29,6 +29,23 @@ export const cloudEnvironmentSchema = z.strictObject({
 
 export type CloudEnvironment = z.output<typeof cloudEnvironmentSchema>;
 
+const usGovernment: CloudEnvironment = {
+  name: "AzureUSGovernment",
+  authorityHost: "https://login.microsoftonline.us",
+  instanceDiscovery: true,
+  resourceManager: { endpoint: "https://management.usgovcloudapi.net", audience: "https://management.usgovcloudapi.net" },
+  graph: { endpoint: "https://graph.microsoft.us", audience: "https://graph.microsoft.us" },
+  exchange: {
+    endpoint: "https://outlook.office365.us",
+    audience: "https://outlook.office365.us",
+    spfHost: "spf.protection.office365.us",
+  },
+  vault: { url: "https://{name}.vault.usgovcloudapi.net", audience: "https://vault.usgovcloudapi.net", verifyChallenge: true },
+  tokenExchangeAudience: "api://AzureADTokenExchangeUSGov",
+  publicDnsSuffix: "cloudapp.usgovcloudapi.net",
+  dnsServers: [],
+};
+
 /** Sources: Microsoft's "National clouds" pages for Entra, ARM and Graph; "Set up SPF to identify valid email sources" for the SPF hosts. */
 export const cloudEnvironments: Record<string, CloudEnvironment> = {
   AzureCloud: {
@@ -47,38 +64,17 @@ export const cloudEnvironments: Record<string, CloudEnvironment> = {
     publicDnsSuffix: "cloudapp.azure.com",
     dnsServers: [],
   },
-  AzureUSGovernment: {
-    name: "AzureUSGovernment",
-    authorityHost: "https://login.microsoftonline.us",
-    instanceDiscovery: true,
-    resourceManager: { endpoint: "https://management.usgovcloudapi.net", audience: "https://management.usgovcloudapi.net" },
-    graph: { endpoint: "https://graph.microsoft.us", audience: "https://graph.microsoft.us" },
-    exchange: {
-      endpoint: "https://outlook.office365.us",
-      audience: "https://outlook.office365.us",
-      spfHost: "spf.protection.office365.us",
-    },
-    vault: { url: "https://{name}.vault.usgovcloudapi.net", audience: "https://vault.usgovcloudapi.net", verifyChallenge: true },
-    tokenExchangeAudience: "api://AzureADTokenExchangeUSGov",
-    publicDnsSuffix: "cloudapp.usgovcloudapi.net",
-    dnsServers: [],
-  },
+  AzureUSGovernment: usGovernment,
   /** The Department of Defense's Microsoft 365, beside the same Azure. */
   AzureUSGovernmentDoD: {
+    ...usGovernment,
     name: "AzureUSGovernmentDoD",
-    authorityHost: "https://login.microsoftonline.us",
-    instanceDiscovery: true,
-    resourceManager: { endpoint: "https://management.usgovcloudapi.net", audience: "https://management.usgovcloudapi.net" },
     graph: { endpoint: "https://dod-graph.microsoft.us", audience: "https://dod-graph.microsoft.us" },
     exchange: {
       endpoint: "https://outlook-dod.office365.us",
       audience: "https://outlook-dod.office365.us",
       spfHost: "spf.protection.office365.us",
     },
-    vault: { url: "https://{name}.vault.usgovcloudapi.net", audience: "https://vault.usgovcloudapi.net", verifyChallenge: true },
-    tokenExchangeAudience: "api://AzureADTokenExchangeUSGov",
-    publicDnsSuffix: "cloudapp.usgovcloudapi.net",
-    dnsServers: [],
   },
   AzureChinaCloud: {
     name: "AzureChinaCloud",

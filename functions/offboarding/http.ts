@@ -1,10 +1,8 @@
 /** Offboarding's door: asked for by name, since nothing brings a tenant back. */
 import type { DurableClient } from "durable-functions";
-import { operationBody } from "../../shared/api/bodies.ts";
-import { endpoint, operationHeaders } from "../../shared/api/endpoint.ts";
+import { accepted, endpoint } from "../../shared/api/endpoint.ts";
 import { refusal } from "../../shared/api/error-codes.ts";
 import type { OffboardInput } from "../../shared/api/offboarding.ts";
-import { apiVersion } from "../../shared/api/routes.ts";
 import type { ApiWorld } from "../../shared/api/world.ts";
 import { targetOf } from "../../shared/desired/target.ts";
 import { startOperation, type TenantOperation } from "../../shared/durable/tenant-operation.ts";
@@ -13,18 +11,12 @@ import { footprintOf } from "./footprint.ts";
 import { offboardingSteps } from "./steps.ts";
 import type { OffboardingWorld } from "./world.ts";
 
-const POLL_AFTER_IN_SECONDS = 1;
-
 /** POST …/offboard: with the same Operation-Id asking twice gives the same operation; after a failure it goes on from what is left. */
 export const startOffboarding = (world: ApiWorld & Pick<OffboardingWorld, "offboardingPace">, client: DurableClient) =>
   endpoint("startOffboarding", world, async ({ caller: { partnerId }, params: { tenantId }, headers, body }) => {
     const asked = { partnerId, tenantId, operationId: headers["operation-id"], body };
     const operation = await startOperation(world.stores, client, offboardingOf(world, body), asked);
-    return {
-      status: 202 as const,
-      body: operationBody(operation),
-      headers: operationHeaders(world, operation.id, apiVersion, POLL_AFTER_IN_SECONDS),
-    };
+    return accepted(world, operation);
   });
 
 const offboardingOf = (

@@ -1,11 +1,9 @@
 /** Onboarding's doors: plan, start, the consent link, and where the consent page sends the administrator's browser. */
 import { randomUUID } from "node:crypto";
 import type { DurableClient } from "durable-functions";
-import { endpoint, operationHeaders } from "../../shared/api/endpoint.ts";
+import { accepted, endpoint } from "../../shared/api/endpoint.ts";
 import { refusal } from "../../shared/api/error-codes.ts";
 import { htmlPage } from "../../shared/api/html.ts";
-import { apiVersion } from "../../shared/api/routes.ts";
-import { operationBody } from "../../shared/api/bodies.ts";
 import { instanceOf, startOperation, type TenantOperation } from "../../shared/durable/tenant-operation.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { claimCustomer, refuseOthersCustomer } from "./claims.ts";
@@ -19,7 +17,6 @@ import type { OnboardingWorld } from "./world.ts";
 
 const CONSENT_PURPOSE = "consent";
 const CONSENT_LIFETIME_IN_SECONDS = 3600;
-const POLL_AFTER_IN_SECONDS = 1;
 
 /** POST …/plan: reads only; what can't be read yet is said to be unknown. */
 export const planOnboarding = (world: OnboardingWorld) =>
@@ -34,11 +31,7 @@ export const startOnboarding = (world: OnboardingWorld, client: DurableClient) =
   endpoint("startOnboarding", world, async ({ caller: { partnerId }, params: { tenantId }, headers, body }) => {
     const asked = { partnerId, tenantId, operationId: headers["operation-id"], body };
     const operation = await startOperation(world.stores, client, onboardingOf(world, body?.planHash), asked);
-    return {
-      status: 202 as const,
-      body: operationBody(operation),
-      headers: operationHeaders(world, operation.id, apiVersion, POLL_AFTER_IN_SECONDS),
-    };
+    return accepted(world, operation);
   });
 
 const onboardingOf = (world: OnboardingWorld, planHash: string | undefined): TenantOperation<Onboarding> => ({

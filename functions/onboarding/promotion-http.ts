@@ -1,9 +1,7 @@
 /** The doors of stages: from the pilot to everybody, and back. */
 import type { DurableClient } from "durable-functions";
-import { operationBody } from "../../shared/api/bodies.ts";
-import { endpoint, operationHeaders } from "../../shared/api/endpoint.ts";
+import { accepted, endpoint } from "../../shared/api/endpoint.ts";
 import { refusal } from "../../shared/api/error-codes.ts";
-import { apiVersion } from "../../shared/api/routes.ts";
 import type { Ground } from "../../shared/desired/state.ts";
 import { targetOf } from "../../shared/desired/target.ts";
 import { startOperation, type TenantOperation } from "../../shared/durable/tenant-operation.ts";
@@ -11,8 +9,6 @@ import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { demoteTenant, promoteTenant, type StageChange } from "./promotion.ts";
 import { demotionSteps, promotionSteps } from "./promotion-steps.ts";
 import type { OnboardingWorld } from "./world.ts";
-
-const POLL_AFTER_IN_SECONDS = 1;
 
 /** POST …/promote: everybody's mail in the tenant's domains, after the pilot. */
 export const startPromotion = (world: OnboardingWorld, client: DurableClient) =>
@@ -27,12 +23,6 @@ export const startDemotion = (world: OnboardingWorld, client: DurableClient) =>
     const asked = { partnerId, tenantId, operationId: headers["operation-id"], body: undefined };
     return accepted(world, await startOperation(world.stores, client, demotionOf(world), asked));
   });
-
-const accepted = (world: OnboardingWorld, operation: Parameters<typeof operationBody>[0]) => ({
-  status: 202 as const,
-  body: operationBody(operation),
-  headers: operationHeaders(world, operation.id, apiVersion, POLL_AFTER_IN_SECONDS),
-});
 
 const promotionOf = (world: OnboardingWorld): TenantOperation<StageChange> => ({
   kind: "promotion",

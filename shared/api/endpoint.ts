@@ -2,13 +2,15 @@
 import type { HttpRequest, HttpResponseInit, InvocationContext } from "@azure/functions";
 import type * as z from "zod";
 import { ControlPlaneError, detailOf } from "../errors.ts";
+import type { OperationRecord } from "../stores/operations.ts";
 import type { Caller, MachineCaller, OperatorCaller, PartnerCaller } from "./authentication.ts";
+import { operationBody } from "./bodies.ts";
 import { catalogued, refusal } from "./error-codes.ts";
 import { holds, parseCondition, strongETag } from "./etag.ts";
 import { htmlHeaders, htmlPage } from "./html.ts";
 import { parseApiVersion, parseBody, parsePart } from "./request.ts";
 import type { Route } from "./route.ts";
-import { type RouteName, type Routes, routes } from "./routes.ts";
+import { apiVersion as newestVersion, type RouteName, type Routes, routes } from "./routes.ts";
 import type { ApiWorld } from "./world.ts";
 
 type Read<Part> = Part extends z.ZodType ? z.output<Part> : Record<string, never>;
@@ -102,6 +104,15 @@ export const operationHeaders = (
 ): Record<string, string> => ({
   "operation-location": `${world.settings.publicUrl}/api/operations/${encodeURIComponent(operationId)}?api-version=${apiVersion}`,
   "retry-after": String(retryAfterInSeconds),
+});
+
+const POLL_AFTER_IN_SECONDS = 1;
+
+/** The answer to whoever asked for an operation. */
+export const accepted = (world: ApiWorld, operation: OperationRecord) => ({
+  status: 202 as const,
+  body: operationBody(operation),
+  headers: operationHeaders(world, operation.id, newestVersion, POLL_AFTER_IN_SECONDS),
 });
 
 async function authorise(world: ApiWorld, roles: readonly string[], request: HttpRequest): Promise<Caller | MachineCaller> {

@@ -28,6 +28,10 @@ const partnerParams = z.object({ partnerId: partnerIdSchema });
 /** An operator names the partner whose things to read; a partner sees its own anyway. */
 const ofPartner = { partnerId: partnerIdSchema.optional().describe("For operators: whose. Partners leave it out.") };
 
+const operationIdHeader = z.object({
+  "operation-id": operationIdSchema.optional().describe("The operation's id, chosen by the caller: makes repeating safe."),
+});
+
 export const routes = {
   putPartner: defineRoute({
     method: "PUT",
@@ -125,9 +129,7 @@ export const routes = {
       "Move everybody's mail in the tenant's domains to the gateway; asking twice with the same Operation-Id is asking once",
     roles: ["Partner"],
     params: tenantParams,
-    headers: z.object({
-      "operation-id": operationIdSchema.optional().describe("The operation's id, chosen by the caller: makes repeating safe."),
-    }),
+    headers: operationIdHeader,
     answers: { 202: operationSchema },
     longRunning: true,
   }),
@@ -138,9 +140,7 @@ export const routes = {
     summary: "Take all mail but the pilot's from the gateway; asking twice with the same Operation-Id is asking once",
     roles: ["Partner"],
     params: tenantParams,
-    headers: z.object({
-      "operation-id": operationIdSchema.optional().describe("The operation's id, chosen by the caller: makes repeating safe."),
-    }),
+    headers: operationIdHeader,
     answers: { 202: operationSchema },
     longRunning: true,
   }),
@@ -151,9 +151,7 @@ export const routes = {
     summary: "Take a tenant away without losing a mail; asking twice with the same Operation-Id is asking once",
     roles: ["Partner"],
     params: tenantParams,
-    headers: z.object({
-      "operation-id": operationIdSchema.optional().describe("The operation's id, chosen by the caller: makes repeating safe."),
-    }),
+    headers: operationIdHeader,
     body: offboardInputSchema,
     answers: { 202: operationSchema },
     longRunning: true,
@@ -165,9 +163,7 @@ export const routes = {
     summary: "Onboard a tenant; asking twice with the same Operation-Id is asking once",
     roles: ["Partner"],
     params: tenantParams,
-    headers: z.object({
-      "operation-id": operationIdSchema.optional().describe("The operation's id, chosen by the caller: makes repeating safe."),
-    }),
+    headers: operationIdHeader,
     body: onboardInputSchema,
     bodyOptional: true,
     answers: { 202: operationSchema },

@@ -1,7 +1,7 @@
 /** Resources in orchestrations: `ensure` writes what differs, waits for the cloud's long-running work on durable timers, and gives what is. */
 import { ControlPlaneError } from "../errors.ts";
 import type { Ensured } from "../resources/ensure.ts";
-import type { Resource } from "../resources/resource.ts";
+import type { Begun, Resource } from "../resources/resource.ts";
 import type { ResourceActivities } from "../resources/activities.ts";
 import { branch, child } from "./branches.ts";
 import type { Patience } from "./patience.ts";
@@ -33,6 +33,23 @@ export const resourceSteps = <Resources>(context: OrchestrationContext, work: Wo
     context,
     pace.patience,
   );
+  /** Follows the cloud's long-running work on a resource to its end. */
+  function* ended(kind: string, begun: Begun, desired: unknown, suffix: string): Routine<void> {
+    const deadline = secondsNow(context) + pace.operationDeadlineInSeconds;
+    const input = { ...begun, entraTenantId: tenantOf(desired), patience: pace.patience, deadline, kind, ticks: 0 };
+    yield* child(context, waitForOperation, input, suffix);
+  }
+
+  /** The same, for work whose failure is the step's. */
+  function* endedFor(step: string, ...following: Parameters<typeof ended>): Routine<void> {
+    try {
+      yield* ended(...following);
+    } catch (error) {
+      yield* recordFailure({ work, step, failure: failureFrom(error) });
+      throw error;
+    }
+  }
+
   return {
     /**
      * Makes the resource true; `step` names it in the operation's step graph. `attempt` counts from 1 where the same step is tried
@@ -48,14 +65,7 @@ export const resourceSteps = <Resources>(context: OrchestrationContext, work: Wo
       for (let round = 1; round <= MOST_ROUNDS; round++) {
         const ensured: Ensured<unknown> = yield* ensureResource({ work, step, kind, desired });
         if ("actual" in ensured) return ensured.actual as ActualOf<Resources[Kind]>;
-        try {
-          const deadline = secondsNow(context) + pace.operationDeadlineInSeconds;
-          const input = { ...ensured.begun, entraTenantId: tenantOf(desired), patience: pace.patience, deadline, kind, ticks: 0 };
-          yield* child(context, waitForOperation, input, `${of}-${round}`);
-        } catch (error) {
-          yield* recordFailure({ work, step, failure: failureFrom(error) });
-          throw error;
-        }
+        yield* endedFor(step, kind, ensured.begun, desired, `${of}-${round}`);
       }
       throw new ControlPlaneError(
         "ResourceUnstable",
@@ -72,10 +82,7 @@ export const resourceSteps = <Resources>(context: OrchestrationContext, work: Wo
       attempt = 1,
     ): Routine<void> {
       const removed = yield* removeResource({ kind, desired });
-      if (removed.state !== "begun") return;
-      const deadline = secondsNow(context) + pace.operationDeadlineInSeconds;
-      const input = { ...removed, entraTenantId: tenantOf(desired), patience: pace.patience, deadline, kind, ticks: 0 };
-      yield* child(context, waitForOperation, input, `${step}-${attempt}-removed`);
+      if (removed.state === "begun") yield* ended(kind, removed, desired, `${step}-${attempt}-removed`);
     },
 
     /** Takes the resource away to its end, as a step of its own. */
@@ -83,14 +90,7 @@ export const resourceSteps = <Resources>(context: OrchestrationContext, work: Wo
       for (let round = 1; round <= MOST_ROUNDS; round++) {
         const removed = yield* dropResource({ work, step, kind, desired });
         if (removed.state === "done") return;
-        try {
-          const deadline = secondsNow(context) + pace.operationDeadlineInSeconds;
-          const input = { ...removed, entraTenantId: tenantOf(desired), patience: pace.patience, deadline, kind, ticks: 0 };
-          yield* child(context, waitForOperation, input, `${step}-${round}`);
-        } catch (error) {
-          yield* recordFailure({ work, step, failure: failureFrom(error) });
-          throw error;
-        }
+        yield* endedFor(step, kind, removed, desired, `${step}-${round}`);
       }
       throw new ControlPlaneError(
         "ResourceUnstable",

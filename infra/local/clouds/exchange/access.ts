@@ -5,7 +5,6 @@
  * Sources: "App-only authentication for unattended scripts" (the two ways to assign a role to a service principal), New-ManagementRole,
  * New-RoleGroup, New-ServicePrincipal, Add-ManagementRoleEntry, New-ManagementRoleAssignment (Microsoft's cmdlet reference).
  */
-import { randomUUID } from "node:crypto";
 import { droppedKey, roleKey } from "../entra/consent.ts";
 import type { Directory } from "../entra/directory.ts";
 import { exchangeAdministrator } from "../entra/first-party.ts";
@@ -13,7 +12,7 @@ import type { Settling } from "../settling.ts";
 import type { Claims } from "../simulator.ts";
 import { alreadyExists, ARGUMENT, CmdletError, dehydrated, notFound } from "./answers.ts";
 import type { Bound } from "./binder.ts";
-import { type Cmdlet, type CmdletContext, type Prepared, reading, text } from "./cmdlet.ts";
+import { type Cmdlet, type CmdletContext, madeNow, type Prepared, reading, text } from "./cmdlet.ts";
 import { list } from "./connectors.ts";
 import { builtInRoles } from "./management-roles.ts";
 import type { ExchangeStore, ManagementRole, Owned, OwnedCollection, RoleGroup, ServicePrincipalReference } from "./store.ts";
@@ -147,14 +146,6 @@ function required<Value extends Owned>(kind: AccessKind<Value>, { store, tenantI
   return found;
 }
 
-const owned = ({ tenantId, now }: CmdletContext, name: string): Owned => ({
-  tenantId,
-  guid: randomUUID(),
-  name,
-  whenCreated: now(),
-  whenChanged: now(),
-});
-
 /** `Role\Cmdlet`; `Role\*` for all of a role's. */
 function entryOf(context: CmdletContext, bound: Bound): { role: ManagementRole; cmdlet: string } {
   const identity = text(bound, "Identity") ?? "";
@@ -221,7 +212,7 @@ export const accessCmdlets: Record<string, Cmdlet> = {
       const objectId = (text(bound, "ObjectId") ?? "").toLowerCase();
       if (context.store.servicePrincipals.of(context.tenantId).some((one) => isNamed(one, appId)))
         throw alreadyExists("service principal", appId);
-      const value = { ...owned(context, text(bound, "DisplayName") ?? appId), appId, objectId };
+      const value = { ...madeNow(context, text(bound, "DisplayName") ?? appId), appId, objectId };
       return making(principals, context, value);
     },
   },
@@ -256,7 +247,7 @@ export const accessCmdlets: Record<string, Cmdlet> = {
       const offered = cmdletsOf(context.store, context.tenantId, parent);
       const wanted = bound.has("EnabledCmdlets") ? list(bound.get("EnabledCmdlets")) : offered;
       for (const cmdlet of wanted) if (!offered.includes(cmdlet)) throw notFound(`${parent}\\${cmdlet}`);
-      const value = { ...owned(context, name), parent, description: text(bound, "Description") ?? "", cmdlets: wanted };
+      const value = { ...madeNow(context, name), parent, description: text(bound, "Description") ?? "", cmdlets: wanted };
       return making(roles, context, value);
     },
   },
@@ -302,7 +293,7 @@ export const accessCmdlets: Record<string, Cmdlet> = {
       if (context.store.organization(context.tenantId)?.exchange?.dehydrated) throw dehydrated();
       if (context.store.roleGroups.find(context.tenantId, name)) throw alreadyExists("role group", name);
       const value = {
-        ...owned(context, name),
+        ...madeNow(context, name),
         description: text(bound, "Description") ?? "",
         roles: list(bound.get("Roles")).map((role) => roleNamed(context, role)),
         members: list(bound.get("Members")).map((member) => required(principals, context, member).guid),

@@ -4,11 +4,10 @@
  * Sources: "Role Based Access Control for Applications in Exchange Online"; New-ManagementScope, New-ManagementRoleAssignment (parameter set
  * App), Test-ServicePrincipalAuthorization (Microsoft's cmdlet reference).
  */
-import { randomUUID } from "node:crypto";
 import { accessCmdlets } from "./access.ts";
 import { alreadyExists, ARGUMENT, CmdletError, dehydrated, notFound } from "./answers.ts";
 import type { Bound } from "./binder.ts";
-import { type Cmdlet, type CmdletContext, distinguishedName, reading, text } from "./cmdlet.ts";
+import { type Cmdlet, type CmdletContext, distinguishedName, madeNow, reading, text } from "./cmdlet.ts";
 import type { ApplicationAssignment, ManagementScope, Owned, OwnedCollection, ServicePrincipalReference } from "./store.ts";
 
 const NAME_LIMIT = 64;
@@ -37,7 +36,7 @@ export const applicationAccessCmdlets: Record<string, Cmdlet> = {
       if (store.organization(tenantId)?.exchange?.dehydrated) throw dehydrated();
       const name = nameIn(bound);
       if (store.managementScopes.find(tenantId, name)) throw alreadyExists("management scope", name);
-      const scope: ManagementScope = { ...owned(context, name), filter: filterIn(bound) };
+      const scope: ManagementScope = { ...madeNow(context, name), filter: filterIn(bound) };
       return making(context, store.managementScopes, scope, () => [shownScope(scope)]);
     },
   },
@@ -126,7 +125,7 @@ export const applicationAccessCmdlets: Record<string, Cmdlet> = {
       if (store.applicationAssignments.find(tenantId, name)) throw alreadyExists("management role assignment", name);
       const scope = text(bound, "CustomResourceScope");
       const assignment: ApplicationAssignment = {
-        ...owned(context, name),
+        ...madeNow(context, name),
         role,
         assignee: principal.objectId,
         scope: scope === undefined ? null : required(context, store.managementScopes, scope).name,
@@ -218,14 +217,6 @@ function inScope(context: CmdletContext, scope: string | null, mailbox: string):
     .find((one) => distinguishedName(one.name, "Recipients", tenantId).toLowerCase() === name);
   return group?.members.includes(mailbox.toLowerCase()) ?? false;
 }
-
-const owned = ({ tenantId, now }: CmdletContext, name: string): Owned => ({
-  tenantId,
-  guid: randomUUID(),
-  name,
-  whenCreated: now(),
-  whenChanged: now(),
-});
 
 const tooLong = (): CmdletError => new CmdletError(ARGUMENT, `The name can't be longer than ${NAME_LIMIT} characters.`);
 const notAnApplicationRole = (role: string): CmdletError =>

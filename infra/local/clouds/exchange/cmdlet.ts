@@ -1,8 +1,9 @@
 /** What a cmdlet is here: a signature, and what it would do with bound parameters. */
+import { randomUUID } from "node:crypto";
 import type { Settling } from "../settling.ts";
 import type { Peers } from "../simulator.ts";
 import type { Bound, Signature } from "./binder.ts";
-import type { ExchangeStore } from "./store.ts";
+import type { ExchangeStore, Owned } from "./store.ts";
 
 export interface CmdletContext {
   tenantId: string;
@@ -13,6 +14,15 @@ export interface CmdletContext {
   /** ISO 8601, as `WhenChanged` shows it. */
   readonly now: () => string;
 }
+
+/** What every object has that is made now. */
+export const madeNow = ({ tenantId, now }: Pick<CmdletContext, "tenantId" | "now">, name: string): Owned => ({
+  tenantId,
+  guid: randomUUID(),
+  name,
+  whenCreated: now(),
+  whenChanged: now(),
+});
 
 /** Validated and ready: `commit` makes the change (or the reading) and gives the objects to answer with; a void cmdlet gives none. */
 export interface Prepared {
