@@ -96,7 +96,8 @@ test(
       const file = written(folder, "adatum.json", { tenantId, ...spec });
       const command = startCommand("--ask", "--port", "0", "--data", data, "--tenant", file);
       try {
-        const asked = await command.untilPrinted("Open this link as the customer's administrator");
+        const asked = await command.untilPrinted(/adminconsent\S+\n/u);
+        expect(asked).toContain("Open this link as the customer's administrator");
         const [link = ""] = /https:\/\/\S+adminconsent\S+/u.exec(asked) ?? [];
         const endpoints = await endpointsOf(data);
         expect(Object.keys(endpoints)).toEqual([

@@ -29,8 +29,11 @@ export interface Command {
   readonly pid: number;
   /** Everything printed so far. */
   output(): string;
-  /** Resolves with the output when it has this text; rejects when the command ends before. */
-  untilPrinted(text: string): Promise<string>;
+  /**
+   * Resolves with the output when it has this; rejects when the command ends before. What is printed next may not be there yet:
+   * a reader of it waits for it too.
+   */
+  untilPrinted(expected: string | RegExp): Promise<string>;
   /** Exit code. */
   readonly ended: Promise<number | null>;
   signal(signal: NodeJS.Signals): void;
@@ -51,9 +54,9 @@ export function startCommand(...flags: string[]): Command {
   return {
     pid: child.pid ?? 0,
     output: () => output,
-    untilPrinted: async (text) => {
-      while (!output.includes(text)) {
-        if (over) throw new Error(`ended without having printed "${text}":\n${output}`);
+    untilPrinted: async (expected) => {
+      while (typeof expected === "string" ? !output.includes(expected) : !expected.test(output)) {
+        if (over) throw new Error(`ended without having printed ${expected}:\n${output}`);
         await pause(50);
       }
       return output;
