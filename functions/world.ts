@@ -116,7 +116,7 @@ export function createWorld(config: Config): World {
     checkConsent: checkConsent({ environment, credentials, graph }),
     ownAccess: exchange,
     ownRights: createOwnRights(graph),
-    probes: createProbeMails(graph),
+    probes: createProbeMails(graph, stores.sentMails),
     traces: createMessageTraces(graph),
     canaryMailbox: config.CANARY_MAILBOX,
     validateOutboundConnector: validateOutboundConnector(exchange),

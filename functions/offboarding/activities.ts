@@ -109,8 +109,6 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
       const { tenantId: organization, probeMailbox } = spec.microsoft365;
       await recordStep(work, "aroundGateway", { status: "Running" });
       await wait(work, `waiting until mail of ${probeMailbox} goes round the gateway on every server of Exchange Online`);
-      const known = await probes.findProbe(organization, probeMailbox, subject);
-      if (known.state === "arrived") return;
       await probes.sendProbe(organization, probeMailbox, {
         subject,
         to: probeMailbox,

@@ -276,12 +276,11 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       await recordStep(work, step, { status: "Running" });
       const message = `waiting for a probe mail of ${loop.probeMailbox} to come back through ${gatewayOf(loop)}`;
       await recordProgress(work, { waitingFor: { kind: "propagation", message } });
-      if (!(await findProbe(loop, subject)))
-        await probes.sendProbe(loop.organization, loop.probeMailbox, {
-          subject,
-          to: loop.probeMailbox,
-          nonce: fingerprintOf(subject),
-        });
+      await probes.sendProbe(loop.organization, loop.probeMailbox, {
+        subject,
+        to: loop.probeMailbox,
+        nonce: fingerprintOf(subject),
+      });
     },
 
     /** `looped`: came back with this tenant's header, exactly once. `bypassed`: arrived without having met the gateway. */

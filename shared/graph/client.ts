@@ -140,6 +140,13 @@ function repeatable(response: Response, method: string | undefined): boolean {
   return wait <= SHORT_WAIT_IN_SECONDS && (response.status === 429 || method === "GET");
 }
 
+/** Whether a write may have taken effect although it failed: no answer came, or one that leaves it open (500, 502, 504). */
+export function mayHaveHappened(error: unknown): boolean {
+  if (!(error instanceof ControlPlaneError) || error.code === "GraphUnreachable") return true;
+  const { data } = graphErrorSchema.safeParse(error.cause);
+  return data !== undefined && [500, 502, 504].includes(data.statusCode);
+}
+
 const graphErrorSchema = z.object({
   statusCode: z.number(),
   code: z.string().nullish(),

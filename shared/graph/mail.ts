@@ -2,7 +2,8 @@
 import * as z from "zod";
 import { observing } from "../resources/observing.ts";
 import type { Absent, Observed, Unknown } from "../resources/resource.ts";
-import { type Graph, literal, nothing, segment } from "./client.ts";
+import type { SentMailStore } from "../stores/sent-mails.ts";
+import { type Graph, literal, mayHaveHappened, nothing, segment } from "./client.ts";
 
 export interface ProbeMail {
   /** Names this probe and no other: it is what the mail is found by. */
@@ -21,6 +22,10 @@ export interface ArrivedProbe {
 }
 
 export interface ProbeMails {
+  /**
+   * At most once for a subject, whoever asks and how often. A mail whose answer was lost counts as sent: whoever waits for it sends
+   * another one, of another subject, when it doesn't come.
+   */
   sendProbe(organization: string, mailbox: string, probe: ProbeMail): Promise<void>;
   findProbe(organization: string, mailbox: string, subject: string): Promise<ArrivedProbe | Absent | Unknown>;
   /** What a mail server said when it returned the mail to this mailbox. */
@@ -34,26 +39,26 @@ const messageSchema = z.looseObject({
 
 const reportSchema = z.looseObject({ body: z.object({ content: z.string() }).nullish() });
 
-export const createProbeMails = (graph: Graph): ProbeMails => ({
+export const createProbeMails = (graph: Graph, sentMails: SentMailStore): ProbeMails => ({
   async sendProbe(organization, mailbox, { subject, to, nonce }) {
-    await graph.post(
-      organization,
-      `/users/${segment(mailbox)}/sendMail`,
-      {
-        message: {
-          subject,
-          body: {
-            contentType: "Text",
-            content: `This message proves that mail runs through your gateway. You may delete it.\r\n\r\n${nonce}\r\n`,
-          },
-          toRecipients: [{ emailAddress: { address: to } }],
-          internetMessageHeaders: [{ name: "X-Gatehouse-Probe", value: nonce }],
-        },
-        // Else the copy that was sent would be found instead of what arrived.
-        saveToSentItems: false,
+    const mail = { organization, mailbox, subject };
+    if (!(await sentMails.claim(mail))) return;
+    const message = {
+      subject,
+      body: {
+        contentType: "Text",
+        content: `This message proves that mail runs through your gateway. You may delete it.\r\n\r\n${nonce}\r\n`,
       },
-      nothing,
-    );
+      toRecipients: [{ emailAddress: { address: to } }],
+      internetMessageHeaders: [{ name: "X-Gatehouse-Probe", value: nonce }],
+    };
+    try {
+      // Else the copy that was sent would be found instead of what arrived.
+      await graph.post(organization, `/users/${segment(mailbox)}/sendMail`, { message, saveToSentItems: false }, nothing);
+    } catch (error) {
+      if (!mayHaveHappened(error)) await sentMails.giveBack(mail);
+      throw error;
+    }
   },
 
   async findProbe(organization, mailbox, subject) {

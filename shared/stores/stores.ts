@@ -11,6 +11,7 @@ import { type CredentialStore, createCredentialStore } from "./credentials.ts";
 import { createDirectoryStore, type DirectoryStore } from "./directories.ts";
 import { createOperationStore, type OperationStore } from "./operations.ts";
 import { createPartnerStore, type PartnerStore } from "./partners.ts";
+import { createSentMailStore, type SentMailStore } from "./sent-mails.ts";
 import { createStorage, type StorageSettings } from "./storage.ts";
 import { createTable } from "./table.ts";
 import { createTenantStore, type TenantStore } from "./tenants.ts";
@@ -21,6 +22,7 @@ export interface Stores {
   tenants: TenantStore;
   operations: OperationStore;
   usedStates: UsedStateStore;
+  sentMails: SentMailStore;
   claims: ClaimStore;
   credentials: CredentialStore;
   listings: ListingStore;
@@ -48,6 +50,7 @@ export function createStores({ storage: settings, credential, clock = systemCloc
     tenants: createTenantStore(storage, clock),
     operations: createOperationStore(storage, clock),
     usedStates: createUsedStateStore(storage),
+    sentMails: createSentMailStore(storage),
     claims: createClaimStore(storage),
     credentials: createCredentialStore(storage, clock),
     listings: createListingStore(storage),

@@ -77,7 +77,7 @@ describe("over the wire", () => {
     const { environment, application } = world.clouds;
     const graph = createGraph({ environment, credentials: createCredentials(environment, application) });
     const onboarding = {
-      probes: createProbeMails(graph),
+      probes: createProbeMails(graph, stores.sentMails),
       traces: createMessageTraces(graph),
       vaults,
       clock: systemClock,
