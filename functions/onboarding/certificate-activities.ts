@@ -9,7 +9,8 @@ import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
 import { importTask, issuerTask, type TlsCertificate } from "../../shared/resources/tls-certificate.ts";
 import { SELF } from "../../shared/vault/issuer.ts";
-import type { CertificateSeen, CertificateState } from "./certificate.ts";
+import type { CertificateSeen } from "../../shared/runbook/certificate.ts";
+import type { CertificateState } from "./certificate.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 export type CertificateActivities = ReturnType<typeof createCertificateActivities>;

@@ -1,15 +1,7 @@
 /**
  * Mission B15: the gateway's own certificate on its way into an onboarding. A person's part of it (an import, an issuer's account) is waited
- * for before anything costs money; Exchange Online hears of it only when every machine was seen to show it.
+ * for before anything costs money.
  */
-import {
-  certificateRole,
-  type GatewayCertificate,
-  gatewayCertificate,
-  tlsCertificate as desiredCertificate,
-} from "../../shared/desired/certificate.ts";
-import { machinesOf } from "../../shared/desired/machines.ts";
-import * as desired from "../../shared/desired/state.ts";
 import { branch } from "../../shared/durable/branches.ts";
 import type { Work } from "../../shared/durable/resources.ts";
 import type { Routine } from "../../shared/durable/routine.ts";
@@ -18,43 +10,6 @@ import { secondsNow, wait } from "../../shared/durable/wait.ts";
 import type { TlsCertificate } from "../../shared/resources/tls-certificate.ts";
 import type { CertificateActivities } from "./certificate-activities.ts";
 import type { OnboardingPace } from "./orchestrator.ts";
-import type { Hands, Installation, Walk } from "./runbook.ts";
-
-/** Of the ground: the certificate in the tenant's vault, if the spec asks for one. */
-export function* obtainCertificate<Wait>(
-  hands: Hands<Wait>,
-  tenant: Installation,
-  vault: { id: string; url: string },
-  ours: string,
-): Walk<Wait, GatewayCertificate | undefined> {
-  const { owner, entraTenantId } = desired.home(tenant);
-  const wanted = desiredCertificate(tenant, { owner, entraTenantId, vaultUrl: vault.url });
-  if (wanted === undefined) return undefined;
-  yield* hands.ensure(
-    "roleAssignment",
-    "certificateAccess",
-    desired.vaultAccess(tenant, vault.id, ours, certificateRole(tenant)),
-  );
-  return gatewayCertificate(wanted, yield* hands.certificate(wanted));
-}
-
-/** Each machine is looked at from outside, by its own address: behind a load balancer nobody can tell whose certificate is seen. */
-export function* showCertificate<Wait>(
-  hands: Hands<Wait>,
-  tenant: Installation,
-  ground: Pick<desired.Ground, "regions" | "certificate">,
-): Walk<Wait, void> {
-  const { certificate } = ground;
-  if (certificate === undefined) return;
-  for (const { address, suffix } of machinesOf(tenant, ground))
-    yield* hands.showsCertificate({ step: `certificateShown${suffix}`, address: address.ipAddress, certificate });
-}
-
-export interface CertificateSeen {
-  step: string;
-  address: string;
-  certificate: GatewayCertificate;
-}
 
 export interface CertificateWait {
   work: Work;

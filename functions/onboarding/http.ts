@@ -9,7 +9,7 @@ import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { claimCustomer, refuseOthersCustomer } from "./claims.ts";
 import { CONSENT_ANSWERED, onboardTenant, type Onboarding } from "./orchestrator.ts";
 import { planOf } from "./plan.ts";
-import { onboardingSteps } from "./steps.ts";
+import { onboardingSteps } from "../../shared/runbook/steps.ts";
 import type { Names } from "../../shared/azure/names.ts";
 import { widest } from "../../shared/desired/standing.ts";
 import { piloted, standingOf, targetOf } from "../../shared/desired/target.ts";

@@ -20,7 +20,7 @@ import type { CanaryMail } from "./canary.ts";
 import { proveCanary } from "./prove-canary.ts";
 import { limitPrivilege } from "./limit-privilege.ts";
 import type { Privilege } from "./privilege.ts";
-import { dropMachines, drops, moveSmartHosts, widely } from "./moves.ts";
+import { dropMachines, drops, moveSmartHosts, widely } from "../../shared/runbook/moves.ts";
 import {
   begin,
   type Begun,
@@ -39,7 +39,7 @@ import {
   prepareGround,
   publishSpf,
   registerApplications,
-} from "./runbook.ts";
+} from "../../shared/runbook/runbook.ts";
 import type { SpfState } from "./spf.ts";
 import type { Ground, Loop } from "../../shared/desired/state.ts";
 import { narrowed, type Standing } from "../../shared/desired/standing.ts";

@@ -15,7 +15,7 @@ import type { Target } from "../../shared/desired/target.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
 import { readTerms } from "../../shared/resources/marketplace-terms.ts";
 import { adminGroups } from "./admin-groups.ts";
-import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
+import { type Placement, placementOf, rolePlacementOf } from "../../shared/runbook/placement.ts";
 import { replacedBeside, replacedGateways } from "./replacement.ts";
 import type { OnboardingWorld } from "./world.ts";
 

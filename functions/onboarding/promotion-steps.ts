@@ -1,13 +1,8 @@
 /** The step graphs of the ways from the pilot to everybody and back. */
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
-import type { StepTitle } from "./steps.ts";
+import { liveTitles, type StepTitle } from "../../shared/runbook/steps.ts";
 
 const step = (branch: StepTitle["branch"], name: string, title: string): StepTitle => ({ name, title, branch });
-
-export const liveTitles = ({ pilot }: Pick<TenantSpec, "pilot">): StepTitle[] => [
-  step("mailFlow", "domainForwardingRule", "Forwarding rule for everybody in the domains"),
-  ...(pilot.incoming ? [step("mailFlow", "incomingDomainForwardingRule", "Mail to everybody forwarded, too")] : []),
-];
 
 export const promotionSteps = (spec: Pick<TenantSpec, "pilot">): StepTitle[] => [
   step("access", "ready", "Gateways are healthy, and no blocklist has an address of theirs"),

@@ -15,7 +15,7 @@ import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import type { OnboardingActivities } from "./activities.ts";
 import { type LoopEvidence, type LoopProof, type OnboardingPace, proveLoop } from "./orchestrator.ts";
 import type { PromotionActivities } from "./promotion-activities.ts";
-import { forwardDomains } from "./runbook.ts";
+import { forwardDomains } from "../../shared/runbook/runbook.ts";
 
 export interface StageChange {
   work: Work;

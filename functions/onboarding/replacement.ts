@@ -9,7 +9,7 @@ import * as desired from "../../shared/desired/state.ts";
 import type { Target } from "../../shared/desired/target.ts";
 import type { DesiredOf } from "../../shared/durable/resources.ts";
 import type { Resources } from "../../shared/resources/index.ts";
-import type { Placement } from "./placement.ts";
+import type { Placement } from "../../shared/runbook/placement.ts";
 
 type Machines = Pick<Resources, "gatewayVm">;
 

@@ -4,7 +4,7 @@ import { ControlPlaneError } from "../../shared/errors.ts";
 import type { EventRecord } from "../../shared/stores/events.ts";
 import type { Stores } from "../../shared/stores/stores.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
-import { type Access, checkAccess } from "./access.ts";
+import { type Access, checkAccess } from "../../shared/runbook/access.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 export interface ConsentWatch extends Pick<OnboardingWorld, "checkConsent" | "azureAccess" | "clock" | "log"> {

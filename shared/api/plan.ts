@@ -41,6 +41,7 @@ export const onboardInputSchema = z.strictObject({
   planHash: z.string().max(128).optional().describe("Refused with PlanChanged when the world has changed since that plan."),
 });
 
+export type PlannedAction = (typeof plannedActions)[number];
 export type PlannedResource = z.output<typeof plannedResourceSchema>;
 export type Check = z.output<typeof checkSchema>;
 export type Finding = z.output<typeof findingSchema>;

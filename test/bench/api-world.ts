@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { OnboardingWorld } from "../../functions/onboarding/world.ts";
-import { onboardingSteps } from "../../functions/onboarding/steps.ts";
+import { onboardingSteps } from "../../shared/runbook/steps.ts";
 import { createAuthentication } from "../../shared/api/authentication.ts";
 import { createSigner } from "../../shared/api/signing.ts";
 import { systemClock } from "../../shared/clock.ts";

@@ -6,13 +6,7 @@ import { readFileSync } from "node:fs";
 import { createVirtualClock, type VirtualClock } from "../../infra/local/functions-host/clock.ts";
 import { chapters, onboardTenant, proveLoop, waitForAccess } from "../../functions/onboarding/orchestrator.ts";
 import type { Onboarding } from "../../functions/onboarding/orchestrator.ts";
-import {
-  begin,
-  buildGateway,
-  connectMailFlow,
-  registerApplications,
-  type TenantChapter,
-} from "../../functions/onboarding/runbook.ts";
+import { begin, buildGateway, connectMailFlow, registerApplications, type TenantChapter } from "../../shared/runbook/runbook.ts";
 import { namesOf } from "../../shared/azure/names.ts";
 import { FIRST_GENERATION, type Ground } from "../../shared/desired/state.ts";
 import { branch, together } from "../../shared/durable/branches.ts";

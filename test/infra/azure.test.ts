@@ -220,7 +220,7 @@ describe("the application, which infra/README.md says how to make", () => {
   const readme = read("infra/README.md");
 
   test("asks for the permissions that onboarding expects, and for no others", () => {
-    const expected = /const expectedRoles = \{([\s\S]*?)\n\};/.exec(read("functions/onboarding/access.ts"))?.[1] ?? "";
+    const expected = /const expectedRoles = \{([\s\S]*?)\n\};/.exec(read("shared/runbook/access.ts"))?.[1] ?? "";
     const roles = [...expected.matchAll(/"([^"]+)"/g)].map(([, role = ""]) => role);
     const asked = [...readme.matchAll(/^ask \S+ (.+)$/gm)].flatMap(([, list = ""]) => list.split(" "));
     expect(asked.toSorted()).toEqual(roles.toSorted());

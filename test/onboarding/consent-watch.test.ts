@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { createDirectory } from "../../infra/local/clouds/entra/directory.ts";
 import { type ConsentWatch, pollConsents } from "../../functions/onboarding/timer.ts";
 import { createOnboardingActivities } from "../../functions/onboarding/activities.ts";
-import { onboardingSteps } from "../../functions/onboarding/steps.ts";
+import { onboardingSteps } from "../../shared/runbook/steps.ts";
 import type { OnboardingWorld } from "../../functions/onboarding/world.ts";
 import { createCredentials } from "../../shared/entra/credentials.ts";
 import { createGraph } from "../../shared/graph/client.ts";

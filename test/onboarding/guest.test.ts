@@ -1,7 +1,7 @@
 /** Which credential an onboarding gives the gateway: the one that rotation has made current, and none while rotation is about to. */
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
-import { guestOf, settledGuestOf } from "../../functions/onboarding/guest.ts";
+import { guestOf, settledGuestOf } from "../../shared/runbook/guest.ts";
 import type { OnboardingWorld } from "../../functions/onboarding/world.ts";
 import type { CredentialVersion } from "../../shared/stores/credentials.ts";
 import { testStores, unique } from "../support/stores.ts";

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { decided } from "../../functions/onboarding/placement.ts";
+import { decided } from "../../shared/runbook/placement.ts";
 import { byPrice, fits, type Size } from "../../shared/azure/sizes.ts";
 import { GATEWAY_MINIMUM } from "../../shared/desired/minimums.ts";
 import { tenantSpecSchema } from "../../shared/tenants/spec.ts";

@@ -1,6 +1,6 @@
 /** What we ask of a customer's administrator is little, and said in full wherever it is said. */
 import { expect, test } from "vitest";
-import { expectedRoles } from "../../functions/onboarding/access.ts";
+import { expectedRoles } from "../../shared/runbook/access.ts";
 import { read } from "./sources.ts";
 
 const MOST = 10;

@@ -2,8 +2,7 @@
 import { readFileSync } from "node:fs";
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
-import { settledGuestOf } from "../../functions/onboarding/guest.ts";
-import type { OnboardingWorld } from "../../functions/onboarding/world.ts";
+import { settledGuestOf } from "../../shared/runbook/guest.ts";
 import { createRotationActivities } from "../../functions/rotation/activities.ts";
 import { rotationSteps } from "../../functions/rotation/steps.ts";
 import type { RotationWorld } from "../../functions/rotation/world.ts";
@@ -35,7 +34,7 @@ async function twoCredentials() {
     activities.claimRotation({ work: { ...tenant, operationId: name }, key: keyOf(name), generation });
   const flip = (name: CredentialName, generation: number, made: CredentialVersion) =>
     activities.flipClientSecret({ work: { ...tenant, operationId: name }, key: keyOf(name), generation, made });
-  const guest = () => settledGuestOf({ stores } as OnboardingWorld, tenant);
+  const guest = () => settledGuestOf({ stores }, tenant);
   return { stores, keyOf, claim, flip, guest };
 }
 

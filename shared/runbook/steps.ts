@@ -1,16 +1,15 @@
 /** The step graph of an onboarding, known before it starts: what the operation shows as pending, in the order a reader expects. */
-import type { MachineRole } from "../../shared/azure/names.ts";
-import { openServices } from "../../shared/azure/services.ts";
-import { type MachineBeside, machinesBeside, servicesBeside } from "../../shared/desired/beside.ts";
-import { machineTitles, regionTitles, type Title } from "../../shared/desired/machines.ts";
-import { namedSecrets } from "../../shared/desired/iq-suite.ts";
-import type { Standing } from "../../shared/desired/standing.ts";
-import { managementRoles, roleStep } from "../../shared/desired/privilege.ts";
-import { azureSqlOf } from "../../shared/desired/state.ts";
-import { zoneOf } from "../../shared/tenants/dns-zones.ts";
-import type { TenantSpec } from "../../shared/tenants/spec.ts";
+import type { MachineRole } from "../azure/names.ts";
+import { openServices } from "../azure/services.ts";
+import { type MachineBeside, machinesBeside, servicesBeside } from "../desired/beside.ts";
+import { machineTitles, regionTitles, type Title } from "../desired/machines.ts";
+import { namedSecrets } from "../desired/iq-suite.ts";
+import type { Standing } from "../desired/standing.ts";
+import { managementRoles, roleStep } from "../desired/privilege.ts";
+import { azureSqlOf } from "../desired/state.ts";
+import { zoneOf } from "../tenants/dns-zones.ts";
+import type { TenantSpec } from "../tenants/spec.ts";
 import { droppingSteps, movingSteps, widened } from "./move-steps.ts";
-import { liveTitles } from "./promotion-steps.ts";
 import { spfStep } from "./runbook.ts";
 
 export type Branch = "access" | "root" | "gateway" | "directory" | "mailFlow" | "proof";
@@ -54,6 +53,12 @@ const spfTitles = (
   domains
     .filter((domain) => zoneOf(spf?.zones ?? [], domain) !== undefined)
     .map((domain, index) => step(branch, spfStep(index, earlier), `SPF record of ${domain} ${what}`));
+
+/** What stage `live` has beside. */
+export const liveTitles = ({ pilot }: Pick<TenantSpec, "pilot">): StepTitle[] => [
+  step("mailFlow", "domainForwardingRule", "Forwarding rule for everybody in the domains"),
+  ...(pilot.incoming ? [step("mailFlow", "incomingDomainForwardingRule", "Mail to everybody forwarded, too")] : []),
+];
 
 type Spec = Pick<TenantSpec, "canary" | "connectionFilter" | "database" | "gateway" | "microsoft365" | "pilot" | "spf" | "ucm">;
 

@@ -4,10 +4,10 @@
  * connects to each of them itself, and only then loses the old ones. What goes is taken out of the load balancer, sends what it still
  * has, and only then do its addresses stop being accepted; it is removed last, so that nobody else can get an address that is accepted.
  */
-import type { MachineNames, RegionNames } from "../../shared/azure/names.ts";
-import { machineSuffix, regionSuffix } from "../../shared/desired/machines.ts";
-import { type Going, goingFrom, narrowed, unbalancedIn } from "../../shared/desired/standing.ts";
-import * as desired from "../../shared/desired/state.ts";
+import type { MachineNames, RegionNames } from "../azure/names.ts";
+import { machineSuffix, regionSuffix } from "../desired/machines.ts";
+import { type Going, goingFrom, narrowed, unbalancedIn } from "../desired/standing.ts";
+import * as desired from "../desired/state.ts";
 import type { Chapter, Hands, Installation, TenantChapter, Walk } from "./runbook.ts";
 
 /** With all machines: those of the spec, and those that go. */

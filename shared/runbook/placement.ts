@@ -2,17 +2,17 @@
  * Where in a region its machines go, and of which size (mission A3). What is there keeps its place, since Azure never moves a machine
  * between zones or sets; what is new goes by rule, with more than one choice, so that a zone without capacity stops nobody.
  */
-import type { Azure } from "../../shared/azure/client.ts";
-import { readFailure } from "../../shared/azure/owned.ts";
-import { byPrice, fits, type Minimum, type Size, type SizeLists, sizeLists } from "../../shared/azure/sizes.ts";
-import type { MachineNames, MachineRole, RegionNames } from "../../shared/azure/names.ts";
-import { machineBeside } from "../../shared/desired/beside.ts";
-import type { Candidate } from "../../shared/desired/state.ts";
-import { GATEWAY_MINIMUM } from "../../shared/desired/minimums.ts";
-import { home, roleOf } from "../../shared/desired/state.ts";
-import type { Target } from "../../shared/desired/target.ts";
-import { ControlPlaneError } from "../../shared/errors.ts";
-import type { TenantSpec } from "../../shared/tenants/spec.ts";
+import type { Azure } from "../azure/client.ts";
+import { readFailure } from "../azure/owned.ts";
+import { byPrice, fits, type Minimum, type Size, type SizeLists, sizeLists } from "../azure/sizes.ts";
+import type { MachineNames, MachineRole, RegionNames } from "../azure/names.ts";
+import { machineBeside } from "../desired/beside.ts";
+import type { Candidate } from "../desired/state.ts";
+import { GATEWAY_MINIMUM } from "../desired/minimums.ts";
+import { home, roleOf } from "../desired/state.ts";
+import type { Target } from "../desired/target.ts";
+import { ControlPlaneError } from "../errors.ts";
+import type { TenantSpec } from "../tenants/spec.ts";
 
 export interface Placement {
   /** Whether the region's machines stand in an availability set. */

@@ -1,13 +1,13 @@
 /** Whether we may work for a tenant: proven by what the clouds let us do, never by what somebody says. */
-import { type Failure, failureFrom } from "../../shared/durable/steps.ts";
-import { ControlPlaneError } from "../../shared/errors.ts";
-import { refusalOf } from "../../shared/graph/consent.ts";
-import type { TenantSpec } from "../../shared/tenants/spec.ts";
-import type { OnboardingWorld } from "./world.ts";
+import { type Failure, failureFrom } from "../durable/steps.ts";
+import { ControlPlaneError } from "../errors.ts";
+import { refusalOf } from "../graph/consent.ts";
+import type { TenantSpec } from "../tenants/spec.ts";
+import type { RunbookWorld } from "./world.ts";
 
 export type Access = { state: "granted" | "pending"; message: string } | { state: "refused"; failure: Failure };
 
-type World = Pick<OnboardingWorld, "checkConsent" | "azureAccess">;
+type World = Pick<RunbookWorld, "checkConsent" | "azureAccess">;
 
 export const checkAccess = (world: World, spec: TenantSpec, wanted: "consent" | "azureAccess"): Promise<Access> =>
   wanted === "consent" ? checkConsent(world, spec) : checkAzure(world, spec);

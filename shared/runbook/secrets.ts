@@ -1,7 +1,7 @@
 /** Secrets that a tenant has from its onboarding on: their names in its vault, and how one is made. */
 import { randomBytes, randomUUID } from "node:crypto";
-import type { TenantRecord } from "../../shared/stores/tenants.ts";
-import type { SecretReference } from "../../shared/vault/reference.ts";
+import type { TenantRecord } from "../stores/tenants.ts";
+import type { SecretReference } from "../vault/reference.ts";
 
 /** Azure wants three of four character classes in 12 to 123 characters of an administrator's password; the suffix has them all. */
 export const tenantSecrets = {

@@ -2,11 +2,11 @@
  * What an onboarding makes true, chapter by chapter in the manual's order where that order protects mail. It is walked by two: the
  * orchestrator's hands make each resource true, the plan's hands only look at it, so that a plan says what an onboarding does.
  */
-import type { MachineNames, MachineRole, RegionNames } from "../../shared/azure/names.ts";
-import { machineBeside, machinesBeside } from "../../shared/desired/beside.ts";
-import { machineSuffix, regionSuffix } from "../../shared/desired/machines.ts";
-import type { MailRoute } from "../../shared/desired/mail-route.ts";
-import type { Standing } from "../../shared/desired/standing.ts";
+import type { MachineNames, MachineRole, RegionNames } from "../azure/names.ts";
+import { machineBeside, machinesBeside } from "../desired/beside.ts";
+import { machineSuffix, regionSuffix } from "../desired/machines.ts";
+import type { MailRoute } from "../desired/mail-route.ts";
+import type { Standing } from "../desired/standing.ts";
 import type {
   Address,
   Application,
@@ -16,20 +16,20 @@ import type {
   GuestGeneration,
   Loop,
   RegionGround,
-} from "../../shared/desired/state.ts";
-import { namedSecrets } from "../../shared/desired/iq-suite.ts";
-import * as privilege from "../../shared/desired/privilege.ts";
-import * as desired from "../../shared/desired/state.ts";
-import type { Target } from "../../shared/desired/target.ts";
-import type { ActualOf, DesiredOf } from "../../shared/durable/resources.ts";
-import type { Subscription } from "../../shared/azure/place.ts";
-import type { Resources } from "../../shared/resources/index.ts";
+} from "../desired/state.ts";
+import { namedSecrets } from "../desired/iq-suite.ts";
+import * as privilege from "../desired/privilege.ts";
+import * as desired from "../desired/state.ts";
+import type { Target } from "../desired/target.ts";
+import type { ActualOf, DesiredOf } from "../durable/resources.ts";
+import type { Subscription } from "../azure/place.ts";
+import type { Resources } from "../resources/index.ts";
 import type { Placement } from "./placement.ts";
-import { ControlPlaneError } from "../../shared/errors.ts";
-import type { AzureSql } from "../../shared/tenants/spec.ts";
-import type { TlsCertificate } from "../../shared/resources/tls-certificate.ts";
-import type { IssuedCertificate } from "../../shared/vault/certificates.ts";
-import type { SecretReference } from "../../shared/vault/reference.ts";
+import { ControlPlaneError } from "../errors.ts";
+import type { AzureSql } from "../tenants/spec.ts";
+import type { TlsCertificate } from "../resources/tls-certificate.ts";
+import type { IssuedCertificate } from "../vault/certificates.ts";
+import type { SecretReference } from "../vault/reference.ts";
 import { type CertificateSeen, obtainCertificate, showCertificate } from "./certificate.ts";
 
 export interface Installation extends Target {

@@ -1,7 +1,7 @@
 /** Steps of an onboarding that has another number of machines to bring about than stand: shown beside the usual ones. */
-import { machineSuffix, regionSuffix } from "../../shared/desired/machines.ts";
-import { goingFrom, type Standing, unbalancedIn } from "../../shared/desired/standing.ts";
-import type { TenantSpec } from "../../shared/tenants/spec.ts";
+import { machineSuffix, regionSuffix } from "../desired/machines.ts";
+import { goingFrom, type Standing, unbalancedIn } from "../desired/standing.ts";
+import type { TenantSpec } from "../tenants/spec.ts";
 import type { StepTitle } from "./steps.ts";
 
 type Spec = Pick<TenantSpec, "connectionFilter" | "database" | "gateway">;

@@ -1,19 +1,25 @@
 /** What the guest holds beside what onboarding gives it. */
-import type { Agents, GuestGeneration } from "../../shared/desired/state.ts";
-import { apiVersion } from "../../shared/api/routes.ts";
-import { ControlPlaneError } from "../../shared/errors.ts";
-import { type CredentialRecord, guestGenerationOf, rotating, secretsInUse } from "../../shared/stores/credentials.ts";
-import type { OnboardingWorld } from "./world.ts";
+import type { Agents, GuestGeneration } from "../desired/state.ts";
+import { apiVersion } from "../api/routes.ts";
+import { ControlPlaneError } from "../errors.ts";
+import { type CredentialRecord, guestGenerationOf, rotating, secretsInUse } from "../stores/credentials.ts";
+import type { RunbookWorld } from "./world.ts";
 
 type Tenant = Pick<CredentialRecord, "partnerId" | "tenantId">;
 
 /** The guest's own generation and the credentials that it holds now; rotations may have moved them since the last onboarding. */
-export async function guestOf({ stores }: OnboardingWorld, { partnerId, tenantId }: Tenant): Promise<GuestGeneration> {
+export async function guestOf(
+  { stores }: Pick<RunbookWorld, "stores">,
+  { partnerId, tenantId }: Tenant,
+): Promise<GuestGeneration> {
   return generationOf(await stores.credentials.list(partnerId, tenantId));
 }
 
 /** The same, for writing it: while a rotation is giving the machine its next one, the one in the store is on its way out. */
-export async function settledGuestOf({ stores }: OnboardingWorld, { partnerId, tenantId }: Tenant): Promise<GuestGeneration> {
+export async function settledGuestOf(
+  { stores }: Pick<RunbookWorld, "stores">,
+  { partnerId, tenantId }: Tenant,
+): Promise<GuestGeneration> {
   const known = await stores.credentials.list(partnerId, tenantId);
   const busy = known.find(rotating);
   if (busy)
@@ -27,7 +33,7 @@ export async function settledGuestOf({ stores }: OnboardingWorld, { partnerId, t
 }
 
 /** Where the tenant's machines report. */
-export const agentsOf = ({ settings: { publicUrl, applicationId } }: Pick<OnboardingWorld, "settings">): Agents => ({
+export const agentsOf = ({ settings: { publicUrl, applicationId } }: Pick<RunbookWorld, "settings">): Agents => ({
   publicUrl,
   apiVersion,
   audience: applicationId,

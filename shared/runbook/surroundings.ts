@@ -1,15 +1,15 @@
 /** What surrounds a tenant's mail flow in its organisation: told before an onboarding by a plan, and kept on the tenant after it. */
-import type { Condition } from "../../shared/api/tenant.ts";
-import type { Check, Finding } from "../../shared/api/plan.ts";
-import { egressIps, type Ground, home, LOOP_HEADER, organization } from "../../shared/desired/state.ts";
-import { type Target, targetOf } from "../../shared/desired/target.ts";
-import { interactionFindings } from "../../shared/exchange/findings/interactions.ts";
-import { senderChecks } from "../../shared/exchange/findings/senders.ts";
-import { type MailFlow, surroundingsOf } from "../../shared/exchange/findings/surroundings.ts";
-import type { Remembered } from "../../shared/exchange/remembered.ts";
-import { OUTBOUND_CONNECTOR_NAME } from "../../shared/resources/outbound-connector.ts";
-import type { TenantRecord } from "../../shared/stores/tenants.ts";
-import type { OnboardingWorld } from "./world.ts";
+import type { Condition } from "../api/tenant.ts";
+import type { Check, Finding } from "../api/plan.ts";
+import { egressIps, type Ground, home, LOOP_HEADER, organization } from "../desired/state.ts";
+import { type Target, targetOf } from "../desired/target.ts";
+import { interactionFindings } from "../exchange/findings/interactions.ts";
+import { senderChecks } from "../exchange/findings/senders.ts";
+import { type MailFlow, surroundingsOf } from "../exchange/findings/surroundings.ts";
+import type { Remembered } from "../exchange/remembered.ts";
+import { OUTBOUND_CONNECTOR_NAME } from "../resources/outbound-connector.ts";
+import type { TenantRecord } from "../stores/tenants.ts";
+import type { RunbookWorld } from "./world.ts";
 
 export interface LookAround {
   /** Mission C10: what would stop an onboarding halfway. */
@@ -21,7 +21,7 @@ export interface LookAround {
 
 /** Reads only, and never throws for what can't be read. */
 export async function lookAround(
-  { exchange, clock }: Pick<OnboardingWorld, "exchange" | "clock">,
+  { exchange, clock }: Pick<RunbookWorld, "exchange" | "clock">,
   tenant: TenantRecord,
 ): Promise<LookAround> {
   const flow = mailFlowOf(targetOf(tenant), tenant.facts["ground"] as Ground | undefined);

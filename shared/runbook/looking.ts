@@ -1,0 +1,248 @@
+/** What stands of a tenant beside what the runbook wants, found out by walking it with hands that only look. */
+import type { PlannedAction } from "../api/plan.ts";
+import type { AzureAccess } from "../azure/access.ts";
+import { type SizeLists, sizeLists } from "../azure/sizes.ts";
+import { type MailRoute, mailRouteOf } from "../desired/mail-route.ts";
+import { narrowed, type Standing } from "../desired/standing.ts";
+import { type Ground, type GuestGeneration, home, mailRouteWanted, otherInboundConnector } from "../desired/state.ts";
+import { standingOf, type Target, targetOf } from "../desired/target.ts";
+import type { ActualOf } from "../durable/resources.ts";
+import { remembering } from "../exchange/remembered.ts";
+import type { Resources } from "../resources/index.ts";
+import type { PropertyChange, Resource } from "../resources/resource.ts";
+import type { TenantRecord } from "../stores/tenants.ts";
+import type { IssuedCertificate } from "../vault/certificates.ts";
+import type { SecretReference } from "../vault/reference.ts";
+import { type Access, checkAccess } from "./access.ts";
+import { agentsOf, guestOf } from "./guest.ts";
+import { dropMachines, drops, moveSmartHosts, widely } from "./moves.ts";
+import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
+import { begin, type Begun, buildAndConnect, type Hands, type Installation, prepareGround } from "./runbook.ts";
+import { chosenSecrets, tenantSecrets } from "./secrets.ts";
+import { type LookAround, lookAround } from "./surroundings.ts";
+import type { RunbookWorld } from "./world.ts";
+
+/** One thing that the runbook names, and what a walker who makes things true would do there. */
+export interface Seen {
+  kind: keyof Resources;
+  /** As in the operation's step graph. */
+  step: string;
+  wanted: unknown;
+  action: PlannedAction;
+  changes: PropertyChange[];
+  /** Why it is blocked or unknown, or what replacing it would interrupt. */
+  reason?: string;
+  /** What is wanted can be told only when something else is made: it was not looked at. */
+  unmade?: boolean;
+}
+
+export interface Look {
+  target: Target;
+  standing: Standing | undefined;
+  consent: Access;
+  azure: Access;
+  sizes: SizeLists;
+  /** What surrounds the mail flow in the organisation, once we may read it. */
+  around: LookAround | undefined;
+  /** In the runbook's order. */
+  seen: Seen[];
+}
+
+/** Reads only. Exchange Online is asked in one batch, for what its objects are and for what surrounds them. */
+export async function lookAt(world: RunbookWorld, tenant: TenantRecord): Promise<Look> {
+  const target = targetOf(tenant);
+  const [consent, azure] = await Promise.all([
+    checkAccess(world, target.spec, "consent"),
+    checkAccess(world, target.spec, "azureAccess"),
+  ]);
+  const readable = { consented: consent.state === "granted", azure: azure.state === "granted" };
+  const sizes = sizeLists(world.azure, home(target));
+  const standing = standingOf(tenant);
+  const around = readable.consented ? await lookAround(world, tenant) : undefined;
+  const looking = around ? { ...world, resources: world.resourcesOver(remembering(world.exchange, around.remembered)) } : world;
+  const seen: Seen[] = [];
+  const hands = lookingHands(looking, tenant, { readable, sizes, seen });
+  await walked(runbook(hands, { ...target, piloted: true, live: tenant.stage === "live", ...(standing && { standing }) }));
+  return { target, standing, consent, azure, sizes, around, seen };
+}
+
+/** Whose mail runs in the end is what is looked at: the narrower scope before the proof is only a step on the way. */
+function* runbook(hands: Hands<Promise<unknown>>, tenant: Installation) {
+  const wide = widely(tenant);
+  const [all] = yield* hands.together<[Ground]>(begin(prepareGround, { tenant: wide }, "ground"));
+  yield* buildAndConnect(hands, wide, all);
+  const ground = tenant.standing ? narrowed(all, tenant.names) : all;
+  if (ground.certificate) yield* hands.drop("inboundConnector", "otherConnector", otherInboundConnector(tenant, ground));
+  if (tenant.standing?.smartHosts) yield* moveSmartHosts.walk(hands, { tenant, ground });
+  if (drops(tenant)) yield* dropMachines.walk(hands, { tenant, ground: all });
+}
+
+async function walked(walk: Generator<Promise<unknown>, void, unknown>): Promise<void> {
+  let next = walk.next();
+  while (next.done !== true) next = walk.next(await next.value);
+}
+
+/** What a resource that isn't there yet will only tell when it is: a name that can't exist (RFC 2606). */
+const LATER = "known-once-made.invalid";
+const later = (): unknown => new Proxy({}, { get: () => LATER });
+const laterSecret: SecretReference = { vaultUrl: `https://${LATER}`, name: "known-once-made", version: "0" };
+const laterCertificate = { thumbprint: "0".repeat(40), secret: laterSecret, earlier: [], forClients: true };
+const needsLater = (wanted: unknown): boolean => JSON.stringify(wanted).includes(LATER);
+
+/** The others are in Azure. */
+const in365 = new Set<string>([
+  "webClientApplication",
+  "powerShellApplication",
+  "exchangeWebServicesApplication",
+  "mailboxAccess",
+  "exchangeWebServicesPolicy",
+  "exchangePrincipal",
+  "managementRole",
+  "roleGroup",
+  "inboundConnector",
+  "outboundConnector",
+  "connectionFilter",
+  "guardRule",
+  "approvalRule",
+  "stripRule",
+  "forwardingRule",
+  "groupForwardingRule",
+  "incomingForwardingRule",
+  "incomingGroupForwardingRule",
+  "domainForwardingRule",
+  "incomingDomainForwardingRule",
+] satisfies (keyof Resources)[]);
+
+/** What replacing interrupts, where a person could not know. */
+const interruptedBy: Partial<Record<keyof Resources, string>> = {
+  gatewayVm:
+    "the machine would go and be made anew: until then no mail passes it, and what waits in its queue must have left first",
+  publicIpAddress: "the address would be another one: connectors, rules, SPF and blocklists name it",
+  vault: "its secrets would have to move first: the loop GUID is in rules and machines",
+  virtualNetwork: "all machines in it would have to go first",
+};
+
+interface Looking {
+  readable: { consented: boolean; azure: boolean };
+  sizes: SizeLists;
+  seen: Seen[];
+}
+
+/** Hands that only look. A resource whose desired state needs something that isn't there yet will be created with it. */
+function lookingHands(world: RunbookWorld, tenant: TenantRecord, { readable, sizes, seen }: Looking): Hands<Promise<unknown>> {
+  const target = targetOf(tenant);
+  const { entraTenantId } = home(target);
+  const stands = (of: string): boolean => seen.some(({ step, action }) => step === of && action === "none");
+
+  async function look(kind: keyof Resources, step: string, wanted: unknown, or?: "drop"): Promise<unknown> {
+    const told = (action: Seen["action"], more: Partial<Seen> = {}): unknown => {
+      seen.push({ kind, step, wanted, action, changes: [], ...more });
+      return later();
+    };
+    if (!(in365.has(kind) ? readable.consented : readable.azure))
+      return told("unknown", {
+        reason: in365.has(kind)
+          ? "it can be read once admin consent is granted"
+          : "it can be read once the subscription lets us in",
+      });
+    if (needsLater(wanted) && or !== "drop") return told("create", { unmade: true });
+    const resource = world.resources[kind] as unknown as Resource<unknown, unknown>;
+    const observed = await resource.observe(wanted);
+    if (observed.state === "absent") return or === "drop" ? undefined : told("create");
+    if (observed.state === "unknown") {
+      const { code, message } = observed.reason;
+      return told(code === "ForeignObject" ? "blocked" : "unknown", { reason: `${code}: ${message}` });
+    }
+    if (or === "drop") return told("remove");
+    const changes = resource.diff(wanted, observed.actual);
+    if (changes.some(({ path }) => resource.fixed?.(path)))
+      told("replace", { changes, reason: interruptedBy[kind] ?? "it and all that depends on it would go and be made anew" });
+    else told(changes.length === 0 ? "none" : "update", { changes });
+    return observed.actual;
+  }
+
+  return {
+    *ensure(kind, step, wanted) {
+      return (yield look(kind, step, wanted)) as ActualOf<Resources[typeof kind]>;
+    },
+    *ensureIfPossible(kind, step, wanted) {
+      yield look(kind, step, wanted);
+    },
+    *remove() {
+      // A plan makes nothing, so nothing it made can be in the way.
+    },
+    *drop(kind, step, unwanted) {
+      yield look(kind, step, unwanted, "drop");
+    },
+    *proveSmartHosts() {
+      // Nothing was changed that could be proven.
+    },
+    *drained() {
+      // Nothing is taken away.
+    },
+    *forget() {
+      // Nothing is taken away.
+    },
+    *placement(region) {
+      const size = target.spec.gateway.size ?? LATER;
+      const anywhere = {
+        availabilitySet: false,
+        missing: [],
+        machines: (target.names.regions[region]?.machines ?? []).map(() => [{ size }]),
+      };
+      if (!readable.azure) return anywhere;
+      // A region that has no room for them is told by the checks; the rest of the plan stands.
+      return (yield placementOf(world.azure, target, region, sizes).catch(() => anywhere)) as Placement;
+    },
+    *rolePlacement(role) {
+      const anywhere = { availabilitySet: false, missing: [], machines: [[{ size: LATER }]] };
+      if (!readable.azure) return anywhere;
+      return (yield rolePlacementOf(world.azure, target, role, sizes).catch(() => anywhere)) as Placement;
+    },
+    *ownPrincipal(subscription) {
+      if (!readable.azure) return LATER;
+      return ((yield world.azureAccess(subscription)) as AzureAccess).principalId ?? LATER;
+    },
+    *secret({ vaultUrl, purpose }) {
+      const chosen = chosenSecrets(tenant)[purpose];
+      if (chosen) return chosen;
+      const allowed = stands("vaultAccessForGatehouse");
+      if (vaultUrl === LATER || !allowed) return laterSecret;
+      const found = world.vaults.first(vaultUrl, tenantSecrets[purpose].name, entraTenantId);
+      return ((yield found) as SecretReference | undefined) ?? laterSecret;
+    },
+    *namedSecrets({ vaultUrl, names }) {
+      const allowed = stands("vaultAccessForGatehouse");
+      const references: Record<string, SecretReference> = {};
+      for (const name of names) {
+        const known = vaultUrl !== LATER && allowed ? world.vaults.newest(vaultUrl, name, entraTenantId) : undefined;
+        references[name] = (known && ((yield known) as SecretReference | undefined)) ?? laterSecret;
+      }
+      return references;
+    },
+    *certificate(wanted) {
+      const allowed = stands("certificateAccess");
+      const found = yield look(
+        "tlsCertificate",
+        "tlsCertificate",
+        allowed ? wanted : { ...wanted, vaultUrl: laterSecret.vaultUrl },
+      );
+      return seen.at(-1)?.action === "none" ? (found as IssuedCertificate) : laterCertificate;
+    },
+    *showsCertificate() {
+      // Machines are looked at when they have it.
+    },
+    *mailRoute() {
+      if (!readable.consented) return { smartHost: LATER, relayFrom: [] };
+      return (yield mailRouteOf(world, mailRouteWanted(target))) as MailRoute;
+    },
+    *guestGeneration() {
+      return { ...((yield guestOf(world, target.work)) as GuestGeneration), agents: agentsOf(world) };
+    },
+    *together<Results extends unknown[]>(...chapters: { [Index in keyof Results]: Begun<Results[Index]> }) {
+      const results: unknown[] = [];
+      for (const chapter of chapters as Begun<unknown>[]) results.push(yield* chapter.walk(this));
+      return results as Results;
+    },
+  };
+}
