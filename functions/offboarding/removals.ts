@@ -52,6 +52,7 @@ export function connectionRemovals(target: Target, ground: Footprint): Removal[]
   const webClient = desired.webClientApplication(target, ground);
   const powerShell = desired.powerShellApplication(target, { appId: "", objectId: "" });
   return [
+    removal("bypassRule", "Bypass rule removed, where there is one", desired.bypassRule(target, ground)),
     removal("approvalRule", "Approval rule removed", desired.approvalRule(target, ground)),
     removal("guardRule", "Guard rule removed", desired.guardRule(target, ground)),
     removal("stripRule", "Strip rule removed", desired.stripRule(target)),

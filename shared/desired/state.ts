@@ -563,6 +563,13 @@ export const guardRule = (target: Target, ground: Addresses): Desired<"guardRule
   loopHeader: LOOP_HEADER,
   egressIps: egressIps(ground),
 });
+/** Mission F5. `probe`: the probe mailbox's mail takes the way through the gateway already, everybody else's goes round it still. */
+export const bypassRule = (target: Target, ground: Addresses, spared: "nobody" | "probe" = "nobody"): Desired<"bypassRule"> => ({
+  ...mailFlow(target),
+  loopHeader: LOOP_HEADER,
+  egressIps: egressIps(ground),
+  spared: spared === "probe" ? [target.spec.microsoft365.probeMailbox] : [],
+});
 /** Mission C11. */
 export const stripRule = (target: Target): Desired<"stripRule"> => ({ ...mailFlow(target), loopHeader: LOOP_HEADER });
 /** Mission C4. */

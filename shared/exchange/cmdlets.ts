@@ -68,6 +68,7 @@ export const transportRuleSchema = z.looseObject({
   SenderIpRanges: list,
   HeaderContainsMessageHeader: text,
   HeaderContainsWords: list,
+  ExceptIfFrom: list,
   ExceptIfHeaderContainsMessageHeader: text,
   ExceptIfHeaderContainsWords: list,
   ExceptIfSenderIpRanges: list,
@@ -77,6 +78,8 @@ export const transportRuleSchema = z.looseObject({
   ExceptIfMessageSizeOver: text,
   RouteMessageOutboundConnector: text,
   RemoveHeader: text,
+  SetHeaderName: text,
+  SetHeaderValue: text,
   SetSCL: z.union([z.string(), z.number()]).nullish(),
   RuleErrorAction: text,
   StopRuleProcessing: flag,
@@ -210,6 +213,7 @@ interface TransportRuleParameters<Cleared = never> {
   SenderIpRanges: string[];
   HeaderContainsMessageHeader: string | Cleared;
   HeaderContainsWords: string[];
+  ExceptIfFrom: string[];
   ExceptIfHeaderContainsMessageHeader: string | Cleared;
   ExceptIfHeaderContainsWords: string[];
   ExceptIfSenderIpRanges: string[];
@@ -220,6 +224,8 @@ interface TransportRuleParameters<Cleared = never> {
   ExceptIfMessageSizeOver: string | Cleared;
   RouteMessageOutboundConnector: string;
   RemoveHeader: string;
+  SetHeaderName: string;
+  SetHeaderValue: string;
   SetSCL: string;
   RuleErrorAction: "Ignore" | "Defer";
   StopRuleProcessing: boolean;

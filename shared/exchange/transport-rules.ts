@@ -9,12 +9,13 @@ import { carries, markerOf, ownAmong } from "./ownership.ts";
 import { addedTo, clearing, type RuleProperty } from "./rule-properties.ts";
 
 /**
- * From top to bottom: the guard takes forged headers away before the forwarding rule looks for them; the approval rule sees what came
- * back; the strip rule takes the header away when none of ours looks for it any more. Only this relative order is ours; other people's
+ * From top to bottom: the guard takes forged headers away before the forwarding rule looks for them; the bypass rule, while there is one,
+ * puts on what the forwarding rules except; the approval rule sees what came back; the strip rule takes the header away when none of ours looks for it any more. Only this relative order is ours; other people's
  * rules keep theirs.
  */
 const order = [
   "guardRule",
+  "bypassRule",
   "forwardingRule",
   "groupForwardingRule",
   "incomingForwardingRule",

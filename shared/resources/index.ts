@@ -7,6 +7,7 @@ import type { Certificates } from "../vault/certificates.ts";
 import type { Vaults } from "../vault/client.ts";
 import { approvalRule } from "./approval-rule.ts";
 import { availabilitySet } from "./availability-set.ts";
+import { bypassRule } from "./bypass-rule.ts";
 import { connectionFilter } from "./connection-filter.ts";
 import { dataCollectionAssociation } from "./data-collection-association.ts";
 import { dataCollectionRule } from "./data-collection-rule.ts";
@@ -98,6 +99,7 @@ export const createResources = ({ azure, vaults, exchange, graph, resolver, cert
   outboundConnector: outboundConnector({ exchange }),
   connectionFilter: connectionFilter({ exchange }),
   guardRule: guardRule({ exchange }),
+  bypassRule: bypassRule({ exchange }),
   approvalRule: approvalRule({ exchange, vaults }),
   forwardingRule: forwardingRule({ exchange, vaults }),
   groupForwardingRule: groupForwardingRule({ exchange, vaults }),

@@ -5,6 +5,7 @@ import { type Ours, placeOf, placeOfNew, type RuleKind } from "../../shared/exch
 
 const kinds: RuleKind[] = [
   "guardRule",
+  "bypassRule",
   "forwardingRule",
   "groupForwardingRule",
   "incomingForwardingRule",

@@ -189,3 +189,73 @@ test("a group's members are forwarded in both directions, and nobody else; who j
   await comeIn("to-a-new-member", { to: colleague });
   expect(seen(await inside("to-a-new-member"))).toEqual(handled);
 });
+
+/** Mission F5. */
+const letPast = { ...target, spared: [] as string[] };
+const past = { gateway: 0, header: [`bypassed ${GUID}`] };
+const ruleWrites = async (since: number): Promise<string[]> =>
+  (await clouds.requests("exchange", since)).flatMap(({ effect, requestBody }) => {
+    const { CmdletInput: input } = (requestBody ?? {}) as { CmdletInput?: { CmdletName: string } };
+    return effect === "write" && input?.CmdletName.endsWith("-TransportRule") ? [input.CmdletName] : [];
+  });
+
+test("one write lets everybody's mail past the gateway however many rules forward it, one more brings it back, and no other rule is touched", async () => {
+  await byHand.run("New-DistributionGroup", { Name: "Sales", Members: [colleague] });
+  await allRules();
+  const scope = { mailboxes: ["sales@contoso.example"] };
+  await ensure(ours.groups, { ...forwarded, scope });
+  await ensure(ours.incomingGroups, { ...forwarded, scope });
+  await ensure(ours.incoming, { ...forwarded, scope: { mailboxes: [pilot] } });
+  const rules = await byHand.list("Get-TransportRule");
+  const since = (await clouds.requests()).at(-1)?.seq ?? 0;
+
+  await ensure(ours.bypass, letPast);
+  await submit("past-inside");
+  await comeIn("past-in", { to: pilot });
+  await submit("past-out", { to: stranger });
+  expect(seen(await inside("past-inside"))).toEqual(past);
+  expect(seen(await inside("past-in", pilot))).toEqual(past);
+  expect(seen(await outside("past-out"))).toEqual({ gateway: 0, header: [] });
+  expect((await ensure(ours.bypass, letPast)).change).toBe("unchanged");
+
+  await ours.bypass.remove(letPast);
+  expect(await ruleWrites(since)).toEqual(["New-TransportRule", "Remove-TransportRule"]);
+  expect(await byHand.list("Get-TransportRule")).toEqual(rules);
+  await submit("back-inside");
+  expect(seen(await inside("back-inside"))).toEqual(handled);
+});
+
+test("what is at the gateway when the bypass begins comes back as ever, and a forged mark opens nothing", async () => {
+  await allRules();
+  await ensure(ours.incoming, { ...forwarded, scope: { mailboxes: [colleague] } });
+  await comeIn("forged-mark", { headers: [`${HEADER}: bypassed ${GUID}`] });
+  expect(seen(await inside("forged-mark"))).toEqual(handled);
+  await ensure(ours.bypass, letPast);
+  const returned = { to: colleague, from: pilot, headers: [`${HEADER}: ${GUID}`] };
+  await comeIn("was-there-already", returned, target.egressIps[0]);
+  expect(seen(await inside("was-there-already"))).toEqual({ gateway: 0, header: [GUID] });
+});
+
+test("who is spared by the bypass proves the way through the gateway while everybody else goes round it", async () => {
+  await allRules({ scope: { mailboxes: [pilot, colleague] } });
+  await ensure(ours.bypass, { ...letPast, spared: [pilot] });
+  await submit("probe");
+  await submit("others", { from: colleague, to: pilot });
+  expect(seen(await inside("probe"))).toEqual(handled);
+  expect(seen(await inside("others", pilot))).toEqual(past);
+  expect((await ensure(ours.bypass, letPast)).change).toBe("updated");
+  await submit("nobody-spared");
+  expect(seen(await inside("nobody-spared"))).toEqual(past);
+});
+
+test("a forwarding rule that looks for no header any more is told of, and nothing is written", async () => {
+  await allRules();
+  await byHand.run("Set-TransportRule", {
+    Identity: "Route all Mails to own Azure VM",
+    ExceptIfHeaderContainsMessageHeader: null,
+    ExceptIfHeaderContainsWords: [],
+  });
+  const since = (await clouds.requests()).at(-1)?.seq ?? 0;
+  await expect(ensure(ours.bypass, letPast)).rejects.toMatchObject({ code: "BypassNotPossible" });
+  expect(await ruleWrites(since)).toEqual([]);
+});

@@ -212,6 +212,47 @@ const approvalRule: RowOf<"approvalRule"> = {
   count: approving.count,
 };
 
+const bypassName = "Bypass own Azure VM";
+const bypassing = exchangeObject<DesiredOf<Resources["bypassRule"]>>("TransportRule", bypassName, () => ({
+  SetHeaderName: loopHeader,
+  SetHeaderValue: "by hand",
+}));
+const bypassRule: RowOf<"bypassRule"> = {
+  async prepare(one) {
+    const organization = await one.organization();
+    const { loopGuid } = await one.ground();
+    const [probe = ""] = one.clouds.platform.organizations.get(organization)?.mailboxes ?? [];
+    const loop = { loopHeader, loopGuid, vaultTenantId: place.entraTenantId, egressIps };
+    await one.ensure("guardRule", { owner, organization, loopHeader, egressIps });
+    await one.ensure("outboundConnector", { owner, organization, smartHosts });
+    await one.ensure("forwardingRule", {
+      ...loop,
+      owner,
+      organization,
+      outboundConnector: OUTBOUND_CONNECTOR_NAME,
+      scope: { mailboxes: [probe] },
+    });
+    return { owner, organization, loopHeader, egressIps, spared: [] };
+  },
+  drifts: [
+    bypassing.drift(["setHeaderName"], { SetHeaderName: "X-Another" }),
+    bypassing.drift(["passesForwardingRules"], { SetHeaderValue: "bypassed yesterdays-guid" }),
+    bypassing.drift(["exceptIfSenderIpRanges"], { ExceptIfSenderIpRanges: ["198.51.100.1"] }),
+    bypassing.drift(["spared"], { ExceptIfFrom: ["somebody@contoso.example"] }),
+    bypassing.drift(["stopRuleProcessing"], { StopRuleProcessing: true }),
+    bypassing.drift(["ruleErrorAction"], { RuleErrorAction: "Defer" }),
+    bypassing.drift(["mode"], { Mode: "Audit" }),
+    bypassing.drift(["name"], { Name: "Renamed" }),
+    ...additionsTo(bypassing.drift),
+    { paths: ["enabled"], change: cmdlet("Disable-TransportRule", { Identity: bypassName }) },
+    rankedDrift(bypassName, 0),
+  ],
+  fixed: {},
+  unowned: bypassing.unowned("where the sender is looked for", { SenderAddressLocation: "Envelope" }),
+  stranger: bypassing.stranger,
+  count: bypassing.count,
+};
+
 const stripName = "Strip loop header of own Azure VM";
 const stripping = exchangeObject<DesiredOf<Resources["stripRule"]>>("TransportRule", stripName, () => ({
   RemoveHeader: loopHeader,
@@ -338,6 +379,7 @@ export const microsoft365Rows = {
   outboundConnector,
   connectionFilter,
   guardRule,
+  bypassRule,
   approvalRule,
   forwardingRule,
   groupForwardingRule,

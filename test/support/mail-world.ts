@@ -4,6 +4,7 @@ import type { SimulatedGuest } from "../../infra/local/clouds/simulator.ts";
 import { createCredentials } from "../../shared/entra/credentials.ts";
 import { createExchange, type Exchange } from "../../shared/exchange/client.ts";
 import { approvalRule } from "../../shared/resources/approval-rule.ts";
+import { bypassRule } from "../../shared/resources/bypass-rule.ts";
 import { ensuring } from "../../shared/resources/ensure.ts";
 import {
   type ForwardingRule,
@@ -48,6 +49,7 @@ function resourcesOf(exchange: Exchange) {
     inbound: inboundConnector(clients),
     outbound: outboundConnector(clients),
     guard: guardRule(clients),
+    bypass: bypassRule(clients),
     approval: approvalRule(clients),
     strip: stripRule(clients),
     forwarding: forwardingRule(clients),
