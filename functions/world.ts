@@ -39,7 +39,7 @@ import type { OffboardingWorld } from "./offboarding/world.ts";
 import { createCertificates } from "../shared/vault/certificates.ts";
 import { createVaults, type Vaults } from "../shared/vault/client.ts";
 import type { OnboardingWorld } from "./onboarding/world.ts";
-import type { OperationsWorld } from "./operations/index.ts";
+import type { OperationsWorld } from "./operations/world.ts";
 
 export type World = OnboardingWorld &
   OffboardingWorld &

@@ -19,5 +19,5 @@ export function registerDelisting(world: DelistingWorld & { deadLetters: Pick<De
 
   registerQueue("acceptListing", "delisting", (client) => acceptListing(world, client), world.deadLetters);
   registerOrchestrator(delistAddress);
-  registerActivities(createDelistingActivities(world), world.reportFailure);
+  registerActivities(createDelistingActivities(world), world);
 }

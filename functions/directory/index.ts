@@ -14,5 +14,5 @@ export function registerDirectory(world: DirectoryFunctions): void {
   registerDurableHttp("startDirectoryRefresh", (client) => startDirectoryRefresh(world, client));
   registerDurableTimer("refreshDirectories", "%DIRECTORIES_SCHEDULE%", (client) => refreshDirectories(world, client));
   registerOrchestrator(refreshDirectory);
-  registerActivities(createDirectoryActivities(world), (activity, error) => world.reportFailure(activity, error));
+  registerActivities(createDirectoryActivities(world), world);
 }

@@ -13,5 +13,5 @@ export function registerOffboarding(world: OffboardingWorld): void {
   registerOrchestrator(offboardTenant);
   registerOrchestrator(proveBypass);
   registerOrchestrator(waitForEmptyQueues);
-  registerActivities(createOffboardingActivities(world), world.reportFailure);
+  registerActivities(createOffboardingActivities(world), world);
 }

@@ -6,7 +6,7 @@ import { branch } from "../../shared/durable/branches.ts";
 import type { Work } from "../../shared/durable/resources.ts";
 import type { Routine } from "../../shared/durable/routine.ts";
 import { errorOf, type Failure, stepsOf } from "../../shared/durable/steps.ts";
-import { secondsNow, wait } from "../../shared/durable/wait.ts";
+import { secondsNow, waitForEventOr } from "../../shared/durable/wait.ts";
 import type { TlsCertificate } from "../../shared/resources/tls-certificate.ts";
 import type { CertificateActivities } from "./certificate-activities.ts";
 import type { OnboardingPace } from "./orchestrator.ts";
@@ -22,6 +22,9 @@ export interface CertificateWait {
 
 export type CertificateState = { state: "ready" } | { state: "waiting"; expired: Failure };
 
+/** Only a hint to look at once. */
+export const CERTIFICATE_DONE = "certificateDone";
+
 /** Looks until the person's part is done; one look an execution, so that a wait of weeks keeps a short history. */
 export const waitForCertificate = branch("waitForCertificate", function* (context, waiting: CertificateWait): Routine<void> {
   const { checkCertificate, failCertificate } = stepsOf<CertificateActivities>(context, waiting.pace.patience);
@@ -32,6 +35,6 @@ export const waitForCertificate = branch("waitForCertificate", function* (contex
     yield* failCertificate({ work, failure: found.expired });
     throw errorOf(found.expired);
   }
-  yield* wait(context, pace.consentCheckIntervalInSeconds);
+  yield* waitForEventOr(context, CERTIFICATE_DONE, pace.consentCheckIntervalInSeconds);
   context.df.continueAsNew({ ...waiting, checks: checks + 1 });
 });

@@ -48,10 +48,10 @@ export function registerOnboarding(world: OnboardingWorld): void {
   registerOrchestrator(proveLoop);
   registerOrchestrator(promoteTenant);
   registerOrchestrator(demoteTenant);
-  registerActivities(createPromotionActivities(world), world.reportFailure);
+  registerActivities(createPromotionActivities(world), world);
   registerOrchestrator(proveCanary);
-  registerActivities(createOnboardingActivities(world), world.reportFailure);
-  registerActivities(createCanaryActivities(world), world.reportFailure);
-  registerActivities(createCertificateActivities(world), world.reportFailure);
-  registerActivities(createPrivilegeActivities(world), world.reportFailure);
+  registerActivities(createOnboardingActivities(world), world);
+  registerActivities(createCanaryActivities(world), world);
+  registerActivities(createCertificateActivities(world), world);
+  registerActivities(createPrivilegeActivities(world), world);
 }

@@ -16,5 +16,5 @@ export function registerRotation(world: RotationWorld): void {
   registerHttp("listCredentials", endpoint("listCredentials", world, listCredentials(world)));
   registerOrchestrator(rotateClientSecret);
   const { readMailRoute: _shared, ...activities } = createRotationActivities(world);
-  registerActivities(activities, (activity, error) => world.reportFailure(activity, error));
+  registerActivities(activities, world);
 }

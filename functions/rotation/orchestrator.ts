@@ -14,7 +14,7 @@ import { guest, mailRouteWanted } from "../../shared/desired/state.ts";
 import { type ResourcePace, resourceSteps, type Work } from "../../shared/durable/resources.ts";
 import type { OrchestrationContext, Routine } from "../../shared/durable/routine.ts";
 import { failureFrom, stepsOf } from "../../shared/durable/steps.ts";
-import { wait } from "../../shared/durable/wait.ts";
+import { waitForEventOr } from "../../shared/durable/wait.ts";
 import type { Beside, RotationActivities } from "./activities.ts";
 
 export interface Rotation {
@@ -38,6 +38,9 @@ export interface RotationPace extends ResourcePace {
   lifetimeInSeconds: number;
 }
 
+/** Nobody has to wait for the end of the overlap to see that the rotation was canceled: the next activity reads it. */
+export const OVERLAP_CANCELED = "overlapCanceled";
+
 export function* rotateClientSecret(context: OrchestrationContext, rotation: Rotation): Routine<void> {
   const { work, key, generation, spec, names, ground, pace } = rotation;
   const steps = stepsOf<RotationActivities>(context, pace.patience);
@@ -47,7 +50,7 @@ export function* rotateClientSecret(context: OrchestrationContext, rotation: Rot
     if (!claimed) return;
     const current = flipped ?? (yield* replaced(beside));
     yield* steps.beginOverlap({ work });
-    yield* wait(context, pace.overlapInSeconds);
+    yield* waitForEventOr(context, OVERLAP_CANCELED, pace.overlapInSeconds);
     yield* steps.revokeClientSecrets({ work, key, spec, current });
     yield* steps.finishRotation({ work, key, generation });
   } catch (error) {

@@ -64,7 +64,7 @@ async function failedAttempts(
 ): Promise<number> {
   for (let attempt = 0; ; attempt++) {
     const known = await operations.find(key.partnerId, operationIdOf(key, generation, attempt));
-    if (known?.status !== "Failed") return attempt;
+    if (known?.status !== "Failed" && known?.status !== "Canceled") return attempt;
   }
 }
 

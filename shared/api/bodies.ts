@@ -1,6 +1,6 @@
 /** What the API shows of what the stores keep: inner properties stay inside, ETags are strong, links are absolute. */
 import type { CaseRecord } from "../stores/cases.ts";
-import type { OperationHeader, OperationRecord } from "../stores/operations.ts";
+import type { OperationHeader, OperationRecord, StepRecord } from "../stores/operations.ts";
 import type { PartnerRecord } from "../stores/partners.ts";
 import type { Versioned } from "../stores/table.ts";
 import type { TenantRecord } from "../stores/tenants.ts";
@@ -33,18 +33,26 @@ export function tenantBody(
 export const operationSummaryBody = ({
   partnerId: _partnerId,
   requestHash: _hash,
+  cancel,
   result: _result,
   ...summary
-}: OperationHeader): OperationSummary => summary;
+}: OperationHeader): OperationSummary => ({ ...summary, ...(cancel && { cancel: { by: cancel.by, at: cancel.at } }) });
 
 export function operationBody({ steps, ...header }: OperationRecord): Operation {
   const { result, ...inner } = header;
   return {
     ...operationSummaryBody(inner),
     steps: steps.map(({ beforeImage: _image, ...step }) => step),
+    ...(header.status === "Failed" || header.status === "Canceled" ? { leftStanding: leftStanding(steps) } : {}),
     ...(result === undefined ? {} : { result }),
   };
 }
+
+/** What it has changed in the clouds, and nobody has taken back. */
+const leftStanding = (steps: StepRecord[]): Operation["leftStanding"] =>
+  steps.flatMap(({ name: step, title, change }) =>
+    change === undefined || change === "unchanged" ? [] : [{ step, title, change }],
+  );
 
 export const delistingBody = ({ partnerId: _partnerId, etag: _etag, ...delisting }: Versioned<CaseRecord>): Delisting =>
   delisting;

@@ -80,6 +80,11 @@ export const errorCodes = {
     meaning: "There is no such operation among those of the caller.",
     remedy: "Check the id; GET /api/operations lists those that exist.",
   },
+  OperationEnded: {
+    status: 409,
+    meaning: "The operation has ended, so that there is nothing to cancel.",
+    remedy: "Look at its result; ask for another operation, if that is what is wanted.",
+  },
   GatewayNotFound: {
     status: 404,
     meaning: "There is no such gateway among those of the caller.",

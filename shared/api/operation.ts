@@ -11,6 +11,7 @@ export const operationIdSchema = z
 export const operationStatuses = ["NotStarted", "Running", "Succeeded", "Failed", "Canceled"] as const;
 export const operationKinds = ["onboarding", "rotation", "promotion", "demotion", "offboarding"] as const;
 export const stepStatuses = ["Pending", "Running", "Succeeded", "Failed", "Skipped"] as const;
+export const stepChanges = ["created", "updated", "unchanged", "removed"] as const;
 export const branches = ["access", "root", "gateway", "directory", "mailFlow", "proof"] as const;
 
 export const waitingForSchema = z.object({
@@ -29,7 +30,7 @@ export const stepSchema = z.object({
   tries: z.int().min(0),
   startedAt: z.iso.datetime().optional(),
   endedAt: z.iso.datetime().optional(),
-  change: z.enum(["created", "updated", "unchanged", "removed"]).optional(),
+  change: z.enum(stepChanges).optional(),
   error: errorDetailSchema.optional(),
 });
 
@@ -44,10 +45,18 @@ export const operationSummarySchema = z.object({
   lastUpdatedAt: z.iso.datetime(),
   waitingFor: waitingForSchema.optional(),
   error: errorDetailSchema.optional(),
+  cancel: z
+    .object({ by: z.string(), at: z.iso.datetime() })
+    .optional()
+    .describe("Somebody wants it to stop: nothing of it begins any more, and it ends as Canceled."),
 });
 
 export const operationSchema = operationSummarySchema.extend({
   steps: z.array(stepSchema),
+  leftStanding: z
+    .array(z.object({ step: z.string(), title: z.string(), change: z.enum(stepChanges) }))
+    .optional()
+    .describe("Of one that failed or was canceled: what it had changed by then, and what stands so."),
   result: z.record(z.string(), z.unknown()).optional(),
 });
 

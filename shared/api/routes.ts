@@ -249,6 +249,17 @@ export const routes = {
     answers: { 200: operationSchema },
     etag: true,
   }),
+  cancelOperation: defineRoute({
+    method: "POST",
+    path: "/api/operations/{operationId}/cancel",
+    tag: "Operations",
+    summary: "Tell an operation to stop: nothing of it begins any more; saying it twice is saying it once",
+    roles: ["Partner", "Operator"],
+    params: z.object({ operationId: operationIdSchema }),
+    query: z.strictObject(ofPartner),
+    answers: { 202: operationSchema },
+    longRunning: true,
+  }),
   listListings: defineRoute({
     method: "GET",
     path: "/api/listings",

@@ -14,6 +14,8 @@ export interface Work {
   operationId: string;
   partnerId: string;
   tenantId: string;
+  /** The first one when it is left out. */
+  attempt?: number;
 }
 
 export interface ResourcePace {
@@ -36,7 +38,7 @@ export const resourceSteps = <Resources>(context: OrchestrationContext, work: Wo
   /** Follows the cloud's long-running work on a resource to its end. */
   function* ended(kind: string, begun: Begun, desired: unknown, suffix: string): Routine<void> {
     const deadline = secondsNow(context) + pace.operationDeadlineInSeconds;
-    const input = { ...begun, entraTenantId: tenantOf(desired), patience: pace.patience, deadline, kind, ticks: 0 };
+    const input = { work, ...begun, entraTenantId: tenantOf(desired), patience: pace.patience, deadline, kind, ticks: 0 };
     yield* child(context, waitForOperation, input, suffix);
   }
 
@@ -81,7 +83,7 @@ export const resourceSteps = <Resources>(context: OrchestrationContext, work: Wo
       desired: DesiredOf<Resources[Kind]>,
       attempt = 1,
     ): Routine<void> {
-      const removed = yield* removeResource({ kind, desired });
+      const removed = yield* removeResource({ work, kind, desired });
       if (removed.state === "begun") yield* ended(kind, removed, desired, `${step}-${attempt}-removed`);
     },
 
@@ -114,6 +116,8 @@ export const resourceSteps = <Resources>(context: OrchestrationContext, work: Wo
 const tenantOf = (desired: unknown): string => (desired as { entraTenantId?: string }).entraTenantId ?? "";
 
 interface RunningOperation {
+  /** Whose wait it is: it ends early when that is canceled. */
+  work: Work;
   operationUrl: string;
   retryAfterInSeconds: number;
   entraTenantId: string;
@@ -130,11 +134,11 @@ const TICKS_PER_EXECUTION = 20;
 /** One GET a tick on the cloud's operation until it ends; an activity never sleeps. */
 export const waitForOperation = branch("waitForOperation", function* (context, running: RunningOperation): Routine<void> {
   const { pollOperation } = stepsOf<ResourceActivities>(context, running.patience);
-  const { operationUrl, entraTenantId, kind } = running;
+  const { work, operationUrl, entraTenantId, kind } = running;
   let retryAfterInSeconds = running.retryAfterInSeconds;
   for (let tick = 0; tick < TICKS_PER_EXECUTION; tick++) {
     yield* wait(context, retryAfterInSeconds);
-    const polled = yield* pollOperation({ operationUrl, entraTenantId });
+    const polled = yield* pollOperation({ work, operationUrl, entraTenantId });
     if (polled.status === "succeeded") return;
     if (polled.status === "failed")
       throw new ControlPlaneError(polled.error.code, `the cloud's work on the ${kind} failed: ${polled.error.message}`, 502);

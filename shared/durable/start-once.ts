@@ -16,10 +16,19 @@ export async function startOnce<Input>(
   }
 }
 
-async function exists(client: DurableClient, instanceId: string): Promise<boolean> {
-  const status = await client.getStatus(instanceId).catch((error: unknown) => {
+const exists = async (client: DurableClient, instanceId: string): Promise<boolean> =>
+  (await statusOf(client, instanceId)) !== undefined;
+
+/** Whether the host goes on with it: not once it has ended, however that was, and not when it was purged or never begun. */
+export async function goesOn(client: DurableClient, instanceId: string): Promise<boolean> {
+  const status = await statusOf(client, instanceId);
+  return status !== undefined && !ENDED.has(status.runtimeStatus);
+}
+
+const ENDED = new Set<string>(["Completed", "Failed", "Terminated", "Canceled"]);
+
+const statusOf = (client: DurableClient, instanceId: string) =>
+  client.getStatus(instanceId).catch((error: unknown) => {
     if (error instanceof Error && error.message.includes("404")) return undefined; // durable-functions 3 throws for an unknown instance
     throw error;
   });
-  return status !== undefined;
-}

@@ -57,11 +57,17 @@ export const failureFrom = (error: unknown): Failure =>
 export const errorOf = ({ code, message, status, transient, ...options }: Failure): ControlPlaneError =>
   new ControlPlaneError(code, message, status, transient, options);
 
-/** Makes an activity return its failures; the unexpected ones are told to `report`, which writes the log. */
+/** Makes an activity return its failures, which are told to `report`, too; `admit` throws where it must not run at all. */
 export const asActivity =
-  (name: string, run: Activity, report: (name: string, error: unknown) => void) =>
+  (
+    name: string,
+    run: Activity,
+    report: (name: string, error: unknown) => void,
+    admit: (input: unknown) => Promise<void> = async () => undefined,
+  ) =>
   async (input: unknown): Promise<unknown> => {
     try {
+      await admit(input);
       return { value: await run(input as never) };
     } catch (error) {
       report(name, error);

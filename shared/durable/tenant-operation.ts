@@ -3,7 +3,7 @@ import { createHash, randomUUID } from "node:crypto";
 import type { DurableClient } from "durable-functions";
 import { refusal } from "../api/error-codes.ts";
 import type { OperationKind, OperationStatus } from "../api/operation.ts";
-import type { NewOperation, OperationRecord } from "../stores/operations.ts";
+import { ended, type NewOperation, type OperationRecord } from "../stores/operations.ts";
 import type { Stores } from "../stores/stores.ts";
 import type { TenantRecord } from "../stores/tenants.ts";
 import type { Orchestrator } from "./routine.ts";
@@ -52,7 +52,7 @@ export async function startOperation<Input>(
   async function refuseWhileAnotherRuns({ operationId: other }: TenantRecord): Promise<void> {
     if (other === undefined || other === operationId) return;
     const running = await operations.find(partnerId, other);
-    if (!running || ended.includes(running.status)) return;
+    if (!running || ended(running)) return;
     if (running.status === "NotStarted" && running.kind === wanted.kind) await begin(tenant, running.id);
     throw inProgress(running);
   }
@@ -79,5 +79,3 @@ export async function startOperation<Input>(
 /** Partner and operation ids have no underscore, so two partners can't make the same instance id. */
 export const instanceOf = (partnerId: string, operationId: string, attempt: number): string =>
   `${partnerId}_${operationId}_${attempt}`;
-
-const ended: OperationStatus[] = ["Succeeded", "Failed", "Canceled"];

@@ -53,7 +53,7 @@ export const createResourceActivities = ({
       recorded(work, step, async () => ({ result: await confirmed(resourceOf(kind), desired), change: "unchanged" })),
 
     /** Takes it away if it is ours; the step it belongs to stays as it is. */
-    removeResource: async ({ kind, desired }: Pick<ResourceStep, "kind" | "desired">): Promise<Done | Begun> =>
+    removeResource: async ({ kind, desired }: Omit<ResourceStep, "step">): Promise<Done | Begun> =>
       resourceOf(kind).remove(desired),
 
     /**
@@ -76,7 +76,7 @@ export const createResourceActivities = ({
       }),
 
     /** One GET on the cloud's long-running operation: a certificate's order is the vault's, all others are Azure Resource Manager's. */
-    pollOperation: ({ operationUrl, entraTenantId }: { operationUrl: string; entraTenantId: string }) =>
+    pollOperation: ({ operationUrl, entraTenantId }: { work: Work; operationUrl: string; entraTenantId: string }) =>
       (certificates.ownsOperation(operationUrl) ? certificates : azure).pollOperation({ operationUrl, entraTenantId }),
 
     recordFailure: async ({ work, step, failure }: { work: Work; step: string; failure: Failure }): Promise<void> => {

@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import type { Clock } from "../clock.ts";
-import { ControlPlaneError, type ErrorDetail } from "../errors.ts";
+import { ControlPlaneError, detailOf, type ErrorDetail } from "../errors.ts";
 import { refusal } from "../api/error-codes.ts";
 import type { Branch, OperationKind, OperationStatus, Step, StepStatus, WaitingFor } from "../api/operation.ts";
 import { all, rowsBeginning, where } from "./filter.ts";
@@ -34,6 +34,15 @@ export interface BeforeImage {
 
 export type StepRecord = Step & { beforeImage?: BeforeImage };
 
+/** Somebody wants it to stop. */
+export interface Cancellation {
+  /** Attempts up to this one are to stop: nothing of them acts any more. */
+  attempt: number;
+  /** Who asked for it. */
+  by: string;
+  at: string;
+}
+
 /** An operation without its steps. */
 export interface OperationHeader {
   partnerId: string;
@@ -46,6 +55,7 @@ export interface OperationHeader {
   percentComplete: number;
   /** Counts the orchestrations that carried it out, from 1. */
   attempt: number;
+  cancel?: Cancellation;
   waitingFor?: WaitingFor;
   error?: ErrorDetail;
   result?: Record<string, unknown>;
@@ -107,6 +117,17 @@ export interface OperationStore {
     image: unknown,
   ): Promise<BeforeImage>;
   readBeforeImage(image: BeforeImage): Promise<unknown>;
+  /** One read of one row: every activity asks it before it acts. */
+  attemptsOf(partnerId: string, operationId: string): Promise<Pick<OperationHeader, "attempt" | "cancel"> | undefined>;
+  /**
+   * Tells it to stop: from now on its activities refuse to act, and its failure is recorded as `Canceled`. One that was never begun, or
+   * that nobody carries out any more (`abandoned`), is canceled at once. Throws OperationEnded, except for one that was canceled already.
+   */
+  cancel(
+    partnerId: string,
+    operationId: string,
+    cancellation: { by: string; abandoned: boolean },
+  ): Promise<Versioned<OperationRecord>>;
   /** Newest first. */
   list(partnerId: string, filter: OperationFilter, pageSize: number, after?: string): Promise<Page<OperationHeader>>;
 }
@@ -238,7 +259,7 @@ export function createOperationStore(storage: Storage, clock: Clock): OperationS
         const { waitingFor: waited, error: failed, ...rest } = operation;
         const next: OperationRecord = {
           ...rest,
-          ...(status === undefined ? {} : { status }),
+          ...(status === undefined ? {} : { status: endedAs(status, operation) }),
           ...(attempt === undefined ? {} : { attempt }),
           ...(result === undefined ? {} : { result }),
           ...optional(
@@ -250,6 +271,20 @@ export function createOperationStore(storage: Storage, clock: Clock): OperationS
           ...optional("error", error === undefined ? failed : error),
         };
         return JSON.stringify(headerRow(next)) === JSON.stringify(headerRow(operation)) ? undefined : next;
+      }),
+    attemptsOf: async (partnerId, operationId) => {
+      const row = await table.get({ partitionKey: partnerId, rowKey: `${operationId}_h` });
+      return row && headerOf(row);
+    },
+    cancel: (partnerId, operationId, { by, abandoned }) =>
+      change(partnerId, operationId, (operation, at) => {
+        const { status, attempt, waitingFor: _waitingFor, ...rest } = operation;
+        if (status === "Canceled") return undefined;
+        if (ended(operation))
+          throw refusal("OperationEnded", `operation ${operationId} has ended already, as ${status}: there is nothing to cancel`);
+        const cancel = { attempt, by, at, ...operation.cancel };
+        if (status === "Running" && !abandoned) return operation.cancel ? undefined : { ...operation, cancel };
+        return { ...rest, attempt, cancel, status: "Canceled", error: detailOf(canceled(operationId)) };
       }),
     recordBeforeImage: async (partnerId, operationId, name, changed, image) => {
       const { steps } = await get(partnerId, operationId);
@@ -299,6 +334,17 @@ export function createOperationStore(storage: Storage, clock: Clock): OperationS
   }
 }
 
+export const ended = ({ status }: Pick<OperationHeader, "status">): boolean =>
+  status === "Succeeded" || status === "Failed" || status === "Canceled";
+
+/** What is said of it, and what each of its activities says instead of acting. */
+export const canceled = (operationId: string): ControlPlaneError =>
+  new ControlPlaneError("OperationCanceled", `operation ${operationId} was canceled`, 409);
+
+/** Whoever was told to stop and did has been canceled, whatever it says of itself. */
+const endedAs = (status: OperationStatus, { cancel, attempt }: OperationHeader): OperationStatus =>
+  status === "Failed" && cancel !== undefined && cancel.attempt >= attempt ? "Canceled" : status;
+
 const pending = ({ name, title, branch }: NewOperation["steps"][number]): StepRecord => ({
   name,
   title,
@@ -333,6 +379,7 @@ const properties = ({
   status,
   percentComplete,
   attempt,
+  cancel,
   waitingFor,
   error,
   createdAt,
@@ -347,6 +394,7 @@ const properties = ({
   attempt,
   createdAt,
   lastUpdatedAt,
+  ...packed("cancel", cancel),
   ...packed("waitingFor", waitingFor),
   ...packed("error", error),
 });
@@ -382,6 +430,7 @@ function headerOf(row: StoredRow): OperationHeader {
     status: textOf(row, "status") as OperationStatus,
     percentComplete: Number(row.percentComplete),
     attempt: Number(row.attempt),
+    ...optional("cancel", unpacked(row, "cancel") as Cancellation | undefined),
     ...optional("waitingFor", unpacked(row, "waitingFor") as WaitingFor | undefined),
     ...optional("error", unpacked(row, "error") as ErrorDetail | undefined),
     ...optional("result", unpacked(row, "result") as Record<string, unknown> | undefined),

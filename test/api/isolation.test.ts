@@ -77,6 +77,7 @@ async function seen(response: Response, sent: string[]) {
 test("there are routes of one thing, and this file looks at them all", () => {
   const expected: RouteName[] = [
     "acknowledgeDelisting",
+    "cancelOperation",
     "deleteTenant",
     "getConsent",
     "getDelisting",

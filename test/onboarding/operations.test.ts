@@ -98,6 +98,7 @@ test("another partner finds neither tenant nor operation, byte for byte as if th
     ["consent", (api, tenant) => api.getConsent({ tenantId: tenant })],
     ["delete", (api, tenant) => api.deleteTenant({ tenantId: tenant })],
     ["operation", (api, _, id) => api.getOperation({ operationId: id })],
+    ["cancel", (api, _, id) => api.cancelOperation({ operationId: id })],
   ];
   for (const [what, ask] of asks) {
     const nobodys = { tenant: "contoso-0", id: randomUUID() };
@@ -130,6 +131,18 @@ test("another partner can't onboard the same customer: its consent was given for
     message: expect.not.stringContaining("northwind"),
   });
   expect(writes(await platform.record(before))).toEqual([]);
+});
+
+test("canceled while it waits for a person, it ends at once, has nothing left standing, and lets another one begin", async () => {
+  const { id } = operation;
+  const told = await platform.northwind.cancelOperation({ operationId: id });
+  expect({ status: told.status, by: told.body.cancel?.by }).toEqual({ status: 202, by: "partner northwind" });
+  const ended = await platform.untilEnded(operation, { consent: "never" });
+  expect(ended).toMatchObject({ status: "Canceled", error: { code: "OperationCanceled" }, leftStanding: [] });
+  expect(ended.waitingFor).toBeUndefined();
+  expect((await platform.northwind.cancelOperation({ operationId: id })).body.status).toBe("Canceled");
+  const next = await platform.untilWaitingFor(await platform.start(contoso), "consent");
+  expect(next.id).not.toBe(id);
 });
 
 test("an operator reads both partners' tenants and changes none", async () => {

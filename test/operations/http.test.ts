@@ -97,3 +97,26 @@ test("the list is newest first, by tenant and by status, page by page", async ()
   const rest = await (await fetch(page.nextLink ?? "", { headers: { authorization: `Bearer ${partner.token}` } })).json();
   expect([...page.value, ...(rest as typeof page).value].map(({ id }) => id)).toEqual(all.body.value.map(({ id }) => id));
 });
+
+test("one that was never begun is canceled at once, twice is once, and one that has ended is not", async () => {
+  const operationId = await begin();
+  const first = (await partner.api.cancelOperation({ operationId })).body;
+  expect(first).toMatchObject({ status: "Canceled", cancel: { by: `partner ${partner.partnerId}` } });
+  expect((await partner.api.cancelOperation({ operationId })).body).toEqual(first);
+  const done = await begin();
+  await api.world.stores.operations.recordProgress(partner.partnerId, done, { status: "Succeeded" });
+  await expect(partner.api.cancelOperation({ operationId: done })).rejects.toMatchObject({ status: 409, code: "OperationEnded" });
+});
+
+test("one whose orchestration is gone is canceled at once, and says what it has left standing", async () => {
+  const { operations } = api.world.stores;
+  const operationId = await begin();
+  await operations.recordProgress(partner.partnerId, operationId, { status: "Running" });
+  await operations.recordStep(partner.partnerId, operationId, "resourceGroup", { status: "Succeeded", change: "created" });
+  const { partnerId } = partner;
+  const { body } = await api.operator.api.cancelOperation({ operationId, partnerId });
+  expect(body).toMatchObject({
+    status: "Canceled",
+    leftStanding: [{ step: "resourceGroup", title: "Resource group", change: "created" }],
+  });
+});

@@ -8,6 +8,7 @@ import { createApp, withApp } from "../../infra/local/functions-host/functions-c
 import type { HistoryEvent } from "../../infra/local/functions-host/history.ts";
 import type { LogEntry } from "../../infra/local/functions-host/log.ts";
 import { openStore } from "../../infra/local/functions-host/store.ts";
+import type { Attempts } from "../../shared/durable/admission.ts";
 import { registerActivities, registerOrchestrator } from "../../shared/durable/register.ts";
 import type { Orchestrator } from "../../shared/durable/routine.ts";
 
@@ -26,6 +27,8 @@ export interface PlayOptions<Input> {
   events?: readonly PlayedEvent[];
   /** For activities that take virtual time: they `await clock.sleep(…)`. */
   clock?: VirtualClock;
+  /** How far an operation's attempts have come; by default no operation is known. */
+  attemptsOf?: Attempts["attemptsOf"];
   /** Runs each activity a second time after it has succeeded, as a host may that is killed before it has noted the result. */
   repeatActivities?: boolean;
   /** Told of each episode after it: what the orchestrator was given and what it answered. */
@@ -81,9 +84,10 @@ export async function play<Input>(options: PlayOptions<Input>): Promise<Played> 
     for (const orchestrator of new Set<Playable>([start, ...(options.orchestrators ?? [])])) {
       registerOrchestrator(orchestrator as Orchestrator<unknown, unknown>);
     }
-    registerActivities(recorded(activities, calls, options.repeatActivities ?? false), (name, error) =>
-      reported.push({ name, error }),
-    );
+    registerActivities(recorded(activities, calls, options.repeatActivities ?? false), {
+      reportFailure: (name, error) => void reported.push({ name, error }),
+      stores: { operations: { attemptsOf: options.attemptsOf ?? (async () => undefined) } },
+    });
   });
   if (options.episode) {
     app.hooks.preInvocation.push((call) => void ((call as Called).hookData.began = performance.now()));

@@ -12,4 +12,4 @@ const { world, deadLetters } = worldOfListings();
 registerTimer("pollBlocklists", "%BLOCKLISTS_SCHEDULE%", () => pollBlocklists(world));
 registerQueue("acceptListing", "delisting", (client) => acceptListing(world, client), deadLetters);
 registerOrchestrator(delistAddress);
-registerActivities(createDelistingActivities(world), world.reportFailure);
+registerActivities(createDelistingActivities(world), world);

@@ -1,0 +1,33 @@
+/**
+ * Whether an activity may still act for its operation. Cancelling is a flag on the operation's record, since terminating an orchestration
+ * reaches none of its children: whatever is under way reads the flag before it acts, and ends.
+ */
+import { ControlPlaneError } from "../errors.ts";
+import { canceled, type OperationHeader } from "../stores/operations.ts";
+
+/** How far an operation's attempts have come. */
+export interface Attempts {
+  attemptsOf(partnerId: string, operationId: string): Promise<Pick<OperationHeader, "attempt" | "cancel"> | undefined>;
+}
+
+/** @returns throws OperationCanceled, and OperationSuperseded for what an earlier attempt has left running */
+export const admission =
+  (operations: Attempts) =>
+  async (input: unknown): Promise<void> => {
+    const { work, failure } = (input ?? {}) as {
+      work?: { partnerId: string; operationId?: string; attempt?: number };
+      failure?: unknown;
+    };
+    if (work?.operationId === undefined) return;
+    const known = await operations.attemptsOf(work.partnerId, work.operationId);
+    if (known === undefined) return;
+    const attempt = work.attempt ?? 1;
+    if (attempt < known.attempt)
+      throw new ControlPlaneError(
+        "OperationSuperseded",
+        `attempt ${known.attempt} of operation ${work.operationId} has taken over`,
+        409,
+      );
+    // What records how it ended is let through.
+    if (failure === undefined && known.cancel !== undefined && attempt <= known.cancel.attempt) throw canceled(work.operationId);
+  };
