@@ -43,7 +43,7 @@ interface ProbeStep {
 
 export const createOnboardingActivities = (world: OnboardingWorld) => {
   const { azureAccess, probes, validateOutboundConnector, vaults, clock } = world;
-  const { operations, tenants, credentials, events } = world.stores;
+  const { operations, tenants, credentials, events, leases } = world.stores;
   const recorded = recordingSteps(operations);
   const recordStep = ({ partnerId, operationId }: Work, step: string, change: Parameters<typeof operations.recordStep>[3]) =>
     operations.recordStep(partnerId, operationId, step, change);
@@ -177,7 +177,8 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
 
     /**
      * A secret that is made once per tenant and purpose: found, or generated straight into the tenant's vault. Key Vault has no write
-     * that only the first one wins, so the tenant's row decides: a late duplicate of this activity switches its own version off.
+     * that only the first one wins, so one try at a time may make it; and should one come so late that its lease is over, the tenant's
+     * row decides, and the late one switches its own version off.
      */
     ensureSecret: ({ work, step, vaultUrl, entraTenantId, purpose }: SecretStep): Promise<SecretReference> =>
       recorded(work, step, async () => {
@@ -185,17 +186,29 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
         const { partnerId, tenantId } = work;
         const known = chosenSecrets(await tenants.get(partnerId, tenantId))[purpose];
         if (known) return { result: known, change: "unchanged" };
-        const found = await vaults.first(vaultUrl, name, entraTenantId);
-        const tags = { "gatehouse-partner": partnerId, "gatehouse-tenant": tenantId };
-        const mine = found ?? (await vaults.write({ vaultUrl, name, value: generate(), entraTenantId, tags }));
-        const chosen = chosenSecrets(
-          await tenants.change(partnerId, tenantId, (tenant) => {
-            const secrets = chosenSecrets(tenant);
-            return secrets[purpose] ? undefined : { facts: { ...tenant.facts, secrets: { ...secrets, [purpose]: mine } } };
-          }),
-        )[purpose];
-        if (chosen && chosen.version !== mine.version) await vaults.disable(mine, entraTenantId);
-        return { result: chosen ?? mine, change: found ? "unchanged" : "created" };
+        const lease = await leases.acquire(`${vaultUrl} ${name}`, MAKING_A_SECRET_IN_SECONDS);
+        if ("heldForSeconds" in lease)
+          throw new ControlPlaneError(
+            "SecretUnderway",
+            `the secret ${name} is being made by another try of this step`,
+            503,
+            true,
+          );
+        try {
+          const found = await vaults.first(vaultUrl, name, entraTenantId);
+          const tags = { "gatehouse-partner": partnerId, "gatehouse-tenant": tenantId };
+          const mine = found ?? (await vaults.write({ vaultUrl, name, value: generate(), entraTenantId, tags }));
+          const chosen = chosenSecrets(
+            await tenants.change(partnerId, tenantId, (tenant) => {
+              const secrets = chosenSecrets(tenant);
+              return secrets[purpose] ? undefined : { facts: { ...tenant.facts, secrets: { ...secrets, [purpose]: mine } } };
+            }),
+          )[purpose];
+          if (chosen && chosen.version !== mine.version) await vaults.disable(mine, entraTenantId);
+          return { result: chosen ?? mine, change: found ? "unchanged" : "created" };
+        } finally {
+          await lease.release();
+        }
       }),
 
     /** Nobody's machine is built before they are there: only their owner can put them into the vault. */
@@ -479,6 +492,9 @@ interface Finished {
   /** Mission C6, where the spec asks for it. */
   spf?: SpfState[] | undefined;
 }
+
+/** Two calls of the vault and two of the tenant's row; longer than each of them may take by itself. */
+const MAKING_A_SECRET_IN_SECONDS = 60;
 
 const gatewayOf = ({ smartHosts }: Loop): string => smartHosts.join(", ");
 

@@ -6,6 +6,8 @@
  * never waits; if the newest run was for another document, this one is absent. A run says how the machine was when it ended: whoever
  * wants to know how it is now (drift, a proof) begins `testAgain`, polls it like any other write, and observes then.
  *
+ * Two tries that overlap begin one run: the same name says the same, and who finds a newer run than it has observed looks again.
+ *
  * A document that doesn't fit into one run goes in parts, one run each: the machine takes them in order, so each `update` starts the
  * first part that is missing or differs, and the whole is as desired when all parts are.
  */
@@ -122,11 +124,21 @@ export const guest = ({ azure }: { azure: Azure }): GuestResource => {
   };
 
   /** The next run of some parts: of the first one that is to be set, or of all that are to be looked at. */
-  const run = async (desired: Guest, mode: GuestMode, wanted: number[], page = 1): Promise<Done | Begun> => {
+  const run = async (
+    desired: Guest,
+    mode: GuestMode,
+    wanted: number[],
+    { page = 1, unless }: { page?: number | undefined; unless?: (newest: Run) => boolean } = {},
+  ): Promise<Done | Begun> => {
     const listed = await list(desired);
     if (listed.state === "unknown") throw readFailure(`the runs on the ${what(desired)}`, listed);
     const runs = listed.state === "present" ? listed.actual : [];
     const hashes = hashesOf(desired);
+    const [newest] = ours(runs);
+    if (newest && unless?.(newest) === true) {
+      const message = `another try has begun the run ${newest.name} on the ${what(desired)} meanwhile`;
+      throw new ControlPlaneError("OperationUnderway", message, 409, true);
+    }
     const parts = partsOf(desired.document);
     let sequence = runs[0]?.sequence ?? 0;
     let last: Done | Begun = done;
@@ -174,10 +186,11 @@ export const guest = ({ azure }: { azure: Azure }): GuestResource => {
       const changes: PropertyChange[] = differences.map((path) => ({ path, from: "differs", to: "as desired" }));
       return inDesiredState || changes.length > 0 ? changes : [{ path: "inDesiredState", from: false, to: true }];
     },
-    create: (desired) => run(desired, "set", [0]),
+    create: (desired) => run(desired, "set", [0], { unless: ({ hash }) => hashesOf(desired).includes(hash) }),
     /** A document that failed twice in a row is given up; its runs are cleared away, so that the next operation starts afresh. */
-    async update(desired, _, { failure, failures, part = 1 }) {
-      if (failure === null || failures < MOST_FAILURES) return run(desired, "set", [part - 1]);
+    async update(desired, _, { run: seen, failure, failures, part = 1 }) {
+      if (failure === null || failures < MOST_FAILURES)
+        return run(desired, "set", [part - 1], { unless: ({ name }) => name !== seen });
       const listed = await list(desired);
       if (listed.state === "unknown") throw readFailure(`the runs on the ${what(desired)}`, listed);
       const hashes = hashesOf(desired);
@@ -199,7 +212,7 @@ export const guest = ({ azure }: { azure: Azure }): GuestResource => {
         desired,
         "test",
         hashesOf(desired).map((_, index) => index),
-        page,
+        { page },
       ),
     /** Takes the runs away; what they set inside Windows goes with the machine. */
     async remove(desired) {

@@ -6,6 +6,7 @@ import { type ClaimStore, createClaimStore } from "./claims.ts";
 import { createEventStore, type EventStore } from "./events.ts";
 import { createGatewayStore, type GatewayStore } from "./gateways.ts";
 import { createHeartbeatStore, type HeartbeatStore } from "./heartbeats.ts";
+import { createLeaseStore, type LeaseStore } from "./leases.ts";
 import { createListingStore, type ListingStore } from "./listings.ts";
 import { type CredentialStore, createCredentialStore } from "./credentials.ts";
 import { createDirectoryStore, type DirectoryStore } from "./directories.ts";
@@ -23,6 +24,7 @@ export interface Stores {
   operations: OperationStore;
   usedStates: UsedStateStore;
   sentMails: SentMailStore;
+  leases: LeaseStore;
   claims: ClaimStore;
   credentials: CredentialStore;
   listings: ListingStore;
@@ -51,6 +53,7 @@ export function createStores({ storage: settings, credential, clock = systemCloc
     operations: createOperationStore(storage, clock),
     usedStates: createUsedStateStore(storage),
     sentMails: createSentMailStore(storage),
+    leases: createLeaseStore(storage, clock),
     claims: createClaimStore(storage),
     credentials: createCredentialStore(storage, clock),
     listings: createListingStore(storage),

@@ -293,6 +293,23 @@ describe("a gateway's Azure resources, in the order of an onboarding", () => {
     expect((await writesSince(before)).filter((write) => write.includes("PUT"))).toEqual([]);
   });
 
+  test("guest: a try that has looked before another one began a run begins none of its own", async () => {
+    const resource = guest({ azure });
+    const earlier = await guestDesired(3);
+    const wanted = await guestDesired(3, "northwind-example.mail.protection.outlook.com");
+    const underway = { code: "OperationUnderway", transient: true };
+    expect(await resource.observe(wanted)).toEqual({ state: "absent" });
+    const begun = await resource.create(wanted);
+    await expect(resource.create(wanted)).rejects.toMatchObject(underway);
+    await polled(begun);
+
+    const observed = await resource.observe(wanted);
+    if (observed.state !== "present") throw new Error(observed.state);
+    await polled(await resource.update(wanted, [], observed.actual));
+    await expect(resource.update(wanted, [], observed.actual)).rejects.toMatchObject(underway);
+    await settles(resource, earlier);
+  });
+
   test("guest: an outdated document is tried twice, then given up with the engine's own words", async () => {
     const outdated = await guestDesired(2);
     await expect(ensure(guest({ azure }), outdated)).rejects.toMatchObject({ code: "GuestFailed", target: "GenerationOutdated" });
