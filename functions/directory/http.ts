@@ -5,7 +5,9 @@ import { endpoint, type Handler } from "../../shared/api/endpoint.ts";
 import { refusal } from "../../shared/api/error-codes.ts";
 import { partnerInScope } from "../../shared/api/scope.ts";
 import type { ApiWorld } from "../../shared/api/world.ts";
-import type { DirectoryRecord } from "../../shared/stores/directories.ts";
+import type { Stores } from "../../shared/stores/stores.ts";
+import type { TenantRecord } from "../../shared/stores/tenants.ts";
+import { directoriesOnMachines } from "./machines.ts";
 import { isServed, startRefresh } from "./refreshes.ts";
 import type { DirectoryFunctions } from "./world.ts";
 
@@ -13,8 +15,8 @@ import type { DirectoryFunctions } from "./world.ts";
 export const getDirectory =
   ({ stores }: ApiWorld): Handler<"getDirectory"> =>
   async ({ caller, params: { tenantId }, query }) => {
-    const { partnerId, id } = await stores.tenants.get(partnerInScope(caller, query.partnerId), tenantId);
-    return { body: directoryBody(await stores.directories.get(partnerId, id)) };
+    const tenant = await stores.tenants.get(partnerInScope(caller, query.partnerId), tenantId);
+    return { body: await directoryBody(stores, tenant) };
   };
 
 /** POST /api/tenants/{tenantId}/directory/refresh */
@@ -24,14 +26,17 @@ export const startDirectoryRefresh = (world: ApiWorld & Pick<DirectoryFunctions,
     if (!isServed(tenant))
       throw refusal("DirectoryNotServed", `tenant ${tenantId} names no directory in its spec, or has no pilot yet`);
     await startRefresh(world, client, tenant, body?.lossAccepted ?? false);
-    return { status: 202 as const, body: directoryBody(await world.stores.directories.get(tenant.partnerId, tenantId)) };
+    return { status: 202 as const, body: await directoryBody(world.stores, tenant) };
   });
 
-function directoryBody({ run, published, held, lookedAt }: DirectoryRecord): DirectoryState {
+async function directoryBody(stores: Stores, tenant: TenantRecord): Promise<DirectoryState> {
+  const { run, published, held, lookedAt } = await stores.directories.get(tenant.partnerId, tenant.id);
   const { run: _run, ...shown } = published ?? {};
+  const machines = await directoriesOnMachines(stores, tenant, published);
   return {
     state: held ? "held" : run ? "reading" : published ? "published" : "none",
     ...(published ? { published: shown as DirectoryState["published"] } : {}),
+    ...(machines ? { machines } : {}),
     ...(held ? { held } : {}),
     ...(lookedAt === undefined ? {} : { lookedAt }),
   };

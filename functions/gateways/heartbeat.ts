@@ -1,34 +1,18 @@
-/** The machines' door: a heartbeat counts only with the identity of the very machine that it is about. */
-import type { MachineCaller } from "../../shared/api/authentication.ts";
+/** The machines' door for heartbeats, and what their counts mean. */
+import { agentAt } from "../../shared/api/agents.ts";
 import type { Handler } from "../../shared/api/endpoint.ts";
-import { refusal } from "../../shared/api/error-codes.ts";
-import { type Heartbeat, type Level, partsOfVmId } from "../../shared/api/heartbeat.ts";
+import type { Heartbeat, Level } from "../../shared/api/heartbeat.ts";
 import type { ApiWorld } from "../../shared/api/world.ts";
-import type { Agent, HeartbeatRecord } from "../../shared/stores/heartbeats.ts";
+import type { HeartbeatRecord } from "../../shared/stores/heartbeats.ts";
 import { type MailFlowMonitor, mailFlowMonitorSchema, type Thresholds } from "../../shared/tenants/iq-suite.ts";
 
 /** POST /api/agents/{vmId}/heartbeat */
 export const postHeartbeat =
   ({ stores: { heartbeats } }: ApiWorld): Handler<"postHeartbeat"> =>
   async ({ caller, params, body }) => {
-    const { partnerId, gatewayId } = partsOfVmId(params.vmId);
-    const agent = await heartbeats.find(partnerId, gatewayId);
-    // Said alike of machines that don't exist and of those that are somebody else's.
-    if (agent === undefined || !reportsFor(caller, agent)) {
-      const { clientId, entraTenantId } = caller;
-      throw refusal(
-        "AgentNotFound",
-        `there is no machine ${params.vmId} that reports with the identity ${clientId} of Entra tenant ${entraTenantId}`,
-      );
-    }
+    const { partnerId, gatewayId } = await agentAt(heartbeats, caller, params.vmId);
     return { status: 202, body: await heartbeats.record(partnerId, gatewayId, body) };
   };
-
-/** One identity may be assigned to several machines of a tenant; where Entra says which one asked, it has to be this one. */
-const reportsFor = (caller: MachineCaller, agent: Agent): boolean =>
-  caller.entraTenantId === agent.entraTenantId.toLowerCase() &&
-  caller.clientId === agent.clientId.toLowerCase() &&
-  (caller.virtualMachineId === undefined || caller.virtualMachineId.toLowerCase() === agent.virtualMachineId.toLowerCase());
 
 export const heartbeatBody = (
   { last, readings }: HeartbeatRecord,

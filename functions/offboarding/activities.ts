@@ -29,7 +29,7 @@ interface ProbeStep {
 
 export const createOffboardingActivities = (world: OffboardingWorld) => {
   const { probes, azure, resources, clock } = world;
-  const { operations, tenants, gateways, heartbeats, credentials, claims } = world.stores;
+  const { operations, tenants, gateways, heartbeats, credentials, claims, directories } = world.stores;
   const recorded = recordingSteps(operations);
   const recordStep = ({ partnerId, operationId }: Work, step: string, change: Parameters<typeof operations.recordStep>[3]) =>
     operations.recordStep(partnerId, operationId, step, change);
@@ -197,6 +197,7 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
           await heartbeats.forget(partnerId, id);
         }
         await credentials.removeAll(partnerId, tenantId);
+        await directories.forget(partnerId, tenantId);
         return { result: undefined };
       }),
 

@@ -473,6 +473,7 @@ async function registerAgents({ stores }: OnboardingWorld, tenant: TenantRecord,
     await stores.heartbeats.register({
       partnerId: tenant.partnerId,
       gatewayId: gatewayIdOf(tenant.id, name),
+      tenantId: tenant.id,
       virtualMachineId: virtualMachineId({ subscriptionId, resourceGroup: region.resourceGroup, name }),
       entraTenantId,
       clientId: ground.identityClientId,

@@ -97,7 +97,7 @@ export function createClient({ baseUrl, token }: ClientOptions): ApiClient {
 async function readBody(route: Route, response: Response): Promise<unknown> {
   const text = await response.text();
   const shape = (route.answers as Record<number, z.ZodType | string | undefined>)[response.status];
-  if (shape === "html" || shape === "empty") return text;
+  if (shape === "html" || shape === "bytes" || shape === "empty") return text;
   const requestId = response.headers.get("x-ms-request-id") ?? undefined;
   const json = parseJson(text);
   if (shape === undefined || typeof shape === "string") {

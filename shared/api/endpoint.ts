@@ -38,10 +38,16 @@ export interface Call<Name extends RouteName> {
   requestId: string;
   /** Throws PreconditionFailed unless If-Match and If-None-Match hold for the stored ETag; `undefined` stands for absent. */
   checkConditions: (storedETag: string | undefined) => void;
+  /** Whether a GET's If-None-Match names this version: then an answer with its ETag alone will do. */
+  isKnown: (etag: string) => boolean;
 }
 
 type BodyOf<Answers> = {
-  [Status in keyof Answers]: Answers[Status] extends z.ZodType ? z.input<Answers[Status]> : string;
+  [Status in keyof Answers]: Answers[Status] extends z.ZodType
+    ? z.input<Answers[Status]>
+    : Answers[Status] extends "bytes"
+      ? Uint8Array
+      : string;
 }[keyof Answers];
 
 export interface Answer<Name extends RouteName> {
@@ -83,6 +89,7 @@ export const endpoint =
               target: "If-None-Match",
             });
         },
+        isKnown: (etag: string) => ifNoneMatch !== undefined && holds(ifNoneMatch, etag),
       };
       // The route's entry says what each part is, and parseRequest has just read it so; the compiler can't follow that through the table.
       const answer = await handler(call as unknown as Call<Name>, context);
@@ -151,6 +158,7 @@ function written<Name extends RouteName>(
 ): HttpResponseInit {
   const common = { ...commonHeaders(requestId), ...etagHeader(etag), ...headers };
   const shape = (route.answers as Record<number, unknown>)[status];
+  if (shape === "bytes") return { status, headers: common, body: body as Uint8Array };
   if (shape === "html") return { status, headers: { ...common, ...htmlHeaders }, body: String(body) };
   if (shape === "empty") return { status, headers: common };
   return { status, headers: { ...common, "content-type": "application/json" }, body: JSON.stringify(body) };

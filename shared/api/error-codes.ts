@@ -75,6 +75,16 @@ export const errorCodes = {
     meaning: "The tenant's spec names no directory, or nobody's mail runs through its gateway yet.",
     remedy: "Register the tenant with a directory in its spec, and onboard it.",
   },
+  DirectoryNotPublished: {
+    status: 404,
+    meaning: "There is no directory for this machine: its tenant has none published yet, or is to have none.",
+    remedy: "Nothing: the machine asks again. GET /api/tenants/{tenantId}/directory says how it stands.",
+  },
+  RangeNotSatisfiable: {
+    status: 416,
+    meaning: "The document ends before the range that was asked for.",
+    remedy: "Ask from the first byte again; Content-Range says how long the document is.",
+  },
   OperationNotFound: {
     status: 404,
     meaning: "There is no such operation among those of the caller.",

@@ -35,6 +35,14 @@ export const heartbeatInputSchema = z.object({
     .describe("A look at Microsoft 365's door from the machine's own address; it ends before any message."),
   applied: z.object({ generation: count, part: count }).describe("The guest document that was applied last."),
   scanners: z.array(text(256)).max(50).describe("Services of packet inspection or virus scanners that were found."),
+  directory: z
+    .object({
+      hash: z.string().regex(/^[0-9a-f]{64}$/),
+      at: z.iso.datetime().describe("When the machine put it there."),
+    })
+    .nullable()
+    .optional()
+    .describe("The tenant's directory as the machine has it; null where it has none yet, left out where it is to have none."),
 });
 export type HeartbeatInput = z.output<typeof heartbeatInputSchema>;
 

@@ -150,8 +150,9 @@ function responsesOf(route: Route): Json {
   return { ...Object.fromEntries([...good, ...unchanged]), default: refused };
 }
 
-function contentOf(answer: z.ZodType | "html" | "empty"): Json {
+function contentOf(answer: z.ZodType | "html" | "bytes" | "empty"): Json {
   if (answer === "empty") return {};
+  if (answer === "bytes") return { content: { "application/gzip": {} } };
   if (answer === "html") return { content: { "text/html": { schema: { type: "string" } } } };
   return { content: { "application/json": { schema: schemaOf(answer) } } };
 }

@@ -20,8 +20,8 @@ export interface Route {
   body?: z.ZodType;
   /** The body may be left out; then it reads as `{}`. */
   bodyOptional?: true;
-  /** Status and shape of the body, refusals aside. `html` and `empty` stand for what isn't JSON. */
-  answers: Partial<Record<200 | 201 | 202 | 204 | 400 | 503, z.ZodType | "html" | "empty">>;
+  /** Status and shape of the body, refusals aside. `html`, `bytes` and `empty` stand for what isn't JSON. */
+  answers: Partial<Record<200 | 201 | 202 | 204 | 206 | 400 | 503, z.ZodType | "html" | "bytes" | "empty">>;
   /** The answer carries an ETag, and `If-Match` and `If-None-Match` are honoured. */
   etag?: true;
   /** 202 starts an operation: Operation-Location and Retry-After. */

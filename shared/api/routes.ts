@@ -3,7 +3,7 @@ import * as z from "zod";
 import { tenantIdSchema, tenantSpecSchema } from "../tenants/spec.ts";
 import { meSchema } from "./caller.ts";
 import { acknowledgementSchema, caseIdSchema, caseStates, delistingSchema } from "./delisting.ts";
-import { directoryRefreshSchema, directorySchema } from "./directory.ts";
+import { byteRangeSchema, directoryRefreshSchema, directorySchema } from "./directory.ts";
 import { blocklistsSchema, listingSchema } from "./listing.ts";
 import { credentialListSchema } from "./credential.ts";
 import { offboardInputSchema } from "./offboarding.ts";
@@ -364,6 +364,17 @@ export const routes = {
     params: z.object({ vmId: vmIdSchema }),
     body: heartbeatInputSchema,
     answers: { 202: heartbeatAcceptedSchema },
+  }),
+  getDirectoryDocument: defineRoute({
+    method: "GET",
+    path: "/api/agents/{vmId}/directory",
+    tag: "Gateways",
+    summary: "A machine fetches its tenant's directory with its own managed identity: LDIF in gzip, a piece at a time",
+    roles: ["Machine"],
+    params: z.object({ vmId: vmIdSchema }),
+    headers: z.object({ range: byteRangeSchema }),
+    answers: { 206: "bytes" },
+    etag: true,
   }),
   listEvents: defineRoute({
     method: "GET",

@@ -12,7 +12,7 @@ type IqSuiteSettings = Pick<
 export type IqSuiteGround = Pick<Ground, "applications" | "namedSecrets">;
 
 export const iqSuiteSettings = (
-  { microsoft365, gateway }: Pick<TenantSpec, "microsoft365" | "gateway">,
+  { microsoft365, gateway, directory }: Pick<TenantSpec, "microsoft365" | "gateway" | "directory">,
   ground: IqSuiteGround,
   { computerName }: { computerName: string },
   { clientSecret, exchangeWebServicesSecret }: Pick<GuestGeneration, "clientSecret" | "exchangeWebServicesSecret">,
@@ -28,7 +28,7 @@ export const iqSuiteSettings = (
     mailReporting: iqSuite.mailReporting?.account.map(({ secret, ...account }) =>
       secret === undefined ? account : { name: account.name, secret: secretOf(secret) },
     ),
-    webClient: signIn && webClient(iqSuite, signIn, ground),
+    webClient: signIn && webClient(iqSuite, signIn, ground, directory?.file),
     ldif: signIn && ldif(iqSuite.ldifGenerator, signIn, secretOf, computerName),
     exchangeWebServices: exchangeWebServices(
       iqSuite.exchangeWebServices,
@@ -53,13 +53,14 @@ function webClient(
   { webClient: wanted, ldifGenerator }: IqSuite,
   signIn: SignIn,
   ground: IqSuiteGround,
+  fetched: string | undefined,
 ): GatewaySettings["webClient"] {
   if (wanted === undefined) return undefined;
   const generated = ldifGenerator && (ldifGenerator.customPath ?? LDIF_FILE);
   return {
     ...signIn,
     powerShellClientId: ground.applications?.powerShell?.appId,
-    ldifFile: wanted.ldifFile ?? generated ?? "",
+    ldifFile: wanted.ldifFile ?? generated ?? fetched ?? "",
     groupSearchDepth: wanted.groupSearchDepth,
     adminGroups: wanted.adminGroups,
     resetFlag: wanted.resetSecurityContext?.flag,

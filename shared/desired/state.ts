@@ -376,32 +376,48 @@ export const guest = (
   ground: Pick<Ground, "loopGuid" | "identityClientId" | "certificate"> & IqSuiteGround,
   { smartHost, relayFrom, domains = [] }: MailRoute,
   { generation, clientSecret, exchangeWebServicesSecret, agents }: GuestGeneration = FIRST_GENERATION,
-): Desired<"guest"> => ({
-  ...placeIn(target, region),
-  virtualMachine: machine.virtualMachine,
-  identityClientId: ground.identityClientId,
-  document: gatewayDocument({
-    generation,
-    clientSecret,
-    fqdn,
-    smartHost,
-    relayFrom,
-    domains: [...new Set([...target.spec.microsoft365.domains, ...domains])],
-    loopHeader: LOOP_HEADER,
-    loopGuid: ground.loopGuid,
-    services: target.spec.gateway.services,
-    ...shownBy(ground),
-    ...iqSuiteSettings(target.spec, ground, machine, { clientSecret, exchangeWebServicesSecret }),
-    heartbeat: agents && {
-      url: `${agents.publicUrl}/api/agents/${vmIdOf(target.work.partnerId, gatewayIdOf(target.work.tenantId, machine.virtualMachine))}/heartbeat?api-version=${agents.apiVersion}`,
-      audience: agents.audience,
-      identityClientId: ground.identityClientId,
-      fqdn: ground.certificate?.name ?? fqdn,
-      // A mailbox that is there: Exchange Online refuses others whatever it thinks of the sender's address.
-      probe: { host: smartHost, recipient: target.spec.microsoft365.probeMailbox },
-      services: ["SMTPSVC"],
-    },
-  }),
+): Desired<"guest"> => {
+  const { file } = target.spec.directory ?? {};
+  return {
+    ...placeIn(target, region),
+    virtualMachine: machine.virtualMachine,
+    identityClientId: ground.identityClientId,
+    document: gatewayDocument({
+      generation,
+      clientSecret,
+      fqdn,
+      smartHost,
+      relayFrom,
+      domains: [...new Set([...target.spec.microsoft365.domains, ...domains])],
+      loopHeader: LOOP_HEADER,
+      loopGuid: ground.loopGuid,
+      services: target.spec.gateway.services,
+      ...shownBy(ground),
+      ...iqSuiteSettings(target.spec, ground, machine, { clientSecret, exchangeWebServicesSecret }),
+      heartbeat: agents && {
+        ...agentSettings(target, machine, ground, agents, "heartbeat"),
+        fqdn: ground.certificate?.name ?? fqdn,
+        // A mailbox that is there: Exchange Online refuses others whatever it thinks of the sender's address.
+        probe: { host: smartHost, recipient: target.spec.microsoft365.probeMailbox },
+        services: ["SMTPSVC"],
+      },
+      directory:
+        agents && file !== undefined ? { ...agentSettings(target, machine, ground, agents, "directory"), file } : undefined,
+    }),
+  };
+};
+
+/** One of our own doors, as the machine reaches it with its own identity. */
+const agentSettings = (
+  { work: { partnerId, tenantId } }: Target,
+  { virtualMachine }: MachineNames,
+  { identityClientId }: Pick<Ground, "identityClientId">,
+  { publicUrl, apiVersion, audience }: Agents,
+  door: "heartbeat" | "directory",
+): { url: string; audience: string; identityClientId: string } => ({
+  url: `${publicUrl}/api/agents/${vmIdOf(partnerId, gatewayIdOf(tenantId, virtualMachine))}/${door}?api-version=${apiVersion}`,
+  audience,
+  identityClientId,
 });
 
 /** Mission A8, B2. */

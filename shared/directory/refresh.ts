@@ -30,11 +30,13 @@ import {
 
 export interface DirectoryWorld {
   graph: Pick<Graph, "get">;
-  directories: DirectoryStore;
+  directories: KeptDirectories;
   /** Where Graph's own links must lead: our token goes there. */
   graphEndpoint: string;
   now(): number;
 }
+
+type KeptDirectories = Omit<DirectoryStore, "piece" | "forget">;
 
 export interface DirectoryKey {
   partnerId: string;
@@ -164,7 +166,7 @@ export async function publishRun(world: DirectoryWorld, wanted: DirectoryWanted,
 
 /** Groups first, since the users' entries name them; users stream through. */
 async function writeDocument(
-  directories: DirectoryStore,
+  directories: KeptDirectories,
   wanted: DirectoryWanted,
   record: DirectoryRecord,
   run: DirectoryRun,
@@ -234,7 +236,7 @@ async function* counting<Kept extends { id: string }>(
   for (; old.done !== true; old = await before.next()) counted.lost += 1;
 }
 
-async function* parsed<Item>(directories: DirectoryStore, path: string | undefined): AsyncGenerator<Item> {
+async function* parsed<Item>(directories: KeptDirectories, path: string | undefined): AsyncGenerator<Item> {
   if (path === undefined) return;
   for await (const line of directories.read(path)) if (line !== "") yield JSON.parse(line) as Item;
 }
@@ -247,7 +249,7 @@ const chunksPath = (key: DirectoryKey, run: string, kind: DirectoryKind): string
 const chunkPath = (key: DirectoryKey, run: string, kind: DirectoryKind, chunk: number): string =>
   `${chunksPath(key, run, kind)}/${chunk}`;
 const snapshotPath = (run: string, kind: DirectoryKind): string => `${run}/snapshot-${kind}`;
-export const documentPath = (run: string): string => `${run}/directory.ldif`;
+export const documentPath = (run: string): string => `${run}/directory.ldif.gz`;
 
 const NOTHING = { chunks: 0, changes: 0 };
 

@@ -133,7 +133,7 @@ export const guestDocumentSchema = z.strictObject({
             .refine((text) => text.isWellFormed() && !text.includes("\0"), "must be text")
             .optional(),
           /** One of our own static scripts, which takes the content's place when the document is sent. */
-          script: z.literal("heartbeat").optional(),
+          script: z.enum(["heartbeat", "directory"]).optional(),
           secret: secretReference.optional(),
           absent: z.literal(true).optional(),
         })

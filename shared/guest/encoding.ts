@@ -5,7 +5,10 @@ import { ControlPlaneError } from "../errors.ts";
 import { type GuestDocument, guestDocumentSchema, guestKinds } from "./document.ts";
 
 /** Static scripts that a document installs, by the name that it has for them. */
-const scripts = { heartbeat: readFileSync(new URL("./heartbeat.ps1", import.meta.url), "utf8") };
+const scripts = {
+  heartbeat: readFileSync(new URL("./heartbeat.ps1", import.meta.url), "utf8"),
+  directory: readFileSync(new URL("./directory.ps1", import.meta.url), "utf8"),
+};
 
 /** As it is sent: what the document only names is in it. */
 const complete = (document: GuestDocument): GuestDocument => {

@@ -3,6 +3,7 @@ import { openServices } from "../azure/services.ts";
 import { type MailFlowMonitor, mailFlowMonitorSchema } from "../tenants/iq-suite.ts";
 import type { Services } from "../tenants/spec.ts";
 import type { SecretReference } from "../vault/reference.ts";
+import { directoryFiles, type DirectorySettings, directoryTask } from "./directory.ts";
 import { GUEST_SCHEMA, type GuestDocument, guestDocumentSchema } from "./document.ts";
 import { heartbeatFiles, heartbeatTask, type HeartbeatSettings } from "./heartbeat.ts";
 
@@ -23,6 +24,8 @@ export interface GatewaySettings {
   relayFrom?: string[] | undefined;
   /** How the machine tells us how it is; without it there is no heartbeat. */
   heartbeat?: HeartbeatSettings | undefined;
+  /** Mission D5: where the machine fetches the directory and puts it. */
+  directory?: DirectorySettings | undefined;
   /** The product's own monitor (mission B7); the manual's defaults when left out. */
   monitoring?: MailFlowMonitor | undefined;
   /** Mission B8: the product's own notification, off by default; the values of the account that it is sent with. */
@@ -103,11 +106,13 @@ const DIRECTORY = "/configuration/Directory";
 const LDIF_ROOT = "/LdifGenCfg";
 
 type Registry = NonNullable<GuestDocument["registry"]>;
+type Files = NonNullable<GuestDocument["files"]>;
+type Tasks = NonNullable<GuestDocument["tasks"]>;
 type Xml = NonNullable<GuestDocument["xml"]>;
 
 export function gatewayDocument(settings: GatewaySettings): GuestDocument {
-  const { generation, fqdn, smartHost, domains, services, relayFrom, certificate, automatedSetUp, heartbeat } = settings;
-  const files = [...(heartbeat === undefined ? [] : heartbeatFiles(heartbeat)), ...transcript(automatedSetUp)];
+  const { generation, fqdn, smartHost, domains, services, relayFrom, certificate, automatedSetUp } = settings;
+  const { files, tasks } = agentsOf(settings);
   const xml = [...loopGuidFile(settings), ...webClientFile(settings.webClient), ...ldifFile(settings.ldif)];
   return guestDocumentSchema.parse({
     schema: GUEST_SCHEMA,
@@ -136,7 +141,7 @@ export function gatewayDocument(settings: GatewaySettings): GuestDocument {
       protocol: "TCP" as const,
       ...(sources === undefined ? {} : { sources }),
     })),
-    ...(heartbeat === undefined ? {} : { tasks: [heartbeatTask] }),
+    ...(tasks.length === 0 ? {} : { tasks }),
     services: [
       { name: "SMTPSVC", startType: "Automatic", state: "Running", restartAfter: ["certificates", "smtp", "registry"] },
       ...(settings.ldif === undefined
@@ -162,6 +167,19 @@ export function gatewayDocument(settings: GatewaySettings): GuestDocument {
           ]),
     ],
   });
+}
+
+/** Our own scripts, and the set-up's transcript, which goes. */
+function agentsOf({ heartbeat, directory, automatedSetUp }: GatewaySettings): { files: Files; tasks: Tasks } {
+  const told = heartbeat && { ...heartbeat, ...(directory && { directoryFile: directory.file }) };
+  return {
+    files: [
+      ...(told ? heartbeatFiles(told) : []),
+      ...(directory ? directoryFiles(directory) : []),
+      ...transcript(automatedSetUp),
+    ],
+    tasks: [...(told ? [heartbeatTask] : []), ...(directory ? [directoryTask] : [])],
+  };
 }
 
 /** Mission B5, first place. */
@@ -219,7 +237,7 @@ const setUpEnded: NonNullable<GuestDocument["evidence"]> = [
   { file: TRANSCRIPT, whenPresent: true },
 ];
 
-const transcript = (automatedSetUp: GatewaySettings["automatedSetUp"]): NonNullable<GuestDocument["files"]> =>
+const transcript = (automatedSetUp: GatewaySettings["automatedSetUp"]): Files =>
   automatedSetUp?.removeTranscript === true ? [{ path: TRANSCRIPT, absent: true }] : [];
 
 const certificatesOf = ({

@@ -110,6 +110,16 @@ function Get-RecentProbe($Settings) {
     return $probe
 }
 
+# Which directory is there, by what is in it: null until directory.ps1 has put one there.
+function Get-DirectoryState([string] $Path) {
+    if (-not [IO.File]::Exists($Path)) { return $null }
+    $sha = [Security.Cryptography.SHA256]::Create()
+    # Whoever reads it must not keep a new one from taking its place.
+    $stream = [IO.File]::Open($Path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare] 'Read, Delete')
+    try { $hash = [BitConverter]::ToString($sha.ComputeHash($stream)).Replace('-', '').ToLowerInvariant() } finally { $stream.Dispose(); $sha.Dispose() }
+    return @{ hash = $hash; at = [IO.File]::GetLastWriteTimeUtc($Path).ToString('yyyy-MM-ddTHH:mm:ssZ') }
+}
+
 function Get-StateNumber([string] $Name) { return [int] [Microsoft.Win32.Registry]::GetValue($StateKey, $Name, 0) }
 
 $settings = ConvertFrom-Json -InputObject ([IO.File]::ReadAllText($SettingsFile))
@@ -125,6 +135,7 @@ $body = @{
     # Mission E8: packet inspection is a finding.
     scanners    = @(Get-Service -Name 'Cylance*', 'SepMasterService', 'Sophos*', 'CiscoAMP*' -ErrorAction SilentlyContinue | ForEach-Object { $_.Name })
 }
+if ($null -ne $settings.PSObject.Properties['directoryFile']) { $body.directory = Get-DirectoryState $settings.directoryFile }
 $query = 'api-version=2018-02-01&resource={0}&client_id={1}' -f [Uri]::EscapeDataString($settings.audience), [Uri]::EscapeDataString($settings.identityClientId)
 $token = (Invoke-RestMethod -Method Get -Uri "http://169.254.169.254/metadata/identity/oauth2/token?$query" -Headers @{ Metadata = 'true' } -TimeoutSec 30).access_token
 $json = [Text.Encoding]::UTF8.GetBytes((ConvertTo-Json -InputObject $body -Compress -Depth 4))

@@ -5,7 +5,9 @@
  */
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { PassThrough } from "node:stream";
+import { PassThrough, pipeline } from "node:stream";
+import { buffer } from "node:stream/consumers";
+import { createGunzip, createGzip } from "node:zlib";
 import type { Storage } from "./storage.ts";
 import { createTable, packed, type Row, type StoredRow, unpacked, untilUncontested } from "./table.ts";
 
@@ -69,15 +71,21 @@ export interface DirectoryStore {
   ): Promise<DirectoryRecord>;
   /** Lines, without their ends. */
   read(path: string): AsyncGenerator<string>;
+  /** Bytes of a file as it is stored, no more than `count`; undefined where there is no such file or it ends before. */
+  piece(path: string, first: number, count: number): Promise<{ bytes: Buffer; of: number } | undefined>;
+  /** A file whose name ends with `.gz` is packed, and read unpacked. */
   open(path: string): Promise<WrittenFile>;
   /** Everything below a path. */
   discard(path: string): Promise<void>;
+  /** Row and files of a tenant that is gone. */
+  forget(partnerId: string, tenantId: string): Promise<void>;
 }
 
 export const pathOf = ({ partnerId, tenantId }: Pick<DirectoryRecord, "partnerId" | "tenantId">, run: string): string =>
   `${partnerId}/${tenantId}/${run}`;
 
 const BLOCK = 1024 * 1024;
+const WRITTEN_AT_ONCE = 64 * 1024;
 
 export function createDirectoryStore(storage: Storage): DirectoryStore {
   const table = createTable(storage, "directories");
@@ -86,6 +94,11 @@ export function createDirectoryStore(storage: Storage): DirectoryStore {
   async function get(partnerId: string, tenantId: string): Promise<DirectoryRecord & { etag?: string }> {
     const row = await table.get({ partitionKey: partnerId, rowKey: tenantId });
     return row ? { ...recordOf(row), etag: row.etag } : { partnerId, tenantId };
+  }
+
+  async function discard(path: string): Promise<void> {
+    const blobs = await container();
+    for await (const { name } of blobs.listBlobsFlat({ prefix: `${path}/` })) await blobs.deleteBlob(name).catch(nothingThere);
   }
 
   return {
@@ -101,33 +114,51 @@ export function createDirectoryStore(storage: Storage): DirectoryStore {
     async *read(path) {
       const { readableStreamBody } = await (await container()).getBlobClient(path).download();
       if (!readableStreamBody) return;
-      for await (const line of createInterface({ input: readableStreamBody, crlfDelay: Number.POSITIVE_INFINITY })) yield line;
+      const input = packs(path) ? pipeline(readableStreamBody, createGunzip(), () => undefined) : readableStreamBody;
+      for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) yield line;
+    },
+    piece: async (path, first, count) => {
+      const blob = (await container()).getBlobClient(path);
+      const found = await blob.download(first, count).catch(nothingThere);
+      const of = Number(/\/(\d+)$/.exec(found?.contentRange ?? "")?.[1]);
+      return found?.readableStreamBody && { bytes: await buffer(found.readableStreamBody), of };
     },
     open: async (path) => {
-      const through = new PassThrough({ highWaterMark: BLOCK });
+      const through = packs(path) ? createGzip() : new PassThrough({ highWaterMark: BLOCK });
       // The blocks become a blob at the end, all at once.
       const uploaded = (await container()).getBlockBlobClient(path).uploadStream(through, BLOCK, 2);
       const failed = uploaded.catch((error: unknown) => void through.destroy(error instanceof Error ? error : undefined));
       through.on("error", () => undefined);
+      // An entry at a time would be a hundred thousand small pieces of work for gzip.
+      let pending = "";
       return {
         write: async (text) => {
-          if (!through.write(text)) await Promise.race([once(through, "drain"), failed]);
+          pending += text;
+          if (pending.length < WRITTEN_AT_ONCE) return;
+          const written = through.write(pending);
+          pending = "";
+          if (!written) await Promise.race([once(through, "drain"), failed]);
         },
         close: async () => {
-          through.end();
+          through.end(pending);
           await uploaded;
         },
       };
     },
-    discard: async (path) => {
-      const blobs = await container();
-      for await (const { name } of blobs.listBlobsFlat({ prefix: `${path}/` })) await blobs.deleteBlob(name).catch(gone);
+    discard,
+    forget: async (partnerId, tenantId) => {
+      await table.remove({ partitionKey: partnerId, rowKey: tenantId }, "*");
+      await discard(`${partnerId}/${tenantId}`);
     },
   };
 }
 
-function gone(error: unknown): void {
-  if (!(error instanceof Error && "statusCode" in error && error.statusCode === 404)) throw error;
+const packs = (path: string): boolean => path.endsWith(".gz");
+
+/** No such blob, or none of its bytes are there. */
+function nothingThere(error: unknown): undefined {
+  if (error instanceof Error && "statusCode" in error && (error.statusCode === 404 || error.statusCode === 416)) return undefined;
+  throw error;
 }
 
 const rowOf = ({ partnerId, tenantId, run, links, published, held, lookedAt }: DirectoryRecord): Row => ({

@@ -11,6 +11,7 @@ import { createTable, packed, type Row, type StoredRow, textOf, unpacked, untilU
 export interface Agent {
   partnerId: string;
   gatewayId: string;
+  tenantId: string;
   virtualMachineId: string;
   /** Entra tenant of the machine's identity, and that identity's client id. */
   entraTenantId: string;
@@ -83,21 +84,27 @@ function withReading(readings: Reading[], { queue, badmail, probe }: HeartbeatIn
   return [...kept, reading];
 }
 
-const rowOf = ({ partnerId, gatewayId, virtualMachineId, entraTenantId, clientId, last, readings }: HeartbeatRecord): Row => ({
-  partitionKey: partnerId,
-  rowKey: gatewayId,
-  virtualMachineId,
-  entraTenantId,
-  clientId,
-  ...packed("last", last),
-  ...packed("readings", readings),
-});
+const rowOf = (record: HeartbeatRecord): Row => {
+  const { partnerId, gatewayId, tenantId, virtualMachineId, entraTenantId, clientId, last, readings } = record;
+  return {
+    partitionKey: partnerId,
+    rowKey: gatewayId,
+    tenantId,
+    virtualMachineId,
+    entraTenantId,
+    clientId,
+    ...packed("last", last),
+    ...packed("readings", readings),
+  };
+};
 
 function recordOf(row: StoredRow): HeartbeatRecord {
   const last = unpacked(row, "last") as HeartbeatRecord["last"];
   return {
     partnerId: row.partitionKey,
     gatewayId: row.rowKey,
+    // A row that was written before it was kept has none until the next onboarding.
+    tenantId: row["tenantId"] === undefined ? "" : textOf(row, "tenantId"),
     virtualMachineId: textOf(row, "virtualMachineId"),
     entraTenantId: textOf(row, "entraTenantId"),
     clientId: textOf(row, "clientId"),

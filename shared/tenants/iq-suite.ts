@@ -93,7 +93,7 @@ export const mailReportingSchema = z.strictObject({
 });
 
 /** Absolute, on a drive; what would lead a reader elsewhere is refused. */
-const windowsFile = line(240).regex(
+export const windowsFile = line(240).regex(
   /^[A-Za-z]:(\\(?!\.{1,2}(\\|$))[^\\/:*?"<>|]+)+$/,
   "must be an absolute path in Windows such as C:\\ProgramData\\Contoso\\users.ldf",
 );

@@ -27,6 +27,9 @@ export function leftBehind(spec: TenantSpec, wanted: TenantSpec): LeftBehind | u
     return { message: "its certificate stays, and for the same name: connectors name it", target: "gateway.certificate" };
   if (spec.gateway.diagnostics !== undefined && wanted.gateway.diagnostics === undefined)
     return { message: "its machines' diagnostics can't be moved back yet", target: "gateway.diagnostics" };
+  const { file } = spec.directory ?? {};
+  if (file !== undefined && file !== wanted.directory?.file)
+    return { message: "its machines' directory stays in its file: they go on fetching it", target: "directory.file" };
   if (spec.connectionFilter && !wanted.connectionFilter)
     return { message: "its addresses can't be taken off the connection filter yet", target: "connectionFilter" };
   return undefined;

@@ -1,7 +1,7 @@
 /** What a partner says about a tenant: the desired state of one customer's gateway and mail flow. */
 import * as z from "zod";
 import { zoneOf } from "./dns-zones.ts";
-import { iqSuiteConflicts, iqSuiteSchema } from "./iq-suite.ts";
+import { iqSuiteConflicts, iqSuiteSchema, windowsFile } from "./iq-suite.ts";
 
 const domainName = z
   .string()
@@ -205,6 +205,8 @@ export const directorySpecSchema = z.strictObject({
   depth: z.int().min(1).max(20).default(5),
   /** A document from which more are gone waits for a person. */
   largestLossInPercent: z.int().min(0).max(100).default(10),
+  /** Where the gateways put it, each of which fetches it itself (mission B12); without it none does. */
+  file: windowsFile.optional(),
 });
 
 /** Zones are three, an availability set has two or three fault domains: more machines in a region add little. */
@@ -331,7 +333,13 @@ export const tenantSpecSchema = z
             message: `must be in one of the tenant's domains: ${domains.join(", ")}`,
           });
   })
-  .superRefine(({ microsoft365: { domains }, spf }, context) => {
+  .superRefine(({ microsoft365: { domains }, gateway, directory, spf }, context) => {
+    if (directory?.file !== undefined && gateway.iqSuite?.ldifGenerator !== undefined)
+      context.addIssue({
+        code: "custom",
+        path: ["directory", "file"],
+        message: "is not needed beside gateway.iqSuite.ldifGenerator, the product's own export: leave one of the two out",
+      });
     for (const [index, id] of (spf?.zones ?? []).entries())
       if (!domains.some((domain) => zoneOf([id], domain) !== undefined))
         context.addIssue({

@@ -2,10 +2,15 @@
 import { createReadStream, createWriteStream, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
 import { dirname, join } from "node:path";
+import { pipeline } from "node:stream";
+import { createGunzip, createGzip } from "node:zlib";
 import { createInterface } from "node:readline";
 import type { DirectoryRecord, DirectoryStore } from "../../shared/stores/directories.ts";
 
-export function directoryFiles(folder: string): DirectoryStore {
+/** As the store in the cloud does. */
+const WRITTEN_AT_ONCE = 64 * 1024;
+
+export function directoryFiles(folder: string): Omit<DirectoryStore, "piece" | "forget"> {
   mkdirSync(folder, { recursive: true });
   const row = join(folder, "row.json");
   const get: DirectoryStore["get"] = async (partnerId, tenantId) =>
@@ -19,19 +24,27 @@ export function directoryFiles(folder: string): DirectoryStore {
       return next ?? known;
     },
     async *read(path) {
-      yield* createInterface({ input: createReadStream(join(folder, path)) });
+      const file = createReadStream(join(folder, path));
+      yield* createInterface({ input: path.endsWith(".gz") ? pipeline(file, createGunzip(), () => undefined) : file });
     },
     open: async (path) => {
       const file = join(folder, path);
       mkdirSync(dirname(file), { recursive: true });
-      const stream = createWriteStream(file);
+      const written = createWriteStream(file);
+      const stream = path.endsWith(".gz") ? createGzip() : written;
+      if (stream !== written) stream.pipe(written);
+      let pending = "";
       return {
         write: async (text) => {
-          if (!stream.write(text)) await once(stream, "drain");
+          pending += text;
+          if (pending.length < WRITTEN_AT_ONCE) return;
+          const more = stream.write(pending);
+          pending = "";
+          if (!more) await once(stream, "drain");
         },
         close: async () => {
-          stream.end();
-          await once(stream, "close");
+          stream.end(pending);
+          await once(written, "close");
         },
       };
     },

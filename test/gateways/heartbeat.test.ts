@@ -154,7 +154,8 @@ describe("refused, and told why", () => {
 test("the store keeps one reading each ten minutes, for a day, and a repeated registration changes nothing", async () => {
   let time = Date.UTC(2026, 10, 22);
   const store = testStores({ now: () => time }).heartbeats;
-  const agent = { partnerId: unique("partner"), gatewayId: "contoso-gateway-1", virtualMachineId, entraTenantId, clientId };
+  const identity = { virtualMachineId, entraTenantId, clientId };
+  const agent = { partnerId: unique("partner"), gatewayId: "contoso-gateway-1", tenantId: "contoso", ...identity };
   await store.register(agent);
   for (let minute = 0; minute < 26 * 60; minute += 30) {
     time = Date.UTC(2026, 10, 22) + minute * 60_000;

@@ -61,6 +61,12 @@ const everything: Partial<GatewaySettings> = {
     services: ["SMTPSVC"],
     probe: { host: "contoso-example.mail.protection.outlook.com", recipient: "postmaster@contoso.example" },
   },
+  directory: {
+    url: "https://gatehouse.example/api/agents/1/directory?api-version=2026-11-01",
+    audience: "90a7e000-0000-4000-8000-00000000000a",
+    identityClientId: "90a7e000-0000-4000-8000-0000000000d1",
+    file: "C:\\Program Files\\GBS\\iQ.Suite\\Config\\iqsuite.ldf",
+  },
 };
 
 describe("the gateway's document", () => {
@@ -106,7 +112,7 @@ describe("the gateway's document", () => {
     });
   });
 
-  test("has EWS, WebClient, LDIF, own certificate, transcript and heartbeat where they are wanted", () => {
+  test("has EWS, WebClient, LDIF, own certificate, transcript, heartbeat and directory where they are wanted", () => {
     const made = gatewayDocument({ ...settings, ...everything });
     const names = (made.registry ?? []).map(({ path, name }) => `${path.split("\\").at(-1)}\\${name}`);
     expect(names).toEqual(
@@ -140,7 +146,13 @@ describe("the gateway's document", () => {
     expect((made.files ?? []).map(({ path, absent }) => [path.split("\\").at(-1), absent])).toEqual([
       ["heartbeat.ps1", undefined],
       ["heartbeat.json", undefined],
+      ["directory.ps1", undefined],
+      ["directory.json", undefined],
       ["Initialize-iQSuiteAzure.log", true],
+    ]);
+    expect(made.tasks?.map(({ name, everyInMinutes }) => [name, everyInMinutes])).toEqual([
+      ["Heartbeat", 10],
+      ["Directory", 30],
     ]);
     expect(made.evidence?.map(({ file }) => file.split("\\").at(-1))).toEqual([
       "configuration.xml",

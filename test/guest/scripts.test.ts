@@ -1,4 +1,4 @@
-/** The two scripts that run as SYSTEM on customers' machines are PowerShell that can be read, and call only what is listed here, so. */
+/** The scripts that run as SYSTEM on customers' machines are PowerShell that can be read, and call only what is listed here, so. */
 import { readFile } from "node:fs/promises";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Node, Tree } from "web-tree-sitter";
@@ -62,7 +62,7 @@ const COMMANDS: Record<string, string[]> = {
 };
 
 const trees: Record<string, Tree> = {};
-const scripts = ["engine", "heartbeat"];
+const scripts = ["engine", "heartbeat", "directory"];
 beforeAll(async () => {
   const parse = await grammar("powershell");
   for (const name of scripts)

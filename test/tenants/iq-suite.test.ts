@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { iqSuiteSettings, namedSecrets } from "../../shared/desired/iq-suite.ts";
+import { leftBehind } from "../../shared/tenants/left-behind.ts";
 import { tenantSpecSchema } from "../../shared/tenants/spec.ts";
 import { customer } from "../support/onboarding.ts";
 
@@ -132,6 +133,29 @@ test("nothing signs in by WebClient's application before that has a secret; its 
   const after = iqSuiteSettings(data, ground, { computerName: "gateway-1" }, { clientSecret: reference("web") });
   expect(after.webClient).toMatchObject({ clientId: "web", powerShellClientId: "shell", ldifFile: "C:\\Data\\users.ldf" });
   expect(after.ldif).toMatchObject({ webClientUri: "https://gateway-1/webclient", password: reference("one") });
+});
+
+test("the directory that machines fetch is WebClient's file, and takes the place of the product's own export", () => {
+  const iqSuite = { webClient: { adminGroups: ["A"] } };
+  const directory = { file: "C:\\Data\\directory.ldf" };
+  const microsoft365 = { ...body.microsoft365, powerShellApplication: true };
+  const withOwn = (own: object) =>
+    tenantSpecSchema.safeParse({
+      ...body,
+      microsoft365,
+      directory,
+      gateway: { ...body.gateway, iqSuite: { ...iqSuite, ...own } },
+    });
+  const { data } = withOwn({});
+  if (!data) throw new Error("refused");
+  const clientSecret = { vaultUrl: "https://contoso.vault.azure.net", name: "web", version: "1" };
+  const ground = { applications: { appId: "web", objectId: "1" } };
+  expect(iqSuiteSettings(data, ground, { computerName: "gateway-1" }, { clientSecret }).webClient?.ldifFile).toBe(directory.file);
+  const account = { user: "a@contoso.example", password: "one" };
+  const both = withOwn({ ldifGenerator: { administrator: account, synchronizationUser: account } });
+  expect(both.error?.issues.map(({ path }) => path.join("."))).toEqual(["directory.file"]);
+  expect(leftBehind(data, { ...data, directory: undefined })).toMatchObject({ target: "directory.file" });
+  expect(leftBehind({ ...data, directory: undefined }, data)).toBeUndefined();
 });
 
 describe("an image's own set-up is waited for", () => {

@@ -19,6 +19,7 @@ import { createManagedIdentityEndpoint } from "./entra/managed-identity.ts";
 import { createTokens, type Tokens } from "./entra/tokens.ts";
 import { createExchange } from "./exchange/index.ts";
 import { createFaults } from "./faults.ts";
+import { startDirectories } from "./guest/directory.ts";
 import { startHeartbeats } from "./guest/heartbeat.ts";
 import { createGraph } from "./graph/index.ts";
 import { createMail } from "./mail/index.ts";
@@ -44,8 +45,8 @@ export interface CloudsOptions {
   redirectUris?: string[];
   /** Connection string of the Service Bus that Event Grid delivers to; without it nobody has subscribed. */
   serviceBus?: string;
-  /** Whether machines whose Windows has the heartbeat's task report to the app; without it they stay silent. */
-  heartbeats?: boolean;
+  /** Whether the scheduled tasks of simulated machines run, which report to the app and fetch from it; without it they don't. */
+  tasks?: boolean;
   /** Milliseconds since 1970; the system's clock by default. */
   now?: () => number;
   /** A clock to wait on as well, instead of `now`: virtual time, shared with a host. */
@@ -179,7 +180,7 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
   redaction.add(identityHeader);
   redaction.add(smtpProxyPassword);
   let simulators: Simulator[] = [];
-  let heartbeats: { stop(): void } | undefined;
+  let tasks: { stop(): void }[] = [];
   /** What a process does when it starts on this state: whatever simulators remember beside their collections is gone. */
   const open = async (): Promise<Client[]> => {
     const { simulator: entraSimulator, entra } = createEntra(platform, tokens);
@@ -198,11 +199,11 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
       redirectUris: options.redirectUris ?? ["http://localhost/api/consent/callback", "http://127.0.0.1/api/consent/callback"],
     });
     for (const simulator of simulators) await simulator.start?.();
-    if (options.heartbeats) heartbeats = startHeartbeats(platform);
+    if (options.tasks) tasks = [startHeartbeats(platform), startDirectories(platform)];
     return clients;
   };
   const shut = async (): Promise<void> => {
-    heartbeats?.stop();
+    for (const task of tasks) task.stop();
     for (const simulator of simulators) await simulator.close?.();
   };
   const position = () => collections.collection<number>("platform.record");

@@ -74,7 +74,7 @@ function readOptions(args: string[]): CloudsOptions | "help" {
   if (!(tempo >= 0)) throw new Error(`--tempo must be a number of at least 0, not ${values.tempo}`);
   return {
     tempo,
-    heartbeats: true,
+    tasks: true,
     ...(values.data === undefined ? {} : { directory: values.data }),
     ...(values.application === undefined ? {} : { applicationId: values.application }),
     ...(values["home-tenant"] === undefined ? {} : { homeTenantId: values["home-tenant"] }),

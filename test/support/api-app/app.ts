@@ -7,6 +7,7 @@ import { listBlocklists, listListings } from "../../../functions/blocklists/http
 import { acknowledgeDelisting, getDelisting, listDelistings } from "../../../functions/delisting/http.ts";
 import { postHeartbeat } from "../../../functions/gateways/heartbeat.ts";
 import { getGateway, listEvents, listGateways } from "../../../functions/gateways/http.ts";
+import { getDirectoryDocument } from "../../../functions/directory/document.ts";
 import { getDirectory, startDirectoryRefresh } from "../../../functions/directory/http.ts";
 import { startOffboarding } from "../../../functions/offboarding/http.ts";
 import { offboardingKinds } from "../../../functions/offboarding/kinds.ts";
@@ -53,6 +54,7 @@ registerDurableHttp("startPromotion", (client) => startPromotion(world, client))
 registerDurableHttp("startDemotion", (client) => startDemotion(world, client));
 registerDurableHttp("startOffboarding", (client) => startOffboarding(world, client));
 registerHttp("getDirectory", endpoint("getDirectory", world, getDirectory(world)));
+registerHttp("getDirectoryDocument", endpoint("getDirectoryDocument", world, getDirectoryDocument(world)));
 registerDurableHttp("startDirectoryRefresh", (client) => startDirectoryRefresh(world, client));
 registerHttp("getConsent", getConsent(world));
 registerHttp("getUcm", getUcm(world));

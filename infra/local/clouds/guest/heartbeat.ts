@@ -1,23 +1,14 @@
-/**
- * Plays the heartbeat script on simulated machines: whoever has its scheduled task, its files and a running Windows posts what
- * shared/guest/heartbeat.ps1 would, on the task's modelled schedule, with a token of the identity that is assigned to the machine.
- */
+/** What heartbeat.ps1 posts from a simulated machine. */
+import { createHash } from "node:crypto";
 import * as z from "zod";
-import { createEstate, keyOf, sameId, type Estate, type Stored } from "../arm/estate.ts";
-import { createFailures } from "../arm/failures.ts";
-import { createOperations } from "../arm/operations.ts";
+import { type Estate, keyOf, type Stored } from "../arm/estate.ts";
 import { outboundOf } from "../arm/outbound.ts";
 import type { Collection, Platform } from "../simulator.ts";
 import { appliedOf } from "./engine.ts";
-import { type GuestState, type ScheduledTask, tlsCertificateOf } from "./state.ts";
+import { type GuestState, tlsCertificateOf } from "./state.ts";
+import { MINUTE, seconds, startTask, type TaskMachine } from "./tasks.ts";
 
-const TASK = "Heartbeat";
-const SCRIPT = "c:\\program files\\gatehouse\\heartbeat.ps1";
-const SETTINGS = "c:\\program files\\gatehouse\\heartbeat.json";
-const MINUTE = 60_000;
 const PROBE_EVERY_MINUTES = 15;
-/** Even at tempo 0 machines don't report without a pause. */
-const SHORTEST_ROUND_IN_MILLISECONDS = 1000;
 
 const settingsSchema = z.object({
   url: z.string(),
@@ -26,6 +17,7 @@ const settingsSchema = z.object({
   fqdn: z.string(),
   probe: z.object({ host: z.string(), recipient: z.string() }).optional(),
   services: z.array(z.string()),
+  directoryFile: z.string().optional(),
 });
 type Settings = z.output<typeof settingsSchema>;
 
@@ -36,89 +28,46 @@ interface Probe {
   reply: string;
 }
 
-interface Beats {
-  lastAt: number;
-  probe?: Probe;
-}
-
 export type Post = (url: string, init: { method: "POST"; headers: Record<string, string>; body: string }) => Promise<Response>;
 
-/** A look at all machines each modelled minute; `stop` ends it. */
 export function startHeartbeats(platform: Platform, post: Post = globalThis.fetch): { stop(): void } {
-  // A second look at what ARM keeps; nothing is written through it.
-  const estate = createEstate(platform, createOperations(platform), createFailures());
-  const beats: Collection<Beats> = platform.collection("guest.heartbeats");
-  let stopped = false;
-  let timer: { cancel(): void };
-  const round = async (): Promise<void> => {
-    await Promise.allSettled(estate.guests.values().map((guest) => beatWhenDue(guest)));
-    if (!stopped) next();
-  };
-  const next = (): void => {
-    timer = platform.after(Math.max(SHORTEST_ROUND_IN_MILLISECONDS, MINUTE * platform.tempo), () => void round());
-  };
-
-  async function beatWhenDue(guest: GuestState): Promise<void> {
-    const task = guest.tasks[TASK];
-    const machine = estate.resource(guest.virtualMachineId);
-    if (task?.enabled !== true || machine?.facts["power"] !== "running" || machine.facts["outage"] === true) return;
-    const key = keyOf(guest.virtualMachineId);
-    const before = beats.get(key);
-    if (platform.now() < dueAt(task, before, platform.tempo)) return;
-    beats.set(key, { ...before, lastAt: platform.now() });
-    const settings = settingsOf(guest);
-    if (settings === undefined) return;
-    const probe = recentProbe(settings, before?.probe, machine);
-    beats.set(key, { lastAt: platform.now(), ...(probe === undefined ? {} : { probe }) });
-    await send(guest, machine, settings, bodyOf(platform, guest, settings, probe));
-  }
-
-  async function send(guest: GuestState, machine: Stored, settings: Settings, body: unknown): Promise<void> {
-    const told = { method: "HEARTBEAT", url: settings.url, requestBody: body };
-    const token = assigned(platform, machine, settings.identityClientId)
-      ? await platform.peers.tokenForIdentity?.(settings.identityClientId, settings.audience)
-      : undefined;
-    // The metadata endpoint's own answer to an identity that the machine has not.
-    if (token === undefined) return platform.note("arm", { ...told, status: 400 });
-    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
-    const response = await post(settings.url, { method: "POST", headers, body: JSON.stringify(body) }).catch(() => undefined);
-    // Nobody at that address, as a scheduled task would find out: the next one comes in ten minutes.
-    platform.note("arm", { ...told, status: response?.status ?? 502 });
-    await response?.body?.cancel();
-  }
-
-  function recentProbe({ probe, fqdn: _fqdn }: Settings, kept: Probe | undefined, machine: Stored): Probe | undefined {
-    if (probe === undefined) return undefined;
-    const age = kept === undefined ? Number.POSITIVE_INFINITY : platform.now() - Date.parse(kept.at);
-    if (kept !== undefined && age < PROBE_EVERY_MINUTES * MINUTE * platform.tempo) return kept;
-    return { at: seconds(platform.now()), host: probe.host, ...probed(platform, estate, machine, probe) };
-  }
-
-  next();
-  return {
-    stop: () => {
-      stopped = true;
-      timer.cancel();
+  const probes: Collection<Probe> = platform.collection("guest.probes");
+  return startTask(platform, {
+    task: "Heartbeat",
+    script: "heartbeat",
+    version: 1,
+    settings: settingsSchema,
+    run: async (there, settings) => {
+      const probe = recentProbe(probes, there, settings);
+      const body = bodyOf(there, settings, probe);
+      const told = { method: "HEARTBEAT", url: settings.url, requestBody: body };
+      const token = await there.token(settings);
+      if (token === undefined) return platform.note("arm", { ...told, status: 400 });
+      const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+      const response = await post(settings.url, { method: "POST", headers, body: JSON.stringify(body) }).catch(() => undefined);
+      // Nobody at that address, as a scheduled task would find out: the next one comes in ten minutes.
+      platform.note("arm", { ...told, status: response?.status ?? 502 });
+      await response?.body?.cancel();
     },
-  };
+  });
 }
 
-/** A task first runs a minute after it was registered. */
-const dueAt = ({ registeredAt, everyInMinutes }: ScheduledTask, beats: Beats | undefined, tempo: number): number =>
-  beats === undefined || beats.lastAt < registeredAt
-    ? registeredAt + MINUTE * tempo
-    : beats.lastAt + everyInMinutes * MINUTE * tempo;
-
-function settingsOf({ files }: GuestState): Settings | undefined {
-  if (!files[SCRIPT]?.text.startsWith("# gatehouse-guest-heartbeat 1")) return undefined;
-  try {
-    return settingsSchema.parse(JSON.parse(files[SETTINGS]?.text ?? ""));
-  } catch {
-    return undefined;
-  }
+function recentProbe(
+  probes: Collection<Probe>,
+  { platform, estate, guest, machine }: TaskMachine,
+  { probe }: Settings,
+): Probe | undefined {
+  if (probe === undefined) return undefined;
+  const key = keyOf(guest.virtualMachineId);
+  const kept = probes.get(key);
+  const age = kept === undefined ? Number.POSITIVE_INFINITY : platform.now() - Date.parse(kept.at);
+  if (kept !== undefined && age < PROBE_EVERY_MINUTES * MINUTE * platform.tempo) return kept;
+  const made = { at: seconds(platform.now()), host: probe.host, ...probed(platform, estate, machine, probe) };
+  probes.set(key, made);
+  return made;
 }
 
-function bodyOf(platform: Platform, guest: GuestState, settings: Settings, probe: Probe | undefined): unknown {
+function bodyOf({ platform, guest }: TaskMachine, settings: Settings, probe: Probe | undefined): unknown {
   const now = platform.now();
   const counts = platform.peers.mailQueue?.(guest.virtualMachineId);
   const folders = guest.metabase !== undefined && counts !== undefined;
@@ -141,6 +90,7 @@ function bodyOf(platform: Platform, guest: GuestState, settings: Settings, probe
           },
     probe: probe ?? null,
     applied: appliedOf(guest),
+    ...(settings.directoryFile === undefined ? {} : { directory: directoryOf(guest, settings.directoryFile) }),
     scanners: Object.keys(guest.services).filter((name) => /^(Cylance|SepMasterService$|Sophos|CiscoAMP)/i.test(name)),
   };
 }
@@ -161,11 +111,8 @@ function probed(
   return { stage: "RCPT", reply: receiver.refuses(address, "", recipient, undefined) ?? "250 2.1.5 Recipient OK" };
 }
 
-/** The metadata endpoint gives tokens only of identities that are assigned to the machine. */
-function assigned({ peers }: Platform, { body }: Stored, clientId: string): boolean {
-  const { userAssignedIdentities = {} } = (body["identity"] ?? {}) as { userAssignedIdentities?: Record<string, unknown> };
-  const identity = peers.identities?.().find((one) => sameId(one.clientId, clientId));
-  return identity !== undefined && Object.keys(userAssignedIdentities).some((id) => sameId(id, identity.resourceId));
+function directoryOf({ files }: GuestState, path: string): { hash: string; at: string } | null {
+  const there = files[path.toLowerCase()];
+  if (there === undefined) return null;
+  return { hash: createHash("sha256").update(there.text).digest("hex"), at: seconds(there.writtenAt ?? 0) };
 }
-
-const seconds = (time: number): string => `${new Date(time).toISOString().slice(0, 19)}Z`;

@@ -42,6 +42,8 @@ export interface GuestFile {
   text: string;
   /** A program still writes it. */
   open?: boolean;
+  /** When, for files that a task of ours writes. */
+  writtenAt?: number;
 }
 
 export interface FirewallRule {
