@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { alive, endpointsOf, newCustomer, recordLeftIn, runCommand, startCommand, withFolder } from "../support/command.ts";
-import { violations } from "../support/invariants.ts";
+import { violations, watchedOf } from "../support/invariants.ts";
 import { expectNothingLost, onboardUnderKills, seed } from "../support/kills.ts";
 
 test(
@@ -38,7 +38,6 @@ test(
       expect(second.output).toContain("Going on with onboarding adatum");
       expect(second.output).toContain("adatum is in pilot");
       expect(second.code).toBe(0);
-      const watched = { ...spec.microsoft365, organization: spec.microsoft365.tenantId };
-      expect(violations(recordLeftIn(data), watched)).toEqual([]);
+      expect(violations(recordLeftIn(data), watchedOf(spec))).toEqual([]);
     }),
 );

@@ -16,7 +16,7 @@ import {
   startCommand,
 } from "./command.ts";
 import { canonical, estateOf, oneOfEach } from "./estate.ts";
-import { type Violation, violations } from "./invariants.ts";
+import { type Violation, violations, watchedOf } from "./invariants.ts";
 import { type Fates, createWitness } from "./messages.ts";
 import { createRandom } from "./random.ts";
 
@@ -110,14 +110,13 @@ async function onboardKilled(folder: string, { customer, killed, after }: Run): 
   const { status, error } = await onboard(endpoints, customer);
   await kill;
   const { tenantId, spec } = customer;
-  const watched = { ...spec.microsoft365, organization: spec.microsoft365.tenantId };
   return {
     tenantId,
     killed,
     status,
     error,
     estate: await anonymousEstate(folder, customer),
-    violations: violations(await recordOf(endpoints), watched),
+    violations: violations(await recordOf(endpoints), watchedOf(spec)),
   };
 }
 

@@ -15,7 +15,7 @@ import type { Operation } from "../../shared/api/operation.ts";
 import { type TenantSpec, tenantSpecSchema } from "../../shared/tenants/spec.ts";
 import { startClouds, type TestClouds } from "./clouds.ts";
 import { type Estate, estateOf } from "./estate.ts";
-import { violations, type Watched } from "./invariants.ts";
+import { type Violation, violations, type Watched, watchedOf } from "./invariants.ts";
 import { unique } from "./stores.ts";
 import { ownAccount } from "./own-account.ts";
 
@@ -147,8 +147,9 @@ export async function startOnboarding(options: PlatformOptions = {}): Promise<On
   for (const level of ["debug", "info", "warn", "error"] as const)
     vi.spyOn(console, level).mockImplementation((...words: unknown[]) => void logged.push(words.map(String).join(" ")));
   const apps: OnboardingApp[] = [];
+  const customers = new Set<Customer>();
   const app = async (own: AppSettings, stateFile = ":memory:"): Promise<OnboardingApp> => {
-    const started = await startApp({ clouds, bus }, { ...settings, ...own }, stateFile, logged);
+    const started = await startApp({ clouds, bus }, { ...settings, ...own }, stateFile, logged, customers);
     apps.push(started);
     return started;
   };
@@ -159,7 +160,6 @@ export async function startOnboarding(options: PlatformOptions = {}): Promise<On
     await first.operator.putPartner({ partnerId, body });
   }
   const record = (since = 0): Promise<Exchange[]> => clouds.requests(undefined, since);
-  const customers: Customer[] = [];
   const strangers: [from: number, to: number][] = [];
   const now = async (): Promise<number> => (await record()).at(-1)?.seq ?? 0;
   return {
@@ -168,7 +168,7 @@ export async function startOnboarding(options: PlatformOptions = {}): Promise<On
     bus,
     logged,
     organize: async (customer) => {
-      customers.push(customer);
+      customers.add(customer);
       await makeCustomer(clouds.control, customer.spec);
     },
     record,
@@ -184,8 +184,9 @@ export async function startOnboarding(options: PlatformOptions = {}): Promise<On
     stop: async () => {
       for (const one of apps) await one.stop();
       await bus.stop();
-      const all = (await record()).filter(({ seq }) => !strangers.some(([from, to]) => seq > from && seq <= to));
-      const found = customers.flatMap((customer) => violations(about(customer, all), customer.watched));
+      const all = await record();
+      const ours = ({ seq }: Violation): boolean => !strangers.some(([from, to]) => seq > from && seq <= to);
+      const found = [...customers].flatMap(({ watched }) => violations(all, watched)).filter(ours);
       expect(found, "safety invariants, over everything that this file did").toEqual([]);
       await clouds.stop();
       vi.restoreAllMocks();
@@ -198,6 +199,8 @@ async function startApp(
   chosen: typeof settings,
   stateFile: string,
   logged: string[],
+  /** Those whom the app is asked to serve are watched from then on. */
+  customers: Set<Customer>,
 ): Promise<OnboardingApp> {
   const { environment, application, platformVault } = clouds;
   const [port = 0] = await freePorts(1);
@@ -234,8 +237,11 @@ async function startApp(
       await pause(LOOK_EVERY_MILLISECONDS);
     }
   };
-  const register: OnboardingApp["register"] = async ({ tenantId, body }, by = northwind) =>
-    void (await by.putTenant({ tenantId, body }));
+  const register: OnboardingApp["register"] = async (customer, by = northwind) => {
+    customers.add(customer);
+    const { tenantId, body } = customer;
+    await by.putTenant({ tenantId, body });
+  };
   const start: OnboardingApp["start"] = async ({ tenantId }, by = northwind) => (await by.startOnboarding({ tenantId })).body;
 
   const until = async (operation: Operation, by: ApiClient, what: string, reached: (seen: Operation) => boolean) => {
@@ -311,8 +317,7 @@ export function customer(
 
 export function customerOf(tenantId: string, body: SpecInput): Customer {
   const spec = tenantSpecSchema.parse(body);
-  const { tenantId: organization, domains, probeMailbox } = spec.microsoft365;
-  return { tenantId, body, spec, watched: { organization, domains, probeMailbox } };
+  return { tenantId, body, spec, watched: watchedOf(spec) };
 }
 
 /** What changed customers' clouds. What an administrator does on the consent page isn't ours, and our own vault isn't theirs. */
