@@ -51,15 +51,18 @@ test("a gateway that is not well keeps everybody's mail where it is, and says wh
   );
   const [key, machine] = machines.entries().find(([id]) => id.includes(contoso.spec.azure.subscriptionId)) ?? [];
   if (key === undefined || !machine) throw new Error("contoso has no machine");
-  const power = (state: string) => machines.set(key, { ...machine, facts: { ...machine.facts, power: state } });
-  power("stopped");
-  await platform.fire("pollGateways");
+  const power = async (state: string, health: string): Promise<void> => {
+    machines.set(key, { ...machine, facts: { ...machine.facts, power: state } });
+    await platform.fire("pollGateways");
+    const seen = async () => (await platform.northwind.getGateway({ gatewayId: `${tenantId}-gateway-1` })).body.state.health;
+    await vi.waitUntil(async () => (await seen()) === health, { timeout: 60_000, interval: 100 });
+  };
+  await power("stopped", "stopped");
   const refused = await platform.untilEnded((await platform.northwind.startPromotion({ tenantId })).body);
   expect(refused).toMatchObject({ status: "Failed", error: { code: "NotReadyForEverybody" } });
   expect(refused.error?.message).toContain(`${tenantId}-gateway-1 is stopped`);
   expect(await stage()).toBe("pilot");
-  power("running");
-  await platform.fire("pollGateways");
+  await power("running", "healthy");
 });
 
 test("promoted, everybody's mail goes through it, proven before and after", async () => {
