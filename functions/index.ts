@@ -23,7 +23,7 @@ registerPartners(world);
 registerTenants(world);
 registerOnboarding(world);
 registerOffboarding(world);
-registerOperations(world, { ...onboardingKinds, ...offboardingKinds, ...rotationKinds });
+registerOperations(world, { ...onboardingKinds(world), ...offboardingKinds(world), ...rotationKinds(world) });
 registerGateways(world);
 registerBlocklists(world);
 registerDelisting(world);

@@ -19,7 +19,7 @@ export const startOffboarding = (world: ApiWorld & Pick<OffboardingWorld, "offbo
     return accepted(world, operation);
   });
 
-const offboardingOf = (
+export const offboardingOf = (
   world: Pick<OffboardingWorld, "offboardingPace">,
   { confirm, deleteDatabases = false, abandonQueues = false }: OffboardInput,
 ): TenantOperation<Offboarding> => ({

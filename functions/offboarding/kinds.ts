@@ -1,4 +1,10 @@
 /** The kind of operation that offboarding carries out. */
-import type { KindOfOperation } from "../../shared/durable/operation-kinds.ts";
+import { offboardInputSchema } from "../../shared/api/offboarding.ts";
+import { kindOf, type KindOfOperation } from "../../shared/durable/operation-kinds.ts";
+import { offboardingOf } from "./http.ts";
+import type { OffboardingWorld } from "./world.ts";
 
-export const offboardingKinds = { offboarding: { waits: [] } } satisfies Record<string, KindOfOperation>;
+export const offboardingKinds = (world: Pick<OffboardingWorld, "offboardingPace">) =>
+  ({
+    offboarding: kindOf((request) => offboardingOf(world, offboardInputSchema.parse(request)), { waits: [] }),
+  }) satisfies Record<string, KindOfOperation>;

@@ -34,7 +34,7 @@ export const startOnboarding = (world: OnboardingWorld, client: DurableClient) =
     return accepted(world, operation);
   });
 
-const onboardingOf = (world: OnboardingWorld, planHash: string | undefined): TenantOperation<Onboarding> => ({
+export const onboardingOf = (world: OnboardingWorld, planHash: string | undefined): TenantOperation<Onboarding> => ({
   kind: "onboarding",
   orchestrator: onboardTenant,
   stepsOf: (tenant) => onboardingSteps(tenant.spec, standingOf(tenant), tenant.stage === "live"),
@@ -91,7 +91,8 @@ export const acceptConsent = (world: OnboardingWorld, client: DurableClient) =>
       throw refusal("ConsentStateInvalid", "this link was used already; nothing was changed", { target: "state" });
     const tenant = await world.stores.tenants.find(state.partnerId, state.tenantId);
     if (tenant?.operationId) {
-      const waiting = `${instanceOf(tenant.partnerId, tenant.operationId, 1)}-consent`;
+      const running = await world.stores.operations.find(tenant.partnerId, tenant.operationId);
+      const waiting = `${instanceOf(tenant.partnerId, tenant.operationId, running?.attempt ?? 1)}-consent`;
       // Nobody may be waiting: the onboarding has ended, or sees the consent by itself at its next look.
       await client
         .raiseEvent(waiting, CONSENT_ANSWERED, null)

@@ -1,16 +1,21 @@
 /** The kinds of operations that onboarding carries out. */
-import type { KindOfOperation } from "../../shared/durable/operation-kinds.ts";
+import { kindOf, type KindOfOperation } from "../../shared/durable/operation-kinds.ts";
 import { CERTIFICATE_DONE } from "./certificate.ts";
+import { onboardingOf } from "./http.ts";
 import { CONSENT_ANSWERED } from "./orchestrator.ts";
+import { demotionOf, promotionOf } from "./promotion-http.ts";
+import type { OnboardingWorld } from "./world.ts";
 
-export const onboardingKinds = {
-  onboarding: {
-    waits: [
-      { suffix: "-consent", event: CONSENT_ANSWERED },
-      { suffix: "-azure-access", event: CONSENT_ANSWERED },
-      { suffix: "-ground-certificate", event: CERTIFICATE_DONE },
-    ],
-  },
-  promotion: { waits: [] },
-  demotion: { waits: [] },
-} satisfies Record<string, KindOfOperation>;
+export const onboardingKinds = (world: OnboardingWorld) =>
+  ({
+    // By the spec as it is now: whoever tries again has seen what became of the plan.
+    onboarding: kindOf(() => onboardingOf(world, undefined), {
+      waits: [
+        { suffix: "-consent", event: CONSENT_ANSWERED },
+        { suffix: "-azure-access", event: CONSENT_ANSWERED },
+        { suffix: "-ground-certificate", event: CERTIFICATE_DONE },
+      ],
+    }),
+    promotion: kindOf(() => promotionOf(world), { waits: [] }),
+    demotion: kindOf(() => demotionOf(world), { waits: [] }),
+  }) satisfies Record<string, KindOfOperation>;

@@ -24,7 +24,7 @@ export const startDemotion = (world: OnboardingWorld, client: DurableClient) =>
     return accepted(world, await startOperation(world.stores, client, demotionOf(world), asked));
   });
 
-const promotionOf = (world: OnboardingWorld): TenantOperation<StageChange> => ({
+export const promotionOf = (world: OnboardingWorld): TenantOperation<StageChange> => ({
   kind: "promotion",
   orchestrator: promoteTenant,
   stepsOf: ({ spec }) => promotionSteps(spec),
@@ -32,7 +32,7 @@ const promotionOf = (world: OnboardingWorld): TenantOperation<StageChange> => ({
   check: async (tenant) => refuseUnlessPiloted(tenant),
 });
 
-const demotionOf = (world: OnboardingWorld): TenantOperation<StageChange> => ({
+export const demotionOf = (world: OnboardingWorld): TenantOperation<StageChange> => ({
   kind: "demotion",
   orchestrator: demoteTenant,
   stepsOf: demotionSteps,

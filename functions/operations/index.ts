@@ -6,12 +6,15 @@ import { registerActivities, registerOrchestrator } from "../../shared/durable/r
 import { waitForOperation } from "../../shared/durable/resources.ts";
 import { createResourceActivities } from "../../shared/resources/activities.ts";
 import { cancelOperation } from "./cancel.ts";
-import { getOperation, listOperations } from "./http.ts";
+import { getBeforeImage, getOperation, listOperations } from "./http.ts";
+import { retryOperation } from "./retry.ts";
 import type { OperationsWorld } from "./world.ts";
 
 export function registerOperations(world: OperationsWorld, kinds: KindsOfOperation): void {
   registerHttp("getOperation", endpoint("getOperation", world, getOperation(world)));
   registerHttp("listOperations", endpoint("listOperations", world, listOperations(world)));
+  registerHttp("getBeforeImage", endpoint("getBeforeImage", world, getBeforeImage(world)));
+  registerDurableHttp("retryOperation", (client) => retryOperation(world, kinds, client));
   registerDurableHttp("cancelOperation", (client) => cancelOperation(world, kinds, client));
 
   const { resources, azure, certificates, stores } = world;

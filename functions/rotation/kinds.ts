@@ -1,7 +1,13 @@
 /** The kind of operation that rotation carries out. */
-import type { KindOfOperation } from "../../shared/durable/operation-kinds.ts";
+import { kindOf, type KindOfOperation } from "../../shared/durable/operation-kinds.ts";
 import { OVERLAP_CANCELED } from "./orchestrator.ts";
+import { type RotationRequest, rotationOf } from "./rotations.ts";
+import type { RotationWorld } from "./world.ts";
 
-export const rotationKinds = {
-  rotation: { waits: [{ suffix: "", event: OVERLAP_CANCELED }] },
-} satisfies Record<string, KindOfOperation>;
+export const rotationKinds = (world: Pick<RotationWorld, "stores" | "rotation">) =>
+  ({
+    rotation: kindOf((request) => rotationOf(world, request as RotationRequest), {
+      waits: [{ suffix: "", event: OVERLAP_CANCELED }],
+      beside: true,
+    }),
+  }) satisfies Record<string, KindOfOperation>;

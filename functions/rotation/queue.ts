@@ -1,12 +1,10 @@
 /** The door of queue `rotation`: a repeated message finds its rotation under way, or done, and changes nothing. */
 import type { DurableClient } from "durable-functions";
-import { startOnce } from "../../shared/durable/start-once.ts";
-import { targetOf } from "../../shared/desired/target.ts";
+import { begin } from "../../shared/durable/tenant-operation.ts";
 import { type Due, parseDue } from "../../shared/messages/near-expiry.ts";
 import { type CredentialKey, type CredentialRecord, generationToMake } from "../../shared/stores/credentials.ts";
 import type { MessageHandler } from "../../shared/triggers.ts";
-import { type RotationGround, rotateClientSecret } from "./orchestrator.ts";
-import { rotationSteps } from "./steps.ts";
+import { rotationOf } from "./rotations.ts";
 import type { RotationWorld } from "./world.ts";
 
 export const acceptNearExpiry =
@@ -43,17 +41,21 @@ async function startRotation(world: RotationWorld, client: DurableClient, creden
   if (credential.rotation) return;
   const { tenants, operations } = world.stores;
   const tenant = await tenants.get(partnerId, tenantId);
-  const ground = tenant.facts["ground"] as RotationGround | undefined;
-  if (!ground) return; // nothing was built yet
+  if (tenant.facts["ground"] === undefined) return; // nothing was built yet
   const generation = generationToMake(credential);
-  const attempts = await failedAttempts(world, credential, generation);
-  const operationId = operationIdOf(credential, generation, attempts);
-  const request = { partnerId, tenantId, id: operationId, kind: "rotation" as const, requestHash: `${name} ${generation}` };
-  await operations.create({ ...request, steps: rotationSteps(tenant.spec) });
-  const { work, spec, names } = targetOf(tenant);
-  const key = { partnerId, tenantId, name };
-  const input = { work: { ...work, operationId }, key, generation, spec, names, ground, pace: world.rotation.pace };
-  await startOnce(client, rotateClientSecret, `${partnerId}_${operationId}_1`, input);
+  const id = operationIdOf(credential, generation, await failedAttempts(world, credential, generation));
+  const request = { name, generation };
+  const wanted = rotationOf(world, request);
+  const { operation } = await operations.create({
+    partnerId,
+    tenantId,
+    id,
+    kind: "rotation",
+    requestHash: `${name} ${generation}`,
+    request,
+    steps: wanted.stepsOf(tenant),
+  });
+  await begin(client, wanted, tenant, operation);
 }
 
 /** A generation that failed is tried again under the next number; its vault version is found and used. */

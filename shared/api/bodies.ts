@@ -6,7 +6,7 @@ import type { Versioned } from "../stores/table.ts";
 import type { TenantRecord } from "../stores/tenants.ts";
 import { strongETag } from "./etag.ts";
 import type { Delisting } from "./delisting.ts";
-import type { Operation, OperationSummary } from "./operation.ts";
+import type { Operation, OperationSummary, WaitingFor } from "./operation.ts";
 import type { Partner } from "./partner.ts";
 import { apiVersion } from "./routes.ts";
 import type { Tenant } from "./tenant.ts";
@@ -33,20 +33,47 @@ export function tenantBody(
 export const operationSummaryBody = ({
   partnerId: _partnerId,
   requestHash: _hash,
+  request: _request,
   cancel,
   result: _result,
   ...summary
 }: OperationHeader): OperationSummary => ({ ...summary, ...(cancel && { cancel: { by: cancel.by, at: cancel.at } }) });
 
-export function operationBody({ steps, ...header }: OperationRecord): Operation {
+export function operationBody({ steps, ...header }: OperationRecord, publicUrl: string): Operation {
   const { result, ...inner } = header;
   return {
     ...operationSummaryBody(inner),
-    steps: steps.map(({ beforeImage: _image, ...step }) => step),
+    steps: steps.map((step) => stepBody(step, header, publicUrl)),
     ...(header.status === "Failed" || header.status === "Canceled" ? { leftStanding: leftStanding(steps) } : {}),
     ...(result === undefined ? {} : { result }),
   };
 }
+
+function stepBody(
+  { beforeImage, ...step }: StepRecord,
+  { id, waitingFor }: OperationHeader,
+  publicUrl: string,
+): Operation["steps"][number] {
+  const { startedAt, endedAt, status, name } = step;
+  const waits = status === "Running" && waitingFor !== undefined && waitingSteps[waitingFor.kind]?.includes(name);
+  return {
+    ...step,
+    ...(startedAt !== undefined && endedAt !== undefined
+      ? { durationInSeconds: Math.max(0, Date.parse(endedAt) - Date.parse(startedAt)) / 1000 }
+      : {}),
+    ...(waits ? { waitingFor } : {}),
+    ...(beforeImage
+      ? { links: { beforeImage: `${publicUrl}/api/operations/${id}/steps/${name}/before-image?api-version=${apiVersion}` } }
+      : {}),
+  };
+}
+
+/** The step that waits for a person, by what the operation waits for. */
+const waitingSteps: Partial<Record<WaitingFor["kind"], string[]>> = {
+  consent: ["consent"],
+  azureAccess: ["azureAccess"],
+  certificate: ["tlsCertificate"],
+};
 
 /** What it has changed in the clouds, and nobody has taken back. */
 const leftStanding = (steps: StepRecord[]): Operation["leftStanding"] =>

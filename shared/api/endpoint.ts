@@ -118,7 +118,7 @@ const POLL_AFTER_IN_SECONDS = 1;
 /** The answer to whoever asked for an operation. */
 export const accepted = (world: ApiWorld, operation: OperationRecord) => ({
   status: 202 as const,
-  body: operationBody(operation),
+  body: operationBody(operation, world.settings.publicUrl),
   headers: operationHeaders(world, operation.id, newestVersion, POLL_AFTER_IN_SECONDS),
 });
 

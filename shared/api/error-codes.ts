@@ -95,6 +95,21 @@ export const errorCodes = {
     meaning: "The operation has ended, so that there is nothing to cancel.",
     remedy: "Look at its result; ask for another operation, if that is what is wanted.",
   },
+  NothingToRetry: {
+    status: 409,
+    meaning: "The operation has succeeded, or it was rolled back: there is nothing to try again.",
+    remedy: "Ask for another operation, if one is wanted.",
+  },
+  RetryOutdated: {
+    status: 409,
+    meaning: "Something else has succeeded since, so that trying this operation again would undo it.",
+    remedy: "Look at the operation that the message names; ask for another one, if it is still wanted.",
+  },
+  BeforeImageNotFound: {
+    status: 404,
+    meaning: "The operation has no such step, or the step has written nothing.",
+    remedy: "Follow links.beforeImage of the operation's steps.",
+  },
   GatewayNotFound: {
     status: 404,
     meaning: "There is no such gateway among those of the caller.",

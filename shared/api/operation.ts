@@ -22,7 +22,8 @@ export const waitingForSchema = z.object({
   reminders: z.int().min(1).optional().describe("How many went out as events, after one, three and seven days."),
 });
 
-export const stepSchema = z.object({
+/** As the operation's record has it. */
+const recordedStepSchema = z.object({
   name: z.string(),
   title: z.string(),
   branch: z.enum(branches),
@@ -32,6 +33,26 @@ export const stepSchema = z.object({
   endedAt: z.iso.datetime().optional(),
   change: z.enum(stepChanges).optional(),
   error: errorDetailSchema.optional(),
+});
+
+export const stepSchema = recordedStepSchema.extend({
+  durationInSeconds: z.number().min(0).optional().describe("From its first try to its end."),
+  waitingFor: waitingForSchema.optional(),
+  links: z.object({ beforeImage: z.url().describe("What it found before it wrote.") }).optional(),
+});
+
+/** As step graphs name them. */
+export const stepNameSchema = z.string().regex(/^[A-Za-z0-9-]{1,128}$/, "must be a step's name");
+
+export const beforeImageSchema = z.object({
+  step: z.string(),
+  change: z.enum(stepChanges),
+  kind: z.string().describe("The kind of resource."),
+  before: z.object({
+    state: z.enum(["present", "absent"]),
+    actual: z.unknown().optional().describe("What was there."),
+  }),
+  changes: z.array(z.object({ path: z.string(), from: z.unknown(), to: z.unknown() })),
 });
 
 export const operationSummarySchema = z.object({
@@ -65,6 +86,7 @@ export type OperationKind = (typeof operationKinds)[number];
 export type StepStatus = (typeof stepStatuses)[number];
 export type Branch = (typeof branches)[number];
 export type WaitingFor = z.output<typeof waitingForSchema>;
-export type Step = z.output<typeof stepSchema>;
+export type Step = z.output<typeof recordedStepSchema>;
+export type BeforeImageBody = z.input<typeof beforeImageSchema>;
 export type OperationSummary = z.output<typeof operationSummarySchema>;
 export type Operation = z.output<typeof operationSchema>;

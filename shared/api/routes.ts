@@ -7,7 +7,14 @@ import { byteRangeSchema, directoryRefreshSchema, directorySchema } from "./dire
 import { blocklistsSchema, listingSchema } from "./listing.ts";
 import { credentialListSchema } from "./credential.ts";
 import { offboardInputSchema } from "./offboarding.ts";
-import { operationIdSchema, operationSchema, operationStatuses, operationSummarySchema } from "./operation.ts";
+import {
+  beforeImageSchema,
+  operationIdSchema,
+  operationSchema,
+  operationStatuses,
+  operationSummarySchema,
+  stepNameSchema,
+} from "./operation.ts";
 import { eventSchema, eventTypeSchema } from "./event.ts";
 import { gatewayIdSchema } from "./gateway-id.ts";
 import { gatewayDetailSchema, gatewaySchema } from "./gateway.ts";
@@ -259,6 +266,27 @@ export const routes = {
     query: z.strictObject(ofPartner),
     answers: { 202: operationSchema },
     longRunning: true,
+  }),
+  retryOperation: defineRoute({
+    method: "POST",
+    path: "/api/operations/{operationId}/retry",
+    tag: "Operations",
+    summary: "Another attempt, from the start, at an operation that failed or was canceled: what is true already is left alone",
+    roles: ["Partner", "Operator"],
+    params: z.object({ operationId: operationIdSchema }),
+    query: z.strictObject(ofPartner),
+    answers: { 202: operationSchema },
+    longRunning: true,
+  }),
+  getBeforeImage: defineRoute({
+    method: "GET",
+    path: "/api/operations/{operationId}/steps/{step}/before-image",
+    tag: "Operations",
+    summary: "What a step found before it wrote; secrets appear as references and fingerprints",
+    roles: ["Partner", "Operator"],
+    params: z.object({ operationId: operationIdSchema, step: stepNameSchema }),
+    query: z.strictObject(ofPartner),
+    answers: { 200: beforeImageSchema },
   }),
   listListings: defineRoute({
     method: "GET",

@@ -3,13 +3,14 @@ import { createHash, randomUUID } from "node:crypto";
 import type { DurableClient } from "durable-functions";
 import { refusal } from "../api/error-codes.ts";
 import type { OperationKind, OperationStatus } from "../api/operation.ts";
-import { ended, type NewOperation, type OperationRecord } from "../stores/operations.ts";
+import { ended, type NewOperation, type OperationHeader, type OperationRecord } from "../stores/operations.ts";
 import type { Stores } from "../stores/stores.ts";
 import type { TenantRecord } from "../stores/tenants.ts";
+import type { Work } from "./resources.ts";
 import type { Orchestrator } from "./routine.ts";
 import { startOnce } from "./start-once.ts";
 
-export interface TenantOperation<Input> {
+export interface TenantOperation<Input extends { work: Work }> {
   kind: OperationKind;
   orchestrator: Orchestrator<Input, unknown>;
   stepsOf(tenant: TenantRecord): NewOperation["steps"];
@@ -31,7 +32,7 @@ interface Asked {
 }
 
 /** Throws TenantNotFound, OperationInProgress, OperationIdReused, and what `check` throws. */
-export async function startOperation<Input>(
+export async function startOperation<Input extends { work: Work }>(
   { tenants, operations }: Pick<Stores, "tenants" | "operations">,
   client: DurableClient,
   wanted: TenantOperation<Input>,
@@ -44,8 +45,12 @@ export async function startOperation<Input>(
   }
   const requestHash = createHash("sha256").update(JSON.stringify({ tenantId, body })).digest("hex");
   const steps = wanted.stepsOf(tenant);
-  const { operation } = await operations.create({ partnerId, tenantId, id: operationId, kind: wanted.kind, requestHash, steps });
-  if (operation.status === "NotStarted") await begin(await claim(tenant));
+  const asked = { partnerId, tenantId, id: operationId, kind: wanted.kind, requestHash, request: body };
+  const { operation } = await operations.create({ ...asked, steps });
+  if (operation.status === "NotStarted") {
+    const claimed = await claimTenant(tenants, operation, tenant.operationId, wanted.factsOf);
+    await begin(client, wanted, claimed, operation);
+  }
   return operation;
 
   /** One operation at a time changes a tenant. One that was created but never started, because we died in between, is started now. */
@@ -53,27 +58,45 @@ export async function startOperation<Input>(
     if (other === undefined || other === operationId) return;
     const running = await operations.find(partnerId, other);
     if (!running || ended(running)) return;
-    if (running.status === "NotStarted" && running.kind === wanted.kind) await begin(tenant, running.id);
-    throw inProgress(running);
+    if (running.status === "NotStarted" && running.kind === wanted.kind) await begin(client, wanted, tenant, running);
+    throw operationInProgress(tenantId, running, wanted.kind);
   }
+}
 
-  /** Whoever writes the tenant's row first is the operation that runs. */
-  async function claim({ operationId: seen }: TenantRecord): Promise<TenantRecord> {
-    return tenants.change(partnerId, tenantId, (current) => {
-      if (current.operationId === operationId) return undefined;
-      if (current.operationId !== seen) throw inProgress({ id: current.operationId ?? "", kind: wanted.kind });
-      return { operationId, facts: { ...current.facts, ...wanted.factsOf?.(current) } };
-    });
-  }
+type Claimed = Pick<OperationHeader, "partnerId" | "tenantId" | "id" | "kind">;
 
-  function begin(of: TenantRecord, id = operationId): Promise<void> {
-    return startOnce(client, wanted.orchestrator, instanceOf(partnerId, id, 1), wanted.inputOf(of, id));
-  }
+/** Whoever writes the tenant's row first is the operation that runs. */
+export const claimTenant = (
+  tenants: Stores["tenants"],
+  { partnerId, tenantId, id: operationId, kind }: Claimed,
+  seen: string | undefined,
+  factsOf: (tenant: TenantRecord) => Record<string, unknown> = () => ({}),
+): Promise<TenantRecord> =>
+  tenants.change(partnerId, tenantId, (current) => {
+    if (current.operationId === operationId) return undefined;
+    if (current.operationId !== seen) throw operationInProgress(tenantId, { id: current.operationId ?? "", kind }, kind);
+    return { operationId, facts: { ...current.facts, ...factsOf(current) } };
+  });
 
-  function inProgress({ id, kind, status }: { id: string; kind: OperationKind; status?: OperationStatus }): Error {
-    const asked = status === "NotStarted" && kind !== wanted.kind ? `; asked for again with Operation-Id ${id} it begins` : "";
-    return refusal("OperationInProgress", `operation ${id} (${kind}) is under way on tenant ${tenantId}${asked}`, { target: id });
-  }
+/** Starts the orchestration of the operation's present attempt, once however often it is asked for. */
+export function begin<Input extends { work: Work }>(
+  client: DurableClient,
+  { orchestrator, inputOf }: Pick<TenantOperation<Input>, "orchestrator" | "inputOf">,
+  tenant: TenantRecord,
+  { partnerId, id, attempt }: Pick<OperationHeader, "partnerId" | "id" | "attempt">,
+): Promise<void> {
+  const input = inputOf(tenant, id);
+  const work = { ...input.work, ...(attempt > 1 && { attempt }) };
+  return startOnce(client, orchestrator, instanceOf(partnerId, id, attempt), { ...input, work });
+}
+
+export function operationInProgress(
+  tenantId: string,
+  { id, kind, status }: { id: string; kind: OperationKind; status?: OperationStatus },
+  wanted: OperationKind,
+): Error {
+  const asked = status === "NotStarted" && kind !== wanted ? `; asked for again with Operation-Id ${id} it begins` : "";
+  return refusal("OperationInProgress", `operation ${id} (${kind}) is under way on tenant ${tenantId}${asked}`, { target: id });
 }
 
 /** Partner and operation ids have no underscore, so two partners can't make the same instance id. */

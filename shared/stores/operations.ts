@@ -51,6 +51,8 @@ export interface OperationHeader {
   kind: OperationKind;
   /** Stands for the request that asked for it: the same id with another hash is refused. */
   requestHash: string;
+  /** What was asked for, which a further attempt starts from. */
+  request?: unknown;
   status: OperationStatus;
   percentComplete: number;
   /** Counts the orchestrations that carried it out, from 1. */
@@ -71,6 +73,7 @@ export interface NewOperation {
   id: string;
   kind: OperationKind;
   requestHash: string;
+  request?: unknown;
   /** In the order in which they are shown. */
   steps: { name: string; title: string; branch: Branch }[];
 }
@@ -128,6 +131,16 @@ export interface OperationStore {
     operationId: string,
     cancellation: { by: string; abandoned: boolean },
   ): Promise<Versioned<OperationRecord>>;
+  /**
+   * The next attempt, from the start; steps keep how often they were tried and what they changed, and those that the graph didn't have are
+   * added. One that was not begun is as it is. Throws NothingToRetry, and OperationInProgress unless nobody carries out its present
+   * attempt any more (`abandoned`).
+   */
+  retry(
+    partnerId: string,
+    operationId: string,
+    retrial: { steps: NewOperation["steps"]; abandoned: boolean },
+  ): Promise<Versioned<OperationRecord>>;
   /** Newest first. */
   list(partnerId: string, filter: OperationFilter, pageSize: number, after?: string): Promise<Page<OperationHeader>>;
 }
@@ -164,12 +177,15 @@ export function createOperationStore(storage: Storage, clock: Clock): OperationS
       const steps = next.steps.flatMap((step, index): Action[] =>
         step === known.steps[index] ? [] : [{ upsert: stepRow(next, step, index) }],
       );
-      const written = await table.transact([
+      // Those that one transaction has no room for go ahead: whoever dies in between has changed nothing that counts.
+      const room = MOST_ACTIONS - 2;
+      while (steps.length > room) await written(operationId, steps.splice(0, room));
+      const changed = await table.transact([
         { replace: headerRow(next), etag: known.etag },
         { upsert: summaryRow(next) },
         ...steps,
       ]);
-      return written.outcome === "done" ? { ...next, etag: written.etag } : undefined;
+      return changed.outcome === "done" ? { ...next, etag: changed.etag } : undefined;
     });
   }
 
@@ -194,10 +210,17 @@ export function createOperationStore(storage: Storage, clock: Clock): OperationS
     for (let first = 0; first < more.length; first += MOST_ACTIONS) {
       const rows = more.slice(first, first + MOST_ACTIONS);
       const begun = operation.steps.length + first;
-      const { outcome } = await table.transact(rows.map((step, index) => ({ create: stepRow(operation, step, begun + index) })));
-      if (outcome !== "done" && outcome !== "exists")
-        throw new ControlPlaneError("StepsUnwritten", `the steps of operation ${operation.id} were not written`, 503, true);
+      await written(
+        operation.id,
+        rows.map((step, index) => ({ create: stepRow(operation, step, begun + index) })),
+      );
     }
+  }
+
+  async function written(operationId: string, steps: Action[]): Promise<void> {
+    const { outcome } = await table.transact(steps);
+    if (outcome !== "done" && outcome !== "exists")
+      throw new ControlPlaneError("StepsUnwritten", `the steps of operation ${operationId} were not written`, 503, true);
   }
 
   return {
@@ -235,10 +258,10 @@ export function createOperationStore(storage: Storage, clock: Clock): OperationS
           summaryRow(operation),
           ...first.map((step, index) => stepRow(operation, step, index)),
         ];
-        const written = await table.transact(rows.map((row) => ({ create: row })));
-        if (written.outcome !== "done") return undefined;
+        const created = await table.transact(rows.map((row) => ({ create: row })));
+        if (created.outcome !== "done") return undefined;
         await addSteps({ ...operation, steps: first }, operation.steps.slice(first.length));
-        return { operation: { ...operation, etag: written.etag }, created: true };
+        return { operation: { ...operation, etag: created.etag }, created: true };
       }),
     recordStep: (partnerId, operationId, name, { status, change: changed, error }) =>
       changeStep(partnerId, operationId, name, (step, at) => {
@@ -285,6 +308,23 @@ export function createOperationStore(storage: Storage, clock: Clock): OperationS
         const cancel = { attempt, by, at, ...operation.cancel };
         if (status === "Running" && !abandoned) return operation.cancel ? undefined : { ...operation, cancel };
         return { ...rest, attempt, cancel, status: "Canceled", error: detailOf(canceled(operationId)) };
+      }),
+    retry: (partnerId, operationId, { steps: wanted, abandoned }) =>
+      change(partnerId, operationId, (operation) => {
+        const { cancel: _cancel, waitingFor: _waitingFor, error: _error, result: _result, ...rest } = operation;
+        const { status, kind, tenantId, attempt } = operation;
+        if (status === "NotStarted") return undefined;
+        if (status === "Succeeded")
+          throw refusal("NothingToRetry", `operation ${operationId} has succeeded: there is nothing to try again`);
+        if (status === "Running" && !abandoned)
+          throw refusal("OperationInProgress", `operation ${operationId} (${kind}) is under way on tenant ${tenantId}`, {
+            target: operationId,
+          });
+        const names = new Set(wanted.map(({ name }) => name));
+        const again = operation.steps.map((step) => anew(step, names.has(step.name)));
+        const known = new Set(again.map(({ name }) => name));
+        const more = wanted.filter(({ name }) => !known.has(name)).map(pending);
+        return { ...rest, status: "NotStarted", attempt: attempt + 1, steps: [...again, ...more] };
       }),
     recordBeforeImage: async (partnerId, operationId, name, changed, image) => {
       const { steps } = await get(partnerId, operationId);
@@ -345,6 +385,12 @@ export const canceled = (operationId: string): ControlPlaneError =>
 const endedAs = (status: OperationStatus, { cancel, attempt }: OperationHeader): OperationStatus =>
   status === "Failed" && cancel !== undefined && cancel.attempt >= attempt ? "Canceled" : status;
 
+/** As it is before its next try; what the graph no longer has is skipped. */
+const anew = ({ error: _error, endedAt: _endedAt, ...step }: StepRecord, wanted: boolean): StepRecord => ({
+  ...step,
+  status: wanted ? "Pending" : "Skipped",
+});
+
 const pending = ({ name, title, branch }: NewOperation["steps"][number]): StepRecord => ({
   name,
   title,
@@ -403,6 +449,7 @@ const headerRow = (operation: OperationHeader): Row => ({
   partitionKey: operation.partnerId,
   rowKey: `${operation.id}_h`,
   ...properties(operation),
+  ...packed("request", operation.request),
   ...packed("result", operation.result),
 });
 
@@ -427,6 +474,7 @@ function headerOf(row: StoredRow): OperationHeader {
     id: textOf(row, "operationId"),
     kind: textOf(row, "kind") as OperationKind,
     requestHash: textOf(row, "requestHash"),
+    ...optional("request", unpacked(row, "request")),
     status: textOf(row, "status") as OperationStatus,
     percentComplete: Number(row.percentComplete),
     attempt: Number(row.attempt),

@@ -59,7 +59,7 @@ const ofOneThing = guarded.filter(
 );
 
 const pathOf = ({ path }: Route, ids: Record<string, string>): string =>
-  path.replace(/\{(\w+)\}/g, (_match, name: string) => ids[name] ?? "");
+  path.replace(/\{(\w+)\}/g, (_match, name: string) => ids[name] ?? (name === "step" ? "consent" : ""));
 const send = (route: Route, token: string | undefined, ids: Record<string, string>) =>
   api.request(route.method, pathOf(route, ids), {
     ...(token === undefined ? {} : { token }),
@@ -79,6 +79,7 @@ test("there are routes of one thing, and this file looks at them all", () => {
     "acknowledgeDelisting",
     "cancelOperation",
     "deleteTenant",
+    "getBeforeImage",
     "getConsent",
     "getDelisting",
     "getDirectory",
@@ -88,6 +89,7 @@ test("there are routes of one thing, and this file looks at them all", () => {
     "getUcm",
     "listCredentials",
     "planOnboarding",
+    "retryOperation",
     "startDemotion",
     "startDirectoryRefresh",
     "startOffboarding",

@@ -52,7 +52,13 @@ const pollerOf = ({ operation }: Begun, afterPoll: (polls: number) => Promise<un
     {
       sendInitialRequest: () =>
         Promise.resolve(
-          raw(202, operationHeaders(api.world, operation.id, apiVersion, 0), operationBody(operation), "POST", started),
+          raw(
+            202,
+            operationHeaders(api.world, operation.id, apiVersion, 0),
+            operationBody(operation, api.world.settings.publicUrl),
+            "POST",
+            started,
+          ),
         ),
       sendPollRequest: async (url) => {
         const response = await fetch(url, { headers: { authorization: `Bearer ${partner.token}` } });

@@ -98,6 +98,7 @@ test("another partner finds neither tenant nor operation, byte for byte as if th
     ["consent", (api, tenant) => api.getConsent({ tenantId: tenant })],
     ["delete", (api, tenant) => api.deleteTenant({ tenantId: tenant })],
     ["operation", (api, _, id) => api.getOperation({ operationId: id })],
+    ["retry", (api, _, id) => api.retryOperation({ operationId: id })],
     ["cancel", (api, _, id) => api.cancelOperation({ operationId: id })],
   ];
   for (const [what, ask] of asks) {
@@ -143,6 +144,14 @@ test("canceled while it waits for a person, it ends at once, has nothing left st
   expect((await platform.northwind.cancelOperation({ operationId: id })).body.status).toBe("Canceled");
   const next = await platform.untilWaitingFor(await platform.start(contoso), "consent");
   expect(next.id).not.toBe(id);
+  await expect(platform.northwind.retryOperation({ operationId: id })).rejects.toMatchObject({
+    code: "OperationInProgress",
+    message: expect.stringContaining(next.id),
+  });
+  await platform.northwind.cancelOperation({ operationId: next.id });
+  await platform.untilEnded(next, { consent: "never" });
+  const again = (await platform.northwind.retryOperation({ operationId: id })).body;
+  expect(await platform.untilWaitingFor(again, "consent")).toMatchObject({ id, attempt: 2, waitingFor: { kind: "consent" } });
 });
 
 test("an operator reads both partners' tenants and changes none", async () => {

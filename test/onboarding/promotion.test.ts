@@ -5,6 +5,7 @@ import { violations } from "../support/invariants.ts";
 import { customer, type OnboardingPlatform, startOnboarding, writes } from "../support/onboarding.ts";
 
 let platform: OnboardingPlatform;
+let refusedOnce: string;
 const contoso = customer("contoso");
 const { tenantId } = contoso;
 const { organization, domains } = contoso.watched;
@@ -62,15 +63,20 @@ test("a gateway that is not well keeps everybody's mail where it is, and says wh
   expect(refused).toMatchObject({ status: "Failed", error: { code: "NotReadyForEverybody" } });
   expect(refused.error?.message).toContain(`${tenantId}-gateway-1 is stopped`);
   expect(await stage()).toBe("pilot");
+  refusedOnce = refused.id;
   await power("running", "healthy");
 });
 
-test("promoted, everybody's mail goes through it, proven before and after", async () => {
-  const promoted = await platform.untilEnded((await platform.northwind.startPromotion({ tenantId })).body);
+test("tried again once that is over, everybody's mail goes through it, proven before and after", async () => {
+  const operationId = refusedOnce;
+  const tried = await platform.northwind.retryOperation({ operationId });
+  expect(tried).toMatchObject({ status: 202, body: { id: operationId, kind: "promotion", attempt: 2 } });
+  const promoted = await platform.untilEnded(tried.body);
   expect(promoted.error).toBeUndefined();
   expect(promoted).toMatchObject({
     status: "Succeeded",
     kind: "promotion",
+    attempt: 2,
     result: { stage: "live", domains, directions: ["outgoing"] },
   });
   expect(promoted.steps.map(({ name, status }) => `${name}: ${status}`)).toEqual([
@@ -84,6 +90,13 @@ test("promoted, everybody's mail goes through it, proven before and after", asyn
   ]);
   expect(await stage()).toBe("live");
   expect(await sentByAnybody("live")).toHaveLength(1);
+  expect(promoted.steps.find(({ name }) => name === "ready")).toMatchObject({ tries: 2 });
+  const moved = promoted.steps.find(({ name }) => name === "domainForwardingRule");
+  expect(moved?.durationInSeconds).toBeGreaterThanOrEqual(0);
+  const image = await platform.northwind.getBeforeImage({ operationId, step: "domainForwardingRule" });
+  expect(image.body).toMatchObject({ change: "created", kind: "domainForwardingRule", before: { state: "absent" } });
+  expect((await fetch(moved?.links?.beforeImage ?? "")).status).toBe(401);
+  await expect(platform.northwind.retryOperation({ operationId })).rejects.toMatchObject({ code: "NothingToRetry" });
 });
 
 test("onboarded again it stays live, and nothing is written", async () => {

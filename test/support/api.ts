@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import type { OffboardingWorld } from "../../functions/offboarding/world.ts";
 import type { OnboardingWorld } from "../../functions/onboarding/world.ts";
+import type { RotationWorld } from "../../functions/rotation/world.ts";
 import { createHost } from "../../infra/local/functions-host/host.ts";
 import { createAuthentication } from "../../shared/api/authentication.ts";
 import { type ApiClient, createClient } from "../../shared/api/client.ts";
@@ -108,7 +109,7 @@ export async function startApi(): Promise<TestApi> {
   };
 }
 
-type WorldOfDoors = OnboardingWorld & OffboardingWorld;
+type WorldOfDoors = OnboardingWorld & OffboardingWorld & RotationWorld;
 
 /** Where the API's subject ends: whoever reaches for a cloud in these tests has gone too far. */
 const withoutClouds = (world: ApiWorld): WorldOfDoors =>
