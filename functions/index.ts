@@ -13,6 +13,8 @@ import { registerOnboarding } from "./onboarding/index.ts";
 import { registerOperations } from "./operations/index.ts";
 import { registerPartners } from "./partners/index.ts";
 import { registerService } from "./service/index.ts";
+import { taskChecks } from "./task-checks.ts";
+import { registerTasks } from "./tasks/index.ts";
 import { registerTenants } from "./tenants/index.ts";
 import { createWorld } from "./world.ts";
 
@@ -29,3 +31,4 @@ registerBlocklists(world);
 registerDelisting(world);
 registerDirectory(world);
 registerRotation(world);
+registerTasks({ ...world, taskChecks: taskChecks(world) });

@@ -109,6 +109,11 @@ export const settings = {
     schedule,
     "0 30 4 * * *",
   ),
+  TASKS_SCHEDULE: setting(
+    "When tasks of people are looked at: done, to be reminded of, or expired (NCRONTAB with seconds, UTC).",
+    schedule,
+    "0 10 * * * *",
+  ),
   DIRECTORIES_SCHEDULE: setting("When customers' directories are looked at for changes (NCRONTAB).", schedule, "0 20 * * * *"),
   PROBE_INTERVAL: setting(
     "How often a probe mail is sent and looked for while Exchange Online's rules propagate.",

@@ -1,9 +1,10 @@
 /** The steps of a delisting case. Each may run again: what is there already is not done twice, and a closed case stays closed. */
 import { ControlPlaneError } from "../../shared/errors.ts";
 import type { BlocklistZone } from "../../shared/dns/blocklist-zones.ts";
-import type { Observed } from "../../shared/resources/resource.ts";
 import type { CaseRecord } from "../../shared/stores/cases.ts";
+import { followCase } from "./case-tasks.ts";
 import type { Case } from "./orchestrator.ts";
+import { reverseOf } from "./reverse.ts";
 import { courseOf, findingsOf } from "./task.ts";
 import type { DelistingWorld } from "./world.ts";
 
@@ -39,13 +40,11 @@ export function createDelistingActivities({ stores, blocklists, resolver, clock 
       const known = await cases.get(partnerId, caseId);
       const { list, address } = known;
       const zone = zoneOf(list);
-      const [verdict, reasons, names] = await Promise.all([
+      const [verdict, reasons, { reverseNames, forwardConfirmed }] = await Promise.all([
         blocklists.checkOne(list, address),
         blocklists.reasons(list, address),
-        resolver.reverse(address),
+        reverseOf(resolver, address),
       ]);
-      const reverseNames = listOf(names);
-      const forwardConfirmed = reverseNames && (await leadsBack(resolver, reverseNames, address));
       const codes = verdict.state === "listed" ? verdict.codes : known.codes;
       await cases.change(partnerId, caseId, (current) => {
         const evidence = {
@@ -72,6 +71,7 @@ export function createDelistingActivities({ stores, blocklists, resolver, clock 
         const { state, message, task } = course;
         return { state, message, ...(task ? { task: { ...task, since: now(), reminders: 0 } } : {}) };
       });
+      if (changed.state === course.state) await followCase({ stores }, changed);
       await tell(changed, "opened", changed.openedAt);
       if (course.state === "escalated") await tell(changed, "escalated", changed.task?.since ?? changed.openedAt);
       return { escalated: course.state === "escalated" };
@@ -131,19 +131,9 @@ export function createDelistingActivities({ stores, blocklists, resolver, clock 
         outcome,
         message: outcome === "delisted" ? `${listTitle} no longer has ${address}` : `${address} is no longer the tenant's`,
       }));
+      await followCase({ stores }, changed);
       await tell(changed, "closed", changed.closedAt ?? changed.lastUpdatedAt);
       return { state: changed.state };
     },
   };
-}
-
-/** Undefined when DNS gave no answer. */
-const listOf = (names: Observed<string[]>): string[] | undefined =>
-  names.state === "present" ? names.actual : names.state === "absent" ? [] : undefined;
-
-/** Forward-confirmed reverse DNS; undefined when DNS gave no answer and none of the names was seen to lead back. */
-async function leadsBack(resolver: DelistingWorld["resolver"], names: string[], address: string): Promise<boolean | undefined> {
-  const forwards = await Promise.all(names.map((name) => resolver.addresses(name)));
-  if (forwards.some((forward) => listOf(forward)?.includes(address))) return true;
-  return forwards.some(({ state }) => state === "unknown") ? undefined : false;
 }

@@ -5,6 +5,7 @@ import { endpoint, type Handler } from "../../shared/api/endpoint.ts";
 import { pageBody, parsePage } from "../../shared/api/pages.ts";
 import { audienceOf, partnerInScope } from "../../shared/api/scope.ts";
 import type { ApiWorld } from "../../shared/api/world.ts";
+import { acknowledge } from "./case-tasks.ts";
 import { ACKNOWLEDGED } from "./orchestrator.ts";
 
 /** GET /api/delistings */
@@ -28,20 +29,11 @@ export const getDelisting =
 /** POST /api/delistings/{caseId}/acknowledge: the first word counts; a ticket may be added later. */
 export const acknowledgeDelisting = (world: ApiWorld, client: DurableClient) =>
   endpoint("acknowledgeDelisting", world, async ({ caller, params: { caseId }, query, body: { ticket } }) => {
-    const { stores, clock, log } = world;
-    const changed = await stores.cases.change(partnerInScope(caller, query.partnerId), caseId, (known) => {
-      const { acknowledged, state, listTitle } = known;
-      if (acknowledged && (ticket === undefined || acknowledged.ticket === ticket)) return undefined;
-      const first = acknowledged ?? { at: new Date(clock.now()).toISOString(), by: caller.role };
-      return {
-        acknowledged: { ...first, ...(ticket === undefined ? {} : { ticket }) },
-        ...(acknowledged ? {} : { message: `${listTitle} was asked for the removal` }),
-        ...(state === "opened" || state === "ready" || state === "remediation" ? { state: "waiting" as const } : {}),
-      };
-    });
+    const partnerId = partnerInScope(caller, query.partnerId);
+    const changed = await acknowledge(world, { partnerId, caseId }, { by: caller.role, ticket });
     // Nobody may be waiting at this instant: the case's next look sees its record all the same.
     await client
       .raiseEvent(caseId, ACKNOWLEDGED, null)
-      .catch((error: unknown) => log.information("nobody waits for this acknowledgement", { caseId, error }));
+      .catch((error: unknown) => world.log.information("nobody waits for this acknowledgement", { caseId, error }));
     return { body: delistingBody(changed) };
   });

@@ -17,6 +17,7 @@ import type { OperationChange } from "../../shared/stores/operations.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import { footprintOf } from "./footprint.ts";
 import { connectionRemovals, type Footprint, forwardingRemovals, remains } from "./removals.ts";
+import { askToWithdraw } from "./withdraw-spf.ts";
 import type { OffboardingWorld } from "./world.ts";
 
 export type OffboardingActivities = ReturnType<typeof createOffboardingActivities>;
@@ -29,7 +30,7 @@ interface ProbeStep {
 
 export const createOffboardingActivities = (world: OffboardingWorld) => {
   const { probes, azure, resources, clock } = world;
-  const { operations, tenants, gateways, heartbeats, credentials, claims, directories } = world.stores;
+  const { operations, tenants, gateways, heartbeats, credentials, claims, directories, tasks } = world.stores;
   const recorded = recordingSteps(operations);
   const recordStep = ({ partnerId, operationId }: Work, step: string, change: Parameters<typeof operations.recordStep>[3]) =>
     operations.recordStep(partnerId, operationId, step, change);
@@ -89,6 +90,7 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
       await tenants.setConditions(work.partnerId, work.tenantId, [
         { type: "Ready", status: "False", reason: "Offboarding", message },
       ]);
+      await tasks.cancelAll(work, message);
       const target = { work, spec, names };
       const known = footprintOf({ facts });
       const ground = { ...known, regions: await addressesOf(target, known.regions) };
@@ -255,7 +257,10 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
       ground,
     }: Target & { work: Work; ground: Footprint }): Promise<void> => {
       const { partnerId, tenantId } = work;
-      await claims.release("organization", spec.microsoft365.tenantId, { partnerId, tenantId });
+      const { tenantId: organization, domains } = spec.microsoft365;
+      await claims.release("organization", organization, { partnerId, tenantId });
+      const addresses = desired.egressIps(ground);
+      await askToWithdraw(world, { partnerId, tenantId, domains, addresses, kept: spec.spf !== undefined });
       await tenants.change(partnerId, tenantId, ({ facts: { names } }) => ({ stage: "gone", facts: { names } }));
       await tenants.setConditions(partnerId, tenantId, [
         { type: "Ready", status: "False", reason: "Offboarded", message: "nothing of it is left in the clouds" },

@@ -1,6 +1,7 @@
 /** What offboarding needs of the world: the API's part, the clouds' clients, the durations that travel with each operation. */
 import type { ApiWorld } from "../../shared/api/world.ts";
 import type { Azure } from "../../shared/azure/client.ts";
+import type { Authorities } from "../../shared/dns/authorities.ts";
 import type { ProbeMails } from "../../shared/graph/mail.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { OffboardingPace } from "./orchestrator.ts";
@@ -9,6 +10,8 @@ export interface OffboardingWorld extends ApiWorld {
   azure: Azure;
   resources: Resources;
   probes: ProbeMails;
+  /** The name servers of the domains themselves. */
+  authorities: Authorities;
   offboardingPace: OffboardingPace;
   reportFailure(activity: string, error: unknown): void;
 }

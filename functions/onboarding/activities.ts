@@ -15,6 +15,7 @@ import { type Target, targetOf } from "../../shared/desired/target.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 import { checkAccess } from "../../shared/runbook/access.ts";
+import { accessTask } from "./access-tasks.ts";
 import { type MailRoute, mailRouteOf, type MailRouteQuestion } from "../../shared/desired/mail-route.ts";
 import type { Applications, Ground, GuestGeneration, Loop } from "../../shared/desired/state.ts";
 import { agentsOf, settledGuestOf } from "../../shared/runbook/guest.ts";
@@ -24,17 +25,22 @@ import { type Placement, placementOf, rolePlacementOf } from "../../shared/runbo
 import { blockedBy, outboundSmtpOf } from "./outbound-smtp.ts";
 import { preflightOf, refuseFailed } from "./preflight.ts";
 import type { Privilege } from "./privilege.ts";
-import { remindersDue } from "./reminders.ts";
 import { chosenSecrets, tenantSecrets } from "../../shared/runbook/secrets.ts";
-import { spfCondition, type SpfState, spfStates } from "./spf.ts";
+import { followSpf, type SpfState, spfStates } from "./spf.ts";
 import { setIsPlanned } from "../../shared/runbook/steps.ts";
 import { lookAround, undisturbed } from "../../shared/runbook/surroundings.ts";
+import { followUcmReport } from "./ucm-report.ts";
 import { ucmReadiness } from "./ucm-readiness.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 export type OnboardingActivities = ReturnType<typeof createOnboardingActivities>;
 
 type AccessState = { state: "granted" } | { state: "pending"; expired: Failure } | { state: "refused"; failure: Failure };
+interface AccessLook extends Pick<AccessWait, "work" | "spec" | "wanted" | "deadline"> {
+  first: boolean;
+  /** Who goes on when it is granted. */
+  waiting: { instanceId: string; event: string };
+}
 interface ProbeStep {
   work: Work;
   step: string;
@@ -43,7 +49,7 @@ interface ProbeStep {
 
 export const createOnboardingActivities = (world: OnboardingWorld) => {
   const { azureAccess, probes, validateOutboundConnector, vaults, clock } = world;
-  const { operations, tenants, credentials, events, leases } = world.stores;
+  const { operations, tenants, credentials, leases, tasks } = world.stores;
   const recorded = recordingSteps(operations);
   const recordStep = ({ partnerId, operationId }: Work, step: string, change: Parameters<typeof operations.recordStep>[3]) =>
     operations.recordStep(partnerId, operationId, step, change);
@@ -83,42 +89,27 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
     },
 
     /** Consent by the token's tenant and roles and the verified domains; Azure by what our principal may do in the subscription. */
-    checkAccess: async ({
-      work,
-      spec,
-      wanted,
-      first,
-    }: Pick<AccessWait, "work" | "spec" | "wanted"> & { first: boolean }): Promise<AccessState> => {
+    checkAccess: async ({ work, spec, wanted, first, deadline, waiting }: AccessLook): Promise<AccessState> => {
       if (first) await recordStep(work, wanted, { status: "Running" });
       const found = await checkAccess(world, spec, wanted);
       const type = conditionOf[wanted];
       if (found.state === "refused") return found;
       if (found.state === "granted") {
+        await tasks.end({ ...work, kind: wanted, subject: "" }, "done", found.message);
         await recordStep(work, wanted, { status: "Succeeded" });
         await recordProgress(work, { waitingFor: null });
         await setConditions(work, [{ type, status: "True", reason: "Proven", message: found.message }]);
         return { state: "granted" };
       }
-      const url = `${world.settings.publicUrl}/api/tenants/${work.tenantId}/consent`;
-      const reminders = remindersDue(
-        await operations.get(work.partnerId, work.operationId),
-        { wanted, message: found.message, url: wanted === "consent" ? url : undefined },
-        clock.now(),
-      );
-      for (const reminder of reminders) await events.add(reminder);
-      await recordProgress(work, {
-        waitingFor: {
-          kind: wanted,
-          message: found.message,
-          ...(wanted === "consent" ? { url } : {}),
-          ...(reminders.length > 0 ? { reminders: reminders.length } : {}),
-        },
-      });
-      await setConditions(work, [{ type, status: "False", reason: "Waiting", message: found.message }]);
+      const { message } = found;
+      const expiresAt = new Date(deadline * 1000).toISOString();
+      const { id: taskId, link: url } = await tasks.open({ ...accessTask(world, work, spec, wanted, found), expiresAt, waiting });
+      await recordProgress(work, { waitingFor: { kind: wanted, message, ...(url === undefined ? {} : { url }), taskId } });
+      await setConditions(work, [{ type, status: "False", reason: "Waiting", message }]);
       const code = wanted === "consent" ? "ConsentRequired" : "AzureAccessMissing";
       return {
         state: "pending",
-        expired: failureFrom(new ControlPlaneError(code, `nobody answered in time: ${found.message}`, 403)),
+        expired: failureFrom(new ControlPlaneError(code, `nobody answered in time: ${message}`, 403)),
       };
     },
 
@@ -131,6 +122,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       wanted: AccessWait["wanted"];
       failure: Failure;
     }): Promise<void> => {
+      await tasks.giveUp({ ...work, kind: wanted, subject: "" }, failure.message);
       await recordProgress(work, { waitingFor: null });
       await recordStep(work, wanted, { status: "Failed", error: detailOf(failure) });
       await setConditions(work, [{ type: conditionOf[wanted], status: "False", reason: failure.code, message: failure.message }]);
@@ -373,14 +365,16 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
     },
 
     /** What itrezzo UCM still lacks before it may be installed. */
-    checkUcmReadiness: ({ work, spec, names }: Target & { work: Work }): Promise<Check[]> =>
-      ucmReadiness(world, { work, spec, names }),
+    checkUcmReadiness: async ({ work, spec, names }: Target & { work: Work }): Promise<Check[]> => {
+      await followUcmReport(world, await tenants.get(work.partnerId, work.tenantId));
+      return ucmReadiness(world, { work, spec, names });
+    },
 
     /** Mission C6: what the domains' own name servers say, and what a person still has to publish there. */
     checkSpf: ({ work, spec, addresses }: Pick<Target, "spec"> & { work: Work; addresses: string[] }): Promise<SpfState[]> =>
       recorded(work, "spfCheck", async () => {
         const states = await spfStates(world, { spec }, addresses);
-        await setConditions(work, [spfCondition(states)]);
+        await followSpf(world.stores, work, states);
         return { result: states };
       }),
 

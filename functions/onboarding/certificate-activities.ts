@@ -10,7 +10,8 @@ import { recordingSteps } from "../../shared/resources/activities.ts";
 import { importTask, issuerTask, type TlsCertificate } from "../../shared/resources/tls-certificate.ts";
 import { SELF } from "../../shared/vault/issuer.ts";
 import type { CertificateSeen } from "../../shared/runbook/certificate.ts";
-import type { CertificateState } from "./certificate.ts";
+import type { NewTask, TaskCheck } from "../../shared/stores/tasks.ts";
+import type { CertificateState, CertificateWait } from "./certificate.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 export type CertificateActivities = ReturnType<typeof createCertificateActivities>;
@@ -20,26 +21,31 @@ const STEP = "tlsCertificate";
 export const createCertificateActivities = (
   world: Pick<OnboardingWorld, "stores" | "resources" | "certificates" | "startTls">,
 ) => {
-  const { operations } = world.stores;
+  const { operations, tasks } = world.stores;
   const recorded = recordingSteps(operations);
   return {
     /** Whether all that a person has to do for the certificate is done; what is missing, the operation says. */
-    checkCertificate: async ({ work, wanted }: { work: Work; wanted: TlsCertificate }): Promise<CertificateState> => {
+    checkCertificate: async ({ work, wanted, deadline, waiting }: CertificateLook): Promise<CertificateState> => {
       const { partnerId, operationId } = work;
       const task = await taskOf(world, wanted);
       if (task === undefined) {
+        await tasks.end({ ...work, kind: "certificate", subject: "" }, "done", READY);
         await operations.recordProgress(partnerId, operationId, { waitingFor: null });
         return { state: "ready" };
       }
       await operations.recordStep(partnerId, operationId, STEP, { status: "Running" });
-      await operations.recordProgress(partnerId, operationId, { waitingFor: { kind: "certificate", message: task } });
+      const expiresAt = new Date(deadline * 1000).toISOString();
+      const { id: taskId } = await tasks.open({ ...certificateTask(work, wanted, task), expiresAt, waiting });
+      await operations.recordProgress(partnerId, operationId, { waitingFor: { kind: "certificate", message: task, taskId } });
       return {
         state: "waiting",
         expired: failureFrom(new ControlPlaneError("CertificateMissing", `nobody did it in time: ${task}`, 409)),
       };
     },
 
-    failCertificate: async ({ work: { partnerId, operationId }, failure }: { work: Work; failure: Failure }): Promise<void> => {
+    failCertificate: async ({ work, failure }: { work: Work; failure: Failure }): Promise<void> => {
+      const { partnerId, operationId } = work;
+      await tasks.giveUp({ ...work, kind: "certificate", subject: "" }, failure.message);
       await operations.recordProgress(partnerId, operationId, { waitingFor: null });
       await operations.recordStep(partnerId, operationId, STEP, { status: "Failed", error: detailOf(failure) });
     },
@@ -66,6 +72,41 @@ export const createCertificateActivities = (
       }),
   };
 };
+
+interface CertificateLook extends Pick<CertificateWait, "work" | "wanted" | "deadline"> {
+  /** Who goes on when it is there. */
+  waiting: { instanceId: string; event: string };
+}
+
+const READY = "the certificate is there, and can be used";
+
+const certificateTask = ({ partnerId, tenantId, operationId }: Work, wanted: TlsCertificate, task: string): NewTask => ({
+  partnerId,
+  tenantId,
+  kind: "certificate",
+  subject: "",
+  operationId,
+  title:
+    wanted.issuer === undefined
+      ? `Import the gateway's certificate for ${wanted.name}`
+      : `Set up the certificate issuer ${wanted.issuer}`,
+  instructions: task,
+  fields: [
+    { label: "Vault", value: wanted.vaultUrl },
+    { label: "Name in the vault", value: wanted.certificate },
+    { label: "DNS name", value: wanted.name },
+    ...(wanted.issuer === undefined ? [] : [{ label: "Issuer", value: wanted.issuer }]),
+  ],
+  about: { wanted },
+});
+
+/** How to see that a person's part of the certificate is done. */
+export const certificateCheck = (world: Pick<OnboardingWorld, "resources" | "certificates">): TaskCheck => ({
+  async look({ about }) {
+    const missing = await taskOf(world, about["wanted"] as TlsCertificate);
+    return missing === undefined ? { found: "done", message: READY } : { found: "missing", message: missing };
+  },
+});
 
 /** What a person has to do; undefined when there is nothing. */
 async function taskOf(

@@ -29,7 +29,8 @@ export const CERTIFICATE_DONE = "certificateDone";
 export const waitForCertificate = branch("waitForCertificate", function* (context, waiting: CertificateWait): Routine<void> {
   const { checkCertificate, failCertificate } = stepsOf<CertificateActivities>(context, waiting.pace.patience);
   const { work, pace, wanted, deadline, checks } = waiting;
-  const found = yield* checkCertificate({ work, wanted });
+  const answered = { instanceId: context.df.instanceId, event: CERTIFICATE_DONE };
+  const found = yield* checkCertificate({ work, wanted, deadline, waiting: answered });
   if (found.state === "ready") return;
   if (secondsNow(context) > deadline) {
     yield* failCertificate({ work, failure: found.expired });

@@ -123,14 +123,15 @@ export interface AccessWait {
   checks: number;
 }
 
-/** Raised by the consent callback; only a hint to look at once, since what the browser brings proves nothing. */
+/** Raised by the consent callback and by a completed task; only a hint to look at once, since what the browser brings proves nothing. */
 export const CONSENT_ANSWERED = "consentAnswered";
 
 /** Looks until access is proven; one look an execution, so that a wait of weeks keeps a short history. */
 export const waitForAccess = branch("waitForAccess", function* (context, access: AccessWait): Routine<void> {
   const { checkAccess, failAccess } = stepsOf<OnboardingActivities>(context, access.pace.patience);
   const { work, spec, pace, wanted, deadline, checks } = access;
-  const found = yield* checkAccess({ work, spec, wanted, first: checks === 0 });
+  const waiting = { instanceId: context.df.instanceId, event: CONSENT_ANSWERED };
+  const found = yield* checkAccess({ work, spec, wanted, first: checks === 0, deadline, waiting });
   if (found.state === "granted") return;
   const failure: Failure | undefined =
     found.state === "refused" ? found.failure : secondsNow(context) > deadline ? found.expired : undefined;

@@ -1,12 +1,15 @@
 /** How SPF stands at the domains' own name servers, and the record that a person still has to publish. None of it holds up a pilot. */
 import type { Condition } from "../../shared/api/tenant.ts";
+import { egressIps, type Ground } from "../../shared/desired/state.ts";
 import type { Target } from "../../shared/desired/target.ts";
 import { widenedSpf } from "../../shared/dns/spf-limits.ts";
 import { characterStrings, isSpf } from "../../shared/dns/spf-record.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
+import type { TaskCheck } from "../../shared/stores/tasks.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 type World = Pick<OnboardingWorld, "authorities" | "resolver" | "environment">;
+type Stores = Pick<OnboardingWorld["stores"], "tenants" | "tasks">;
 
 export interface SpfState {
   domain: string;
@@ -72,6 +75,55 @@ export async function spfState(world: World, domain: string, addresses: string[]
     return { domain, state: transient ? "unknown" : "refused", reason: code, message };
   }
 }
+
+/** The condition follows what was seen, and so do the tasks: one for each domain that needs a person, closed when its record is right. */
+export async function followSpf({ tenants, tasks }: Stores, of: Tenant, states: SpfState[]): Promise<void> {
+  const { partnerId, tenantId } = of;
+  await tenants.setConditions(partnerId, tenantId, [spfCondition(states)]);
+  for (const { domain, state, message, task } of states) {
+    const key = { partnerId, tenantId, kind: "publishSpf" as const, subject: domain };
+    if (state === "published") await tasks.end(key, "done", message);
+    else if (state === "toPublish" && task) await tasks.open({ ...key, ...askingTo(task) });
+    else if (state === "refused")
+      await tasks.open({ ...key, title: `Put right the SPF record of ${domain}`, instructions: message, fields: [] });
+  }
+}
+
+const askingTo = ({ title, name, type, ttl, value, strings, replaces }: SpfTask) => ({
+  title,
+  instructions:
+    replaces === undefined
+      ? `Add this record where ${name} has its DNS. It is looked for at the domain's own name servers, by itself.`
+      : `Put this record where ${name} has its DNS in the place of the one that is there: two would make both void. It is looked for at the domain's own name servers, by itself.`,
+  fields: [
+    { label: "Name", value: name },
+    { label: "Type", value: type },
+    { label: "Value", value },
+  ],
+  record: { name, type, ttl, value, strings, ...(replaces === undefined ? {} : { replaces }) },
+});
+
+interface Tenant {
+  partnerId: string;
+  tenantId: string;
+}
+
+/** How to see that a person has published a domain's record; the condition is as fresh as the look. */
+export const spfCheck = (world: World & { stores: Stores }): TaskCheck => ({
+  async look({ partnerId, tenantId, subject }) {
+    const tenant = await world.stores.tenants.find(partnerId, tenantId);
+    const ground = tenant?.facts["ground"] as Ground | undefined;
+    if (tenant?.spec.spf === undefined || ground === undefined || !tenant.spec.microsoft365.domains.includes(subject))
+      return { found: "needless", message: `nobody wants an SPF record of ${subject} kept any more` };
+    const states = await spfStates(world, tenant, egressIps(ground));
+    await followSpf(world.stores, { partnerId, tenantId }, states);
+    const own = states.find(({ domain }) => domain === subject);
+    if (own?.state === "published") return { found: "done", message: own.message };
+    if (own === undefined || own.state === "unknown") return { found: "unknown", message: own?.message ?? "nobody looked" };
+    const there = own.task && `; its name servers have ${own.task.replaces ?? "no SPF record"}`;
+    return { found: "missing", message: `${own.message}${there ?? ""}` };
+  },
+});
 
 /** The worst of them. */
 export function spfCondition(states: SpfState[]): Omit<Condition, "since"> {

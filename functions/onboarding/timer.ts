@@ -2,6 +2,7 @@
 import type { Condition } from "../../shared/api/tenant.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
 import type { EventRecord } from "../../shared/stores/events.ts";
+import { pages } from "../../shared/stores/pages.ts";
 import type { Stores } from "../../shared/stores/stores.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { type Access, checkAccess } from "../../shared/runbook/access.ts";
@@ -35,15 +36,6 @@ async function* watchedTenants({ stores }: ConsentWatch): AsyncGenerator<TenantR
         const some = tenants.filter(({ stage }) => watched.has(stage));
         for (let first = 0; first < some.length; first += AT_A_TIME) yield some.slice(first, first + AT_A_TIME);
       }
-}
-
-async function* pages<Item>(page: (after?: string) => Promise<{ items: Item[]; next?: string }>): AsyncGenerator<Item[]> {
-  for (let after: string | undefined; ; ) {
-    const { items, next } = await page(after);
-    yield items;
-    if (next === undefined) return;
-    after = next;
-  }
 }
 
 const WITHDRAWN = "Withdrawn";

@@ -3,10 +3,10 @@ import { randomUUID } from "node:crypto";
 import { endpoint } from "../../shared/api/endpoint.ts";
 import { refusal } from "../../shared/api/error-codes.ts";
 import type { Signer } from "../../shared/api/signing.ts";
-import type { TenantRecord } from "../../shared/stores/tenants.ts";
-import { parseReport, type PremisesReport, verifiedLines } from "../../shared/ucm/report.ts";
+import { parseReport, verifiedLines } from "../../shared/ucm/report.ts";
 import { checkScript, setScript } from "../../shared/ucm/scripts.ts";
 import { premisesChecks } from "./ucm-exchange.ts";
+import { followUcmReport, type KeptReport, keptReport } from "./ucm-report.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 const PURPOSE = "ucm-report";
@@ -19,14 +19,6 @@ interface ReportState {
   nonce: string;
   expiresAt: string;
 }
-
-interface KeptReport {
-  at: string;
-  found: PremisesReport;
-}
-
-export const keptReport = ({ facts }: Pick<TenantRecord, "facts">): KeptReport | undefined =>
-  facts["ucmReport"] as KeptReport | undefined;
 
 /** Derived from the state, so that nobody keeps it: the signature of a token that is never given out. */
 async function keyOf(signer: Signer, { nonce, expiresAt }: ReportState, now: number): Promise<string> {
@@ -76,7 +68,10 @@ export const postUcmReport = (world: OnboardingWorld) =>
       throw refused("state", "the script has reported already");
     const at = new Date(clock.now()).toISOString();
     const kept: KeptReport = { at, found };
-    await stores.tenants.change(state.partnerId, state.tenantId, ({ facts }) => ({ facts: { ...facts, ucmReport: kept } }));
+    const tenant = await stores.tenants.change(state.partnerId, state.tenantId, ({ facts }) => ({
+      facts: { ...facts, ucmReport: kept },
+    }));
+    await followUcmReport(world, tenant);
     return { body: { tenantId: state.tenantId, at } };
   });
 

@@ -10,7 +10,7 @@ import type { Target } from "../../shared/desired/target.ts";
 import type { Observed } from "../../shared/resources/resource.ts";
 import type { ActualGuest, Guest } from "../../shared/resources/guest.ts";
 import { onlineChecks, premisesChecks } from "./ucm-exchange.ts";
-import { keptReport } from "./ucm-http.ts";
+import { keptReport } from "./ucm-report.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 type Ucm = NonNullable<Target["spec"]["ucm"]>;

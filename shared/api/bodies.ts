@@ -3,12 +3,14 @@ import type { CaseRecord } from "../stores/cases.ts";
 import type { OperationHeader, OperationRecord, StepRecord } from "../stores/operations.ts";
 import type { PartnerRecord } from "../stores/partners.ts";
 import type { Versioned } from "../stores/table.ts";
+import type { TaskRecord } from "../stores/tasks.ts";
 import type { TenantRecord } from "../stores/tenants.ts";
 import { strongETag } from "./etag.ts";
 import type { Delisting } from "./delisting.ts";
 import type { Operation, OperationSummary, WaitingFor } from "./operation.ts";
 import type { Partner } from "./partner.ts";
 import { apiVersion } from "./routes.ts";
+import type { Task } from "./task.ts";
 import type { Tenant } from "./tenant.ts";
 
 export const partnerBody = ({ etag, ...partner }: Versioned<PartnerRecord>): Partner => ({ ...partner, etag: strongETag(etag) });
@@ -83,3 +85,13 @@ const leftStanding = (steps: StepRecord[]): Operation["leftStanding"] =>
 
 export const delistingBody = ({ partnerId: _partnerId, etag: _etag, ...delisting }: Versioned<CaseRecord>): Delisting =>
   delisting;
+
+/** What looking needs to know, and who waits, stay inside. */
+export const taskBody = ({
+  partnerId: _partnerId,
+  subject: _subject,
+  about: _about,
+  waiting: _waiting,
+  etag: _etag,
+  ...task
+}: Versioned<TaskRecord>): Task => task;

@@ -125,6 +125,21 @@ export const errorCodes = {
     meaning: "There is no such delisting case among those of the caller.",
     remedy: "Check the id; GET /api/delistings lists those that exist.",
   },
+  TaskNotFound: {
+    status: 404,
+    meaning: "There is no such task among those of the caller.",
+    remedy: "Check the id; GET /api/tasks lists those that exist.",
+  },
+  TaskNotDone: {
+    status: 409,
+    meaning: "Somebody said that a task is done, and a look shows that it is not.",
+    remedy: "Do what the message names, then say so again; what takes time to be seen everywhere may need some.",
+  },
+  TaskEnded: {
+    status: 409,
+    meaning: "The task has expired, or nobody needs it any more.",
+    remedy: "Look at GET /api/tasks for an open one; asking for the operation again opens what is still needed.",
+  },
   CredentialNotFound: {
     status: 404,
     meaning: "There is no such credential among those of the caller.",

@@ -19,7 +19,7 @@ export const waitingForSchema = z.object({
   url: z.url().optional().describe("What a person has to open."),
   message: z.string(),
   since: z.iso.datetime(),
-  reminders: z.int().min(1).optional().describe("How many went out as events, after one, three and seven days."),
+  taskId: z.string().optional().describe("The task with all that a person needs for it: GET /api/tasks/{taskId}."),
 });
 
 /** As the operation's record has it. */

@@ -24,6 +24,7 @@ import { partnerIdSchema, partnerInputSchema, partnerSchema } from "./partner.ts
 import { onboardInputSchema, planSchema } from "./plan.ts";
 import { defineRoute, type Route } from "./route.ts";
 import { healthSchema, readinessSchema } from "./service.ts";
+import { taskIdSchema, taskKinds, taskSchema, taskStates } from "./task.ts";
 import { consentSchema, tenantSchema, ucmReportInputSchema, ucmReportSchema, ucmSchema } from "./tenant.ts";
 
 /** Newest last; a request names one of them. */
@@ -341,6 +342,42 @@ export const routes = {
     body: acknowledgementSchema,
     bodyOptional: true,
     answers: { 200: delistingSchema },
+  }),
+  listTasks: defineRoute({
+    method: "GET",
+    path: "/api/tasks",
+    tag: "Tasks",
+    summary: "List what only a person can do",
+    roles: ["Partner", "Operator"],
+    query: z.strictObject({
+      ...ofPartner,
+      tenantId: tenantIdSchema.optional(),
+      state: z.enum(taskStates).optional(),
+      kind: z.enum(taskKinds).optional(),
+      ...pageQuery,
+    }),
+    answers: { 200: pageOf(taskSchema) },
+  }),
+  getTask: defineRoute({
+    method: "GET",
+    path: "/api/tasks/{taskId}",
+    tag: "Tasks",
+    summary: "Read a task with all that is prefilled in it",
+    roles: ["Partner", "Operator"],
+    params: z.object({ taskId: taskIdSchema }),
+    query: z.strictObject(ofPartner),
+    answers: { 200: taskSchema },
+    etag: true,
+  }),
+  completeTask: defineRoute({
+    method: "POST",
+    path: "/api/tasks/{taskId}/complete",
+    tag: "Tasks",
+    summary: "Say that a task is done: it is looked at, and what waits for it goes on at once",
+    roles: ["Partner", "Operator"],
+    params: z.object({ taskId: taskIdSchema }),
+    query: z.strictObject(ofPartner),
+    answers: { 200: taskSchema },
   }),
   getDirectory: defineRoute({
     method: "GET",

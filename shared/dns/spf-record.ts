@@ -71,6 +71,14 @@ export function withoutTerms(record: string, unwanted: string[]): string | undef
   return kept.length === 0 ? undefined : recordOf(kept.map(({ text }) => text));
 }
 
+/** The terms, as they are written, that name one of the addresses and nothing else; of a record that can't be read, none. */
+export function namingAddresses(record: string, addresses: string[]): string[] {
+  return record.split(/ +/).filter((text) => {
+    const [, address] = /^[+?~-]?ip4:([^/]+)(?:\/32)?$/i.exec(text) ?? [];
+    return address !== undefined && addresses.includes(address);
+  });
+}
+
 /** Whether mail from the address passes for sure, whatever the look-ups of other terms give. */
 export function covers(terms: Term[], address: string): boolean {
   for (const { name, value, qualifier } of terms) {

@@ -5,7 +5,10 @@ import { refusalOf } from "../graph/consent.ts";
 import type { TenantSpec } from "../tenants/spec.ts";
 import type { RunbookWorld } from "./world.ts";
 
-export type Access = { state: "granted" | "pending"; message: string } | { state: "refused"; failure: Failure };
+export type Access =
+  | { state: "granted"; message: string }
+  | { state: "pending"; message: string; missing: string[] }
+  | { state: "refused"; failure: Failure };
 
 type World = Pick<RunbookWorld, "checkConsent" | "azureAccess">;
 
@@ -34,8 +37,9 @@ async function checkConsent(world: World, { microsoft365 }: TenantSpec): Promise
     return { state: "granted", message: `consented in ${organization}; verified there: ${domains.join(", ")}` };
   const refused = refusalOf(consent);
   if (refused) return { state: "refused", failure: failureFrom(refused) };
-  const missing = consent.missing.map(({ name }) => name).join(", ");
-  return { state: "pending", message: `an administrator of ${organization} must grant admin consent; missing: ${missing}` };
+  const missing = consent.missing.map(({ name }) => name);
+  const message = `an administrator of ${organization} must grant admin consent; missing: ${missing.join(", ")}`;
+  return { state: "pending", message, missing };
 }
 
 async function checkAzure({ azureAccess }: World, { azure }: TenantSpec): Promise<Access> {
@@ -50,5 +54,6 @@ async function checkAzure({ azureAccess }: World, { azure }: TenantSpec): Promis
   return {
     state: "pending",
     message: `an owner of subscription ${subscriptionId} must grant our application there: ${missing.join(", ")}${why}`,
+    missing,
   };
 }

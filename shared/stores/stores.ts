@@ -15,6 +15,7 @@ import { createPartnerStore, type PartnerStore } from "./partners.ts";
 import { createSentMailStore, type SentMailStore } from "./sent-mails.ts";
 import { createStorage, type StorageSettings } from "./storage.ts";
 import { createTable } from "./table.ts";
+import { createTaskStore, type TaskStore } from "./tasks.ts";
 import { createTenantStore, type TenantStore } from "./tenants.ts";
 import { createUsedStateStore, type UsedStateStore } from "./used-states.ts";
 
@@ -33,6 +34,7 @@ export interface Stores {
   events: EventStore;
   heartbeats: HeartbeatStore;
   directories: DirectoryStore;
+  tasks: TaskStore;
   /** Throws when tables or blobs don't answer. */
   check(): Promise<void>;
 }
@@ -47,6 +49,7 @@ export interface StoresOptions {
 export function createStores({ storage: settings, credential, clock = systemClock }: StoresOptions): Stores {
   const storage = createStorage(settings, credential);
   const probe = createTable(storage, "partners");
+  const events = createEventStore(storage);
   return {
     partners: createPartnerStore(storage, clock),
     tenants: createTenantStore(storage, clock),
@@ -59,9 +62,10 @@ export function createStores({ storage: settings, credential, clock = systemCloc
     listings: createListingStore(storage),
     cases: createCaseStore(storage, clock),
     gateways: createGatewayStore(storage, clock),
-    events: createEventStore(storage),
+    events,
     heartbeats: createHeartbeatStore(storage, clock),
     directories: createDirectoryStore(storage),
+    tasks: createTaskStore(storage, clock, events),
     check: async () => {
       const blobs = await storage.container("before-images");
       await Promise.all([probe.get({ partitionKey: "partners", rowKey: "check" }), blobs.getProperties()]);

@@ -10,6 +10,7 @@ const { tenantId: _, ...spec } = JSON.parse(readFileSync("examples/contoso.json"
 const operationId = randomUUID();
 const gatewayId = "contoso-gateway-1";
 const caseId = "delisting-spamcop-203.0.113.7-20300101t000000z";
+let taskId: string;
 let api: TestApi;
 let owner: TestPartner;
 let stranger: TestPartner;
@@ -48,6 +49,9 @@ beforeAll(async () => {
     listedSince: "2030-01-01T00:00:00.000Z",
     deadline: "2030-01-03T00:00:00.000Z",
   });
+  const task = { title: "Publish an SPF record", instructions: "", fields: [] };
+  const asked = { partnerId: owner.partnerId, tenantId: "contoso", kind: "publishSpf", subject: "contoso.example" } as const;
+  ({ id: taskId } = await api.world.stores.tasks.open({ ...asked, ...task }));
 });
 afterAll(() => api.stop());
 
@@ -55,7 +59,7 @@ const entries = Object.entries<Route>(routes);
 const guarded = entries.filter(([, { roles }]) => roles !== "anyone");
 const ofOneThing = guarded.filter(
   ([, { path, roles, method }]) =>
-    /\{(tenantId|operationId|gatewayId|caseId)\}/.test(path) && roles.includes("Partner") && method !== "PUT",
+    /\{(tenantId|operationId|gatewayId|caseId|taskId)\}/.test(path) && roles.includes("Partner") && method !== "PUT",
 );
 
 const pathOf = ({ path }: Route, ids: Record<string, string>): string =>
@@ -78,6 +82,7 @@ test("there are routes of one thing, and this file looks at them all", () => {
   const expected: RouteName[] = [
     "acknowledgeDelisting",
     "cancelOperation",
+    "completeTask",
     "deleteTenant",
     "getBeforeImage",
     "getConsent",
@@ -85,6 +90,7 @@ test("there are routes of one thing, and this file looks at them all", () => {
     "getDirectory",
     "getGateway",
     "getOperation",
+    "getTask",
     "getTenant",
     "getUcm",
     "listCredentials",
@@ -106,14 +112,13 @@ describe.each(ofOneThing)("%s", (_name, route) => {
       operationId: randomUUID(),
       gatewayId: "nowhere-gateway-1",
       caseId: caseId.replace("203", "198"),
+      taskId: taskId.replace("contoso", "nowhere"),
     };
     // As long as the other's ids, so that not even a length tells.
-    const theirs = await seen(await send(route, stranger.token, { tenantId: "contoso", operationId, gatewayId, caseId }), [
-      gatewayId,
-      "contoso",
-      operationId,
-      caseId,
-    ]);
+    const theirs = await seen(
+      await send(route, stranger.token, { tenantId: "contoso", operationId, gatewayId, caseId, taskId }),
+      [taskId, gatewayId, "contoso", operationId, caseId],
+    );
     const nobodys = await seen(await send(route, stranger.token, absent), Object.values(absent).toReversed());
     expect(theirs).toEqual(nobodys);
     expect(theirs.status).toBe(404);
@@ -162,6 +167,7 @@ describe.each(guarded)("%s", (_name, route) => {
     tenantId: "contoso",
     operationId,
     caseId,
+    taskId,
     partnerId: owner.partnerId,
     vmId: `${owner.partnerId}.${gatewayId}`,
   });

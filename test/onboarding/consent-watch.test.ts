@@ -1,11 +1,8 @@
-/** A consent that is not given in time is asked for again; one that is withdrawn later is noticed, and said once. */
+/** A consent that is withdrawn later is noticed, and said once. */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { createDirectory } from "../../infra/local/clouds/entra/directory.ts";
 import { type ConsentWatch, pollConsents } from "../../functions/onboarding/timer.ts";
-import { createOnboardingActivities } from "../../functions/onboarding/activities.ts";
-import { onboardingSteps } from "../../shared/runbook/steps.ts";
-import type { OnboardingWorld } from "../../functions/onboarding/world.ts";
 import { createCredentials } from "../../shared/entra/credentials.ts";
 import { createGraph } from "../../shared/graph/client.ts";
 import { checkConsent } from "../../shared/graph/consent.ts";
@@ -16,7 +13,6 @@ import { createTenantStore } from "../../shared/stores/tenants.ts";
 import { startClouds, type TestClouds } from "../support/clouds.ts";
 import { customer } from "../support/onboarding.ts";
 import { ownStorage } from "../support/own-storage.ts";
-import { testStores, unique } from "../support/stores.ts";
 
 const partnerId = "northwind";
 const DAY = 24 * 3600 * 1000;
@@ -148,40 +144,4 @@ test("a consent that an onboarding still waits for is that onboarding's matter",
   await look();
   expect(await consentOf(tenantId)).toMatchObject(waiting);
   expect(await events(tenantId)).toEqual([]);
-});
-
-test("whoever is asked and does not answer is reminded after one, three and seven days, once each", async () => {
-  const stores = testStores(clock);
-  const { operations, tenants } = stores;
-  const own = unique("partner");
-  const { tenantId, spec } = customer("contoso", "wingtip");
-  await clouds.organize({ tenantId: spec.microsoft365.tenantId, domains: spec.microsoft365.domains, mailboxes: [] });
-  await tenants.add(own, tenantId, spec);
-  const id = randomUUID();
-  const steps = onboardingSteps(spec);
-  await operations.create({ partnerId: own, tenantId, id, kind: "onboarding", requestHash: "", steps });
-  const settings = { publicUrl: "https://gatehouse.example" };
-  const { checkAccess } = createOnboardingActivities({ ...world, stores, settings } as OnboardingWorld);
-  const work = { operationId: id, partnerId: own, tenantId };
-  const remindersAfter = async (days: number): Promise<number | undefined> => {
-    clock.time = start + days * DAY;
-    await checkAccess({ work, spec, wanted: "consent", first: days === 0 });
-    return (await operations.get(own, id)).waitingFor?.reminders;
-  };
-  const counted = [];
-  for (const days of [0, 0.9, 1, 1, 2.9, 6.9, 7, 13]) counted.push(await remindersAfter(days));
-  expect(counted).toEqual([undefined, undefined, 1, 1, 1, 2, 3, 3]);
-  const { items } = await stores.events.list(own, { tenantId }, 100);
-  expect(items.map(({ type, id: event, at, data }) => ({ type, event, at, days: data["days"], url: data["url"] }))).toEqual(
-    [
-      { days: 7, at: "2026-11-29T08:00:00.000Z", number: 3 },
-      { days: 3, at: "2026-11-25T08:00:00.000Z", number: 2 },
-      { days: 1, at: "2026-11-23T08:00:00.000Z", number: 1 },
-    ].map(({ number, ...when }) => ({
-      ...when,
-      type: "access.reminded",
-      event: `${id}-consent-${number}`,
-      url: `https://gatehouse.example/api/tenants/${tenantId}/consent`,
-    })),
-  );
 });

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { OffboardingWorld } from "../../functions/offboarding/world.ts";
 import type { OnboardingWorld } from "../../functions/onboarding/world.ts";
 import type { RotationWorld } from "../../functions/rotation/world.ts";
+import type { TasksWorld } from "../../functions/tasks/world.ts";
 import { createHost } from "../../infra/local/functions-host/host.ts";
 import { createAuthentication } from "../../shared/api/authentication.ts";
 import { type ApiClient, createClient } from "../../shared/api/client.ts";
@@ -109,7 +110,7 @@ export async function startApi(): Promise<TestApi> {
   };
 }
 
-type WorldOfDoors = OnboardingWorld & OffboardingWorld & RotationWorld;
+type WorldOfDoors = OnboardingWorld & OffboardingWorld & RotationWorld & TasksWorld;
 
 /** Where the API's subject ends: whoever reaches for a cloud in these tests has gone too far. */
 const withoutClouds = (world: ApiWorld): WorldOfDoors =>

@@ -85,6 +85,7 @@ export async function startWorlds(): Promise<Worlds> {
       PLATFORM_VAULT_URL: platformVault,
       PUBLIC_URL: "http://127.0.0.1:7071",
       CONSENTS_SCHEDULE: NEVER,
+      TASKS_SCHEDULE: NEVER,
       DIRECTORIES_SCHEDULE: NEVER,
       GATEWAYS_SCHEDULE: NEVER,
       BLOCKLISTS_SCHEDULE: NEVER,

@@ -22,6 +22,7 @@ import { getUcm, postUcmReport } from "../../../functions/onboarding/ucm-http.ts
 import { registerPartners } from "../../../functions/partners/index.ts";
 import { listCredentials } from "../../../functions/rotation/http.ts";
 import { registerService } from "../../../functions/service/index.ts";
+import { completeTask, getTask, listTasks } from "../../../functions/tasks/http.ts";
 import { registerTenants } from "../../../functions/tenants/index.ts";
 import { worldUnderTest } from "../api.ts";
 
@@ -59,6 +60,9 @@ registerDurableHttp("startOffboarding", (client) => startOffboarding(world, clie
 registerHttp("getDirectory", endpoint("getDirectory", world, getDirectory(world)));
 registerHttp("getDirectoryDocument", endpoint("getDirectoryDocument", world, getDirectoryDocument(world)));
 registerDurableHttp("startDirectoryRefresh", (client) => startDirectoryRefresh(world, client));
+registerHttp("listTasks", endpoint("listTasks", world, listTasks(world)));
+registerHttp("getTask", endpoint("getTask", world, getTask(world)));
+registerDurableHttp("completeTask", (client) => completeTask(world, client));
 registerHttp("getConsent", getConsent(world));
 registerHttp("getUcm", getUcm(world));
 registerHttp("postUcmReport", postUcmReport(world));
