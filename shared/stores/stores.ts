@@ -13,6 +13,7 @@ import { createDirectoryStore, type DirectoryStore } from "./directories.ts";
 import { createOperationStore, type OperationStore } from "./operations.ts";
 import { createPartnerStore, type PartnerStore } from "./partners.ts";
 import { createSentMailStore, type SentMailStore } from "./sent-mails.ts";
+import { createPlanStore, type PlanStore } from "./plans.ts";
 import { createStorage, type StorageSettings } from "./storage.ts";
 import { createTable } from "./table.ts";
 import { createTaskStore, type TaskStore } from "./tasks.ts";
@@ -35,6 +36,7 @@ export interface Stores {
   heartbeats: HeartbeatStore;
   directories: DirectoryStore;
   tasks: TaskStore;
+  plans: PlanStore;
   /** Throws when tables or blobs don't answer. */
   check(): Promise<void>;
 }
@@ -66,6 +68,7 @@ export function createStores({ storage: settings, credential, clock = systemCloc
     heartbeats: createHeartbeatStore(storage, clock),
     directories: createDirectoryStore(storage),
     tasks: createTaskStore(storage, clock, events),
+    plans: createPlanStore(storage, clock),
     check: async () => {
       const blobs = await storage.container("before-images");
       await Promise.all([probe.get({ partitionKey: "partners", rowKey: "check" }), blobs.getProperties()]);
