@@ -1,5 +1,6 @@
 /** Everything this app runs, one line a capability. Read on in the folder of the same name. */
 import { readConfig } from "../shared/config.ts";
+import { registerAudit } from "./audit/index.ts";
 import { registerBlocklists } from "./blocklists/index.ts";
 import { registerDelisting } from "./delisting/index.ts";
 import { registerDirectory } from "./directory/index.ts";
@@ -26,6 +27,7 @@ registerTenants(world);
 registerOnboarding(world);
 registerOffboarding(world);
 registerOperations(world, { ...onboardingKinds(world), ...offboardingKinds(world), ...rotationKinds(world) });
+registerAudit(world);
 registerGateways(world);
 registerBlocklists(world);
 registerDelisting(world);

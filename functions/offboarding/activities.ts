@@ -2,9 +2,10 @@
 import { createHash } from "node:crypto";
 import { gatewayIdOf } from "../../shared/api/gateway-id.ts";
 import { readFailure } from "../../shared/azure/owned.ts";
-import { ownedBy, ownershipTags } from "../../shared/azure/place.ts";
+import { ownedBy, ownershipTags, sameId } from "../../shared/azure/place.ts";
 import type { Names } from "../../shared/azure/names.ts";
 import * as desired from "../../shared/desired/state.ts";
+import type { Address, Ground } from "../../shared/desired/state.ts";
 import type { Target } from "../../shared/desired/target.ts";
 import type { DesiredOf, Work } from "../../shared/durable/resources.ts";
 import { type Failure, failureFrom } from "../../shared/durable/steps.ts";
@@ -14,7 +15,7 @@ import type { Resources } from "../../shared/resources/index.ts";
 import type { Resource } from "../../shared/resources/resource.ts";
 import type { OperationChange } from "../../shared/stores/operations.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
-import { contentsOf, standingFootprint } from "./footprint.ts";
+import { footprintOf } from "./footprint.ts";
 import { connectionRemovals, type Footprint, forwardingRemovals, remains } from "./removals.ts";
 import { askToWithdraw } from "./withdraw-spf.ts";
 import type { OffboardingWorld } from "./world.ts";
@@ -30,7 +31,7 @@ interface ProbeStep {
 export const createOffboardingActivities = (world: OffboardingWorld) => {
   const { probes, azure, resources, clock } = world;
   const { operations, tenants, gateways, heartbeats, credentials, claims, directories, tasks } = world.stores;
-  const recorded = recordingSteps(operations);
+  const recorded = recordingSteps(world.stores);
   const recordStep = ({ partnerId, operationId }: Work, step: string, change: Parameters<typeof operations.recordStep>[3]) =>
     operations.recordStep(partnerId, operationId, step, change);
   const recordProgress = ({ partnerId, operationId }: Work, change: OperationChange) =>
@@ -55,6 +56,25 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
     return failure;
   }
 
+  /** The addresses that the tenant's record has, and those that stand though its onboarding never ended. */
+  async function addressesOf(target: Target, known: Ground["regions"]): Promise<Ground["regions"]> {
+    const standing = async (wanted: DesiredOf<Resources["publicIpAddress"]>): Promise<Address | undefined> => {
+      const found = await resources.publicIpAddress.observe(wanted);
+      if (found.state === "unknown") throw readFailure(`public address ${wanted.name}`, found);
+      return found.state === "present" ? found.actual : undefined;
+    };
+    const regions: Ground["regions"] = [];
+    for (const [index, region] of target.names.regions.entries()) {
+      const machines: Address[] = [];
+      for (const [number, machine] of region.machines.entries()) {
+        const address = (await standing(desired.machineAddress(target, { region, machine }))) ?? known[index]?.machines[number];
+        if (address) machines.push(address);
+      }
+      regions.push({ machines });
+    }
+    return regions;
+  }
+
   return {
     /** From here on the tenant is on its way out. Gives what stands, and whether an earlier offboarding has seen its queues empty. */
     beginOffboarding: async ({
@@ -72,7 +92,8 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
       ]);
       await tasks.cancelAll(work, message);
       const target = { work, spec, names };
-      const ground = await standingFootprint(resources, target, { facts });
+      const known = footprintOf({ facts });
+      const ground = { ...known, regions: await addressesOf(target, known.regions) };
       const rules = await Promise.all(
         forwardingRemovals(target, ground).map(({ kind, desired: wanted }) => resourceOf(kind).observe(wanted)),
       );
@@ -185,11 +206,25 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
     /** A group goes with all that is in it, so nothing in it may be somebody else's. */
     refuseForeign: ({ work, step, group }: { work: Work; step: string; group: DesiredOf<Resources["resourceGroup"]> }) =>
       recorded<void>(work, step, async () => {
-        const { foreign } = await contentsOf(azure, group);
+        const listed = await azure.read(group, async (clients) => {
+          const found: { id: string; ours: boolean; managedBy: string }[] = [];
+          for await (const { id = "", tags, managedBy = "" } of (await clients.resources()).resources.listByResourceGroup(
+            group.resourceGroup,
+          ))
+            found.push({ id, ours: ownedBy(tags, group.owner), managedBy });
+          return found;
+        });
+        if (listed.state === "unknown") throw readFailure(`what is in resource group ${group.resourceGroup}`, listed);
+        const found = listed.state === "present" ? listed.actual : [];
+        const ours = found.filter((one) => one.ours);
+        const foreign = found.filter(
+          ({ id, ours: own, managedBy }) =>
+            !own && !ours.some((one) => sameId(one.id, managedBy) || id.toLowerCase().startsWith(`${one.id.toLowerCase()}/`)),
+        );
         if (foreign.length > 0)
           throw new ControlPlaneError(
             "ForeignObject",
-            `resource group ${group.resourceGroup} has what we did not make: ${foreign.join(", ")}; move or delete it, then offboard again`,
+            `resource group ${group.resourceGroup} has what we did not make: ${foreign.map(({ id }) => id.split("/providers/")[1]).join(", ")}; move or delete it, then offboard again`,
             409,
           );
         return { result: undefined, running: true };

@@ -4,10 +4,7 @@ import { kindOf, type KindOfOperation } from "../../shared/durable/operation-kin
 import { offboardingOf } from "./http.ts";
 import type { OffboardingWorld } from "./world.ts";
 
-export const offboardingKinds = (world: Pick<OffboardingWorld, "offboardingPace" | "plans">) =>
+export const offboardingKinds = (world: Pick<OffboardingWorld, "offboardingPace">) =>
   ({
-    // Whoever tries again has seen what became of the plan.
-    offboarding: kindOf((request) => offboardingOf(world, { ...offboardInputSchema.parse(request), plan: undefined }), {
-      waits: [],
-    }),
+    offboarding: kindOf((request) => offboardingOf(world, offboardInputSchema.parse(request)), { waits: [] }),
   }) satisfies Record<string, KindOfOperation>;

@@ -50,7 +50,7 @@ interface ProbeStep {
 export const createOnboardingActivities = (world: OnboardingWorld) => {
   const { azureAccess, probes, validateOutboundConnector, vaults, clock } = world;
   const { operations, tenants, credentials, leases, tasks } = world.stores;
-  const recorded = recordingSteps(operations);
+  const recorded = recordingSteps(world.stores);
   const recordStep = ({ partnerId, operationId }: Work, step: string, change: Parameters<typeof operations.recordStep>[3]) =>
     operations.recordStep(partnerId, operationId, step, change);
   const recordProgress = ({ partnerId, operationId }: Work, change: OperationChange) =>
@@ -173,7 +173,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
      * row decides, and the late one switches its own version off.
      */
     ensureSecret: ({ work, step, vaultUrl, entraTenantId, purpose }: SecretStep): Promise<SecretReference> =>
-      recorded(work, step, async () => {
+      recorded(work, step, async (begin) => {
         const { name, generate } = tenantSecrets[purpose];
         const { partnerId, tenantId } = work;
         const known = chosenSecrets(await tenants.get(partnerId, tenantId))[purpose];
@@ -189,6 +189,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
         try {
           const found = await vaults.first(vaultUrl, name, entraTenantId);
           const tags = { "gatehouse-partner": partnerId, "gatehouse-tenant": tenantId };
+          if (!found) await begin({ action: "create", target: { kind: "secret", name } });
           const mine = found ?? (await vaults.write({ vaultUrl, name, value: generate(), entraTenantId, tags }));
           const chosen = chosenSecrets(
             await tenants.change(partnerId, tenantId, (tenant) => {

@@ -58,7 +58,7 @@ const subjectOf = ({ work, round }: CanaryRound, direction: Direction): string =
 export const createCanaryActivities = (world: OnboardingWorld) => {
   const { probes, traces, vaults, clock, canaryMailbox } = world;
   const { operations } = world.stores;
-  const recorded = recordingSteps(operations);
+  const recorded = recordingSteps(world.stores);
 
   /** Sender and recipient; nobody outside where the platform has no mailbox there. */
   const wayOf = ({ organization, probeMailbox }: Loop, direction: Direction): [Mailbox, Mailbox] | undefined => {

@@ -22,7 +22,7 @@ export const createCertificateActivities = (
   world: Pick<OnboardingWorld, "stores" | "resources" | "certificates" | "startTls">,
 ) => {
   const { operations, tasks } = world.stores;
-  const recorded = recordingSteps(operations);
+  const recorded = recordingSteps(world.stores);
   return {
     /** Whether all that a person has to do for the certificate is done; what is missing, the operation says. */
     checkCertificate: async ({ work, wanted, deadline, waiting }: CertificateLook): Promise<CertificateState> => {

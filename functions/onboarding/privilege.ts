@@ -3,6 +3,7 @@ import type { Condition } from "../../shared/api/tenant.ts";
 import type { Work } from "../../shared/durable/resources.ts";
 import { type CmdletDifference, differenceFrom, expectedCmdlets } from "../../shared/exchange/management-roles.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
+import { audited } from "../../shared/resources/audited-step.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import type { OnboardingWorld } from "./world.ts";
 
@@ -24,10 +25,11 @@ interface Step {
 }
 
 const STEP = "leastPrivilege";
+const administratorRole = { kind: "entraRole", name: "Exchange Administrator" };
 
 export const createPrivilegeActivities = ({ ownAccess, ownRights, stores }: OnboardingWorld) => {
-  const { operations, tenants } = stores;
-  const recorded = recordingSteps(operations);
+  const { tenants } = stores;
+  const recorded = recordingSteps(stores);
   const principalIn = async ({ microsoft365 }: TenantSpec): Promise<[string, string]> => {
     const { objectId } = await ownAccess.ourselves(microsoft365.tenantId);
     return [microsoft365.tenantId, objectId];
@@ -39,14 +41,16 @@ export const createPrivilegeActivities = ({ ownAccess, ownRights, stores }: Onbo
 
     /** Never before our role group was read back. */
     dropAdministrator: ({ work, spec }: Step): Promise<"gone" | "refused"> =>
-      recorded(work, STEP, async () => ({
-        result: await ownRights.dropExchangeAdministrator(...(await principalIn(spec))),
-        running: true,
-      })),
+      recorded(work, STEP, async (begin) => {
+        await begin({ action: "remove", target: administratorRole });
+        return { result: await ownRights.dropExchangeAdministrator(...(await principalIn(spec))), running: true };
+      }),
 
     /** What was tried without the role did not come to be in time: back to where it worked. */
-    restoreAdministrator: async ({ spec }: Step): Promise<void> =>
-      ownRights.restoreExchangeAdministrator(...(await principalIn(spec))),
+    restoreAdministrator: ({ work, spec }: Step): Promise<void> =>
+      audited(stores.audit, work, { action: "create", target: administratorRole }, async () =>
+        ownRights.restoreExchangeAdministrator(...(await principalIn(spec))),
+      ),
 
     /** Says what came of it; the permission to take roles away goes once nothing is left to take. */
     settlePrivilege: ({ work, spec, ...found }: Step & CmdletDifference & { outcome: PrivilegeOutcome }): Promise<Privilege> =>

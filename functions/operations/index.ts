@@ -19,5 +19,5 @@ export function registerOperations(world: OperationsWorld, kinds: KindsOfOperati
 
   const { resources, azure, certificates, stores } = world;
   registerOrchestrator(waitForOperation);
-  registerActivities(createResourceActivities({ resources, azure, certificates, operations: stores.operations }), world);
+  registerActivities(createResourceActivities({ resources, azure, certificates, stores }), world);
 }

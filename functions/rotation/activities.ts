@@ -54,7 +54,7 @@ interface Step {
 export const createRotationActivities = (world: RotationWorld) => {
   const { vaults, passwords, checkClientSecret, clock, stores } = world;
   const { operations, credentials, tenants } = stores;
-  const recorded = recordingSteps(operations);
+  const recorded = recordingSteps(world.stores);
   const progress = ({ partnerId, operationId }: Work, change: Parameters<typeof operations.recordProgress>[2]) =>
     operations.recordProgress(partnerId, operationId, change);
 
@@ -100,7 +100,7 @@ export const createRotationActivities = (world: RotationWorld) => {
       spec,
       lifetimeInSeconds,
     }: Step & { generation: number; spec: TenantSpec; lifetimeInSeconds: number }): Promise<CredentialVersion> =>
-      recorded(work, "createSecret", async () => {
+      recorded(work, "createSecret", async (begin) => {
         const { vaultUrl, objectId } = await credentialOf(key);
         const organization = spec.microsoft365.tenantId;
         const entraTenantId = spec.azure.tenantId;
@@ -115,6 +115,7 @@ export const createRotationActivities = (world: RotationWorld) => {
           return { result: { reference, keyId, expiresAt: expiresOn.toISOString() }, change: "unchanged" };
         }
         const expiresOn = new Date(Math.floor(clock.now() / 1000 + lifetimeInSeconds) * 1000);
+        await begin({ action: "create", target: { kind: "clientSecret", name } });
         const made = await passwords.add(organization, objectId, {
           displayName: nameOf(work.operationId),
           endDateTime: expiresOn.toISOString(),
@@ -147,7 +148,10 @@ export const createRotationActivities = (world: RotationWorld) => {
 
     /** From here on the new one is what everybody is given; the old one is still valid. */
     flipClientSecret: ({ work, key, generation, made }: Step & { generation: number; made: CredentialVersion }): Promise<void> =>
-      recorded(work, "flip", async () => {
+      recorded(work, "flip", async (begin) => {
+        const { reference } = made;
+        const changes = [{ path: "current", from: undefined, to: reference }];
+        await begin({ action: "update", target: { kind: "credential", name: key.name }, changes });
         await credentials.change(key, (credential) =>
           credential.rotation?.operationId !== work.operationId || credential.generation >= generation
             ? undefined
@@ -166,7 +170,7 @@ export const createRotationActivities = (world: RotationWorld) => {
      * during the next rotation, can't take away what that one has made.
      */
     revokeClientSecrets: ({ work, key, spec, current }: Step & { spec: TenantSpec; current: CredentialVersion }): Promise<void> =>
-      recorded(work, "revoke", async () => {
+      recorded(work, "revoke", async (begin) => {
         const organization = spec.microsoft365.tenantId;
         const { objectId } = await credentialOf(key);
         const listed = await passwords.list(organization, objectId);
@@ -174,6 +178,8 @@ export const createRotationActivities = (world: RotationWorld) => {
         if (rotation?.operationId !== work.operationId || now?.keyId !== current.keyId)
           return { result: undefined, change: "unchanged" }; // a newer rotation answers for the rest
         const surplus = listed.filter(({ keyId, displayName }) => keyId !== current.keyId && displayName?.startsWith(OURS));
+        const changes = surplus.map(({ keyId }) => ({ path: "keyId", from: keyId, to: undefined }));
+        if (surplus.length > 0) await begin({ action: "remove", target: { kind: "clientSecret", name: key.name }, changes });
         for (const { keyId } of surplus) await passwords.remove(organization, objectId, keyId);
         if (previous && (await accepted(key, spec, previous)))
           throw new ControlPlaneError("SecretStillAccepted", "Entra still takes the client secret that was revoked", 503, true);

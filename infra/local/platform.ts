@@ -245,6 +245,7 @@ function endpointsOf(
     exchange,
     dns,
     tables: `http://127.0.0.1:${ports.table}/devstoreaccount1`,
+    storage: azuriteConnectionString(ports),
     serviceBus: { connectionString: serviceBus.connectionString, control: serviceBus.control },
     control,
     ca,

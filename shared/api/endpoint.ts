@@ -3,6 +3,7 @@ import type { HttpRequest, HttpResponseInit, InvocationContext } from "@azure/fu
 import type * as z from "zod";
 import { ControlPlaneError, detailOf } from "../errors.ts";
 import type { OperationRecord } from "../stores/operations.ts";
+import { type AuditedCall, auditedCall, changesSomething } from "./audited.ts";
 import type { Caller, MachineCaller, OperatorCaller, PartnerCaller } from "./authentication.ts";
 import { operationBody } from "./bodies.ts";
 import { catalogued, refusal } from "./error-codes.ts";
@@ -92,7 +93,10 @@ export const endpoint =
         isKnown: (etag: string) => ifNoneMatch !== undefined && holds(ifNoneMatch, etag),
       };
       // The route's entry says what each part is, and parseRequest has just read it so; the compiler can't follow that through the table.
-      const answer = await handler(call as unknown as Call<Name>, context);
+      const carryOut = async (): Promise<Answer<Name>> => handler(call as unknown as Call<Name>, context);
+      const answer = changesSomething(route)
+        ? await auditedCall({ stores: world.stores, log }, name, call as unknown as AuditedCall, carryOut)
+        : await carryOut();
       if (request.method === "GET" && ifNoneMatch !== undefined && holds(ifNoneMatch, answer.etag)) {
         return { status: 304, headers: { ...commonHeaders(requestId), ...etagHeader(answer.etag) } };
       }

@@ -24,6 +24,8 @@ export interface Route {
   answers: Partial<Record<200 | 201 | 202 | 204 | 206 | 400 | 503, z.ZodType | "html" | "bytes" | "empty">>;
   /** The answer carries an ETag, and `If-Match` and `If-None-Match` are honoured. */
   etag?: true;
+  /** A POST that only looks: the audit log needs no line about it. */
+  readOnly?: true;
   /** 202 starts an operation: Operation-Location and Retry-After. */
   longRunning?: true;
 }

@@ -1,6 +1,7 @@
 /** The route table: what stands here is what the API has. A route's key is its name, its function's name and its operationId. */
 import * as z from "zod";
 import { tenantIdSchema, tenantSpecSchema } from "../tenants/spec.ts";
+import { auditEntrySchema } from "./audit.ts";
 import { meSchema } from "./caller.ts";
 import { acknowledgementSchema, caseIdSchema, caseStates, delistingSchema } from "./delisting.ts";
 import { byteRangeSchema, directoryRefreshSchema, directorySchema } from "./directory.ts";
@@ -21,7 +22,7 @@ import { gatewayDetailSchema, gatewaySchema } from "./gateway.ts";
 import { heartbeatAcceptedSchema, heartbeatInputSchema, vmIdSchema } from "./heartbeat.ts";
 import { pageOf, pageQuery } from "./page.ts";
 import { partnerIdSchema, partnerInputSchema, partnerSchema } from "./partner.ts";
-import { applyInputSchema, planInputSchema, planSchema } from "./plan.ts";
+import { onboardInputSchema, planSchema } from "./plan.ts";
 import { defineRoute, type Route } from "./route.ts";
 import { healthSchema, readinessSchema } from "./service.ts";
 import { taskIdSchema, taskKinds, taskSchema, taskStates } from "./task.ts";
@@ -124,11 +125,10 @@ export const routes = {
     method: "POST",
     path: "/api/tenants/{tenantId}/plan",
     tag: "Onboarding",
-    summary: "Find out what an operation would do, without doing it: onboarding, promotion, demotion or offboarding",
+    summary: "Find out what onboarding would do, without doing it",
+    readOnly: true,
     roles: ["Partner"],
     params: tenantParams,
-    body: planInputSchema,
-    bodyOptional: true,
     answers: { 200: planSchema },
   }),
   startPromotion: defineRoute({
@@ -140,8 +140,6 @@ export const routes = {
     roles: ["Partner"],
     params: tenantParams,
     headers: operationIdHeader,
-    body: applyInputSchema,
-    bodyOptional: true,
     answers: { 202: operationSchema },
     longRunning: true,
   }),
@@ -153,8 +151,6 @@ export const routes = {
     roles: ["Partner"],
     params: tenantParams,
     headers: operationIdHeader,
-    body: applyInputSchema,
-    bodyOptional: true,
     answers: { 202: operationSchema },
     longRunning: true,
   }),
@@ -178,7 +174,7 @@ export const routes = {
     roles: ["Partner"],
     params: tenantParams,
     headers: operationIdHeader,
-    body: applyInputSchema,
+    body: onboardInputSchema,
     bodyOptional: true,
     answers: { 202: operationSchema },
     longRunning: true,
@@ -446,6 +442,26 @@ export const routes = {
     headers: z.object({ range: byteRangeSchema }),
     answers: { 206: "bytes" },
     etag: true,
+  }),
+  listAudit: defineRoute({
+    method: "GET",
+    path: "/api/tenants/{tenantId}/audit",
+    tag: "Operations",
+    summary: "List who changed what of a tenant, newest first",
+    roles: ["Partner", "Operator"],
+    params: tenantParams,
+    query: z.strictObject({ ...ofPartner, operationId: operationIdSchema.optional(), ...pageQuery }),
+    answers: { 200: pageOf(auditEntrySchema) },
+  }),
+  listPartnerAudit: defineRoute({
+    method: "GET",
+    path: "/api/partners/{partnerId}/audit",
+    tag: "Operations",
+    summary: "List who changed what of a partner, its tenants aside, newest first",
+    roles: ["Operator"],
+    params: partnerParams,
+    query: z.strictObject({ operationId: operationIdSchema.optional(), ...pageQuery }),
+    answers: { 200: pageOf(auditEntrySchema) },
   }),
   listEvents: defineRoute({
     method: "GET",

@@ -13,6 +13,7 @@ import type { StorageManagementClient } from "@azure/arm-storage";
 import type { TokenCredential } from "@azure/identity";
 import type { Pipeline, PipelinePolicy, PipelineResponse, RestError } from "@azure/core-rest-pipeline";
 import type { Credentials } from "../entra/credentials.ts";
+import { noteRequest } from "../cloud-requests.ts";
 import type { CloudEnvironment } from "../environment.ts";
 import { ControlPlaneError } from "../errors.ts";
 import { type Begun, type Done, done, type Observed, present } from "../resources/resource.ts";
@@ -288,6 +289,7 @@ const answerPolicy = (Malformed: typeof RestError): PipelinePolicy => ({
   name: "answerPolicy",
   async sendRequest(request, next) {
     const response = await next(request);
+    if (request.method !== "GET") noteRequest("azure", response.headers.get("x-ms-request-id"));
     const contentType = response.headers.get("content-type") ?? "";
     if (response.status >= 300 || (response.bodyAsText ?? "") === "" || contentType.includes("json")) return response;
     throw new Malformed("the answer is not one of Azure Resource Manager's", {

@@ -1,6 +1,7 @@
 /** One request to Exchange Online: its token, its headers, and what came back. */
 import { randomUUID } from "node:crypto";
 import type { Credentials } from "../entra/credentials.ts";
+import { noteRequest } from "../cloud-requests.ts";
 import { entraError } from "../entra/errors.ts";
 import type { CloudEnvironment } from "../environment.ts";
 import { ControlPlaneError } from "../errors.ts";
@@ -104,7 +105,9 @@ export function createWire({ environment, credentials, send, timeoutInSeconds }:
         signal: AbortSignal.timeout(timeoutInSeconds * 1000),
       });
       // Its body may not arrive whole, or not be what its Content-Encoding says: lost like an answer that never came.
-      return { status: response.status, headers: response.headers, text: await response.text() };
+      const text = await response.text();
+      if (!reads) noteRequest("exchange", requestId);
+      return { status: response.status, headers: response.headers, text };
     } catch (cause) {
       // A request that never left did nothing; one whose answer was lost may have done all.
       if (!reads && !neverSent(cause)) throw outcomeUnknown(doing, cause);

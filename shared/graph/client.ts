@@ -1,6 +1,7 @@
 /** Microsoft Graph through its SDK: answers are parsed, failures are ours, and waiting belongs to durable timers. */
-import type { Client, GraphRequest } from "@microsoft/microsoft-graph-client";
+import type { Client, Context, GraphRequest } from "@microsoft/microsoft-graph-client";
 import * as z from "zod";
+import { noteRequest } from "../cloud-requests.ts";
 import type { Credentials } from "../entra/credentials.ts";
 import { entraError } from "../entra/errors.ts";
 import type { CloudEnvironment } from "../environment.ts";
@@ -51,13 +52,19 @@ export function createGraph({ environment, credentials, timeoutInSeconds = 60 }:
     const retry = new sdk.RetryHandlerOptions(SHORT_WAIT_IN_SECONDS, 1, (_delay, _attempt, _request, options, response) =>
       repeatable(response, options?.method),
     );
+    const wire = new sdk.HTTPMessageHandler();
     const chain = [
       new sdk.AuthenticationHandler({
         getAccessToken: async () => (await credential.getToken(`${audience}/.default`))?.token ?? "",
       }),
       new sdk.RetryHandler(retry),
       new sdk.TelemetryHandler(),
-      new sdk.HTTPMessageHandler(),
+      {
+        async execute(context: Context): Promise<void> {
+          await wire.execute(context);
+          if (context.options?.method !== "GET") noteRequest("graph", context.response?.headers.get("request-id"));
+        },
+      },
     ];
     const client = sdk.Client.initWithMiddleware({
       middleware: chain,

@@ -4,8 +4,10 @@ import type { Failure } from "../durable/steps.ts";
 import { failureFrom } from "../durable/steps.ts";
 import type { Work } from "../durable/resources.ts";
 import { ControlPlaneError, detailOf } from "../errors.ts";
-import type { OperationStore } from "../stores/operations.ts";
+import { collectingRequests } from "../cloud-requests.ts";
+import type { Stores } from "../stores/stores.ts";
 import type { Certificates } from "../vault/certificates.ts";
+import { audited, auditedStep, type BeginChange, targetOf } from "./audited-step.ts";
 import { type BeforeImage, type Change, type Ensured, confirmed, ensuring, known } from "./ensure.ts";
 import { type Begun, type Done, done, type Resource } from "./resource.ts";
 
@@ -21,12 +23,12 @@ interface ResourceStep {
 
 export const createResourceActivities = ({
   resources,
-  operations,
+  stores,
   azure,
   certificates,
 }: {
   resources: Record<string, Resource<never, unknown>>;
-  operations: OperationStore;
+  stores: Pick<Stores, "operations" | "audit">;
   azure: Azure;
   certificates: Certificates;
 }) => {
@@ -35,16 +37,29 @@ export const createResourceActivities = ({
     if (!resource) throw new ControlPlaneError("ResourceKindUnknown", `there is no resource of kind ${kind}`);
     return resource as Resource<unknown, unknown>;
   };
-  const recorded = recordingSteps(operations);
+  const { operations, audit } = stores;
+  const recorded = recordingSteps(stores);
+  /** What is there is kept, and what will become of it is said, before the write is sent. */
+  const keeping =
+    ({ work, step, kind, desired }: ResourceStep, begin: BeginChange) =>
+    async (image: BeforeImage, change: "created" | "updated" | "removed"): Promise<void> => {
+      const { blob, hash } = await operations.recordBeforeImage(work.partnerId, work.operationId, step, change, image);
+      const before = { state: image.before.state, blob, hash };
+      const changes =
+        change === "created"
+          ? Object.entries(image.desired ?? {}).map(([path, to]) => ({ path, from: undefined, to }))
+          : image.changes;
+      await begin({ action: actions[change], target: targetOf(kind, desired), before, changes });
+    };
 
   return {
     /** Writes only what differs. While the cloud goes on working the step stays running and the answer says where to look. */
-    ensureResource: ({ work, step, kind, desired }: ResourceStep): Promise<Ensured<unknown>> =>
-      recorded<Ensured<unknown>>(work, step, async () => {
-        const ensured = await ensuring(resourceOf(kind), async (image) => {
-          const change = image.before.state === "absent" ? "created" : "updated";
-          await operations.recordBeforeImage(work.partnerId, work.operationId, step, change, image);
-        })(desired);
+    ensureResource: (wanted: ResourceStep): Promise<Ensured<unknown>> =>
+      recorded<Ensured<unknown>>(wanted.work, wanted.step, async (begin) => {
+        const keep = keeping(wanted, begin);
+        const ensured = await ensuring(resourceOf(wanted.kind), (image) =>
+          keep(image, image.before.state === "absent" ? "created" : "updated"),
+        )(wanted.desired);
         return { result: ensured, change: ensured.change, running: "begun" in ensured };
       }),
 
@@ -53,21 +68,27 @@ export const createResourceActivities = ({
       recorded(work, step, async () => ({ result: await confirmed(resourceOf(kind), desired), change: "unchanged" })),
 
     /** Takes it away if it is ours; the step it belongs to stays as it is. */
-    removeResource: async ({ kind, desired }: Omit<ResourceStep, "step">): Promise<Done | Begun> =>
-      resourceOf(kind).remove(desired),
+    removeResource: ({ work, kind, desired }: Omit<ResourceStep, "step">): Promise<Done | Begun> =>
+      audited(
+        audit,
+        work,
+        { action: "remove", target: targetOf(kind, desired) },
+        () => resourceOf(kind).remove(desired),
+        ({ state }) => state === "begun",
+      ),
 
     /**
      * Takes it away as a step of its own, after keeping what it was; gone already counts as done. While the cloud goes on working the
      * step stays running and the answer says where to look.
      */
-    dropResource: ({ work, step, kind, desired }: ResourceStep): Promise<Done | Begun> =>
-      recorded<Done | Begun>(work, step, async () => {
+    dropResource: (wanted: ResourceStep): Promise<Done | Begun> =>
+      recorded<Done | Begun>(wanted.work, wanted.step, async (begin) => {
+        const { kind, desired } = wanted;
         const resource = resourceOf(kind);
         const observed = known(kind, await resource.observe(desired));
         // What an earlier try has removed stays removed in the record.
         if (observed.state === "absent") return { result: done, change: "unchanged" };
-        const image: BeforeImage = { kind, desired, before: observed, changes: [] };
-        await operations.recordBeforeImage(work.partnerId, work.operationId, step, "removed", image);
+        await keeping(wanted, begin)({ kind, desired, before: observed, changes: [] }, "removed");
         const removed = await resource.remove(desired);
         if (removed.state === "begun") return { result: removed, running: true };
         if (known(kind, await resource.observe(desired)).state === "present")
@@ -80,28 +101,45 @@ export const createResourceActivities = ({
       (certificates.ownsOperation(operationUrl) ? certificates : azure).pollOperation({ operationUrl, entraTenantId }),
 
     recordFailure: async ({ work, step, failure }: { work: Work; step: string; failure: Failure }): Promise<void> => {
-      await operations.recordStep(work.partnerId, work.operationId, step, { status: "Failed", error: detailOf(failure) });
+      const change = { status: "Failed", error: detailOf(failure) } as const;
+      const operation = await operations.recordStep(work.partnerId, work.operationId, step, change);
+      await auditedStep(audit, work, step).failed(operation, failure);
     },
   };
 };
 
+const actions = { created: "create", updated: "update", removed: "remove" } as const;
+
 /** `running`: the step goes on after this call. */
 type Recorded<T> = { result: T; change?: Change; running?: boolean };
 
-/** Runs one try of a step and records it on the operation: started, ended, tried how often, what changed, why it failed. */
+/**
+ * Runs one try of a step and records it on the operation: started, ended, tried how often, what changed, why it failed. What it writes it
+ * says to `begin` before, for the audit log.
+ */
 export const recordingSteps =
-  (operations: OperationStore) =>
-  async <T>({ partnerId, operationId }: Work, step: string, run: () => Promise<Recorded<T>>): Promise<T> => {
+  ({ operations, audit }: Pick<Stores, "operations" | "audit">) =>
+  async <T>(work: Work, step: string, run: (begin: BeginChange) => Promise<Recorded<T>>): Promise<T> => {
+    const { partnerId, operationId } = work;
     await operations.recordStep(partnerId, operationId, step, { status: "Running" });
-    try {
-      const { result, change, running } = await run();
-      if (!running)
-        await operations.recordStep(partnerId, operationId, step, { status: "Succeeded", ...(change ? { change } : {}) });
-      return result;
-    } catch (error) {
-      const failure = failureFrom(error);
-      if (!failure.transient)
-        await operations.recordStep(partnerId, operationId, step, { status: "Failed", error: detailOf(failure) });
-      throw error;
-    }
+    const log = auditedStep(audit, work, step);
+    return collectingRequests(async (requestIds) => {
+      try {
+        const { result, change, running } = await run(log.begin);
+        if (running) await log.pending(requestIds);
+        else {
+          const succeeded = { status: "Succeeded", ...(change ? { change } : {}) } as const;
+          await log.succeeded(await operations.recordStep(partnerId, operationId, step, succeeded), change, requestIds);
+        }
+        return result;
+      } catch (error) {
+        const failure = failureFrom(error);
+        if (failure.transient) await log.pending(requestIds, failure);
+        else {
+          const failed = { status: "Failed", error: detailOf(failure) } as const;
+          await log.failed(await operations.recordStep(partnerId, operationId, step, failed), failure, requestIds);
+        }
+        throw error;
+      }
+    });
   };

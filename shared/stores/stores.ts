@@ -1,6 +1,7 @@
 /** All stores on one storage account. */
 import type { TokenCredential } from "@azure/identity";
 import { type Clock, systemClock } from "../clock.ts";
+import { type AuditStore, createAuditStore } from "./audit.ts";
 import { type CaseStore, createCaseStore } from "./cases.ts";
 import { type ClaimStore, createClaimStore } from "./claims.ts";
 import { createEventStore, type EventStore } from "./events.ts";
@@ -13,7 +14,6 @@ import { createDirectoryStore, type DirectoryStore } from "./directories.ts";
 import { createOperationStore, type OperationStore } from "./operations.ts";
 import { createPartnerStore, type PartnerStore } from "./partners.ts";
 import { createSentMailStore, type SentMailStore } from "./sent-mails.ts";
-import { createPlanStore, type PlanStore } from "./plans.ts";
 import { createStorage, type StorageSettings } from "./storage.ts";
 import { createTable } from "./table.ts";
 import { createTaskStore, type TaskStore } from "./tasks.ts";
@@ -36,7 +36,7 @@ export interface Stores {
   heartbeats: HeartbeatStore;
   directories: DirectoryStore;
   tasks: TaskStore;
-  plans: PlanStore;
+  audit: AuditStore;
   /** Throws when tables or blobs don't answer. */
   check(): Promise<void>;
 }
@@ -68,7 +68,7 @@ export function createStores({ storage: settings, credential, clock = systemCloc
     heartbeats: createHeartbeatStore(storage, clock),
     directories: createDirectoryStore(storage),
     tasks: createTaskStore(storage, clock, events),
-    plans: createPlanStore(storage, clock),
+    audit: createAuditStore(storage, clock),
     check: async () => {
       const blobs = await storage.container("before-images");
       await Promise.all([probe.get({ partitionKey: "partners", rowKey: "check" }), blobs.getProperties()]);

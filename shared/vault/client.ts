@@ -1,8 +1,10 @@
 /** Secrets in Key Vault: written once, read at the moment of use, and everywhere else a reference or a fingerprint. */
 import { createHash, timingSafeEqual } from "node:crypto";
+import type { PipelinePolicy } from "@azure/core-rest-pipeline";
 import type { SecretClient } from "@azure/keyvault-secrets";
 import type { TokenCredential } from "@azure/identity";
 import { armFailureOf } from "../azure/errors.ts";
+import { noteRequest } from "../cloud-requests.ts";
 import type { Credentials } from "../entra/credentials.ts";
 import type { CloudEnvironment } from "../environment.ts";
 import { ControlPlaneError } from "../errors.ts";
@@ -168,10 +170,20 @@ async function createSecretClient(
   const { SecretClient } = await import("@azure/keyvault-secrets");
   return new SecretClient(vaultUrl, credential, {
     disableChallengeResourceVerification: !environment.vault.verifyChallenge,
+    additionalPolicies: [{ policy: requestIds, position: "perRetry" }],
     // Waiting belongs to durable timers; the SDK would sleep on a Retry-After inside the activity.
     retryOptions: { maxRetries: 0 },
   });
 }
+
+const requestIds: PipelinePolicy = {
+  name: "requestIds",
+  async sendRequest(request, next) {
+    const response = await next(request);
+    if (request.method !== "GET" && response.status < 300) noteRequest("vault", response.headers.get("x-ms-request-id"));
+    return response;
+  },
+};
 
 /** A role assignment takes minutes to reach a vault, and a new vault's name takes a while to resolve: both are worth another try. */
 export function vaultError(action: string, cause: unknown): ControlPlaneError {

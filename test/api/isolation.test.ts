@@ -93,6 +93,7 @@ test("there are routes of one thing, and this file looks at them all", () => {
     "getTask",
     "getTenant",
     "getUcm",
+    "listAudit",
     "listCredentials",
     "planOnboarding",
     "retryOperation",

@@ -141,6 +141,7 @@ async function shown(): Promise<string> {
     await northwind.listGateways({}),
     await northwind.listEvents({}),
     await northwind.listOperations({ tenantId }),
+    await northwind.listAudit({ tenantId, maxpagesize: 200 }),
     await northwind.planOnboarding({ tenantId }),
   ];
   return JSON.stringify(answers.map(({ body, headers }) => ({ body, headers: [...headers] })));

@@ -33,14 +33,14 @@ test("no capability imports another", () => {
 
 /** From the ground up: a room may import its own row and the rows before it. Types may come from anywhere. */
 const ROWS = [
-  ["errors.ts", "clock.ts", "log.ts"],
+  ["errors.ts", "clock.ts", "log.ts", "cloud-requests.ts"],
   ["environment.ts", "config.ts"],
   ["entra", "tenants"],
   ["azure", "graph", "exchange", "vault", "dns", "smtp", "guest", "ucm", "webhooks"],
   ["api", "messages"],
   ["stores"],
   ["resources", "durable", "triggers.ts", "desired", "directory"],
-  ["runbook", "plans"],
+  ["runbook"],
 ];
 
 /** What a read gives (present, absent, unknown) and what differs is said by clients too, so these stand below them. */

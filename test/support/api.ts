@@ -11,7 +11,6 @@ import { createSigner } from "../../shared/api/signing.ts";
 import type { ApiWorld } from "../../shared/api/world.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { createLog } from "../../shared/log.ts";
-import { createPlans } from "../../shared/plans/plans.ts";
 import { testStores, unique } from "./stores.ts";
 import { startTokenIssuer, type TokenIssuer } from "./token-issuer.ts";
 
@@ -74,7 +73,7 @@ export async function startApi(): Promise<TestApi> {
     clock: systemClock,
     settings,
   };
-  current = withoutClouds({ ...world, plans: createPlans(stores.plans) });
+  current = withoutClouds(world);
   const host = await createHost({ appDirectory: "test/support/api-app", stateFile: ":memory:", port: 0, log: () => undefined });
   settings.publicUrl = host.url;
 
@@ -114,7 +113,7 @@ export async function startApi(): Promise<TestApi> {
 type WorldOfDoors = OnboardingWorld & OffboardingWorld & RotationWorld & TasksWorld;
 
 /** Where the API's subject ends: whoever reaches for a cloud in these tests has gone too far. */
-const withoutClouds = (world: ApiWorld & Pick<WorldOfDoors, "plans">): WorldOfDoors =>
+const withoutClouds = (world: ApiWorld): WorldOfDoors =>
   new Proxy(world as WorldOfDoors, {
     get: (target, name, receiver) => {
       if (!Reflect.has(target, name)) throw new Error(`the API reached for ${String(name)}`);

@@ -3,6 +3,7 @@ import { registerDurableHttp, registerHttp } from "../../../shared/api/register.
 import { endpoint } from "../../../shared/api/endpoint.ts";
 import { createBlocklists } from "../../../shared/dns/blocklists.ts";
 import { parseBlocklistZones } from "../../../shared/dns/blocklist-zones.ts";
+import { registerAudit } from "../../../functions/audit/index.ts";
 import { listBlocklists, listListings } from "../../../functions/blocklists/http.ts";
 import { acknowledgeDelisting, getDelisting, listDelistings } from "../../../functions/delisting/http.ts";
 import { postHeartbeat } from "../../../functions/gateways/heartbeat.ts";
@@ -31,6 +32,7 @@ const world = worldUnderTest();
 registerService(world);
 registerPartners(world);
 registerTenants(world);
+registerAudit(world);
 registerHttp("getOperation", endpoint("getOperation", world, getOperation(world)));
 registerHttp("listOperations", endpoint("listOperations", world, listOperations(world)));
 const kinds = { ...onboardingKinds(world), ...offboardingKinds(world), ...rotationKinds(world) };

@@ -92,7 +92,13 @@ export function createVault(platform: Platform): Simulator {
     );
   }
 
+  /** Every answer names itself. */
   async function handle(request: SimulatedRequest): Promise<SimulatedResponse> {
+    const answer = await answered(request);
+    return { ...answer, headers: { "x-ms-request-id": randomUUID(), ...answer.headers } };
+  }
+
+  async function answered(request: SimulatedRequest): Promise<SimulatedResponse> {
     const [, vaults, vaultName = "", ...path] = request.url.pathname.split("/").map(decodeURIComponent);
     const vault = vaults === "vaults" ? findVault(vaultName.toLowerCase()) : undefined;
     // In the cloud the name of a vault that isn't there doesn't resolve.

@@ -1,0 +1,10 @@
+/** Audit: who changed what; the log is written where things are changed, here it is read. */
+import { endpoint } from "../../shared/api/endpoint.ts";
+import { registerHttp } from "../../shared/api/register.ts";
+import type { ApiWorld } from "../../shared/api/world.ts";
+import { listAudit, listPartnerAudit } from "./http.ts";
+
+export function registerAudit(world: ApiWorld): void {
+  registerHttp("listAudit", endpoint("listAudit", world, listAudit(world)));
+  registerHttp("listPartnerAudit", endpoint("listPartnerAudit", world, listPartnerAudit(world)));
+}

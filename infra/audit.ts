@@ -1,0 +1,98 @@
+/**
+ * Reads audit logs from storage and checks that their chains are whole: `npm run audit -- --verify [--partner ID [--tenant ID]]`. Without a
+ * name it looks at all partners and all of their tenants. Storage is that of the platform on this machine, or `--storage`: a connection
+ * string, or an account's name, which is reached with `az login`'s identity. Exit code 1 when a chain is broken.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import type { TokenCredential } from "@azure/identity";
+import { type ChainOwner, chainKey, verified } from "../shared/stores/audit-chain.ts";
+import { createStores, type Stores } from "../shared/stores/stores.ts";
+import { defaultData } from "./local/flags.ts";
+
+const usage = `npm run audit -- --verify [--partner ID [--tenant ID]] [--storage CONNECTION-OR-ACCOUNT | --data DIR]`;
+
+const ofAzureCli: TokenCredential = {
+  getToken: async (scopes, options) => {
+    const { AzureCliCredential } = await import("@azure/identity");
+    return new AzureCliCredential().getToken(scopes, options);
+  },
+};
+
+try {
+  process.exitCode = await run(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 2;
+}
+
+async function run(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      verify: { type: "boolean", default: false },
+      partner: { type: "string" },
+      tenant: { type: "string" },
+      storage: { type: "string" },
+      data: { type: "string", default: defaultData },
+    },
+  });
+  const { partner, tenant } = values;
+  if (!values.verify || (tenant !== undefined && partner === undefined)) throw new Error(usage);
+  const connection = values.storage ?? storageOn(values.data);
+  const stores = createStores({ storage: { connection }, credential: ofAzureCli });
+  const owners = partner === undefined ? await everybody(stores) : await ownersOf(stores, partner, tenant);
+  let broken = 0;
+  for (const owner of owners) {
+    const { entries, first, last, problems } = verified(owner, await stores.audit.segments(owner));
+    if (entries === 0 && problems.length === 0 && tenant === undefined) continue;
+    const range = last === undefined ? "" : ` (${first} to ${last.sequence}, the last one's hash is ${last.hash})`;
+    process.stdout.write(
+      `${chainKey(owner)}: ${counted(entries)}, ${problems.length === 0 ? "chain whole" : "CHAIN BROKEN"}${range}\n`,
+    );
+    for (const problem of problems) process.stdout.write(`  ${problem}\n`);
+    broken += problems.length === 0 ? 0 : 1;
+  }
+  return broken === 0 ? 0 : 1;
+}
+
+function counted(entries: number): string {
+  return entries === 1 ? "1 entry" : `${entries} entries`;
+}
+
+async function everybody(stores: Stores): Promise<ChainOwner[]> {
+  const owners: ChainOwner[] = [];
+  for await (const { id } of every((after) => stores.partners.list(200, after))) owners.push(...(await ownersOf(stores, id)));
+  return owners;
+}
+
+async function ownersOf(stores: Stores, partnerId: string, tenantId?: string): Promise<ChainOwner[]> {
+  if (tenantId !== undefined) return [{ partnerId, tenantId }];
+  const owners: ChainOwner[] = [{ partnerId }];
+  for await (const { id } of every((after) => stores.tenants.list(partnerId, 200, after)))
+    owners.push({ partnerId, tenantId: id });
+  return owners;
+}
+
+async function* every<Item>(read: (after?: string) => Promise<{ items: Item[]; next?: string }>): AsyncGenerator<Item> {
+  let after: string | undefined;
+  do {
+    const page = await read(after);
+    yield* page.items;
+    after = page.next;
+  } while (after !== undefined);
+}
+
+/** Of the platform on this machine, whether it runs or only its storage is kept. */
+function storageOn(data: string): string {
+  try {
+    const { storage } = JSON.parse(readFileSync(join(data, "endpoints.json"), "utf8")) as { storage?: string };
+    if (storage !== undefined) return storage;
+  } catch (error) {
+    throw new Error(`no platform is running on ${data}: start one with npm start, or name --data or --storage\n${usage}`, {
+      cause: error,
+    });
+  }
+  throw new Error(`${data} names no storage\n${usage}`);
+}

@@ -1,0 +1,67 @@
+/**
+ * What grows for ever, in tables by month: `<name><yyyymm>` for the rows, so that a month that nobody needs any more is dropped whole, and
+ * an index in which each partition (row = `m_<newest month first>`) has the months it wrote in.
+ */
+import { all, type Filter, rowsBeginning } from "./filter.ts";
+import type { Storage } from "./storage.ts";
+import { createTable, type Page, type StoredRow, type Table, textOf } from "./table.ts";
+
+export interface MonthlyTables {
+  /** `yyyymm` of an ISO time. */
+  monthOf(at: string): string;
+  of(month: string): Table;
+  /** To be said before a month's first row: a row that nobody finds would be worse than a month without rows. */
+  note(partitionKey: string, month: string): Promise<void>;
+  /** The months that a partition wrote in, newest first. */
+  monthsOf(partitionKey: string): Promise<string[]>;
+  /** Over all months, newest first, as long as the row keys of a month are. */
+  page(partitionKey: string, prefix: string, filters: Filter[], pageSize: number, after?: string): Promise<Page<StoredRow>>;
+}
+
+export function createMonthlyTables(storage: Storage, name: string, index: string): MonthlyTables {
+  const months = createTable(storage, index);
+  const tables = new Map<string, Table>();
+  const noted = new Set<string>();
+  const of = (month: string): Table => {
+    const table = tables.get(month) ?? createTable(storage, `${name}${month}`);
+    tables.set(month, table);
+    return table;
+  };
+  const monthsOf = async (partitionKey: string): Promise<string[]> =>
+    (await months.all(rowsBeginning(partitionKey, "m_"))).map((row) => textOf(row, "month"));
+
+  return {
+    monthOf: (at) => at.slice(0, 7).replace("-", ""),
+    of,
+    monthsOf,
+    note: async (partitionKey, month) => {
+      const known = `${partitionKey} ${month}`;
+      if (noted.has(known)) return;
+      await months.create({ partitionKey, rowKey: `m_${newestMonthFirst(month)}`, month });
+      noted.add(known);
+    },
+    page: async (partitionKey, prefix, filters, pageSize, after) => {
+      const start = positionOf(after);
+      const rest = (await monthsOf(partitionKey)).filter((month) => start === undefined || month <= start.month);
+      const items: StoredRow[] = [];
+      for (const [at, month] of rest.entries()) {
+        const continuation = start?.month === month && start.after !== "" ? [start.after] : [];
+        const filter = all(rowsBeginning(partitionKey, prefix), ...filters);
+        const read = await of(month).page(filter, pageSize - items.length, ...continuation);
+        items.push(...read.items);
+        if (read.next !== undefined) return { items, next: `${month}.${read.next}` };
+        const older = rest[at + 1];
+        if (items.length >= pageSize) return older === undefined ? { items } : { items, next: `${older}.` };
+      }
+      return { items };
+    },
+  };
+}
+
+const newestMonthFirst = (month: string): string => String(999_999 - Number(month)).padStart(6, "0");
+
+/** A month and, within it, Table Storage's own continuation; empty where the month begins. */
+function positionOf(after: string | undefined): { month: string; after: string } | undefined {
+  const [, month, rest = ""] = /^(\d{6})\.(.*)$/s.exec(after ?? "") ?? [];
+  return month === undefined ? undefined : { month, after: rest };
+}
