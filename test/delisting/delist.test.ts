@@ -2,10 +2,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createVirtualClock, type VirtualClock } from "../../infra/local/functions-host/clock.ts";
 import { createDelistingActivities } from "../../functions/delisting/activities.ts";
+import { delistingCheck } from "../../functions/delisting/case-tasks.ts";
 import { ACKNOWLEDGED, delistAddress } from "../../functions/delisting/orchestrator.ts";
 import { acceptListing } from "../../functions/delisting/queue.ts";
 import { caseIdOf, type Listing } from "../../shared/messages/listing.ts";
 import type { CaseRecord } from "../../shared/stores/cases.ts";
+import type { TaskRecord } from "../../shared/stores/tasks.ts";
 import { changeList, listingTest, type ListingTest, testZone } from "../support/blocklists.ts";
 import { startClouds, type TestClouds } from "../support/clouds.ts";
 import { play, type PlayedEvent } from "../support/play.ts";
@@ -48,6 +50,9 @@ interface Setup extends ListingTest {
   /** The one case of this test. */
   one(): Promise<CaseRecord>;
   events(): Promise<string[]>;
+  tasks(): Promise<TaskRecord[]>;
+  /** As a person does who says that it is done. */
+  complete(task: TaskRecord): Promise<TaskRecord>;
   run(options?: {
     events?: PlayedEvent[];
     /** Called before each look at the list, with the hours since the start. */
@@ -81,6 +86,15 @@ async function setup(
       return items[0] as CaseRecord;
     },
     events: async () => (await world.stores.events.list(partnerId, {}, 50)).items.map(({ type }) => type).toReversed(),
+    tasks: async () =>
+      (await world.stores.tasks.list(partnerId, {}, 50)).items.toSorted((one, other) =>
+        one.createdAt.localeCompare(other.createdAt),
+      ),
+    complete: async (task) => {
+      const check = delistingCheck(world);
+      await check.accept?.(task, "Operator");
+      return world.stores.tasks.keepSight(task, await check.look(task));
+    },
     run: async ({ events = [], beforeLook = () => Promise.resolve(), repeatActivities = false } = {}) => {
       const [[instanceId, input] = []] = started;
       if (instanceId === undefined || input === undefined) throw new Error("no case was started");
@@ -112,11 +126,8 @@ test("a listing is asked off once and found gone: evidence, task, acknowledgemen
   await under.accept(under.listing);
   const acknowledge = async (hours: number) => {
     if (hours < 0.2) return;
-    await under.world.stores.cases.change(under.partnerId, caseIdOf(under.listing), ({ acknowledged }) =>
-      acknowledged
-        ? undefined
-        : { acknowledged: { at: new Date(under.clock.now()).toISOString(), by: "Operator" }, state: "waiting", message: "asked" },
-    );
+    const [task] = await under.tasks();
+    if (task?.state === "open") await under.complete(task);
     if (hours >= 1) await gone("plain");
   };
   const { result } = await under.run({ beforeLook: acknowledge, repeatActivities: true });
@@ -138,6 +149,15 @@ test("a listing is asked off once and found gone: evidence, task, acknowledgemen
     reminders: 0,
   });
   expect(statesOf(one)).toEqual(["opened", "ready", "waiting", "verifying", "closed"]);
+  expect(await under.tasks()).toEqual([
+    expect.objectContaining({
+      kind: "delisting",
+      state: "done",
+      title: "Ask The plain list to remove 203.0.113.7",
+      link: "https://lists.example/remove?ip=203.0.113.7",
+      verification: expect.objectContaining({ message: "The plain list was asked for the removal" }),
+    }),
+  ]);
   expect(await under.events()).toEqual(["delisting.opened", "delisting.closed"]);
 });
 
@@ -213,13 +233,22 @@ test("an address without a reverse name is put right before anybody asks", async
   await under.run({
     beforeLook: async () => {
       looks += 1;
-      if (looks === 1) expect(await under.one()).toMatchObject({ state: "remediation", task: { kind: "putRight" } });
-      if (looks === 2) {
+      const [task] = await under.tasks();
+      if (looks === 1 && task) {
+        expect(await under.one()).toMatchObject({ state: "remediation", task: { kind: "putRight" } });
+        expect(await under.complete(task)).toMatchObject({
+          state: "open",
+          verification: { found: "missing", message: expect.stringContaining("has no reverse DNS name") },
+        });
+      }
+      if (looks === 2 && task) {
         const name = "other.westeurope.cloudapp.azure.example";
         clouds.platform.peers.publicAddresses = () => [{ fqdn: name, reverseFqdn: name, address: "203.0.113.8" }];
+        expect(await under.complete(task)).toMatchObject({ state: "done", title: expect.stringContaining("Put right") });
       }
       if (looks === 4) {
         expect(await under.one()).toMatchObject({ state: "ready", task: { kind: "askForRemoval" } });
+        expect((await under.tasks())[1]).toMatchObject({ state: "open", title: "Ask The nameless list to remove 203.0.113.8" });
         await gone("nameless", "203.0.113.8");
       }
     },
@@ -236,6 +265,7 @@ test("what expires needs nobody; what nobody can ask for goes to a person at onc
   await expiring.run({ beforeLook: (hours) => (hours > 1 ? gone("expiring") : Promise.resolve()) });
   expect(await expiring.one()).toMatchObject({ state: "closed" });
   expect((await expiring.one()).task).toBeUndefined();
+  expect(await expiring.tasks()).toEqual([]);
 
   const hopeless = await setup("hopeless", { removal: { kind: "replace", link, note: "Only the provider may ask." } });
   await hopeless.accept(hopeless.listing);
@@ -243,6 +273,9 @@ test("what expires needs nobody; what nobody can ask for goes to a person at onc
   const one = await hopeless.one();
   expect(statesOf(one)).toEqual(["opened", "escalated", "closed"]);
   expect(one.task).toMatchObject({ kind: "replaceAddress", reminders: 0 });
+  expect(await hopeless.tasks()).toEqual([
+    expect.objectContaining({ state: "done", instructions: "Only the provider may ask." }),
+  ]);
 });
 
 test("the case of a tenant that is gone is closed", async () => {

@@ -10,6 +10,7 @@ import { present } from "../../shared/resources/resource.ts";
 import { parseReport } from "../../shared/ucm/report.ts";
 import { checkScript, type PremisesVersion, setScript } from "../../shared/ucm/scripts.ts";
 import { customer, type Customer, customerOf, type OnboardingPlatform, startOnboarding } from "../support/onboarding.ts";
+import { unique } from "../support/stores.ts";
 import { everyNode, grammar, syntaxErrors } from "../support/syntax-trees.ts";
 
 const account = "CONTOSO\\svc-ucm'$(x)";
@@ -157,6 +158,28 @@ describe("over the wire", () => {
     expect(statuses((await reported())?.checks ?? [])).toEqual(allPass);
     expect(await post(signed(script, readyLater.replace("Unlimited", "27")))).toMatchObject(refusal);
     expect(statuses((await reported())?.checks ?? [])).toEqual(allPass);
+  });
+
+  test("the task names what the last report lacks, and closes with one that lacks nothing", async () => {
+    const other = customerOf(unique("adatum"), tenant.body);
+    const { tenantId } = other;
+    await platform.register(other);
+    const taskOf = async () => (await platform.northwind.listTasks({ tenantId, kind: "ucmReport" })).body.value;
+    const script = async () => {
+      const { checkScript: text } = (await platform.northwind.getUcm({ tenantId })).body;
+      const [, state = ""] = /\$state = '([^']+)'/.exec(text) ?? [];
+      const [, key = ""] = /\$key = '([^']+)'/.exec(text) ?? [];
+      return { state, key };
+    };
+    expect(await taskOf()).toEqual([]);
+    await post(signed(await script(), readyLater.replace("Unlimited", "27")));
+    const [task] = await taskOf();
+    expect(task).toMatchObject({ state: "open", link: `${platform.url}/api/tenants/${tenantId}/ucm` });
+    const early = platform.northwind.completeTask({ taskId: task?.id ?? "" });
+    await expect(early).rejects.toMatchObject({ code: "TaskNotDone", message: expect.stringContaining("no throttling policy") });
+    await post(signed(await script(), readyLater));
+    expect(await taskOf()).toEqual([expect.objectContaining({ id: task?.id, state: "done" })]);
+    expect((await platform.northwind.completeTask({ taskId: task?.id ?? "" })).body.state).toBe("done");
   });
 
   test("another partner gets no script, and a tenant without an Exchange on premises has none", async () => {

@@ -1,5 +1,5 @@
 /** SPF where the spec asks for it: published in a zone that we may write, a task where we may not, and never in a pilot's way. */
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { Operation } from "../../shared/api/operation.ts";
 import { createAzure } from "../../shared/azure/client.ts";
 import { namesOf as derivedNames } from "../../shared/azure/names.ts";
@@ -125,10 +125,28 @@ test("of a domain whose zone is not named, the exact record is a task; the pilot
   const { findings } = (await platform.northwind.planOnboarding({ tenantId: tenant.tenantId })).body;
   expect(findings.map(({ code }) => code)).toContain("SpfTaskAhead");
 
+  const { tenantId } = tenant;
+  const [task] = (await platform.northwind.listTasks({ tenantId, kind: "publishSpf", state: "open" })).body.value;
+  const taskId = task?.id ?? "";
+  expect(task?.record).toMatchObject({ value, replaces: "v=spf1 mx -all" });
+  await expect(platform.northwind.completeTask({ taskId })).rejects.toMatchObject({
+    code: "TaskNotDone",
+    message: expect.stringContaining("its name servers have v=spf1 mx -all"),
+  });
+
   await publishing(tenant, value);
-  const again = await platform.untilEnded(await platform.start(tenant));
-  expect(again.error).toBeUndefined();
-  expect(await spfCondition(tenant)).toMatchObject({ status: "True", reason: "Published" });
+  await platform.fire("remindTasks");
+  await vi.waitFor(async () => expect(await spfCondition(tenant)).toMatchObject({ status: "True", reason: "Published" }), 20_000);
+  expect((await platform.northwind.completeTask({ taskId })).body.state).toBe("done");
+
+  const leaving = await platform.northwind.startOffboarding({ tenantId, body: { confirm: tenantId, abandonQueues: true } });
+  expect((await platform.untilEnded(leaving.body)).error).toBeUndefined();
+  const [left] = (await platform.northwind.listTasks({ tenantId, kind: "withdrawSpf" })).body.value;
+  const without = "v=spf1 mx include:spf.protection.outlook.com -all";
+  expect(left).toMatchObject({ state: "open", record: { value: without, replaces: value } });
+  await expect(platform.northwind.completeTask({ taskId: left?.id ?? "" })).rejects.toMatchObject({ code: "TaskNotDone" });
+  await publishing(tenant, without);
+  expect((await platform.northwind.completeTask({ taskId: left?.id ?? "" })).body.state).toBe("done");
 });
 
 test("a record that would break is left alone and said, and the pilot runs", async () => {
