@@ -33,6 +33,7 @@ import { createOrganizations } from "../shared/graph/organization.ts";
 import { createOwnRights } from "../shared/graph/own-rights.ts";
 import { createLog } from "../shared/log.ts";
 import { createResources } from "../shared/resources/index.ts";
+import { createPlans } from "../shared/plans/plans.ts";
 import { createStartTls } from "../shared/smtp/starttls.ts";
 import { createStores } from "../shared/stores/stores.ts";
 import type { OffboardingWorld } from "./offboarding/world.ts";
@@ -100,6 +101,7 @@ export function createWorld(config: Config): World {
       probeIntervalInSeconds: config.PROBE_INTERVAL,
       probeDeadlineInSeconds: config.PROBE_DEADLINE,
     },
+    plans: createPlans(stores.plans),
     offboardingPace: {
       patience,
       operationDeadlineInSeconds,

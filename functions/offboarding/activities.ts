@@ -2,10 +2,9 @@
 import { createHash } from "node:crypto";
 import { gatewayIdOf } from "../../shared/api/gateway-id.ts";
 import { readFailure } from "../../shared/azure/owned.ts";
-import { ownedBy, ownershipTags, sameId } from "../../shared/azure/place.ts";
+import { ownedBy, ownershipTags } from "../../shared/azure/place.ts";
 import type { Names } from "../../shared/azure/names.ts";
 import * as desired from "../../shared/desired/state.ts";
-import type { Address, Ground } from "../../shared/desired/state.ts";
 import type { Target } from "../../shared/desired/target.ts";
 import type { DesiredOf, Work } from "../../shared/durable/resources.ts";
 import { type Failure, failureFrom } from "../../shared/durable/steps.ts";
@@ -15,7 +14,7 @@ import type { Resources } from "../../shared/resources/index.ts";
 import type { Resource } from "../../shared/resources/resource.ts";
 import type { OperationChange } from "../../shared/stores/operations.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
-import { footprintOf } from "./footprint.ts";
+import { contentsOf, standingFootprint } from "./footprint.ts";
 import { connectionRemovals, type Footprint, forwardingRemovals, remains } from "./removals.ts";
 import { askToWithdraw } from "./withdraw-spf.ts";
 import type { OffboardingWorld } from "./world.ts";
@@ -56,25 +55,6 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
     return failure;
   }
 
-  /** The addresses that the tenant's record has, and those that stand though its onboarding never ended. */
-  async function addressesOf(target: Target, known: Ground["regions"]): Promise<Ground["regions"]> {
-    const standing = async (wanted: DesiredOf<Resources["publicIpAddress"]>): Promise<Address | undefined> => {
-      const found = await resources.publicIpAddress.observe(wanted);
-      if (found.state === "unknown") throw readFailure(`public address ${wanted.name}`, found);
-      return found.state === "present" ? found.actual : undefined;
-    };
-    const regions: Ground["regions"] = [];
-    for (const [index, region] of target.names.regions.entries()) {
-      const machines: Address[] = [];
-      for (const [number, machine] of region.machines.entries()) {
-        const address = (await standing(desired.machineAddress(target, { region, machine }))) ?? known[index]?.machines[number];
-        if (address) machines.push(address);
-      }
-      regions.push({ machines });
-    }
-    return regions;
-  }
-
   return {
     /** From here on the tenant is on its way out. Gives what stands, and whether an earlier offboarding has seen its queues empty. */
     beginOffboarding: async ({
@@ -92,8 +72,7 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
       ]);
       await tasks.cancelAll(work, message);
       const target = { work, spec, names };
-      const known = footprintOf({ facts });
-      const ground = { ...known, regions: await addressesOf(target, known.regions) };
+      const ground = await standingFootprint(resources, target, { facts });
       const rules = await Promise.all(
         forwardingRemovals(target, ground).map(({ kind, desired: wanted }) => resourceOf(kind).observe(wanted)),
       );
@@ -206,25 +185,11 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
     /** A group goes with all that is in it, so nothing in it may be somebody else's. */
     refuseForeign: ({ work, step, group }: { work: Work; step: string; group: DesiredOf<Resources["resourceGroup"]> }) =>
       recorded<void>(work, step, async () => {
-        const listed = await azure.read(group, async (clients) => {
-          const found: { id: string; ours: boolean; managedBy: string }[] = [];
-          for await (const { id = "", tags, managedBy = "" } of (await clients.resources()).resources.listByResourceGroup(
-            group.resourceGroup,
-          ))
-            found.push({ id, ours: ownedBy(tags, group.owner), managedBy });
-          return found;
-        });
-        if (listed.state === "unknown") throw readFailure(`what is in resource group ${group.resourceGroup}`, listed);
-        const found = listed.state === "present" ? listed.actual : [];
-        const ours = found.filter((one) => one.ours);
-        const foreign = found.filter(
-          ({ id, ours: own, managedBy }) =>
-            !own && !ours.some((one) => sameId(one.id, managedBy) || id.toLowerCase().startsWith(`${one.id.toLowerCase()}/`)),
-        );
+        const { foreign } = await contentsOf(azure, group);
         if (foreign.length > 0)
           throw new ControlPlaneError(
             "ForeignObject",
-            `resource group ${group.resourceGroup} has what we did not make: ${foreign.map(({ id }) => id.split("/providers/")[1]).join(", ")}; move or delete it, then offboard again`,
+            `resource group ${group.resourceGroup} has what we did not make: ${foreign.join(", ")}; move or delete it, then offboard again`,
             409,
           );
         return { result: undefined, running: true };

@@ -8,11 +8,12 @@ import { targetOf } from "../../shared/desired/target.ts";
 import { startOperation, type TenantOperation } from "../../shared/durable/tenant-operation.ts";
 import { offboardTenant, type Offboarding } from "./orchestrator.ts";
 import { footprintOf } from "./footprint.ts";
+import { refuseUnlessBuilt } from "./leaving.ts";
 import { offboardingSteps } from "./steps.ts";
 import type { OffboardingWorld } from "./world.ts";
 
 /** POST …/offboard: with the same Operation-Id asking twice gives the same operation; after a failure it goes on from what is left. */
-export const startOffboarding = (world: ApiWorld & Pick<OffboardingWorld, "offboardingPace">, client: DurableClient) =>
+export const startOffboarding = (world: ApiWorld & Pick<OffboardingWorld, "offboardingPace" | "plans">, client: DurableClient) =>
   endpoint("startOffboarding", world, async ({ caller: { partnerId }, params: { tenantId }, headers, body }) => {
     const asked = { partnerId, tenantId, operationId: headers["operation-id"], body };
     const operation = await startOperation(world.stores, client, offboardingOf(world, body), asked);
@@ -20,8 +21,8 @@ export const startOffboarding = (world: ApiWorld & Pick<OffboardingWorld, "offbo
   });
 
 export const offboardingOf = (
-  world: Pick<OffboardingWorld, "offboardingPace">,
-  { confirm, deleteDatabases = false, abandonQueues = false }: OffboardInput,
+  world: Pick<OffboardingWorld, "offboardingPace" | "plans">,
+  { confirm, deleteDatabases = false, abandonQueues = false, plan }: OffboardInput,
 ): TenantOperation<Offboarding> => ({
   kind: "offboarding",
   orchestrator: offboardTenant,
@@ -30,19 +31,18 @@ export const offboardingOf = (
     const { work, spec, names } = targetOf(tenant);
     return { work: { ...work, operationId }, spec, names, abandonQueues, pace: world.offboardingPace };
   },
-  async check({ id, stage, spec }) {
+  async check(tenant) {
+    const { id, spec } = tenant;
     if (confirm !== id)
       throw refusal("ConfirmationMissing", `send "confirm": "${id}" to take this tenant away`, { target: "confirm" });
-    if (stage === "registered")
-      throw refusal("NothingToOffboard", `nothing was built for tenant ${id}: DELETE /api/tenants/${id} removes its record`);
-    if (stage === "gone")
-      throw refusal("NothingToOffboard", `tenant ${id} is gone already: DELETE /api/tenants/${id} removes its record`);
+    refuseUnlessBuilt(tenant);
     if (spec.database?.kind === "azureSql" && !deleteDatabases)
       throw refusal(
         "ConfirmationMissing",
         'the databases in Azure SQL go with the resource group: save what is to be kept, then send "deleteDatabases": true',
         { target: "deleteDatabases" },
       );
+    await world.plans.insistOn("offboarding", tenant, plan);
   },
   factsOf: (tenant) => ({ names: targetOf(tenant).names }),
 });

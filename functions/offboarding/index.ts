@@ -4,11 +4,13 @@ import { registerActivities, registerOrchestrator } from "../../shared/durable/r
 import { createOffboardingActivities } from "./activities.ts";
 import { startOffboarding } from "./http.ts";
 import { offboardTenant, proveBypass, waitForEmptyQueues } from "./orchestrator.ts";
+import { planOffboarding } from "./plan.ts";
 import type { OffboardingWorld } from "./world.ts";
 
 export type { OffboardingWorld } from "./world.ts";
 
 export function registerOffboarding(world: OffboardingWorld): void {
+  world.plans.register("offboarding", (tenant) => planOffboarding(world, tenant));
   registerDurableHttp("startOffboarding", (client) => startOffboarding(world, client));
   registerOrchestrator(offboardTenant);
   registerOrchestrator(proveBypass);

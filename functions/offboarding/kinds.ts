@@ -4,7 +4,10 @@ import { kindOf, type KindOfOperation } from "../../shared/durable/operation-kin
 import { offboardingOf } from "./http.ts";
 import type { OffboardingWorld } from "./world.ts";
 
-export const offboardingKinds = (world: Pick<OffboardingWorld, "offboardingPace">) =>
+export const offboardingKinds = (world: Pick<OffboardingWorld, "offboardingPace" | "plans">) =>
   ({
-    offboarding: kindOf((request) => offboardingOf(world, offboardInputSchema.parse(request)), { waits: [] }),
+    // Whoever tries again has seen what became of the plan.
+    offboarding: kindOf((request) => offboardingOf(world, { ...offboardInputSchema.parse(request), plan: undefined }), {
+      waits: [],
+    }),
   }) satisfies Record<string, KindOfOperation>;

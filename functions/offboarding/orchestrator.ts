@@ -3,19 +3,17 @@
  * waits in it; only after that its connectors go, and the machines last. Pure: every effect is a step.
  */
 import type { Names } from "../../shared/azure/names.ts";
-import * as desired from "../../shared/desired/state.ts";
-import { regionSuffix } from "../../shared/desired/machines.ts";
 import { branch, child } from "../../shared/durable/branches.ts";
 import type { Patience } from "../../shared/durable/patience.ts";
 import { type ResourcePace, resourceSteps, type Work } from "../../shared/durable/resources.ts";
-import type { OrchestrationContext, Routine } from "../../shared/durable/routine.ts";
+import type { OrchestrationContext, Routine, Task } from "../../shared/durable/routine.ts";
 import { errorOf, failureFrom, stepsOf } from "../../shared/durable/steps.ts";
 import { secondsNow, wait } from "../../shared/durable/wait.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import type { OffboardingActivities } from "./activities.ts";
-import { connectionRemovals, forwardingRemovals, type Removal } from "./removals.ts";
+import { type LeavingHands, wayOut } from "./way-out.ts";
 
 export interface Offboarding {
   work: Work;
@@ -39,41 +37,41 @@ export interface OffboardingPace extends ResourcePace {
 export function* offboardTenant(context: OrchestrationContext, tenant: Offboarding): Routine<void> {
   const { work, spec, names, pace } = tenant;
   const steps = stepsOf<OffboardingActivities>(context, pace.patience);
-  const { drop, remove } = resourceSteps<Resources>(context, work, pace);
-  // What is desired was made for its kind; the list doesn't carry that.
-  const taken = ({ kind, step, desired: wanted }: Removal): Routine<void> => drop(kind, step, wanted as never);
   try {
     const { ground, drained } = yield* steps.beginOffboarding({ work, spec, names });
-    for (const each of forwardingRemovals(tenant, ground)) yield* taken(each);
-    if (drained) yield* steps.skipProof({ work });
-    else yield* proveEmpty(context, tenant);
-    for (const each of connectionRemovals(tenant, ground)) yield* taken(each);
-    for (const [index, record] of desired.spfRecords(tenant, ground, "go").entries()) yield* forgotten(index, record);
-
-    yield* steps.stopWatching({ work, names });
-    for (const [index, region] of names.regions.entries()) {
-      const step = `resourceGroup${regionSuffix(index)}`;
-      const group = desired.resourceGroup(tenant, region);
-      yield* steps.refuseForeign({ work, step, group });
-      yield* drop("resourceGroup", step, group);
-    }
+    yield* wayOut(handsOf(context, tenant, drained), tenant, ground);
     yield* steps.scanResidue({ work, spec, names, ground });
     yield* steps.finishOffboarding({ work, spec, names, ground });
   } catch (error) {
     yield* steps.failOffboarding({ work, failure: failureFrom(error) });
   }
-
-  /** A zone that no longer lets us write keeps nobody from leaving: the result says what is to be taken out by hand. */
-  function* forgotten(index: number, record: ReturnType<typeof desired.spfRecords>[number]): Routine<void> {
-    try {
-      yield* remove("spfRecord", `spfRecord-${index + 1}`, record);
-    } catch (error) {
-      if (!(error instanceof ControlPlaneError)) throw error;
-    }
-  }
 }
 
-/** The border that decides: before it nothing that mail needs is touched. */
+/** Hands that take away. `drained`: an earlier offboarding has seen that no mail needs the gateways. */
+function handsOf(context: OrchestrationContext, tenant: Offboarding, drained: boolean): LeavingHands<Task> {
+  const { work, names, pace } = tenant;
+  const { skipProof, stopWatching, refuseForeign } = stepsOf<OffboardingActivities>(context, pace.patience);
+  const { drop, remove } = resourceSteps<Resources>(context, work, pace);
+  return {
+    // What is desired was made for its kind; the list doesn't carry that.
+    drop: ({ kind, step, desired: wanted }) => drop(kind, step, wanted as never),
+    proveEmpty: () => (drained ? skipProof({ work }) : proveEmpty(context, tenant)),
+    *withdraw(step, record) {
+      try {
+        yield* remove("spfRecord", step, record);
+      } catch (error) {
+        if (!(error instanceof ControlPlaneError)) throw error;
+      }
+    },
+    stopWatching: () => stopWatching({ work, names }),
+    *dropGroup(step, group) {
+      yield* refuseForeign({ work, step, group });
+      yield* drop("resourceGroup", step, group);
+    },
+  };
+}
+
+/** Nothing new comes to the gateways, and nothing waits in them. */
 function* proveEmpty(context: OrchestrationContext, { work, spec, names, abandonQueues, pace }: Offboarding): Routine<void> {
   const { skipQueues, keepDrained } = stepsOf<OffboardingActivities>(context, pace.patience);
   const probed = secondsNow(context) + pace.probeDeadlineInSeconds + pace.settleInSeconds;

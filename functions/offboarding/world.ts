@@ -3,6 +3,7 @@ import type { ApiWorld } from "../../shared/api/world.ts";
 import type { Azure } from "../../shared/azure/client.ts";
 import type { Authorities } from "../../shared/dns/authorities.ts";
 import type { ProbeMails } from "../../shared/graph/mail.ts";
+import type { Plans } from "../../shared/plans/plans.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { OffboardingPace } from "./orchestrator.ts";
 
@@ -13,5 +14,6 @@ export interface OffboardingWorld extends ApiWorld {
   /** The name servers of the domains themselves. */
   authorities: Authorities;
   offboardingPace: OffboardingPace;
+  plans: Plans;
   reportFailure(activity: string, error: unknown): void;
 }

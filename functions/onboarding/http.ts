@@ -8,10 +8,11 @@ import { instanceOf, startOperation, type TenantOperation } from "../../shared/d
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { claimCustomer, refuseOthersCustomer } from "./claims.ts";
 import { CONSENT_ANSWERED, onboardTenant, type Onboarding } from "./orchestrator.ts";
-import { planOf } from "./plan.ts";
 import { onboardingSteps } from "../../shared/runbook/steps.ts";
 import type { Names } from "../../shared/azure/names.ts";
 import { widest } from "../../shared/desired/standing.ts";
+import { leftBehind } from "../../shared/tenants/left-behind.ts";
+import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import { piloted, standingOf, targetOf } from "../../shared/desired/target.ts";
 import type { OnboardingWorld } from "./world.ts";
 
@@ -20,21 +21,33 @@ const CONSENT_LIFETIME_IN_SECONDS = 3600;
 
 /** POST …/plan: reads only; what can't be read yet is said to be unknown. */
 export const planOnboarding = (world: OnboardingWorld) =>
-  endpoint("planOnboarding", world, async ({ caller, params }) => {
-    const tenant = await world.stores.tenants.get(caller.partnerId, params.tenantId);
+  endpoint("planOnboarding", world, async ({ caller, params, body }) => {
+    const { operation = "onboarding", spec } = body ?? {};
+    const known = await world.stores.tenants.get(caller.partnerId, params.tenantId);
+    if (spec !== undefined && operation !== "onboarding")
+      throw refusal("InvalidRequest", "only an onboarding brings another spec about", { target: "spec" });
+    const tenant = spec === undefined ? known : asIf(known, spec);
     await refuseOthersCustomer(world.stores, tenant);
-    return { body: await planOf(world, tenant) };
+    return { body: await world.plans.make(operation, tenant) };
   });
+
+/** As PUT would have it, and refused as there. */
+function asIf(tenant: TenantRecord, spec: TenantSpec): TenantRecord {
+  if (!piloted(tenant)) return { ...tenant, spec };
+  const left = leftBehind(tenant.spec, spec);
+  if (left) throw refusal("TenantInUse", `tenant ${tenant.id} stands, and ${left.message}`, { target: `spec.${left.target}` });
+  return { ...tenant, spec };
+}
 
 /** POST …/onboard: with the same Operation-Id asking twice gives the same operation; without, a second one is refused while one runs. */
 export const startOnboarding = (world: OnboardingWorld, client: DurableClient) =>
   endpoint("startOnboarding", world, async ({ caller: { partnerId }, params: { tenantId }, headers, body }) => {
     const asked = { partnerId, tenantId, operationId: headers["operation-id"], body };
-    const operation = await startOperation(world.stores, client, onboardingOf(world, body?.planHash), asked);
+    const operation = await startOperation(world.stores, client, onboardingOf(world, body?.plan), asked);
     return accepted(world, operation);
   });
 
-export const onboardingOf = (world: OnboardingWorld, planHash: string | undefined): TenantOperation<Onboarding> => ({
+export const onboardingOf = (world: OnboardingWorld, plan: string | undefined): TenantOperation<Onboarding> => ({
   kind: "onboarding",
   orchestrator: onboardTenant,
   stepsOf: (tenant) => onboardingSteps(tenant.spec, standingOf(tenant), tenant.stage === "live"),
@@ -46,7 +59,7 @@ export const onboardingOf = (world: OnboardingWorld, planHash: string | undefine
   },
   async check(tenant) {
     await claimCustomer(world.stores, tenant);
-    if (planHash !== undefined) await refuseChangedPlan(world, tenant, planHash);
+    await world.plans.insistOn("onboarding", tenant, plan);
   },
   // Names are derived once and kept.
   factsOf: (tenant) => ({ names: widest(targetOf(tenant).names, tenant.facts["names"] as Names | undefined) }),
@@ -107,9 +120,3 @@ export const acceptConsent = (world: OnboardingWorld, client: DurableClient) =>
   });
 
 const page = (title: string, text: string) => ({ body: htmlPage(title, [text]) });
-
-async function refuseChangedPlan(world: OnboardingWorld, tenant: TenantRecord, planHash: string): Promise<void> {
-  const { hash } = await planOf(world, tenant);
-  if (hash !== planHash)
-    throw refusal("PlanChanged", "the spec or the world has changed since that plan; make a new one", { target: "planHash" });
-}

@@ -9,16 +9,21 @@ import { createOnboardingActivities } from "./activities.ts";
 import { createPrivilegeActivities } from "./privilege.ts";
 import { limitPrivilege } from "./limit-privilege.ts";
 import { acceptConsent, getConsent, planOnboarding, startOnboarding } from "./http.ts";
+import { planOf } from "./plan.ts";
 import { proveCanary } from "./prove-canary.ts";
 import { pollConsents } from "./timer.ts";
 import { chapters, onboardTenant, proveLoop, waitForAccess } from "./orchestrator.ts";
 import { demoteTenant, promoteTenant } from "./promotion.ts";
 import { createPromotionActivities } from "./promotion-activities.ts";
 import { startDemotion, startPromotion } from "./promotion-http.ts";
+import { planDemotion, planPromotion } from "./stage-plans.ts";
 import { getUcm, postUcmReport } from "./ucm-http.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 export function registerOnboarding(world: OnboardingWorld): void {
+  world.plans.register("onboarding", (tenant) => planOf(world, tenant));
+  world.plans.register("promotion", (tenant) => planPromotion(world, tenant));
+  world.plans.register("demotion", (tenant) => planDemotion(world, tenant));
   registerHttp("planOnboarding", planOnboarding(world));
   registerHttp("getConsent", getConsent(world));
   registerHttp("getUcm", getUcm(world));

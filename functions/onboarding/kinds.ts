@@ -16,6 +16,6 @@ export const onboardingKinds = (world: OnboardingWorld) =>
         { suffix: "-ground-certificate", event: CERTIFICATE_DONE },
       ],
     }),
-    promotion: kindOf(() => promotionOf(world), { waits: [] }),
-    demotion: kindOf(() => demotionOf(world), { waits: [] }),
+    promotion: kindOf(() => promotionOf(world, undefined), { waits: [] }),
+    demotion: kindOf(() => demotionOf(world, undefined), { waits: [] }),
   }) satisfies Record<string, KindOfOperation>;

@@ -1,9 +1,13 @@
 /** What onboarding would do, found out by walking the same runbook with hands that only look. */
-import { createHash } from "node:crypto";
-import type { Finding, Plan, PlannedResource } from "../../shared/api/plan.ts";
+import type { Finding } from "../../shared/api/plan.ts";
+import { typical } from "../../shared/plans/durations.ts";
+import type { Planned } from "../../shared/plans/plans.ts";
+import { plannedOf } from "../../shared/plans/resources.ts";
+import { tasksOf } from "../../shared/plans/tasks.ts";
+import { piloted } from "../../shared/desired/target.ts";
 import type { Access } from "../../shared/runbook/access.ts";
-import { lookAt, type Seen } from "../../shared/runbook/looking.ts";
-import { onboardingSteps, type StepTitle } from "../../shared/runbook/steps.ts";
+import { lookAt, type Sight } from "../../shared/runbook/looking.ts";
+import { onboardingSteps } from "../../shared/runbook/steps.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { certificateFindings } from "./certificate-activities.ts";
 import { dnsFindings } from "./dns-findings.ts";
@@ -11,11 +15,11 @@ import { preflightOf } from "./preflight.ts";
 import { secretsForbidden, warningsOf } from "./warnings.ts";
 import type { OnboardingWorld } from "./world.ts";
 
-export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Promise<Plan> {
-  const { target, standing, consent, azure, sizes, around, seen } = await lookAt(world, tenant);
+export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Promise<Planned> {
+  const { target, standing, consent, azure, sizes, around, ...sight } = await lookAt(world, tenant);
   const { spec, names } = target;
   const consented = consent.state === "granted";
-  const planned = plannedOf(seen, onboardingSteps(spec, standing, tenant.stage === "live"));
+  const resources = plannedOf(sight.seen, onboardingSteps(spec, standing, tenant.stage === "live"));
 
   const checks = [
     ...(azure.state === "granted" ? await preflightOf(world, target, consented, sizes) : []),
@@ -25,34 +29,26 @@ export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Prom
     ...findingsOf("consent", consent),
     ...findingsOf("azureAccess", azure),
     ...secretsForbidden(tenant),
-    ...(await warningsOf(world.azure, target, planned)),
+    ...(await warningsOf(world.azure, target, resources)),
     ...(await certificateFindings(
       world,
       target,
-      planned.some(({ kind, action }) => kind === "vault" && action !== "create") ? world.vaults.urlOf(names.vault) : undefined,
+      resources.some(({ kind, action }) => kind === "vault" && action !== "create") ? world.vaults.urlOf(names.vault) : undefined,
     )),
     ...(around?.findings ?? []),
     ...(await dnsFindings(world, target, consented)),
   ];
-  const hash = createHash("sha256")
-    .update(JSON.stringify({ spec, names, resources: planned, checks, findings }))
-    .digest("hex");
-  return { tenantId: tenant.id, hash, resources: planned, checks, findings };
+  return { names, estimatedSeconds: secondsOf(sight, tenant), resources, checks, findings, tasks: tasksOf(findings) };
 }
 
-/** As the steps of an onboarding are shown: chapters are walked in another order than a reader expects. */
-function plannedOf(seen: Seen[], steps: StepTitle[]): PlannedResource[] {
-  const places = new Map(steps.map(({ name, title }, place) => [name, { place, title }]));
-  const placeOf = ({ step }: Seen): number => places.get(step)?.place ?? -1;
-  return seen
-    .toSorted((one, other) => placeOf(one) - placeOf(other))
-    .map(({ kind, step, action, changes, reason }) => ({
-      kind,
-      name: places.get(step)?.title ?? step,
-      action,
-      changes,
-      ...(reason === undefined ? {} : { reason }),
-    }));
+/** A proof needs rules that every server knows; a pilot is widened to and proven once more. What stands as it was proven is not proven again. */
+function secondsOf({ seen, seconds }: Sight, tenant: TenantRecord): number {
+  const changed = seen.filter(({ action }) => action !== "none" && action !== "blocked");
+  if (changed.length === 0) return 0;
+  const rule = changed.find(({ step }) => step === "forwardingRule");
+  const known = Math.max(seconds, rule ? rule.endsAfter + typical.propagation : 0);
+  const proven = known + typical.startTls + typical.probeMail;
+  return piloted(tenant) ? proven : proven + typical.propagation + typical.probeMail;
 }
 
 const remedies = {

@@ -1,17 +1,17 @@
 /** What a change of stage does beside its rules: looks at gateways and their addresses first, and keeps what became of it. */
-import { gatewayIdOf } from "../../shared/api/gateway-id.ts";
 import type { Names } from "../../shared/azure/names.ts";
 import type { Work } from "../../shared/durable/resources.ts";
 import type { Failure } from "../../shared/durable/steps.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
 import type { LoopEvidence } from "./orchestrator.ts";
+import { notReady } from "./readiness.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 export type PromotionActivities = ReturnType<typeof createPromotionActivities>;
 
 export const createPromotionActivities = ({ stores }: OnboardingWorld) => {
-  const { operations, tenants, gateways, listings } = stores;
+  const { operations, tenants } = stores;
   const recorded = recordingSteps(stores);
 
   const finish = async (
@@ -35,18 +35,7 @@ export const createPromotionActivities = ({ stores }: OnboardingWorld) => {
     /** Everybody's mail goes to no gateway that is not well, and comes from no address that is listed. */
     checkReady: ({ work, names }: { work: Work; names: Names }): Promise<void> =>
       recorded(work, "ready", async () => {
-        const { partnerId, tenantId } = work;
-        const wrong: string[] = [];
-        const addresses = new Set<string>();
-        for (const { virtualMachine } of names.regions.flatMap(({ machines }) => machines)) {
-          const id = gatewayIdOf(tenantId, virtualMachine);
-          const gateway = await gateways.find(partnerId, id);
-          if (gateway) addresses.add(gateway.address);
-          if (gateway?.state.health !== "healthy") wrong.push(`gateway ${id} is ${gateway?.state.health ?? "not watched yet"}`);
-        }
-        for (const { tenantId: of, address, sightings } of await listings.of(partnerId))
-          if (of === tenantId && addresses.has(address))
-            for (const [list, { state }] of Object.entries(sightings)) wrong.push(`${address} is ${state} on ${list}`);
+        const wrong = await notReady(stores, work, names);
         if (wrong.length > 0)
           throw new ControlPlaneError(
             "NotReadyForEverybody",

@@ -7,7 +7,7 @@ import * as desired from "../../shared/desired/state.ts";
 import type { Ground } from "../../shared/desired/state.ts";
 import { child } from "../../shared/durable/branches.ts";
 import { resourceSteps, type Work } from "../../shared/durable/resources.ts";
-import type { OrchestrationContext, Routine } from "../../shared/durable/routine.ts";
+import type { OrchestrationContext, Routine, Task } from "../../shared/durable/routine.ts";
 import { failureFrom, stepsOf } from "../../shared/durable/steps.ts";
 import { secondsNow } from "../../shared/durable/wait.ts";
 import type { Resources } from "../../shared/resources/index.ts";
@@ -15,7 +15,7 @@ import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import type { OnboardingActivities } from "./activities.ts";
 import { type LoopEvidence, type LoopProof, type OnboardingPace, proveLoop } from "./orchestrator.ts";
 import type { PromotionActivities } from "./promotion-activities.ts";
-import { forwardDomains } from "../../shared/runbook/runbook.ts";
+import { narrowToPilot, type StageHands, widenToEverybody } from "./stages.ts";
 
 export interface StageChange {
   work: Work;
@@ -26,45 +26,46 @@ export interface StageChange {
   pace: OnboardingPace;
 }
 
-/** Everybody's mail moves only after gateways and their addresses were seen to be well, and the loop was proven once more. */
 export function* promoteTenant(context: OrchestrationContext, tenant: StageChange): Routine<void> {
-  const { work, spec, names, ground, pace } = tenant;
-  const { beginOnboarding, checkStartTls } = stepsOf<OnboardingActivities>(context, pace.patience);
-  const { checkReady, finishPromotion, failStageChange } = stepsOf<PromotionActivities>(context, pace.patience);
-  const { ensure, confirm } = resourceSteps<Resources>(context, work, pace);
-  const loop = desired.loop(tenant, ground);
+  const { work, spec, ground, pace } = tenant;
+  const { beginOnboarding } = stepsOf<OnboardingActivities>(context, pace.patience);
+  const { finishPromotion, failStageChange } = stepsOf<PromotionActivities>(context, pace.patience);
   try {
     yield* beginOnboarding({ work });
-    yield* checkReady({ work, names });
-    yield* confirm("inboundConnector", "inboundConnectorReadBack", desired.inboundConnector(tenant, ground));
-    yield* confirm("approvalRule", "approvalRuleReadBack", desired.approvalRule(tenant, ground));
-    yield* checkStartTls({ work, loop });
-    yield* prove(context, tenant, "probeMail");
-    yield* forwardDomains({ ensure }, tenant, ground);
-    const evidence = yield* prove(context, tenant, "liveProbeMail");
+    const evidence = yield* widenToEverybody(handsOf(context, tenant), tenant, ground);
     yield* finishPromotion({ work, domains: spec.microsoft365.domains, incoming: spec.pilot.incoming === true, evidence });
   } catch (error) {
     yield* failStageChange({ work, failure: failureFrom(error) });
   }
 }
 
-/** Only the pilot's mail runs through the gateway from here on. */
 export function* demoteTenant(context: OrchestrationContext, tenant: StageChange): Routine<void> {
   const { work, spec, ground, pace } = tenant;
   const { beginOnboarding } = stepsOf<OnboardingActivities>(context, pace.patience);
   const { finishDemotion, failStageChange } = stepsOf<PromotionActivities>(context, pace.patience);
-  const { drop } = resourceSteps<Resources>(context, work, pace);
   try {
     yield* beginOnboarding({ work });
-    // Both, whatever the spec says by now.
-    const everybody = desired.domainForwardingRule(tenant, ground);
-    yield* drop("incomingDomainForwardingRule", "incomingDomainForwardingRule", everybody);
-    yield* drop("domainForwardingRule", "domainForwardingRule", everybody);
-    const evidence = yield* prove(context, tenant, "probeMail");
+    const evidence = yield* narrowToPilot(handsOf(context, tenant), tenant, ground);
     yield* finishDemotion({ work, pilots: spec.pilot.addresses, evidence });
   } catch (error) {
     yield* failStageChange({ work, failure: failureFrom(error) });
   }
+}
+
+/** Hands that make true what the way names. */
+function handsOf(context: OrchestrationContext, tenant: StageChange): StageHands<Task, LoopEvidence> {
+  const { work, names, ground, pace } = tenant;
+  const { ensure, drop, confirm } = resourceSteps<Resources>(context, work, pace);
+  const { checkStartTls } = stepsOf<OnboardingActivities>(context, pace.patience);
+  const { checkReady } = stepsOf<PromotionActivities>(context, pace.patience);
+  return {
+    ensure,
+    drop,
+    confirm,
+    ready: () => checkReady({ work, names }),
+    startTls: () => checkStartTls({ work, loop: desired.loop(tenant, ground) }),
+    prove: (step) => prove(context, tenant, step),
+  };
 }
 
 function* prove(context: OrchestrationContext, tenant: StageChange, step: LoopProof["step"]): Routine<LoopEvidence> {

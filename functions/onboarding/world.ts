@@ -9,6 +9,7 @@ import type { Groups } from "../../shared/graph/groups.ts";
 import type { OwnRights } from "../../shared/graph/own-rights.ts";
 import type { RunbookWorld } from "../../shared/runbook/world.ts";
 import type { StartTls } from "../../shared/smtp/starttls.ts";
+import type { Plans } from "../../shared/plans/plans.ts";
 import type { Certificates } from "../../shared/vault/certificates.ts";
 import type { OnboardingPace } from "./orchestrator.ts";
 
@@ -27,6 +28,7 @@ export interface OnboardingWorld extends ApiWorld, RunbookWorld {
   canaryMailbox: { organization: string; address: string } | undefined;
   validateOutboundConnector(organization: string, identity: string, recipient: string): Promise<ConnectorValidation>;
   pace: OnboardingPace;
+  plans: Plans;
   reportFailure(activity: string, error: unknown): void;
   /** The page on which a customer's administrator consents to our application; the answer comes back to `redirectUri`. */
   consentUrl(request: { organization: string; redirectUri: string; state: string }): string;

@@ -176,9 +176,9 @@ export const errorCodes = {
     meaning: "The plan has findings that have to be resolved first.",
     remedy: "Do what the remedies of the findings in details say, then plan again.",
   },
-  PlanChanged: {
+  PlanOutdated: {
     status: 409,
-    meaning: "The world has changed since the plan with this hash was made.",
+    meaning: "The plan that was insisted on no longer holds: details say which fields, resources, checks and findings changed.",
     remedy: "Plan again, look at it, and send its hash.",
   },
   CustomerTaken: {

@@ -1,5 +1,6 @@
 /** What is said when a tenant is to be taken away. */
 import * as z from "zod";
+import { insistedPlanSchema } from "./plan.ts";
 
 export const offboardInputSchema = z.strictObject({
   confirm: z
@@ -14,6 +15,7 @@ export const offboardInputSchema = z.strictObject({
     .boolean()
     .optional()
     .describe("Goes on although a gateway can't say that its queue is empty: mail that waits in it is lost."),
+  plan: insistedPlanSchema,
 });
 
 export type OffboardInput = z.output<typeof offboardInputSchema>;

@@ -7,7 +7,7 @@ import { eventSchema } from "./event.ts";
 import { gatewaySchema } from "./gateway.ts";
 import { operationSchema, operationSummarySchema } from "./operation.ts";
 import { partnerInputSchema, partnerSchema } from "./partner.ts";
-import { onboardInputSchema, planSchema } from "./plan.ts";
+import { applyInputSchema, planInputSchema, planSchema } from "./plan.ts";
 import type { Route } from "./route.ts";
 import { apiVersion, apiVersions, routes } from "./routes.ts";
 import { tenantSpecSchema } from "../tenants/spec.ts";
@@ -15,18 +15,19 @@ import { tenantSpecSchema } from "../tenants/spec.ts";
 type Json = Record<string, unknown>;
 
 const named: Record<string, z.ZodType> = {
+  ApplyInput: applyInputSchema,
   Consent: consentSchema,
   ErrorDetail: errorDetailSchema,
   ErrorResponse: errorResponseSchema,
   Event: eventSchema,
   Gateway: gatewaySchema,
   Me: meSchema,
-  OnboardInput: onboardInputSchema,
   Operation: operationSchema,
   OperationSummary: operationSummarySchema,
   Partner: partnerSchema,
   PartnerInput: partnerInputSchema,
   Plan: planSchema,
+  PlanInput: planInputSchema,
   Tenant: tenantSchema,
   TenantSpec: tenantSpecSchema,
 };

@@ -1,6 +1,6 @@
 /** A plan in the API: what an operation would do, resource by resource, found out by reading only. */
 import * as z from "zod";
-import { tenantIdSchema } from "../tenants/spec.ts";
+import { tenantIdSchema, tenantSpecSchema } from "../tenants/spec.ts";
 
 export const plannedActions = ["create", "update", "replace", "remove", "none", "blocked", "unknown"] as const;
 
@@ -29,19 +29,51 @@ export const checkSchema = z.object({
   target: z.string().optional().describe("The field that it is about."),
 });
 
+/** Operations that can be planned. */
+export const plannedOperations = ["onboarding", "promotion", "demotion", "offboarding"] as const;
+
+export const plannedTaskSchema = z.object({
+  kind: z.string().describe("As in GET /api/tasks, where it is to be found once the operation runs."),
+  message: z.string(),
+  remedy: z.string().describe("What the person has to do."),
+  waits: z.boolean().describe("Whether the operation waits for it, or goes on without."),
+});
+
 export const planSchema = z.object({
   tenantId: tenantIdSchema,
-  hash: z.string().describe("Stands for this plan; send it along to have exactly this done."),
+  operation: z.enum(plannedOperations),
+  hash: z
+    .string()
+    .describe(
+      "Stands for spec and observed state; the operation that is started with it as `plan` does exactly this, or nothing.",
+    ),
+  estimatedDuration: z
+    .string()
+    .describe("What it typically takes on the critical path, ISO 8601; what people take comes on top."),
   resources: z.array(plannedResourceSchema),
   checks: z.array(checkSchema).describe("What would stop the operation halfway, asked before anything is made."),
   findings: z.array(findingSchema),
+  tasks: z.array(plannedTaskSchema).describe("What only people can do."),
 });
 
-export const onboardInputSchema = z.strictObject({
-  planHash: z.string().max(128).optional().describe("Refused with PlanChanged when the world has changed since that plan."),
+export const planInputSchema = z.strictObject({
+  operation: z.enum(plannedOperations).optional().describe("onboarding, where it is left out."),
+  spec: tenantSpecSchema
+    .optional()
+    .describe("Plans an onboarding as if the tenant had this spec; nothing of it is stored. Its plan holds once it is."),
 });
+
+export const insistedPlanSchema = z
+  .string()
+  .max(128)
+  .optional()
+  .describe("Hash of a plan of this operation: refused with PlanOutdated, saying what changed, when it no longer holds.");
+
+export const applyInputSchema = z.strictObject({ plan: insistedPlanSchema });
 
 export type PlannedAction = (typeof plannedActions)[number];
+export type PlannedOperation = (typeof plannedOperations)[number];
+export type PlannedTask = z.output<typeof plannedTaskSchema>;
 export type PlannedResource = z.output<typeof plannedResourceSchema>;
 export type Check = z.output<typeof checkSchema>;
 export type Finding = z.output<typeof findingSchema>;

@@ -22,7 +22,7 @@ import { gatewayDetailSchema, gatewaySchema } from "./gateway.ts";
 import { heartbeatAcceptedSchema, heartbeatInputSchema, vmIdSchema } from "./heartbeat.ts";
 import { pageOf, pageQuery } from "./page.ts";
 import { partnerIdSchema, partnerInputSchema, partnerSchema } from "./partner.ts";
-import { onboardInputSchema, planSchema } from "./plan.ts";
+import { applyInputSchema, planInputSchema, planSchema } from "./plan.ts";
 import { defineRoute, type Route } from "./route.ts";
 import { healthSchema, readinessSchema } from "./service.ts";
 import { taskIdSchema, taskKinds, taskSchema, taskStates } from "./task.ts";
@@ -125,10 +125,12 @@ export const routes = {
     method: "POST",
     path: "/api/tenants/{tenantId}/plan",
     tag: "Onboarding",
-    summary: "Find out what onboarding would do, without doing it",
+    summary: "Find out what an operation would do, without doing it: onboarding, promotion, demotion or offboarding",
     readOnly: true,
     roles: ["Partner"],
     params: tenantParams,
+    body: planInputSchema,
+    bodyOptional: true,
     answers: { 200: planSchema },
   }),
   startPromotion: defineRoute({
@@ -140,6 +142,8 @@ export const routes = {
     roles: ["Partner"],
     params: tenantParams,
     headers: operationIdHeader,
+    body: applyInputSchema,
+    bodyOptional: true,
     answers: { 202: operationSchema },
     longRunning: true,
   }),
@@ -151,6 +155,8 @@ export const routes = {
     roles: ["Partner"],
     params: tenantParams,
     headers: operationIdHeader,
+    body: applyInputSchema,
+    bodyOptional: true,
     answers: { 202: operationSchema },
     longRunning: true,
   }),
@@ -174,7 +180,7 @@ export const routes = {
     roles: ["Partner"],
     params: tenantParams,
     headers: operationIdHeader,
-    body: onboardInputSchema,
+    body: applyInputSchema,
     bodyOptional: true,
     answers: { 202: operationSchema },
     longRunning: true,

@@ -7,6 +7,7 @@ import { narrowed, type Standing } from "../desired/standing.ts";
 import { type Ground, type GuestGeneration, home, mailRouteWanted, otherInboundConnector } from "../desired/state.ts";
 import { standingOf, type Target, targetOf } from "../desired/target.ts";
 import type { ActualOf } from "../durable/resources.ts";
+import { typicalSeconds } from "../plans/durations.ts";
 import { remembering } from "../exchange/remembered.ts";
 import type { Resources } from "../resources/index.ts";
 import type { PropertyChange, Resource } from "../resources/resource.ts";
@@ -17,7 +18,7 @@ import { type Access, checkAccess } from "./access.ts";
 import { agentsOf, guestOf } from "./guest.ts";
 import { dropMachines, drops, moveSmartHosts, widely } from "./moves.ts";
 import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
-import { begin, type Begun, buildAndConnect, type Hands, type Installation, prepareGround } from "./runbook.ts";
+import { begin, type Begun, buildAndConnect, type Hands, type Installation, prepareGround, type Walk } from "./runbook.ts";
 import { chosenSecrets, tenantSecrets } from "./secrets.ts";
 import { type LookAround, lookAround } from "./surroundings.ts";
 import type { RunbookWorld } from "./world.ts";
@@ -34,9 +35,19 @@ export interface Seen {
   reason?: string;
   /** What is wanted can be told only when something else is made: it was not looked at. */
   unmade?: boolean;
+  /** On the critical path up to here and with it, in typical seconds. */
+  endsAfter: number;
 }
 
-export interface Look {
+/** What a walk has seen so far. */
+export interface Sight {
+  /** In the walk's order. */
+  seen: Seen[];
+  /** What doing it would typically take, on the critical path. */
+  seconds: number;
+}
+
+export interface Look extends Sight {
   target: Target;
   standing: Standing | undefined;
   consent: Access;
@@ -44,8 +55,6 @@ export interface Look {
   sizes: SizeLists;
   /** What surrounds the mail flow in the organisation, once we may read it. */
   around: LookAround | undefined;
-  /** In the runbook's order. */
-  seen: Seen[];
 }
 
 /** Reads only. Exchange Online is asked in one batch, for what its objects are and for what surrounds them. */
@@ -60,10 +69,10 @@ export async function lookAt(world: RunbookWorld, tenant: TenantRecord): Promise
   const standing = standingOf(tenant);
   const around = readable.consented ? await lookAround(world, tenant) : undefined;
   const looking = around ? { ...world, resources: world.resourcesOver(remembering(world.exchange, around.remembered)) } : world;
-  const seen: Seen[] = [];
-  const hands = lookingHands(looking, tenant, { readable, sizes, seen });
+  const sight: Sight = { seen: [], seconds: 0 };
+  const hands = lookingHands(looking, tenant, { readable, sizes, sight });
   await walked(runbook(hands, { ...target, piloted: true, live: tenant.stage === "live", ...(standing && { standing }) }));
-  return { target, standing, consent, azure, sizes, around, seen };
+  return { target, standing, consent, azure, sizes, around, ...sight };
 }
 
 /** Whose mail runs in the end is what is looked at: the narrower scope before the proof is only a step on the way. */
@@ -77,7 +86,8 @@ function* runbook(hands: Hands<Promise<unknown>>, tenant: Installation) {
   if (drops(tenant)) yield* dropMachines.walk(hands, { tenant, ground: all });
 }
 
-async function walked(walk: Generator<Promise<unknown>, void, unknown>): Promise<void> {
+/** Goes on with what each look has found. */
+export async function walked(walk: Walk<Promise<unknown>, unknown>): Promise<void> {
   let next = walk.next();
   while (next.done !== true) next = walk.next(await next.value);
 }
@@ -122,21 +132,26 @@ const interruptedBy: Partial<Record<keyof Resources, string>> = {
   virtualNetwork: "all machines in it would have to go first",
 };
 
-interface Looking {
-  readable: { consented: boolean; azure: boolean };
-  sizes: SizeLists;
-  seen: Seen[];
+interface Readable {
+  consented: boolean;
+  azure: boolean;
 }
 
-/** Hands that only look. A resource whose desired state needs something that isn't there yet will be created with it. */
-function lookingHands(world: RunbookWorld, tenant: TenantRecord, { readable, sizes, seen }: Looking): Hands<Promise<unknown>> {
-  const target = targetOf(tenant);
-  const { entraTenantId } = home(target);
-  const stands = (of: string): boolean => seen.some(({ step, action }) => step === of && action === "none");
+interface Looking {
+  readable: Readable;
+  sizes: SizeLists;
+  sight: Sight;
+}
 
-  async function look(kind: keyof Resources, step: string, wanted: unknown, or?: "drop"): Promise<unknown> {
+/** One look, told to whoever walks; gives what is there, or stands in for what will be. `or`: what is there is to go. */
+export type LookAtOne = (kind: keyof Resources, step: string, wanted: unknown, or?: "drop") => Promise<unknown>;
+
+export const looksInto =
+  (resources: Resources, sight: Sight, readable: Readable = { consented: true, azure: true }): LookAtOne =>
+  async (kind, step, wanted, or) => {
     const told = (action: Seen["action"], more: Partial<Seen> = {}): unknown => {
-      seen.push({ kind, step, wanted, action, changes: [], ...more });
+      sight.seconds += typicalSeconds(kind, action);
+      sight.seen.push({ kind, step, wanted, action, changes: [], endsAfter: sight.seconds, ...more });
       return later();
     };
     if (!(in365.has(kind) ? readable.consented : readable.azure))
@@ -146,7 +161,7 @@ function lookingHands(world: RunbookWorld, tenant: TenantRecord, { readable, siz
           : "it can be read once the subscription lets us in",
       });
     if (needsLater(wanted) && or !== "drop") return told("create", { unmade: true });
-    const resource = world.resources[kind] as unknown as Resource<unknown, unknown>;
+    const resource = resources[kind] as unknown as Resource<unknown, unknown>;
     const observed = await resource.observe(wanted);
     if (observed.state === "absent") return or === "drop" ? undefined : told("create");
     if (observed.state === "unknown") {
@@ -159,7 +174,16 @@ function lookingHands(world: RunbookWorld, tenant: TenantRecord, { readable, siz
       told("replace", { changes, reason: interruptedBy[kind] ?? "it and all that depends on it would go and be made anew" });
     else told(changes.length === 0 ? "none" : "update", { changes });
     return observed.actual;
-  }
+  };
+
+/** Hands that only look. A resource whose desired state needs something that isn't there yet will be created with it. */
+function lookingHands(world: RunbookWorld, tenant: TenantRecord, { readable, sizes, sight }: Looking): Hands<Promise<unknown>> {
+  const target = targetOf(tenant);
+  const { entraTenantId } = home(target);
+  const { seen } = sight;
+  const stands = (of: string): boolean => seen.some(({ step, action }) => step === of && action === "none");
+
+  const look = looksInto(world.resources, sight, readable);
 
   return {
     *ensure(kind, step, wanted) {
@@ -241,7 +265,14 @@ function lookingHands(world: RunbookWorld, tenant: TenantRecord, { readable, siz
     },
     *together<Results extends unknown[]>(...chapters: { [Index in keyof Results]: Begun<Results[Index]> }) {
       const results: unknown[] = [];
-      for (const chapter of chapters as Begun<unknown>[]) results.push(yield* chapter.walk(this));
+      const began = sight.seconds;
+      let ends = began;
+      for (const chapter of chapters as Begun<unknown>[]) {
+        sight.seconds = began;
+        results.push(yield* chapter.walk(this));
+        ends = Math.max(ends, sight.seconds);
+      }
+      sight.seconds = ends;
       return results as Results;
     },
   };

@@ -14,6 +14,7 @@ import { createDirectoryStore, type DirectoryStore } from "./directories.ts";
 import { createOperationStore, type OperationStore } from "./operations.ts";
 import { createPartnerStore, type PartnerStore } from "./partners.ts";
 import { createSentMailStore, type SentMailStore } from "./sent-mails.ts";
+import { createPlanStore, type PlanStore } from "./plans.ts";
 import { createStorage, type StorageSettings } from "./storage.ts";
 import { createTable } from "./table.ts";
 import { createTaskStore, type TaskStore } from "./tasks.ts";
@@ -36,6 +37,7 @@ export interface Stores {
   heartbeats: HeartbeatStore;
   directories: DirectoryStore;
   tasks: TaskStore;
+  plans: PlanStore;
   audit: AuditStore;
   /** Throws when tables or blobs don't answer. */
   check(): Promise<void>;
@@ -68,6 +70,7 @@ export function createStores({ storage: settings, credential, clock = systemCloc
     heartbeats: createHeartbeatStore(storage, clock),
     directories: createDirectoryStore(storage),
     tasks: createTaskStore(storage, clock, events),
+    plans: createPlanStore(storage, clock),
     audit: createAuditStore(storage, clock),
     check: async () => {
       const blobs = await storage.container("before-images");

@@ -47,7 +47,7 @@ export async function compiles(client: ApiClient, spec: TenantSpec): Promise<voi
   const { body: page } = await client.listOperations({ status, maxpagesize: 10 });
   const next: string | undefined = page.nextLink;
   await client.startOnboarding({ tenantId: "contoso" });
-  await client.startOnboarding({ tenantId: "contoso", body: { planHash: next } });
+  await client.startOnboarding({ tenantId: "contoso", body: { plan: next } });
   await client.putTenant({ tenantId: "contoso", body: spec });
   // @ts-expect-error the id is missing
   await client.getTenant({});

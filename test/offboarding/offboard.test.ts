@@ -4,7 +4,7 @@ import { type Post, startHeartbeats } from "../../infra/local/clouds/guest/heart
 import type { Exchange } from "../../infra/local/clouds/record.ts";
 import type { Operation } from "../../shared/api/operation.ts";
 import { expectWholeLog } from "../support/audit.ts";
-import { type Customer, customer, type OnboardingPlatform, startOnboarding } from "../support/onboarding.ts";
+import { type Customer, customer, type OnboardingPlatform, startOnboarding, writes } from "../support/onboarding.ts";
 
 let platform: OnboardingPlatform;
 const contoso = customer("contoso");
@@ -58,6 +58,32 @@ describe("contoso", () => {
     await expect(asked).rejects.toMatchObject({ code: "ConfirmationMissing", message: expect.stringContaining(tenantId) });
     const others = platform.tailspin.startOffboarding({ tenantId, body: { confirm: tenantId } });
     await expect(others).rejects.toMatchObject({ code: "TenantNotFound" });
+  });
+
+  test("shows in a plan what would go, in its order, and that a person has to do the rest; looking writes nothing", async () => {
+    const { tenantId } = contoso;
+    const before = await platform.now();
+    const { body: plan } = await platform.northwind.planOnboarding({ tenantId, body: { operation: "offboarding" } });
+    expect(writes(await platform.record(before))).toEqual([]);
+    expect(plan.resources.map(({ kind, action }) => `${action} ${kind}`)).toEqual([
+      "remove forwardingRule",
+      "remove approvalRule",
+      "remove guardRule",
+      "remove stripRule",
+      "remove outboundConnector",
+      "remove inboundConnector",
+      "remove connectionFilter",
+      "remove webClientApplication",
+      "remove resourceGroup",
+    ]);
+    expect(plan.resources.at(-1)?.reason).toContain("Microsoft.Compute/virtualMachines/");
+    expect(plan.tasks.map(({ kind, waits }) => [kind, waits])).toEqual([
+      ["withdrawSpf", false],
+      ["removeApplication", false],
+    ]);
+    const wrong = platform.northwind.startOffboarding({ tenantId, body: { confirm: tenantId, plan: "another" } });
+    await expect(wrong).rejects.toMatchObject({ code: "PlanOutdated" });
+    expect((await platform.northwind.getTenant({ tenantId })).body.stage).toBe("pilot");
   });
 
   test("stays whole while a gateway has mail in its queue; the rule is gone already, so the queue only gets shorter", async () => {
@@ -117,6 +143,11 @@ describe("fabrikam, whose gateway is silent and whose resource group has somebod
     if (!address) throw new Error("fabrikam has no address");
     const theirs = { id: `${address.id}-theirs`, name: `${address.name}-theirs`, body: { ...address.body, tags: {} } };
     addresses.set(`${key}-theirs`, { ...structuredClone(address), ...theirs });
+    const { body: plan } = await platform.northwind.planOnboarding({
+      tenantId: fabrikam.tenantId,
+      body: { operation: "offboarding" },
+    });
+    expect(plan.resources.at(-1)).toMatchObject({ action: "blocked", reason: expect.stringContaining(theirs.name) });
     const ended = await offboard(fabrikam, { abandonQueues: true });
     expect(ended).toMatchObject({ status: "Failed", error: { code: "ForeignObject" } });
     expect(ended.error?.message).toContain(theirs.name);

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Connector, TransportRule } from "../../infra/local/clouds/exchange/store.ts";
 import { ApiError } from "../../shared/api/client.ts";
 import type { Plan } from "../../shared/api/plan.ts";
-import { customer, type OnboardingPlatform, startOnboarding, writes } from "../support/onboarding.ts";
+import { customer, type OnboardingPlatform, type SpecInput, startOnboarding, writes } from "../support/onboarding.ts";
 
 let platform: OnboardingPlatform;
 const contoso = customer("contoso");
@@ -16,9 +16,9 @@ beforeAll(async () => {
 afterAll(() => platform.stop());
 
 /** A plan, and that it wrote nothing anywhere. */
-const planned = async (): Promise<Plan> => {
+const planned = async (input?: { operation?: Plan["operation"]; spec?: SpecInput }): Promise<Plan> => {
   const before = await platform.now();
-  const { body } = await platform.northwind.planOnboarding({ tenantId });
+  const { body } = await platform.northwind.planOnboarding({ tenantId, ...(input && { body: input }) });
   expect(writes(await platform.record(before))).toEqual([]);
   return body;
 };
@@ -59,6 +59,11 @@ test("before consent the Microsoft 365 part can't be known, and the plan says wh
     expect.objectContaining({ code: "DiskCostsMore", severity: "information" }),
     expect.objectContaining({ code: "FixedOnceMade", severity: "warning", message: expect.stringContaining("(westeurope)") }),
   ]);
+  expect(plan.tasks).toEqual([
+    expect.objectContaining({ kind: "consent", waits: true, remedy: expect.stringContaining("/consent") }),
+  ]);
+  // Two propagations of fifteen minutes, each followed by a mail; the machine is built during the first.
+  expect(plan).toMatchObject({ operation: "onboarding", estimatedDuration: expect.stringMatching(/^PT3[2-9]M/) });
 });
 
 test("after consent everything is to be created, and the same plan has the same hash", async () => {
@@ -72,17 +77,69 @@ test("after consent everything is to be created, and the same plan has the same 
   expect(plan.findings.map(({ code }) => code)).toEqual(["DiskCostsMore", "FixedOnceMade"]);
   expect(await planned()).toEqual(plan);
 
-  const refused = platform.northwind.startOnboarding({ tenantId, body: { planHash: stale.hash } });
+  const refused = platform.northwind.startOnboarding({ tenantId, body: { plan: stale.hash } });
   await expect(refused).rejects.toBeInstanceOf(ApiError);
-  await expect(refused).rejects.toMatchObject({ status: 409, code: "PlanChanged" });
+  await expect(refused).rejects.toMatchObject({
+    status: 409,
+    code: "PlanOutdated",
+    details: expect.arrayContaining([
+      expect.objectContaining({
+        code: "ResourceChanged",
+        target: "Inbound connector: gateway to Microsoft 365",
+        message: "was: unknown, it can be read once admin consent is granted; is: create",
+      }),
+      expect.objectContaining({ code: "FindingChanged", target: "ConsentRequired" }),
+    ]),
+  });
   expect((await platform.northwind.getTenant({ tenantId })).body.stage).toBe("registered");
 });
 
 test("onboarded by that plan, nothing is left to do", async () => {
   const { hash } = await planned();
-  const { body } = await platform.northwind.startOnboarding({ tenantId, body: { planHash: hash } });
+  const operationId = `planned-${tenantId}`;
+  const start = () =>
+    platform.northwind.startOnboarding({ tenantId, body: { plan: hash } }, { headers: { "operation-id": operationId } });
+  const { body } = await start();
   expect((await platform.untilEnded(body)).error).toBeUndefined();
-  expect(actionsOf(await planned())).toEqual({ none: [...inAzure, ...inMicrosoft365] });
+  const plan = await planned();
+  expect(actionsOf(plan)).toEqual({ none: [...inAzure, ...inMicrosoft365] });
+  expect(plan).toMatchObject({ estimatedDuration: "PT0S", tasks: [] });
+  // The world is another one by now, and the operation the same.
+  expect((await start()).body).toMatchObject({ id: operationId, status: "Succeeded" });
+});
+
+test("a change of spec is planned without storing it, and its plan holds once it is stored", async () => {
+  const wanted = { ...contoso.body, pilot: { ...contoso.body.pilot, incoming: true } };
+  const plan = await planned({ spec: wanted });
+  expect(actionsOf(plan)).toMatchObject({ create: ["incomingForwardingRule"] });
+  expect((await platform.northwind.getTenant({ tenantId })).body.spec.pilot.incoming).toBeUndefined();
+  const early = platform.northwind.startOnboarding({ tenantId, body: { plan: plan.hash } });
+  await expect(early).rejects.toMatchObject({
+    code: "PlanOutdated",
+    details: expect.arrayContaining([{ code: "SpecChanged", target: "pilot", message: expect.any(String) }]),
+  });
+  await platform.northwind.putTenant({ tenantId, body: wanted });
+  expect((await planned()).hash).toBe(plan.hash);
+  await platform.northwind.putTenant({ tenantId, body: contoso.body });
+
+  const elsewhere = { ...contoso.body, gateway: { ...contoso.body.gateway, regions: [{ name: "northeurope" }] } };
+  await expect(planned({ spec: elsewhere })).rejects.toMatchObject({
+    code: "TenantInUse",
+    message: expect.stringContaining("its regions stay"),
+  });
+  await expect(planned({ operation: "promotion", spec: wanted })).rejects.toMatchObject({ code: "InvalidRequest" });
+});
+
+test("a plan is of one operation, and of one partner", async () => {
+  const { hash } = await planned();
+  const others = platform.northwind.startPromotion({ tenantId, body: { plan: hash } });
+  await expect(others).rejects.toMatchObject({ code: "PlanOutdated", message: expect.stringContaining("(onboarding)") });
+  await expect(platform.tailspin.planOnboarding({ tenantId })).rejects.toMatchObject({ code: "TenantNotFound" });
+  const unknown = platform.northwind.startOnboarding({ tenantId, body: { plan: "nobody-made-it" } });
+  await expect(unknown).rejects.toMatchObject({
+    code: "PlanOutdated",
+    message: expect.stringContaining("no plan with this hash"),
+  });
 });
 
 test("a plan asks Exchange Online once, for all that it shows of the mail flow", async () => {

@@ -1,6 +1,7 @@
 /** From the pilot to everybody and back: by mail that really travels, refused while a gateway is not well. */
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { headerValues, subjectOf } from "../../infra/local/clouds/mail/message.ts";
+import type { Plan } from "../../shared/api/plan.ts";
 import { violations } from "../support/invariants.ts";
 import { customer, type OnboardingPlatform, startOnboarding, writes } from "../support/onboarding.ts";
 
@@ -40,6 +41,15 @@ async function sentByAnybody(subject: string): Promise<string[]> {
   return headerValues(arrived.mime, "X-iqsuite-process");
 }
 
+/** What a change of stage would do, and that looking wrote nothing. */
+async function planned(operation: "promotion" | "demotion"): Promise<Plan> {
+  const before = await platform.now();
+  const { body } = await platform.northwind.planOnboarding({ tenantId, body: { operation } });
+  expect(writes(await platform.record(before))).toEqual([]);
+  return body;
+}
+const actionsOf = ({ resources }: Plan): string[] => resources.map(({ kind, action }) => `${action} ${kind}`);
+
 const stage = async () => (await platform.northwind.getTenant({ tenantId })).body.stage;
 
 test("before its promotion, nobody but the pilot sends through the gateway", async () => {
@@ -64,11 +74,27 @@ test("a gateway that is not well keeps everybody's mail where it is, and says wh
   expect(refused.error?.message).toContain(`${tenantId}-gateway-1 is stopped`);
   expect(await stage()).toBe("pilot");
   refusedOnce = refused.id;
+  const plan = await planned("promotion");
+  expect(plan.checks).toEqual([
+    expect.objectContaining({
+      code: "NotReadyForEverybody",
+      status: "fail",
+      message: `gateway ${tenantId}-gateway-1 is stopped`,
+    }),
+  ]);
   await power("running", "healthy");
+  const outdated = platform.northwind.startPromotion({ tenantId, body: { plan: plan.hash } });
+  await expect(outdated).rejects.toMatchObject({
+    code: "PlanOutdated",
+    details: [{ code: "CheckChanged", target: "NotReadyForEverybody", message: "was: fail; is: pass" }],
+  });
 });
 
 test("tried again once that is over, everybody's mail goes through it, proven before and after", async () => {
   const operationId = refusedOnce;
+  const plan = await planned("promotion");
+  expect(actionsOf(plan)).toEqual(["none inboundConnector", "none approvalRule", "create domainForwardingRule"]);
+  expect(plan).toMatchObject({ checks: [{ status: "pass" }], estimatedDuration: "PT17M10S" });
   const tried = await platform.northwind.retryOperation({ operationId });
   expect(tried).toMatchObject({ status: 202, body: { id: operationId, kind: "promotion", attempt: 2 } });
   const promoted = await platform.untilEnded(tried.body);
@@ -107,7 +133,11 @@ test("onboarded again it stays live, and nothing is written", async () => {
 });
 
 test("demoted, only the pilot's mail meets the gateway; promoting twice is promoting once", async () => {
-  const demoted = await platform.untilEnded((await platform.northwind.startDemotion({ tenantId })).body);
+  const plan = await planned("demotion");
+  expect(actionsOf(plan)).toEqual(["remove domainForwardingRule"]);
+  const demoted = await platform.untilEnded(
+    (await platform.northwind.startDemotion({ tenantId, body: { plan: plan.hash } })).body,
+  );
   expect(demoted.error).toBeUndefined();
   expect(demoted).toMatchObject({ status: "Succeeded", kind: "demotion", result: { stage: "pilot" } });
   expect(await sentByAnybody("demoted")).toEqual([]);

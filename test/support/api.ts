@@ -11,6 +11,7 @@ import { createSigner } from "../../shared/api/signing.ts";
 import type { ApiWorld } from "../../shared/api/world.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { createLog } from "../../shared/log.ts";
+import { createPlans } from "../../shared/plans/plans.ts";
 import { testStores, unique } from "./stores.ts";
 import { startTokenIssuer, type TokenIssuer } from "./token-issuer.ts";
 
@@ -73,7 +74,7 @@ export async function startApi(): Promise<TestApi> {
     clock: systemClock,
     settings,
   };
-  current = withoutClouds(world);
+  current = withoutClouds({ ...world, plans: createPlans(stores.plans) });
   const host = await createHost({ appDirectory: "test/support/api-app", stateFile: ":memory:", port: 0, log: () => undefined });
   settings.publicUrl = host.url;
 
@@ -113,7 +114,7 @@ export async function startApi(): Promise<TestApi> {
 type WorldOfDoors = OnboardingWorld & OffboardingWorld & RotationWorld & TasksWorld;
 
 /** Where the API's subject ends: whoever reaches for a cloud in these tests has gone too far. */
-const withoutClouds = (world: ApiWorld): WorldOfDoors =>
+const withoutClouds = (world: ApiWorld & Pick<WorldOfDoors, "plans">): WorldOfDoors =>
   new Proxy(world as WorldOfDoors, {
     get: (target, name, receiver) => {
       if (!Reflect.has(target, name)) throw new Error(`the API reached for ${String(name)}`);
