@@ -1,6 +1,6 @@
 /**
  * Keeps what README.md shows true: `npm run docs` writes the settings' table from the code and the commands' output from running them.
- * `npm run docs -- settings` renews only the blocks that are named: settings, start, listing, rotation, outage, test.
+ * `npm run docs -- settings` renews only the blocks that are named: settings, start, life, listing, rotation, outage, test.
  */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -12,7 +12,8 @@ import { settings } from "../shared/config.ts";
 
 const blocks: Record<string, () => string | Promise<string>> = {
   settings: settingsTable,
-  start: startOutput,
+  start: () => startOutput("--once"),
+  life: () => startOutput("--once", "--story"),
   listing: () => storyOutput("listing"),
   rotation: () => storyOutput("rotation"),
   outage: () => storyOutput("outage"),
@@ -46,11 +47,11 @@ function settingsTable(): string {
   return ["| setting | meaning | sample |", "| --- | --- | --- |", ...rows].join("\n");
 }
 
-function startOutput(): string {
+function startOutput(...flags: string[]): string {
   const data = mkdtempSync(join(tmpdir(), "gatehouse-readme-"));
   try {
-    const output = execFileSync("npm", ["start", "--silent", "--", "--once", "--data", data], { encoding: "utf8" });
-    return fenced("npm ci && npm start -- --once", output.replaceAll(` -- --data ${data}`, "").replaceAll(data, ".local"));
+    const output = execFileSync("npm", ["start", "--silent", "--", ...flags, "--data", data], { encoding: "utf8" });
+    return fenced(`npm ci && npm start -- ${flags.join(" ")}`, output.replaceAll(` -- --data ${data}`, "").replaceAll(data, ".local"));
   } finally {
     rmSync(data, { recursive: true, force: true });
   }

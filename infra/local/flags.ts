@@ -7,6 +7,7 @@ export interface Flags {
   idle: boolean;
   fresh: boolean;
   ask: boolean;
+  story: boolean;
   port: number;
   data: string;
   tenants: string[];
@@ -24,11 +25,13 @@ export const usage = `Gatehouse on this machine: the app, simulated Azure and Mi
 
   npm start                          start all of it and onboard the example tenant; it stays until Ctrl+C
   npm start -- --once                end after the onboarding: exit code 0 when it succeeded, 1 when not
+  npm start -- --once --story        play the example tenant's whole life under mail: exit code 0 when no mail came to harm
 
 Flags, after \`--\`:
   --tenant FILE   onboard the tenant of this file instead of examples/contoso.json; may be given several times
   --idle          onboard none
   --once          end after the onboarding
+  --story         its whole life instead, from the plan to where nothing is left of it, with a message a second
   --ask           leave the customer's administrator's part (the consent page) to you
   --fresh         forget what earlier runs left behind
   --port N        port of the API (default 7071; 0 picks a free one)
@@ -39,12 +42,14 @@ Flags, after \`--\`:
 export function parseFlags(argv: string[]): Flags | "help" {
   const { values } = readArguments(argv);
   if (values.help) return "help";
-  const { once, idle, fresh, ask, data, tenant } = values;
+  const { once, idle, fresh, ask, story, data, tenant } = values;
   if (!/^\d{1,5}$/.test(values.port) || Number(values.port) > 65_535)
     throw new Error(`--port ${values.port}: must be a number from 0 to 65535`);
   if (idle && tenant.length > 0) throw new Error("--idle onboards none, --tenant names one: give only one of them");
-  const tenants = idle ? [] : tenant.length > 0 ? tenant : [ofProject("examples/contoso.json")];
-  return { once, idle, fresh, ask, port: Number(values.port), data, tenants };
+  if (story && (idle || ask || tenant.length > 0))
+    throw new Error("--story plays the example tenant and everybody around it: leave --tenant, --idle and --ask out");
+  const tenants = idle || story ? [] : tenant.length > 0 ? tenant : [ofProject("examples/contoso.json")];
+  return { once, idle, fresh, ask, story, port: Number(values.port), data, tenants };
 }
 
 function readArguments(args: string[]) {
@@ -56,6 +61,7 @@ function readArguments(args: string[]) {
         idle: { type: "boolean", default: false },
         fresh: { type: "boolean", default: false },
         ask: { type: "boolean", default: false },
+        story: { type: "boolean", default: false },
         port: { type: "string", default: "7071" },
         data: { type: "string", default: defaultData },
         tenant: { type: "string", multiple: true, default: [] },

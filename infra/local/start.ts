@@ -8,6 +8,7 @@ import { makeCustomer, onboardFromFile, type TenantFile } from "./customer.ts";
 import { defaultData, type Flags, parseFlags, usage } from "./flags.ts";
 import { type ApiCredentials, createPlatform, type LocalPlatform, type Platform } from "./platform.ts";
 import { createScreen } from "./progress.ts";
+import { playLife } from "./stories/life.ts";
 import { describeRefusal, summaryOf } from "./summary.ts";
 import { throughRestarts } from "./through-restarts.ts";
 import { tokenSource } from "./tokens.ts";
@@ -37,7 +38,7 @@ async function main(): Promise<number> {
 }
 
 /** Everything in turn; with the flags as given it may never end by itself. */
-async function run({ data, ask, once, idle }: Flags, files: TenantFile[], platform: Platform): Promise<number> {
+async function run({ data, ask, once, idle, story }: Flags, files: TenantFile[], platform: Platform): Promise<number> {
   screen.say("Starting simulated clouds, storage, the message broker and the app …");
   const local = await platform.start();
   await registerPartners(local);
@@ -49,6 +50,7 @@ async function run({ data, ask, once, idle }: Flags, files: TenantFile[], platfo
   const dataFlag = data === defaultData ? "" : `--data ${quoted(data)}`;
   let failed = false;
   let refused = 0;
+  if (story) failed = !(await playLife({ partner, control: local.control, screen, data, file: storyOf(examples) }));
   for (const file of files) {
     try {
       const operation = await onboardFromFile({ partner, control: local.control, file, ask, screen });
@@ -66,16 +68,22 @@ async function run({ data, ask, once, idle }: Flags, files: TenantFile[], platfo
   const folder = inside.startsWith("..") ? data : inside;
   if (!once) {
     staying = true;
-    screen.say(`${idle ? "Nobody is onboarded. " : ""}Running until Ctrl+C; state is kept in ${folder}.`);
+    screen.say(`${idle || story ? "Nobody is onboarded. " : ""}Running until Ctrl+C; state is kept in ${folder}.`);
     return new Promise(() => undefined);
   }
   screen.say(`Stopping; state is kept in ${folder}. To look around, start it again and let it run:\n  ${commandThatStays()}`);
   return failed ? 1 : 0;
 }
 
+/** The example tenant, with the mail to its pilot going through the gateway too. */
+function storyOf([example = ""]: string[]): TenantFile {
+  const { spec, ...file } = readTenantFile(example);
+  return { ...file, spec: { ...spec, pilot: { ...(spec["pilot"] as object), incoming: true } } };
+}
+
 /** The same command without what makes it end or forget. */
 function commandThatStays(): string {
-  const flags = process.argv.slice(2).filter((argument) => argument !== "--once" && argument !== "--fresh");
+  const flags = process.argv.slice(2).filter((argument) => !["--once", "--fresh", "--story"].includes(argument));
   return ["npm start", ...(flags.length > 0 ? ["--", ...flags.map(quoted)] : [])].join(" ");
 }
 

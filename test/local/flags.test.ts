@@ -9,7 +9,7 @@ const example = expect.stringMatching(/examples\/contoso\.json$/u) as string;
 
 test("without flags the example tenant is onboarded and the platform stays", () => {
   const data = expect.stringMatching(/\.local$/u) as string;
-  const usual = { once: false, idle: false, fresh: false, ask: false, port: 7071, data, tenants: [example] };
+  const usual = { once: false, idle: false, fresh: false, ask: false, story: false, port: 7071, data, tenants: [example] };
   expect(parseFlags([])).toEqual(usual);
 });
 
@@ -19,12 +19,14 @@ test("each flag does one thing", () => {
     idle: false,
     fresh: true,
     ask: true,
+    story: false,
     port: 0,
     data: "elsewhere",
     tenants: [example],
   });
   expect(parseFlags(["--tenant", "a.json", "--tenant", "b.json"])).toMatchObject({ tenants: ["a.json", "b.json"] });
   expect(parseFlags(["--idle"])).toMatchObject({ idle: true, tenants: [] });
+  expect(parseFlags(["--story"])).toMatchObject({ story: true, tenants: [] });
   expect(parseFlags(["--help"])).toBe("help");
 });
 
@@ -33,6 +35,7 @@ test.each([
   { flags: ["contoso"], says: "Unexpected argument 'contoso'" },
   { flags: ["--port", "http"], says: "--port http: must be a number from 0 to 65535" },
   { flags: ["--idle", "--tenant", "a.json"], says: "give only one of them" },
+  { flags: ["--story", "--idle"], says: "--story plays the example tenant" },
 ])("$flags is refused with the usage", { timeout: 120_000 }, async ({ flags, says }) => {
   const { code, output } = await runCommand(...flags);
   expect(code).toBe(1);

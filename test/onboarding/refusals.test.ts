@@ -3,7 +3,15 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ApiError } from "../../shared/api/client.ts";
 import { oneOfEach } from "../support/estate.ts";
 import { exchangeOf } from "../support/exchange.ts";
-import { about, customer, type OnboardingPlatform, type SpecInput, startOnboarding, writes } from "../support/onboarding.ts";
+import {
+  about,
+  customer,
+  customerOf,
+  type OnboardingPlatform,
+  type SpecInput,
+  startOnboarding,
+  writes,
+} from "../support/onboarding.ts";
 
 let platform: OnboardingPlatform;
 beforeAll(async () => {
@@ -85,7 +93,7 @@ describe("an onboarding that may not begin", () => {
     const domains = litware.spec.microsoft365.domains.filter((domain) => domain !== "mail.litware.example");
     const pilot = { addresses: ["first@litware.example"] };
     const corrected = { ...litware.spec, pilot, microsoft365: { ...litware.spec.microsoft365, domains } };
-    await platform.northwind.putTenant({ tenantId: litware.tenantId, body: corrected });
+    await platform.register(customerOf(litware.tenantId, corrected));
     expect(await platform.untilEnded(await platform.start(litware))).toMatchObject({ status: "Succeeded" });
   });
 

@@ -148,7 +148,7 @@ export async function startOnboarding(options: PlatformOptions = {}): Promise<On
   for (const level of ["debug", "info", "warn", "error"] as const)
     vi.spyOn(console, level).mockImplementation((...words: unknown[]) => void logged.push(words.map(String).join(" ")));
   const apps: OnboardingApp[] = [];
-  const customers = new Set<Customer>();
+  const customers = new Map<string, Customer>();
   const app = async (own: AppSettings, stateFile = ":memory:"): Promise<OnboardingApp> => {
     const started = await startApp({ clouds, bus }, { ...settings, ...own }, stateFile, logged, customers);
     apps.push(started);
@@ -169,7 +169,7 @@ export async function startOnboarding(options: PlatformOptions = {}): Promise<On
     bus,
     logged,
     organize: async (customer) => {
-      customers.add(customer);
+      customers.set(customer.tenantId, customer);
       await makeCustomer(clouds.control, customer.spec);
     },
     record,
@@ -187,7 +187,7 @@ export async function startOnboarding(options: PlatformOptions = {}): Promise<On
       await bus.stop();
       const all = await record();
       const ours = ({ seq }: Violation): boolean => !strangers.some(([from, to]) => seq > from && seq <= to);
-      const found = [...customers].flatMap(({ watched }) => violations(all, watched)).filter(ours);
+      const found = [...customers.values()].flatMap(({ watched }) => violations(all, watched)).filter(ours);
       expect(found, "safety invariants, over everything that this file did").toEqual([]);
       await clouds.stop();
       vi.restoreAllMocks();
@@ -200,8 +200,8 @@ async function startApp(
   chosen: typeof settings,
   stateFile: string,
   logged: string[],
-  /** Those whom the app is asked to serve are watched from then on. */
-  customers: Set<Customer>,
+  /** Those whom the app is asked to serve are watched, as they are at last. */
+  customers: Map<string, Customer>,
 ): Promise<OnboardingApp> {
   const { environment, application, platformVault } = clouds;
   const [port = 0] = await freePorts(1);
@@ -239,7 +239,7 @@ async function startApp(
     }
   };
   const register: OnboardingApp["register"] = async (customer, by = northwind) => {
-    customers.add(customer);
+    customers.set(customer.tenantId, customer);
     const { tenantId, body } = customer;
     await by.putTenant({ tenantId, body });
   };

@@ -1,12 +1,11 @@
 /** What every story has: a tenant with a gateway, the partner's API, the simulators' control door, and lines with the time that has passed. */
-import { setTimeout as pause } from "node:timers/promises";
 import { type ApiClient, ApiError } from "../../../shared/api/client.ts";
 import type { Event } from "../../../shared/api/event.ts";
 import type { Gateway } from "../../../shared/api/gateway.ts";
 import type { Condition } from "../../../shared/api/tenant.ts";
 import type { Screen } from "../progress.ts";
 import type { RunningPlatform } from "../running.ts";
-import { untilAnswered } from "../through-restarts.ts";
+import { type Control, controlOf, secondsSince, type Until, untilIn } from "./control.ts";
 
 export interface Story {
   platform: RunningPlatform;
@@ -17,13 +16,11 @@ export interface Story {
   screen: Screen;
   /** A line that begins with the seconds since the story did. */
   tell(line: string): void;
-  /** Asks again and again until there is something. Throws after two minutes. */
-  until<Found>(what: string, look: () => Promise<Found | undefined>): Promise<Found>;
+  until: Until;
   condition(type: string): Promise<Condition | undefined>;
   /** Events of the tenant since the story began, oldest first. */
   newEvents(): Promise<Event[]>;
-  /** The simulators' own door. */
-  control<Answer>(request: `${"GET" | "POST"} /${string}`, body?: object): Promise<Answer>;
+  control: Control;
 }
 
 export interface StoryOptions {
@@ -35,27 +32,12 @@ export interface StoryOptions {
   data: string;
 }
 
-const LOOK_EVERY_MILLISECONDS = 200;
-const PATIENCE_IN_MILLISECONDS = 120_000;
-
 /** Throws an error for the person at the terminal when there is no such tenant, or none with a gateway. */
 export async function createStory({ platform, partner, partnerId, tenantId, screen, data }: StoryOptions): Promise<Story> {
   const gateway = await gatewayOf(partner, tenantId);
   const eventsOf = async (): Promise<Event[]> => (await partner.listEvents({ tenantId })).body.value;
   const before = new Set((await eventsOf()).map(({ id }) => id));
   const began = Date.now();
-
-  async function control<Answer>(request: string, body?: object): Promise<Answer> {
-    const [method = "GET", path = "/"] = request.split(" ");
-    const response = await untilAnswered(() =>
-      fetch(platform.control + path, {
-        method,
-        ...(body ? { headers: { "content-type": "application/json" }, body: JSON.stringify(body) } : {}),
-      }),
-    );
-    if (!response.ok) throw new Error(`the control door refused ${request}: ${response.status} ${await response.text()}`);
-    return (await response.json()) as Answer;
-  }
 
   return {
     platform,
@@ -64,15 +46,9 @@ export async function createStory({ platform, partner, partnerId, tenantId, scre
     tenantId,
     gateway,
     screen,
-    control,
-    tell: (line) => screen.say(`${((Date.now() - began) / 1000).toFixed(1).padStart(6)} s  ${line}`),
-    until: async (what, look) => {
-      for (const end = Date.now() + PATIENCE_IN_MILLISECONDS; Date.now() < end; await pause(LOOK_EVERY_MILLISECONDS)) {
-        const found = await look();
-        if (found !== undefined) return found;
-      }
-      throw new Error(`waited two minutes for ${what}; ${data}/logs/host.log may say why it didn't come`);
-    },
+    control: controlOf(platform.control),
+    tell: (line) => screen.say(`${secondsSince(began)}  ${line}`),
+    until: untilIn(data),
     condition: async (type) => (await partner.getTenant({ tenantId })).body.conditions.find((one) => one.type === type),
     newEvents: async () => (await eventsOf()).filter(({ id }) => !before.has(id)).toReversed(),
   };

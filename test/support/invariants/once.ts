@@ -12,13 +12,17 @@ export function effectsTwice(record: Exchange[]): Violation[] {
 function bornTwice(record: Exchange[]): Violation[] {
   const alive = new Map<string, number>();
   const names = namesByGuid(record);
+  /** What was born under another address than its own: an application by its unique name. */
+  const addresses = new Map<string, string>();
   return record.filter(tookEffect).flatMap((exchange): Violation[] => {
-    const gone = removalOf(exchange, names);
+    const gone = removalOf(exchange, names) ?? addresses.get(`${exchange.method} ${pathOf(exchange.url)}`);
     if (gone) for (const key of [...alive.keys()].filter((one) => one === gone || one.startsWith(`${gone}/`))) alive.delete(key);
     const born = birthOf(exchange);
     if (!born) return [];
     const earlier = alive.get(born);
     alive.set(born, exchange.seq);
+    const { id } = (exchange.responseBody ?? {}) as { id?: string };
+    if (born.includes("/applications(") && id) addresses.set(`DELETE /v1.0/applications/${id.toLowerCase()}`, born);
     return earlier === undefined
       ? []
       : [{ invariant: 8, seq: exchange.seq, what: `made a second time: ${born} (first: ${earlier})` }];

@@ -175,6 +175,7 @@ export function createExchange(platform: Platform): Simulator {
           .of(tenantId)
           .map(({ name, priority, enabled, mode, settings }) => ({ name, priority, enabled, mode, ...settings })),
         effectiveRules: store.effectiveRules(tenantId).map(({ name }) => name),
+        rulesPropagated: store.rulesPropagated(tenantId),
         allowed: store.filterPolicy(tenantId).allowed,
         roleGroups: store.roleGroups.of(tenantId).map(({ name, roles, members }) => ({ name, roles, members: members.length })),
         mailboxes: mailboxes.map((mailbox) => ({

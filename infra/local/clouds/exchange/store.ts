@@ -100,6 +100,8 @@ export interface ExchangeStore {
   propagateRules(tenantId: string): void;
   /** The rules that the transport servers apply now, in order. */
   effectiveRules(tenantId: string): TransportRule[];
+  /** Whether these are the rules as they were last written. */
+  rulesPropagated(tenantId: string): boolean;
   deliver(tenantId: string, mailbox: string, message: MailboxMessage): void;
   /** Begins, or goes on with what is known of a message. */
   trace(trace: MessageTrace): void;
@@ -187,6 +189,7 @@ export function createStore(platform: Platform): ExchangeStore {
       const effective = (versions.get(tenantId) ?? []).filter(({ effectiveAt }) => effectiveAt <= platform.now()).at(-1);
       return (effective?.rules ?? []).filter(({ enabled }) => enabled).sort((one, other) => one.priority - other.priority);
     },
+    rulesPropagated: (tenantId) => (versions.get(tenantId) ?? []).every(({ effectiveAt }) => effectiveAt <= platform.now()),
     trace: (trace) => messageTraces.set(trace.id, trace),
     traced: (id, change) => {
       const known = messageTraces.get(id);

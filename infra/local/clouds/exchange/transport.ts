@@ -188,7 +188,14 @@ export function createTransport(platform: Platform, store: ExchangeStore): Trans
     platform.note("exchange", {
       method: "DELIVER",
       url: `exchange:${tenantId}/${mailbox}`,
-      requestBody: { from: message.envelopeFrom, subject: subjectOf(mime), folder, scl: level },
+      requestBody: {
+        from: message.envelopeFrom,
+        subject: subjectOf(mime),
+        messageId: messageIdOf(mime),
+        received: headerValues(mime, "Received"),
+        folder,
+        scl: level,
+      },
       status: 250,
       effect: "write",
     });
