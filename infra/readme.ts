@@ -51,7 +51,10 @@ function startOutput(...flags: string[]): string {
   const data = mkdtempSync(join(tmpdir(), "gatehouse-readme-"));
   try {
     const output = execFileSync("npm", ["start", "--silent", "--", ...flags, "--data", data], { encoding: "utf8" });
-    return fenced(`npm ci && npm start -- ${flags.join(" ")}`, output.replaceAll(` -- --data ${data}`, "").replaceAll(data, ".local"));
+    return fenced(
+      `npm ci && npm start -- ${flags.join(" ")}`,
+      output.replaceAll(` -- --data ${data}`, "").replaceAll(data, ".local"),
+    );
   } finally {
     rmSync(data, { recursive: true, force: true });
   }
