@@ -7,6 +7,8 @@ import { registerDirectory } from "./directory/index.ts";
 import { registerGateways } from "./gateways/index.ts";
 import { offboardingKinds } from "./offboarding/kinds.ts";
 import { registerOffboarding } from "./offboarding/index.ts";
+import { mailFlowKinds } from "./mail-flow/kinds.ts";
+import { registerMailFlow } from "./mail-flow/index.ts";
 import { rotationKinds } from "./rotation/kinds.ts";
 import { registerRotation } from "./rotation/index.ts";
 import { onboardingKinds } from "./onboarding/kinds.ts";
@@ -26,7 +28,13 @@ registerPartners(world);
 registerTenants(world);
 registerOnboarding(world);
 registerOffboarding(world);
-registerOperations(world, { ...onboardingKinds(world), ...offboardingKinds(world), ...rotationKinds(world) });
+registerMailFlow(world);
+registerOperations(world, {
+  ...onboardingKinds(world),
+  ...offboardingKinds(world),
+  ...mailFlowKinds(world),
+  ...rotationKinds(world),
+});
 registerAudit(world);
 registerGateways(world);
 registerBlocklists(world);

@@ -39,11 +39,13 @@ import { createStores } from "../shared/stores/stores.ts";
 import type { OffboardingWorld } from "./offboarding/world.ts";
 import { createCertificates } from "../shared/vault/certificates.ts";
 import { createVaults, type Vaults } from "../shared/vault/client.ts";
+import type { MailFlowWorld } from "./mail-flow/world.ts";
 import type { OnboardingWorld } from "./onboarding/world.ts";
 import type { OperationsWorld } from "./operations/world.ts";
 
 export type World = OnboardingWorld &
   OffboardingWorld &
+  MailFlowWorld &
   OperationsWorld &
   GatewaysWorld &
   BlocklistsWorld &
@@ -109,6 +111,13 @@ export function createWorld(config: Config): World {
       probeDeadlineInSeconds: config.PROBE_DEADLINE,
       settleInSeconds: config.OFFBOARDING_SETTLE,
       drainDeadlineInSeconds: config.OFFBOARDING_DRAIN_DEADLINE,
+    },
+    mailFlowPace: {
+      patience,
+      operationDeadlineInSeconds,
+      probeIntervalInSeconds: config.PROBE_INTERVAL,
+      probeDeadlineInSeconds: config.PROBE_DEADLINE,
+      settleInSeconds: config.BYPASS_SETTLE,
     },
     organizations: createOrganizations(graph),
     groups: createGroups(graph),

@@ -125,6 +125,11 @@ export const settings = {
     seconds,
     "PT90M",
   ),
+  BYPASS_SETTLE: setting(
+    "For how long probe mails have to go round a gateway before its bypass counts as seen everywhere.",
+    seconds,
+    "PT5M",
+  ),
   OFFBOARDING_SETTLE: setting(
     "For how long probe mails have to go round a gateway before the removal of its forwarding rule counts as seen everywhere.",
     seconds,

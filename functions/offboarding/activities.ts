@@ -1,5 +1,4 @@
 /** What offboarding does beside taking resources away: proves that no mail needs them any more, and that nothing of them is left. */
-import { createHash } from "node:crypto";
 import { gatewayIdOf } from "../../shared/api/gateway-id.ts";
 import { readFailure } from "../../shared/azure/owned.ts";
 import { ownedBy, ownershipTags } from "../../shared/azure/place.ts";
@@ -13,7 +12,6 @@ import { recordingSteps } from "../../shared/resources/activities.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { Resource } from "../../shared/resources/resource.ts";
 import type { OperationChange } from "../../shared/stores/operations.ts";
-import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import { contentsOf, standingFootprint } from "./footprint.ts";
 import { connectionRemovals, type Footprint, forwardingRemovals, remains } from "./removals.ts";
 import { askToWithdraw } from "./withdraw-spf.ts";
@@ -21,14 +19,8 @@ import type { OffboardingWorld } from "./world.ts";
 
 export type OffboardingActivities = ReturnType<typeof createOffboardingActivities>;
 
-interface ProbeStep {
-  work: Work;
-  spec: TenantSpec;
-  subject: string;
-}
-
 export const createOffboardingActivities = (world: OffboardingWorld) => {
-  const { probes, azure, resources, clock } = world;
+  const { azure, resources, clock } = world;
   const { operations, tenants, gateways, heartbeats, credentials, claims, directories, tasks } = world.stores;
   const recorded = recordingSteps(world.stores);
   const recordStep = ({ partnerId, operationId }: Work, step: string, change: Parameters<typeof operations.recordStep>[3]) =>
@@ -84,42 +76,6 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
 
     skipProof: async ({ work }: { work: Work }): Promise<void> => {
       for (const step of ["aroundGateway", "emptyQueues"]) await recordStep(work, step, { status: "Skipped" });
-    },
-
-    sendBypassProbe: async ({ work, spec, subject }: ProbeStep): Promise<void> => {
-      const { tenantId: organization, probeMailbox } = spec.microsoft365;
-      await recordStep(work, "aroundGateway", { status: "Running" });
-      await wait(work, `waiting until mail of ${probeMailbox} goes round the gateway on every server of Exchange Online`);
-      await probes.sendProbe(organization, probeMailbox, {
-        subject,
-        to: probeMailbox,
-        nonce: createHash("sha256").update(subject).digest("hex"),
-      });
-    },
-
-    /** `around`: arrived without this tenant's header. `through`: a server still knows the rule. */
-    checkBypassProbe: async ({ spec, subject }: ProbeStep): Promise<{ found: "absent" | "around" | "through" }> => {
-      const { tenantId: organization, probeMailbox } = spec.microsoft365;
-      const probe = await probes.findProbe(organization, probeMailbox, subject);
-      if (probe.state === "unknown")
-        throw new ControlPlaneError(probe.reason.code, `looking for a probe mail: ${probe.reason.message}`, 503, true);
-      if (probe.state === "absent") return { found: "absent" };
-      const marked = probe.headers.some(({ name }) => name.toLowerCase() === desired.LOOP_HEADER.toLowerCase());
-      return { found: marked ? "through" : "around" };
-    },
-
-    endBypass: async ({
-      work,
-      spec,
-      settled,
-    }: Omit<ProbeStep, "subject"> & { settled: boolean }): Promise<Failure | undefined> => {
-      if (settled) {
-        await proven(work, "aroundGateway");
-        return undefined;
-      }
-      const { probeMailbox } = spec.microsoft365;
-      const message = `mail of ${probeMailbox} still meets the gateway or does not arrive, so nothing else was removed; look at the mailbox and at other rules that name the outbound connector, then offboard again`;
-      return failed(work, "aroundGateway", new ControlPlaneError("StillForwarding", message, 504));
     },
 
     /** What a gateway still has, or that it doesn't say so; nothing when all of them said that they are empty. */

@@ -3,7 +3,7 @@ import { registerDurableHttp } from "../../shared/api/register.ts";
 import { registerActivities, registerOrchestrator } from "../../shared/durable/register.ts";
 import { createOffboardingActivities } from "./activities.ts";
 import { startOffboarding } from "./http.ts";
-import { offboardTenant, proveBypass, waitForEmptyQueues } from "./orchestrator.ts";
+import { offboardTenant, waitForEmptyQueues } from "./orchestrator.ts";
 import { planOffboarding } from "./plan.ts";
 import type { OffboardingWorld } from "./world.ts";
 
@@ -13,7 +13,6 @@ export function registerOffboarding(world: OffboardingWorld): void {
   world.plans.register("offboarding", (tenant) => planOffboarding(world, tenant));
   registerDurableHttp("startOffboarding", (client) => startOffboarding(world, client));
   registerOrchestrator(offboardTenant);
-  registerOrchestrator(proveBypass);
   registerOrchestrator(waitForEmptyQueues);
   registerActivities(createOffboardingActivities(world), world);
 }

@@ -4,11 +4,11 @@
  */
 import type { Names } from "../../shared/azure/names.ts";
 import { branch, child } from "../../shared/durable/branches.ts";
-import type { Patience } from "../../shared/durable/patience.ts";
 import { type ResourcePace, resourceSteps, type Work } from "../../shared/durable/resources.ts";
 import type { OrchestrationContext, Routine, Task } from "../../shared/durable/routine.ts";
 import { errorOf, failureFrom, stepsOf } from "../../shared/durable/steps.ts";
 import { secondsNow, wait } from "../../shared/durable/wait.ts";
+import { type AroundPace, proveBypass } from "../../shared/proof/around.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
@@ -24,12 +24,8 @@ export interface Offboarding {
   pace: OffboardingPace;
 }
 
-export interface OffboardingPace extends ResourcePace {
-  patience: Patience;
-  probeIntervalInSeconds: number;
+export interface OffboardingPace extends ResourcePace, AroundPace {
   probeDeadlineInSeconds: number;
-  /** For how long probe mails have to go round the gateway before the rule's removal counts as seen everywhere. */
-  settleInSeconds: number;
   /** How long mail in a queue may take to leave. */
   drainDeadlineInSeconds: number;
 }
@@ -75,7 +71,7 @@ function handsOf(context: OrchestrationContext, tenant: Offboarding, drained: bo
 function* proveEmpty(context: OrchestrationContext, { work, spec, names, abandonQueues, pace }: Offboarding): Routine<void> {
   const { skipQueues, keepDrained } = stepsOf<OffboardingActivities>(context, pace.patience);
   const probed = secondsNow(context) + pace.probeDeadlineInSeconds + pace.settleInSeconds;
-  yield* child(context, proveBypass, { work, spec, names, pace, round: 1, deadline: probed }, "bypass");
+  yield* child(context, proveBypass, { work, spec, pace, round: 1, deadline: probed }, "bypass");
   if (abandonQueues) yield* skipQueues({ work });
   else {
     const since = secondsNow(context);
@@ -84,44 +80,6 @@ function* proveEmpty(context: OrchestrationContext, { work, spec, names, abandon
   }
   yield* keepDrained({ work });
 }
-
-export interface BypassProof {
-  work: Work;
-  spec: TenantSpec;
-  names: Names;
-  pace: OffboardingPace;
-  round: number;
-  /** Seconds since 1970. */
-  deadline: number;
-  /** When the first of the mails in a row arrived that went round the gateway; seconds since 1970. */
-  around?: number | undefined;
-}
-
-/** A mail may be slow; one that is not there after these looks is followed by another. */
-const LOOKS_A_MAIL = 8;
-
-/** Rules are forgotten server by server: mails go round the gateway one after another, for as long as it settles. One mail an execution. */
-export const proveBypass = branch("proveBypass", function* (context, proof: BypassProof): Routine<void> {
-  const { sendBypassProbe, checkBypassProbe, endBypass } = stepsOf<OffboardingActivities>(context, proof.pace.patience);
-  const { work, spec, pace, round, deadline } = proof;
-  const subject = `Gatehouse probe ${work.operationId} around ${round}`;
-  yield* sendBypassProbe({ work, spec, subject });
-  let { around } = proof;
-  for (let look = 1; look <= LOOKS_A_MAIL; look++) {
-    yield* wait(context, pace.probeIntervalInSeconds);
-    const { found } = yield* checkBypassProbe({ work, spec, subject });
-    if (found === "absent") continue;
-    around = found === "around" ? (around ?? secondsNow(context)) : undefined;
-    break;
-  }
-  const settled = around !== undefined && round > 1 && secondsNow(context) - around >= pace.settleInSeconds;
-  if (settled || secondsNow(context) > deadline) {
-    const failure = yield* endBypass({ work, spec, settled });
-    if (failure) throw errorOf(failure);
-    return;
-  }
-  context.df.continueAsNew({ ...proof, round: round + 1, around });
-});
 
 export interface QueueWait {
   work: Work;

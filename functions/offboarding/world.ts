@@ -2,7 +2,6 @@
 import type { ApiWorld } from "../../shared/api/world.ts";
 import type { Azure } from "../../shared/azure/client.ts";
 import type { Authorities } from "../../shared/dns/authorities.ts";
-import type { ProbeMails } from "../../shared/graph/mail.ts";
 import type { Plans } from "../../shared/plans/plans.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { OffboardingPace } from "./orchestrator.ts";
@@ -10,7 +9,6 @@ import type { OffboardingPace } from "./orchestrator.ts";
 export interface OffboardingWorld extends ApiWorld {
   azure: Azure;
   resources: Resources;
-  probes: ProbeMails;
   /** The name servers of the domains themselves. */
   authorities: Authorities;
   offboardingPace: OffboardingPace;

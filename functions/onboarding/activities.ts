@@ -19,6 +19,8 @@ import { accessTask } from "./access-tasks.ts";
 import { type MailRoute, mailRouteOf, type MailRouteQuestion } from "../../shared/desired/mail-route.ts";
 import type { Applications, Ground, GuestGeneration, Loop } from "../../shared/desired/state.ts";
 import { agentsOf, settledGuestOf } from "../../shared/runbook/guest.ts";
+import { proveReachable } from "../../shared/proof/gateways.ts";
+import type { LoopProbe, ProbeFound } from "../../shared/proof/loop-activities.ts";
 import type { AccessWait, LoopEvidence } from "./orchestrator.ts";
 import type { Databases, NamedSecretsWanted, SecretWanted } from "../../shared/runbook/runbook.ts";
 import { type Placement, placementOf, rolePlacementOf } from "../../shared/runbook/placement.ts";
@@ -40,11 +42,6 @@ interface AccessLook extends Pick<AccessWait, "work" | "spec" | "wanted" | "dead
   first: boolean;
   /** Who goes on when it is granted. */
   waiting: { instanceId: string; event: string };
-}
-interface ProbeStep {
-  work: Work;
-  step: string;
-  loop: Loop;
 }
 
 export const createOnboardingActivities = (world: OnboardingWorld) => {
@@ -72,14 +69,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
   /** Exchange Online itself delivers to each of the connector's smart hosts. */
   const provedReachable = (work: Work, step: string, loop: Loop): Promise<void> =>
     recorded(work, step, async () => {
-      const { succeeded, detail } = await validateOutboundConnector(loop.organization, loop.outboundConnector, loop.probeMailbox);
-      if (!succeeded)
-        throw new ControlPlaneError(
-          "GatewayUnreachable",
-          `Exchange Online could not deliver to ${gatewayOf(loop)} with STARTTLS: ${detail}`,
-          502,
-          true,
-        );
+      await proveReachable(validateOutboundConnector, loop);
       return { result: undefined };
     });
 
@@ -278,7 +268,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
     },
 
     /** A probe that is there already is not sent again. */
-    sendProbe: async ({ work, step, loop, subject }: ProbeStep & { subject: string }): Promise<void> => {
+    sendProbe: async ({ work, step, loop, subject }: LoopProbe & { subject: string }): Promise<void> => {
       await recordStep(work, step, { status: "Running" });
       const message = `waiting for a probe mail of ${loop.probeMailbox} to come back through ${gatewayOf(loop)}`;
       await recordProgress(work, { waitingFor: { kind: "propagation", message } });
@@ -289,8 +279,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       });
     },
 
-    /** `looped`: came back with this tenant's header, exactly once. `bypassed`: arrived without having met the gateway. */
-    checkProbe: async ({ work, step, loop, subject }: ProbeStep & { subject: string }): Promise<ProbeFound> => {
+    checkProbe: async ({ work, step, loop, subject }: LoopProbe & { subject: string }): Promise<ProbeFound> => {
       const probe = await findProbe(loop, subject);
       if (!probe) return { found: "absent" };
       const loopGuid = await vaults.read(loop.loopGuid, loop.vaultTenantId);
@@ -304,7 +293,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       };
     },
 
-    failProbe: async ({ work, step, loop }: ProbeStep): Promise<Failure> => {
+    failProbe: async ({ work, step, loop }: LoopProbe): Promise<Failure> => {
       const tenant = await tenants.get(work.partnerId, work.tenantId);
       const { findings } = await lookAround(world, tenant);
       const blocked = blockedBy(await outboundSmtpOf(world, { work, names: targetOf(tenant).names }));
@@ -519,8 +508,6 @@ interface PlacementStep extends Target {
   work: Work;
   region: number;
 }
-
-type ProbeFound = { found: "absent" | "bypassed" } | { found: "looped"; evidence: LoopEvidence };
 
 const conditionOf = { consent: "ConsentGranted", azureAccess: "AzureAccessGranted" } as const;
 

@@ -58,6 +58,11 @@ export const onboardingOf = (world: OnboardingWorld, plan: string | undefined): 
     return { ...begun, ...(tenant.stage === "live" && { live: true }), ...(standing && { standing }) };
   },
   async check(tenant) {
+    if (tenant.stage === "bypassed")
+      throw refusal(
+        "TenantBypassed",
+        `mail of tenant ${tenant.id} is led round its gateway: POST /api/tenants/${tenant.id}/restore, then onboard again`,
+      );
     await claimCustomer(world.stores, tenant);
     await world.plans.insistOn("onboarding", tenant, plan);
   },

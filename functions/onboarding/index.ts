@@ -1,6 +1,8 @@
 /** Onboarding: its doors, its orchestrators, and an activity for each thing it does beside the resources. */
 import { registerDurableHttp, registerHttp } from "../../shared/api/register.ts";
 import { registerActivities, registerOrchestrator } from "../../shared/durable/register.ts";
+import type { LoopActivities } from "../../shared/proof/loop-activities.ts";
+import { proveLoop } from "../../shared/proof/loop.ts";
 import { registerTimer } from "../../shared/triggers.ts";
 import { createCanaryActivities } from "./canary.ts";
 import { createCertificateActivities } from "./certificate-activities.ts";
@@ -12,7 +14,7 @@ import { acceptConsent, getConsent, planOnboarding, startOnboarding } from "./ht
 import { planOf } from "./plan.ts";
 import { proveCanary } from "./prove-canary.ts";
 import { pollConsents } from "./timer.ts";
-import { chapters, onboardTenant, proveLoop, waitForAccess } from "./orchestrator.ts";
+import { chapters, onboardTenant, waitForAccess } from "./orchestrator.ts";
 import { demoteTenant, promoteTenant } from "./promotion.ts";
 import { createPromotionActivities } from "./promotion-activities.ts";
 import { startDemotion, startPromotion } from "./promotion-http.ts";
@@ -55,7 +57,7 @@ export function registerOnboarding(world: OnboardingWorld): void {
   registerOrchestrator(demoteTenant);
   registerActivities(createPromotionActivities(world), world);
   registerOrchestrator(proveCanary);
-  registerActivities(createOnboardingActivities(world), world);
+  registerActivities(createOnboardingActivities(world) satisfies LoopActivities, world);
   registerActivities(createCanaryActivities(world), world);
   registerActivities(createCertificateActivities(world), world);
   registerActivities(createPrivilegeActivities(world), world);

@@ -16,6 +16,7 @@ import { secondsNow, wait, waitForEventOr } from "../../shared/durable/wait.ts";
 import type { OnboardingActivities } from "./activities.ts";
 import type { CertificateActivities } from "./certificate-activities.ts";
 import { waitForCertificate } from "./certificate.ts";
+import { type LoopEvidence as ProbeEvidence, proveLoop } from "../../shared/proof/loop.ts";
 import type { CanaryMail } from "./canary.ts";
 import { proveCanary } from "./prove-canary.ts";
 import { limitPrivilege } from "./limit-privilege.ts";
@@ -41,7 +42,7 @@ import {
   registerApplications,
 } from "../../shared/runbook/runbook.ts";
 import type { SpfState } from "./spf.ts";
-import type { Ground, Loop } from "../../shared/desired/state.ts";
+import type { Ground } from "../../shared/desired/state.ts";
 import { narrowed, type Standing } from "../../shared/desired/standing.ts";
 import * as desired from "../../shared/desired/state.ts";
 
@@ -272,47 +273,7 @@ function* proveAndPilot(
 }
 
 /** How a probe mail came back. */
-export interface LoopEvidence {
-  subject: string;
-  /** `Received:` headers, the first hop first. */
-  hops: string[];
-  at: string;
+export interface LoopEvidence extends ProbeEvidence {
   /** Where the spec asks for them. */
   canary?: CanaryMail[];
 }
-
-export interface LoopProof {
-  work: Work;
-  pace: OnboardingPace;
-  loop: Loop;
-  step: "probeMail" | "pilotProbeMail" | "liveProbeMail";
-  round: number;
-  /** Seconds since 1970. */
-  deadline: number;
-}
-
-/**
- * How often a mail is looked for before the next one is sent: rules propagate, so an early mail may go round the gateway. Each mail is
- * given twice the time of the one before, so that a slow loop is proven too: a mail that comes back after the next one was sent isn't
- * looked for any more.
- */
-const looksFor = (round: number): number => FEWEST_LOOKS * 2 ** Math.min(round - 1, MOST_DOUBLINGS);
-const FEWEST_LOOKS = 4;
-const MOST_DOUBLINGS = 4;
-
-/** Propagation is observed, never slept: mail after mail until one comes back through the gateway. One mail an execution. */
-export const proveLoop = branch("proveLoop", function* (context, proof: LoopProof): Routine<LoopEvidence> {
-  const { sendProbe, checkProbe, failProbe } = stepsOf<OnboardingActivities>(context, proof.pace.patience);
-  const { work, pace, loop, step, round, deadline } = proof;
-  const subject = `Gatehouse probe ${work.operationId} ${step} ${round}`;
-  yield* sendProbe({ work, step, loop, subject });
-  for (let look = 1; look <= looksFor(round) && secondsNow(context) <= deadline; look++) {
-    yield* wait(context, pace.probeIntervalInSeconds);
-    const probe = yield* checkProbe({ work, step, loop, subject });
-    if (probe.found === "looped") return probe.evidence;
-    if (probe.found === "bypassed") break;
-  }
-  if (secondsNow(context) > deadline) throw errorOf(yield* failProbe({ work, step, loop }));
-  context.df.continueAsNew({ ...proof, round: round + 1 });
-  return { subject, hops: [], at: "" }; // nobody sees it: the next execution answers
-});

@@ -1,4 +1,5 @@
 /** What onboarding would do, found out by walking the same runbook with hands that only look. */
+import { settledStage } from "../../shared/desired/bypass.ts";
 import type { Finding } from "../../shared/api/plan.ts";
 import { typical } from "../../shared/plans/durations.ts";
 import type { Planned } from "../../shared/plans/plans.ts";
@@ -19,7 +20,7 @@ export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Prom
   const { target, standing, consent, azure, sizes, around, ...sight } = await lookAt(world, tenant);
   const { spec, names } = target;
   const consented = consent.state === "granted";
-  const resources = plannedOf(sight.seen, onboardingSteps(spec, standing, tenant.stage === "live"));
+  const resources = plannedOf(sight.seen, onboardingSteps(spec, standing, settledStage(tenant) === "live"));
 
   const checks = [
     ...(azure.state === "granted" ? await preflightOf(world, target, consented, sizes) : []),

@@ -3,9 +3,9 @@ import type { Names } from "../../shared/azure/names.ts";
 import type { Work } from "../../shared/durable/resources.ts";
 import type { Failure } from "../../shared/durable/steps.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
+import { unreadiness } from "../../shared/proof/gateways.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
-import type { LoopEvidence } from "./orchestrator.ts";
-import { notReady } from "./readiness.ts";
+import type { LoopEvidence } from "../../shared/proof/loop.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 export type PromotionActivities = ReturnType<typeof createPromotionActivities>;
@@ -35,7 +35,7 @@ export const createPromotionActivities = ({ stores }: OnboardingWorld) => {
     /** Everybody's mail goes to no gateway that is not well, and comes from no address that is listed. */
     checkReady: ({ work, names }: { work: Work; names: Names }): Promise<void> =>
       recorded(work, "ready", async () => {
-        const wrong = await notReady(stores, work, names);
+        const wrong = await unreadiness(stores, work, names);
         if (wrong.length > 0)
           throw new ControlPlaneError(
             "NotReadyForEverybody",

@@ -13,7 +13,8 @@ import { secondsNow } from "../../shared/durable/wait.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import type { OnboardingActivities } from "./activities.ts";
-import { type LoopEvidence, type LoopProof, type OnboardingPace, proveLoop } from "./orchestrator.ts";
+import { type LoopEvidence, type LoopProof, proveLoop } from "../../shared/proof/loop.ts";
+import type { OnboardingPace } from "./orchestrator.ts";
 import type { PromotionActivities } from "./promotion-activities.ts";
 import { narrowToPilot, type StageHands, widenToEverybody } from "./stages.ts";
 

@@ -12,7 +12,7 @@ import type { Resources } from "../../shared/resources/index.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { refuseUnlessPiloted } from "./piloted.ts";
 import { demotionSteps, promotionSteps } from "./promotion-steps.ts";
-import { notReady } from "./readiness.ts";
+import { unreadiness } from "../../shared/proof/gateways.ts";
 import { narrowToPilot, type StageHands, widenToEverybody } from "./stages.ts";
 import type { OnboardingWorld } from "./world.ts";
 
@@ -21,7 +21,7 @@ type World = Pick<OnboardingWorld, "resources" | "stores">;
 export async function planPromotion({ resources, stores }: World, tenant: TenantRecord): Promise<Planned> {
   const seen = await seenBy(widenToEverybody, resources, tenant, promotionSteps(tenant.spec));
   const { names, work } = targetOf(tenant);
-  const wrong = await notReady(stores, work, names);
+  const wrong = await unreadiness(stores, work, names);
   const ready: Check =
     wrong.length === 0
       ? {

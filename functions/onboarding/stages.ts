@@ -8,7 +8,7 @@ import type { Target } from "../../shared/desired/target.ts";
 import type { DesiredOf } from "../../shared/durable/resources.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import { forwardDomains, type Hands, type Walk } from "../../shared/runbook/runbook.ts";
-import type { LoopProof } from "./orchestrator.ts";
+import type { LoopProof } from "../../shared/proof/loop.ts";
 
 export interface StageHands<Wait, Proof> extends Pick<Hands<Wait>, "ensure" | "drop"> {
   /** Gateways and their addresses are well. */

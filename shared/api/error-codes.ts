@@ -156,6 +156,21 @@ export const errorCodes = {
     meaning: "The tenant's pilot does not run, so nobody else's mail can follow it.",
     remedy: "Onboard the tenant first: POST /api/tenants/{tenantId}/onboard.",
   },
+  NothingToBypass: {
+    status: 409,
+    meaning: "Nobody's mail runs through this tenant's gateway, so there is nothing to lead round it.",
+    remedy: "Nothing to do; GET /api/tenants/{tenantId} shows the stage.",
+  },
+  NotBypassed: {
+    status: 409,
+    meaning: "The tenant's mail is not led round its gateway, so there is nothing to restore.",
+    remedy: "Nothing to do; GET /api/tenants/{tenantId} shows the stage.",
+  },
+  TenantBypassed: {
+    status: 409,
+    meaning: "The tenant's mail is led round its gateway, so that nothing could be proven by mail.",
+    remedy: "Restore it first: POST /api/tenants/{tenantId}/restore.",
+  },
   NothingToOffboard: {
     status: 409,
     meaning: "Nothing was built for this tenant, or nothing is left of it.",

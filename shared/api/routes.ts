@@ -8,6 +8,7 @@ import { byteRangeSchema, directoryRefreshSchema, directorySchema } from "./dire
 import { blocklistsSchema, listingSchema } from "./listing.ts";
 import { credentialListSchema } from "./credential.ts";
 import { offboardInputSchema } from "./offboarding.ts";
+import { bypassInputSchema } from "./mail-flow.ts";
 import {
   beforeImageSchema,
   operationIdSchema,
@@ -157,6 +158,29 @@ export const routes = {
     headers: operationIdHeader,
     body: applyInputSchema,
     bodyOptional: true,
+    answers: { 202: operationSchema },
+    longRunning: true,
+  }),
+  startBypass: defineRoute({
+    method: "POST",
+    path: "/api/tenants/{tenantId}/bypass",
+    tag: "Mail flow",
+    summary: "Lead a tenant's mail round its gateway; asking twice with the same Operation-Id is asking once",
+    roles: ["Partner"],
+    params: tenantParams,
+    headers: operationIdHeader,
+    body: bypassInputSchema,
+    answers: { 202: operationSchema },
+    longRunning: true,
+  }),
+  startRestore: defineRoute({
+    method: "POST",
+    path: "/api/tenants/{tenantId}/restore",
+    tag: "Mail flow",
+    summary: "Lead a tenant's mail back through its gateway, once that is proven to be well",
+    roles: ["Partner"],
+    params: tenantParams,
+    headers: operationIdHeader,
     answers: { 202: operationSchema },
     longRunning: true,
   }),

@@ -1,4 +1,5 @@
 /** What stands of a tenant beside what the runbook wants, found out by walking it with hands that only look. */
+import { settledStage } from "../desired/bypass.ts";
 import type { PlannedAction } from "../api/plan.ts";
 import type { AzureAccess } from "../azure/access.ts";
 import { type SizeLists, sizeLists } from "../azure/sizes.ts";
@@ -71,7 +72,9 @@ export async function lookAt(world: RunbookWorld, tenant: TenantRecord): Promise
   const looking = around ? { ...world, resources: world.resourcesOver(remembering(world.exchange, around.remembered)) } : world;
   const sight: Sight = { seen: [], seconds: 0 };
   const hands = lookingHands(looking, tenant, { readable, sizes, sight });
-  await walked(runbook(hands, { ...target, piloted: true, live: tenant.stage === "live", ...(standing && { standing }) }));
+  await walked(
+    runbook(hands, { ...target, piloted: true, live: settledStage(tenant) === "live", ...(standing && { standing }) }),
+  );
   return { target, standing, consent, azure, sizes, around, ...sight };
 }
 

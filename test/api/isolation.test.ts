@@ -68,6 +68,7 @@ const send = (route: Route, token: string | undefined, ids: Record<string, strin
   api.request(route.method, pathOf(route, ids), {
     ...(token === undefined ? {} : { token }),
     ...(route.method === "PUT" ? { body: spec } : {}),
+    ...(route === routes.startBypass ? { body: { reason: "it does not answer" } } : {}),
     ...(route === routes.startOffboarding ? { body: { confirm: ids["tenantId"] } } : {}),
   });
 
@@ -97,11 +98,13 @@ test("there are routes of one thing, and this file looks at them all", () => {
     "listCredentials",
     "planOnboarding",
     "retryOperation",
+    "startBypass",
     "startDemotion",
     "startDirectoryRefresh",
     "startOffboarding",
     "startOnboarding",
     "startPromotion",
+    "startRestore",
   ];
   expect(ofOneThing.map(([name]) => name).toSorted()).toEqual(expected);
 });

@@ -4,7 +4,8 @@
  */
 import { readFileSync } from "node:fs";
 import { createVirtualClock, type VirtualClock } from "../../infra/local/functions-host/clock.ts";
-import { chapters, onboardTenant, proveLoop, waitForAccess } from "../../functions/onboarding/orchestrator.ts";
+import { proveLoop } from "../../shared/proof/loop.ts";
+import { chapters, onboardTenant, waitForAccess } from "../../functions/onboarding/orchestrator.ts";
 import type { Onboarding } from "../../functions/onboarding/orchestrator.ts";
 import { begin, buildGateway, connectMailFlow, registerApplications, type TenantChapter } from "../../shared/runbook/runbook.ts";
 import { namesOf } from "../../shared/azure/names.ts";

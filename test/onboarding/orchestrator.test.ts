@@ -1,7 +1,8 @@
 /** The order and the patience of an onboarding, played in virtual time with production's durations: weeks pass in no time. */
 import { expect, test } from "vitest";
 import { createVirtualClock } from "../../infra/local/functions-host/clock.ts";
-import { chapters, CONSENT_ANSWERED, onboardTenant, proveLoop, waitForAccess } from "../../functions/onboarding/orchestrator.ts";
+import { proveLoop } from "../../shared/proof/loop.ts";
+import { chapters, CONSENT_ANSWERED, onboardTenant, waitForAccess } from "../../functions/onboarding/orchestrator.ts";
 import type { Onboarding } from "../../functions/onboarding/orchestrator.ts";
 import { namesOf } from "../../shared/azure/names.ts";
 import { FIRST_GENERATION } from "../../shared/desired/state.ts";

@@ -40,7 +40,7 @@ const ROWS = [
   ["api", "messages"],
   ["stores"],
   ["resources", "durable", "triggers.ts", "desired", "directory"],
-  ["runbook", "plans"],
+  ["runbook", "plans", "proof"],
 ];
 
 /** What a read gives (present, absent, unknown) and what differs is said by clients too, so these stand below them. */

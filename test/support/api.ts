@@ -1,5 +1,6 @@
 /** The API over the wire: the real handlers in the local host, on the test run's Azurite, with tokens of a little Entra. */
 import { randomUUID } from "node:crypto";
+import type { MailFlowWorld } from "../../functions/mail-flow/world.ts";
 import type { OffboardingWorld } from "../../functions/offboarding/world.ts";
 import type { OnboardingWorld } from "../../functions/onboarding/world.ts";
 import type { RotationWorld } from "../../functions/rotation/world.ts";
@@ -111,7 +112,7 @@ export async function startApi(): Promise<TestApi> {
   };
 }
 
-type WorldOfDoors = OnboardingWorld & OffboardingWorld & RotationWorld & TasksWorld;
+type WorldOfDoors = OnboardingWorld & OffboardingWorld & MailFlowWorld & RotationWorld & TasksWorld;
 
 /** Where the API's subject ends: whoever reaches for a cloud in these tests has gone too far. */
 const withoutClouds = (world: ApiWorld & Pick<WorldOfDoors, "plans">): WorldOfDoors =>

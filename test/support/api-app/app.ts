@@ -12,6 +12,8 @@ import { getDirectoryDocument } from "../../../functions/directory/document.ts";
 import { getDirectory, startDirectoryRefresh } from "../../../functions/directory/http.ts";
 import { startOffboarding } from "../../../functions/offboarding/http.ts";
 import { offboardingKinds } from "../../../functions/offboarding/kinds.ts";
+import { mailFlowKinds } from "../../../functions/mail-flow/kinds.ts";
+import { startBypass, startRestore } from "../../../functions/mail-flow/http.ts";
 import { onboardingKinds } from "../../../functions/onboarding/kinds.ts";
 import { cancelOperation } from "../../../functions/operations/cancel.ts";
 import { rotationKinds } from "../../../functions/rotation/kinds.ts";
@@ -35,7 +37,12 @@ registerTenants(world);
 registerAudit(world);
 registerHttp("getOperation", endpoint("getOperation", world, getOperation(world)));
 registerHttp("listOperations", endpoint("listOperations", world, listOperations(world)));
-const kinds = { ...onboardingKinds(world), ...offboardingKinds(world), ...rotationKinds(world) };
+const kinds = {
+  ...onboardingKinds(world),
+  ...offboardingKinds(world),
+  ...mailFlowKinds(world),
+  ...rotationKinds(world),
+};
 registerHttp("getBeforeImage", endpoint("getBeforeImage", world, getBeforeImage(world)));
 registerDurableHttp("retryOperation", (client) => retryOperation(world, kinds, client));
 registerDurableHttp("cancelOperation", (client) => cancelOperation(world, kinds, client));
@@ -58,6 +65,8 @@ registerHttp("listCredentials", endpoint("listCredentials", world, listCredentia
 registerHttp("planOnboarding", planOnboarding(world));
 registerDurableHttp("startPromotion", (client) => startPromotion(world, client));
 registerDurableHttp("startDemotion", (client) => startDemotion(world, client));
+registerDurableHttp("startBypass", (client) => startBypass(world, client));
+registerDurableHttp("startRestore", (client) => startRestore(world, client));
 registerDurableHttp("startOffboarding", (client) => startOffboarding(world, client));
 registerHttp("getDirectory", endpoint("getDirectory", world, getDirectory(world)));
 registerHttp("getDirectoryDocument", endpoint("getDirectoryDocument", world, getDirectoryDocument(world)));

@@ -1,0 +1,21 @@
+/** Mail flow: round the gateway and back, by its doors and by policy. */
+import { registerDurableHttp } from "../../shared/api/register.ts";
+import { registerActivities, registerOrchestrator } from "../../shared/durable/register.ts";
+import { proveBypass } from "../../shared/proof/around.ts";
+import { createAroundActivities } from "../../shared/proof/around-activities.ts";
+import { createMailFlowActivities } from "./activities.ts";
+import { startBypass, startRestore } from "./http.ts";
+import { bypassTenant, restoreTenant } from "./orchestrator.ts";
+import type { MailFlowWorld } from "./world.ts";
+
+export type { MailFlowWorld } from "./world.ts";
+
+export function registerMailFlow(world: MailFlowWorld): void {
+  registerDurableHttp("startBypass", (client) => startBypass(world, client));
+  registerDurableHttp("startRestore", (client) => startRestore(world, client));
+  registerOrchestrator(bypassTenant);
+  registerOrchestrator(restoreTenant);
+  registerOrchestrator(proveBypass);
+  registerActivities(createMailFlowActivities(world), world);
+  registerActivities(createAroundActivities(world), world);
+}

@@ -1,0 +1,16 @@
+/** The kinds of operation that lead mail round a gateway and back. */
+import * as z from "zod";
+import type { BypassCause } from "../../shared/desired/bypass.ts";
+import { kindOf, type KindOfOperation } from "../../shared/durable/operation-kinds.ts";
+import { ASKED_FOR, bypassing, restoring } from "./redirections.ts";
+import type { MailFlowDoors } from "./world.ts";
+
+/** What was asked for then: a door's body, or what the policy said. */
+const asked = z.object({ by: z.enum(["call", "policy"]).default("call"), reason: z.string() });
+const causeOf = (request: unknown): BypassCause => asked.safeParse(request).data ?? ASKED_FOR;
+
+export const mailFlowKinds = (world: Pick<MailFlowDoors, "mailFlowPace">) =>
+  ({
+    bypass: kindOf((request) => bypassing(world, causeOf(request)), { waits: [] }),
+    restore: kindOf((request) => restoring(world, causeOf(request)), { waits: [] }),
+  }) satisfies Record<string, KindOfOperation>;

@@ -1,0 +1,75 @@
+/**
+ * Mission F5: mail goes round a gateway that is down, and comes back. The way round is one rule more; what Exchange Online and the gateway
+ * need for mail that is under way stays. Nobody's mail is led back before a probe mail has come back through the gateway. Pure.
+ */
+import type { Names } from "../../shared/azure/names.ts";
+import type { BypassCause } from "../../shared/desired/bypass.ts";
+import * as desired from "../../shared/desired/state.ts";
+import type { Ground } from "../../shared/desired/state.ts";
+import { child } from "../../shared/durable/branches.ts";
+import { type ResourcePace, resourceSteps, type Work } from "../../shared/durable/resources.ts";
+import type { OrchestrationContext, Routine } from "../../shared/durable/routine.ts";
+import { failureFrom, stepsOf } from "../../shared/durable/steps.ts";
+import { secondsNow } from "../../shared/durable/wait.ts";
+import { type AroundPace, proveBypass } from "../../shared/proof/around.ts";
+import { proveLoop } from "../../shared/proof/loop.ts";
+import type { Resources } from "../../shared/resources/index.ts";
+import type { TenantSpec } from "../../shared/tenants/spec.ts";
+import type { MailFlowActivities } from "./activities.ts";
+
+/** What both ways are started with. */
+export interface Redirection {
+  work: Work;
+  spec: TenantSpec;
+  names: Names;
+  /** As the onboarding has left it. */
+  ground: Ground;
+  cause: BypassCause;
+  pace: MailFlowPace;
+}
+
+export interface MailFlowPace extends ResourcePace, AroundPace {
+  probeDeadlineInSeconds: number;
+}
+
+/** Reads and writes Exchange Online and nothing of Azure's, so that it works when a machine, a region or all of Azure is down. */
+export function* bypassTenant(context: OrchestrationContext, tenant: Redirection): Routine<void> {
+  const { work, spec, ground, cause, pace } = tenant;
+  const { beginBypass, finishBypass, failBypass } = stepsOf<MailFlowActivities>(context, pace.patience);
+  const { ensure } = resourceSteps<Resources>(context, work, pace);
+  const rule = desired.bypassRule(tenant, ground);
+  try {
+    yield* beginBypass({ work, cause, at: secondsNow(context) });
+    yield* ensure("bypassRule", "bypassRule", rule);
+    const deadline = secondsNow(context) + pace.probeDeadlineInSeconds + pace.settleInSeconds;
+    yield* child(context, proveBypass, { work, spec, pace, round: 1, deadline }, "around");
+    yield* finishBypass({ work, cause, at: secondsNow(context) });
+  } catch (error) {
+    yield* failBypass({ work, rule, at: secondsNow(context), failure: failureFrom(error) });
+  }
+}
+
+/** First only the probe mailbox's mail takes the way back; when that has come through, everybody's does. */
+export function* restoreTenant(context: OrchestrationContext, tenant: Redirection): Routine<void> {
+  const { work, names, ground, cause, pace } = tenant;
+  const { beginRestore, checkRecovered, checkGatewayAnswers, finishRestore, failRestore } = stepsOf<MailFlowActivities>(
+    context,
+    pace.patience,
+  );
+  const { ensure, confirm, drop } = resourceSteps<Resources>(context, work, pace);
+  const loop = desired.loop(tenant, ground);
+  try {
+    yield* beginRestore({ work, cause, at: secondsNow(context) });
+    yield* checkRecovered({ work, names });
+    yield* confirm("inboundConnector", "inboundConnectorReadBack", desired.inboundConnector(tenant, ground));
+    yield* confirm("approvalRule", "approvalRuleReadBack", desired.approvalRule(tenant, ground));
+    yield* checkGatewayAnswers({ work, loop });
+    yield* ensure("bypassRule", "probeSpared", desired.bypassRule(tenant, ground, "probe"));
+    const deadline = secondsNow(context) + pace.probeDeadlineInSeconds;
+    const evidence = yield* child(context, proveLoop, { work, pace, loop, step: "probeMail", round: 1, deadline }, "probe");
+    yield* drop("bypassRule", "bypassRule", desired.bypassRule(tenant, ground, "probe"));
+    yield* finishRestore({ work, cause, evidence, at: secondsNow(context) });
+  } catch (error) {
+    yield* failRestore({ work, at: secondsNow(context), failure: failureFrom(error) });
+  }
+}

@@ -1,0 +1,43 @@
+/** The two operations: when a tenant may be led round its gateway and back, and what they are started with. */
+import { refusal } from "../../shared/api/error-codes.ts";
+import type { BypassCause } from "../../shared/desired/bypass.ts";
+import type { Ground } from "../../shared/desired/state.ts";
+import { targetOf } from "../../shared/desired/target.ts";
+import type { TenantOperation } from "../../shared/durable/tenant-operation.ts";
+import type { TenantRecord } from "../../shared/stores/tenants.ts";
+import { bypassTenant, type MailFlowPace, type Redirection, restoreTenant } from "./orchestrator.ts";
+import { bypassSteps, restoreSteps } from "./steps.ts";
+import type { MailFlowDoors } from "./world.ts";
+
+/** A restore that a person wants needs no reason. */
+export const ASKED_FOR: BypassCause = { by: "call", reason: "asked for" };
+
+type Paced = Pick<MailFlowDoors, "mailFlowPace">;
+
+/** Asked for again of a tenant that is bypassed already, it looks whether that still holds, and proves it. */
+export const bypassing = (world: Paced, cause: BypassCause): TenantOperation<Redirection> => ({
+  kind: "bypass",
+  orchestrator: bypassTenant,
+  stepsOf: bypassSteps,
+  inputOf: (tenant, operationId) => redirection(tenant, operationId, cause, world.mailFlowPace),
+  async check({ id, stage, facts }) {
+    if ((stage === "pilot" || stage === "live" || stage === "bypassed") && facts["ground"] !== undefined) return;
+    throw refusal("NothingToBypass", `tenant ${id} is in stage ${stage}: nobody's mail runs through its gateway`);
+  },
+});
+
+export const restoring = (world: Paced, cause: BypassCause): TenantOperation<Redirection> => ({
+  kind: "restore",
+  orchestrator: restoreTenant,
+  stepsOf: restoreSteps,
+  inputOf: (tenant, operationId) => redirection(tenant, operationId, cause, world.mailFlowPace),
+  async check({ id, stage }) {
+    if (stage === "bypassed") return;
+    throw refusal("NotBypassed", `tenant ${id} is in stage ${stage}: its mail is not led round the gateway`);
+  },
+});
+
+function redirection(tenant: TenantRecord, operationId: string, cause: BypassCause, pace: MailFlowPace): Redirection {
+  const { work, spec, names } = targetOf(tenant);
+  return { work: { ...work, operationId }, spec, names, ground: tenant.facts["ground"] as Ground, cause, pace };
+}

@@ -1,0 +1,17 @@
+/** What bypass and restore need of the world: the API's part, Exchange Online, probe mails, and their durations. */
+import type { ApiWorld } from "../../shared/api/world.ts";
+import type { ProbeMails } from "../../shared/graph/mail.ts";
+import type { ValidateConnector } from "../../shared/proof/gateways.ts";
+import type { Resources } from "../../shared/resources/index.ts";
+import type { MailFlowPace } from "./orchestrator.ts";
+
+export interface MailFlowDoors extends ApiWorld {
+  mailFlowPace: MailFlowPace;
+}
+
+export interface MailFlowWorld extends MailFlowDoors {
+  resources: Pick<Resources, "bypassRule">;
+  probes: ProbeMails;
+  validateOutboundConnector: ValidateConnector;
+  reportFailure(activity: string, error: unknown): void;
+}
