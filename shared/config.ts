@@ -109,6 +109,7 @@ export const settings = {
     schedule,
     "0 30 4 * * *",
   ),
+  SPF_SCHEDULE: setting("When SPF records that were right are looked at again (NCRONTAB).", schedule, "0 50 4 * * *"),
   TASKS_SCHEDULE: setting(
     "When tasks of people are looked at: done, to be reminded of, or expired (NCRONTAB with seconds, UTC).",
     schedule,

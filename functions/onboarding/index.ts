@@ -13,6 +13,7 @@ import { limitPrivilege } from "./limit-privilege.ts";
 import { acceptConsent, getConsent, planOnboarding, startOnboarding } from "./http.ts";
 import { planOf } from "./plan.ts";
 import { proveCanary } from "./prove-canary.ts";
+import { pollSpf } from "./spf.ts";
 import { pollConsents } from "./timer.ts";
 import { chapters, onboardTenant, waitForAccess } from "./orchestrator.ts";
 import { demoteTenant, promoteTenant } from "./promotion.ts";
@@ -35,6 +36,7 @@ export function registerOnboarding(world: OnboardingWorld): void {
   registerDurableHttp("startDemotion", (client) => startDemotion(world, client));
   registerDurableHttp("acceptConsent", (client) => acceptConsent(world, client));
   registerTimer("pollConsents", "%CONSENTS_SCHEDULE%", pollConsents(world));
+  registerTimer("pollSpf", "%SPF_SCHEDULE%", pollSpf(world));
 
   registerOrchestrator(onboardTenant);
   registerOrchestrator(waitForAccess);

@@ -6,6 +6,8 @@ import { widenedSpf } from "../../shared/dns/spf-limits.ts";
 import { characterStrings, isSpf } from "../../shared/dns/spf-record.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
 import type { TaskCheck } from "../../shared/stores/tasks.ts";
+import type { TenantRecord } from "../../shared/stores/tenants.ts";
+import { watchedTenants } from "./timer.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 type World = Pick<OnboardingWorld, "authorities" | "resolver" | "environment">;
@@ -76,10 +78,16 @@ export async function spfState(world: World, domain: string, addresses: string[]
   }
 }
 
-/** The condition follows what was seen, and so do the tasks: one for each domain that needs a person, closed when its record is right. */
+/**
+ * The condition follows what was seen, and so do the tasks: one for each domain that needs a person, closed when its record is right. Name
+ * servers that say nothing change nothing that is known.
+ */
 export async function followSpf({ tenants, tasks }: Stores, of: Tenant, states: SpfState[]): Promise<void> {
   const { partnerId, tenantId } = of;
-  await tenants.setConditions(partnerId, tenantId, [spfCondition(states)]);
+  const condition = spfCondition(states);
+  const { conditions } = await tenants.get(partnerId, tenantId);
+  if (condition.status !== "Unknown" || !conditions.some(({ type }) => type === condition.type))
+    await tenants.setConditions(partnerId, tenantId, [condition]);
   for (const { domain, state, message, task } of states) {
     const key = { partnerId, tenantId, kind: "publishSpf" as const, subject: domain };
     if (state === "published") await tasks.end(key, "done", message);
@@ -108,6 +116,30 @@ interface Tenant {
   tenantId: string;
 }
 
+async function lookAtSpf(world: World & { stores: Stores }, tenant: TenantRecord, ground: Ground): Promise<SpfState[]> {
+  const states = await spfStates(world, tenant, egressIps(ground));
+  await followSpf(world.stores, { partnerId: tenant.partnerId, tenantId: tenant.id }, states);
+  return states;
+}
+
+export type SpfWatch = World &
+  Pick<OnboardingWorld, "log"> & { stores: Pick<OnboardingWorld["stores"], "partners" | "tenants" | "tasks"> };
+
+/** A record that was right is looked at again: somebody else's change of it is noticed the next day, and becomes a task. */
+export const pollSpf = (world: SpfWatch) => async (): Promise<void> => {
+  let tenants = 0;
+  for await (const some of watchedTenants(world))
+    for (const tenant of some) {
+      const ground = tenant.facts["ground"] as Ground | undefined;
+      if (tenant.spec.spf === undefined || ground === undefined) continue;
+      tenants += 1;
+      await lookAtSpf(world, tenant, ground).catch((error: unknown) =>
+        world.log.warning("SPF records could not be looked at", { tenantId: tenant.id, error }),
+      );
+    }
+  world.log.information("SPF records looked at", { tenants });
+};
+
 /** How to see that a person has published a domain's record; the condition is as fresh as the look. */
 export const spfCheck = (world: World & { stores: Stores }): TaskCheck => ({
   async look({ partnerId, tenantId, subject }) {
@@ -115,8 +147,7 @@ export const spfCheck = (world: World & { stores: Stores }): TaskCheck => ({
     const ground = tenant?.facts["ground"] as Ground | undefined;
     if (tenant?.spec.spf === undefined || ground === undefined || !tenant.spec.microsoft365.domains.includes(subject))
       return { found: "needless", message: `nobody wants an SPF record of ${subject} kept any more` };
-    const states = await spfStates(world, tenant, egressIps(ground));
-    await followSpf(world.stores, { partnerId, tenantId }, states);
+    const states = await lookAtSpf(world, tenant, ground);
     const own = states.find(({ domain }) => domain === subject);
     if (own?.state === "published") return { found: "done", message: own.message };
     if (own === undefined || own.state === "unknown") return { found: "unknown", message: own?.message ?? "nobody looked" };

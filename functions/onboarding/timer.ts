@@ -29,7 +29,12 @@ export const pollConsents = (world: ConsentWatch) => async (): Promise<void> => 
   world.log.information("consents looked at", { tenants, withdrawn });
 };
 
-async function* watchedTenants({ stores }: ConsentWatch): AsyncGenerator<TenantRecord[]> {
+/** Some at a time, of all partners. */
+export async function* watchedTenants({
+  stores,
+}: {
+  stores: Pick<Stores, "partners" | "tenants">;
+}): AsyncGenerator<TenantRecord[]> {
   for await (const partners of pages((after) => stores.partners.list(PAGE_SIZE, after)))
     for (const { id } of partners)
       for await (const tenants of pages((after) => stores.tenants.list(id, PAGE_SIZE, after))) {

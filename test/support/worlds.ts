@@ -86,6 +86,7 @@ export async function startWorlds(): Promise<Worlds> {
       PUBLIC_URL: "http://127.0.0.1:7071",
       CONSENTS_SCHEDULE: NEVER,
       TASKS_SCHEDULE: NEVER,
+      SPF_SCHEDULE: NEVER,
       DIRECTORIES_SCHEDULE: NEVER,
       GATEWAYS_SCHEDULE: NEVER,
       BLOCKLISTS_SCHEDULE: NEVER,

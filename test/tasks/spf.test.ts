@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { askToWithdraw, withdrawSpfCheck } from "../../functions/offboarding/withdraw-spf.ts";
 import { createOnboardingActivities } from "../../functions/onboarding/activities.ts";
-import { spfCheck } from "../../functions/onboarding/spf.ts";
+import { pollSpf, spfCheck } from "../../functions/onboarding/spf.ts";
 import type { OnboardingWorld } from "../../functions/onboarding/world.ts";
 import { lookAt } from "../../functions/tasks/look.ts";
 import { remindTasks } from "../../functions/tasks/timer.ts";
@@ -128,6 +128,17 @@ test("a record to publish is one task, though its activity runs twice; it closes
   await sweep();
   expect(await stores.tasks.get(partnerId, task.id)).toMatchObject({ state: "done", verification: { found: "done" } });
   expect(await condition()).toMatchObject({ status: "True", reason: "Published" });
+
+  // Somebody else's change is noticed, too; silence is none.
+  const poll = pollSpf({ ...world(), log: createLog("debug", () => undefined) });
+  await clouds.fault("dns", { kind: "servfail" }, {}, 100);
+  await poll();
+  await clouds.clearFaults();
+  expect(await condition()).toMatchObject({ status: "True" });
+  await publish("v=spf1 mx -all");
+  await poll();
+  expect(await condition()).toMatchObject({ status: "False", reason: "RecordToPublish" });
+  expect((await tasks()).map(({ state }) => state).toSorted()).toEqual(["done", "open"]);
 });
 
 test("a record that is broken is put right by a person first; name servers that don't answer say nothing", async () => {
