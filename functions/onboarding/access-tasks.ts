@@ -34,14 +34,15 @@ const consent = ({ settings }: Asking, tenantId: string, { microsoft365 }: Tenan
 });
 
 /** Names of roles, or `service principal` where our application is not there at all. */
-function azureAccess({ settings }: Asking, { azure }: TenantSpec, { message, missing }: Pending): Asked {
+function azureAccess({ settings }: Asking, { azure }: TenantSpec, { missing }: Pending): Asked {
   const { applicationId } = settings;
   const scope = `/subscriptions/${azure.subscriptionId}`;
   const roles = missing.filter((name) => name !== "service principal");
   const wanted = roles.length === 0 ? ["Contributor", "Role Based Access Control Administrator"] : roles;
   return {
     title: `Let our application build in subscription ${azure.subscriptionId}`,
-    instructions: `${message}. An owner of the subscription runs what text has, or assigns the roles in Azure's portal (Access control). A role may take minutes to count.`,
+    instructions:
+      "An owner of the subscription runs what text has, or assigns the roles in Azure's portal (Access control). A role may take minutes to count. What waits goes on by itself.",
     text: [
       `az login --tenant ${azure.tenantId}`,
       ...(roles.length === missing.length ? [] : [`az ad sp create --id ${applicationId}`]),
