@@ -4,6 +4,8 @@ import { registerAudit } from "./audit/index.ts";
 import { registerBlocklists } from "./blocklists/index.ts";
 import { registerDelisting } from "./delisting/index.ts";
 import { registerDirectory } from "./directory/index.ts";
+import { registerDrift } from "./drift/index.ts";
+import { repairKinds } from "./drift/repair.ts";
 import { registerGateways } from "./gateways/index.ts";
 import { offboardingKinds } from "./offboarding/kinds.ts";
 import { registerOffboarding } from "./offboarding/index.ts";
@@ -34,11 +36,13 @@ registerOperations(world, {
   ...offboardingKinds(world),
   ...mailFlowKinds(world),
   ...rotationKinds(world),
+  ...repairKinds(world),
 });
 registerAudit(world);
 registerGateways(world);
 registerBlocklists(world);
 registerDelisting(world);
 registerDirectory(world);
+registerDrift(world);
 registerRotation(world);
 registerTasks({ ...world, taskChecks: taskChecks(world) });

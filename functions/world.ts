@@ -18,6 +18,7 @@ import { createSender } from "../shared/messages/sender.ts";
 import type { BlocklistsWorld } from "./blocklists/index.ts";
 import type { DelistingWorld } from "./delisting/index.ts";
 import type { DirectoryFunctions } from "./directory/world.ts";
+import type { DriftWorld } from "./drift/world.ts";
 import type { GatewaysWorld } from "./gateways/index.ts";
 import type { RotationWorld } from "./rotation/world.ts";
 import { createCredentials } from "../shared/entra/credentials.ts";
@@ -51,6 +52,7 @@ export type World = OnboardingWorld &
   BlocklistsWorld &
   DelistingWorld &
   DirectoryFunctions &
+  DriftWorld &
   RotationWorld & { deadLetters: DeadLetters };
 
 export function createWorld(config: Config): World {
@@ -104,6 +106,11 @@ export function createWorld(config: Config): World {
       probeDeadlineInSeconds: config.PROBE_DEADLINE,
     },
     plans: createPlans(stores.plans),
+    driftPace: {
+      shortestInSeconds: config.DRIFT_SHORTEST_INTERVAL,
+      longestInSeconds: config.DRIFT_LONGEST_INTERVAL,
+      repairsADay: config.DRIFT_REPAIRS_A_DAY,
+    },
     offboardingPace: {
       patience,
       operationDeadlineInSeconds,

@@ -116,6 +116,14 @@ export const settings = {
     "0 10 * * * *",
   ),
   DIRECTORIES_SCHEDULE: setting("When customers' directories are looked at for changes (NCRONTAB).", schedule, "0 20 * * * *"),
+  DRIFT_SCHEDULE: setting(
+    "When it is looked for tenants whose turn it is to be compared (NCRONTAB).",
+    schedule,
+    "0 */15 * * * *",
+  ),
+  DRIFT_SHORTEST_INTERVAL: setting("How often a tenant is compared that changed lately.", seconds, "PT1H"),
+  DRIFT_LONGEST_INTERVAL: setting("How seldom a quiet tenant is compared.", seconds, "PT12H"),
+  DRIFT_REPAIRS_A_DAY: setting("How often a day the same property is brought back by policy.", whole, "3"),
   PROBE_INTERVAL: setting(
     "How often a probe mail is sent and looked for while Exchange Online's rules propagate.",
     seconds,

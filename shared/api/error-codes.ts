@@ -85,6 +85,21 @@ export const errorCodes = {
     meaning: "The document ends before the range that was asked for.",
     remedy: "Ask from the first byte again; Content-Range says how long the document is.",
   },
+  NothingStands: {
+    status: 409,
+    meaning: "The tenant has no pilot yet, or is gone: nothing stands that could have drifted.",
+    remedy: "Onboard the tenant.",
+  },
+  NothingToRepair: {
+    status: 409,
+    meaning: "Nothing that a repair could bring back differed when the tenant was last looked at.",
+    remedy: "Look with POST /api/tenants/{tenantId}/drift, then repair what it names.",
+  },
+  RepairImpossible: {
+    status: 409,
+    meaning: "What differs would have to be made anew, or is somebody else's object under our name.",
+    remedy: "Onboard the tenant again where the message says so; else rename or remove that object.",
+  },
   OperationNotFound: {
     status: 404,
     meaning: "There is no such operation among those of the caller.",

@@ -9,7 +9,16 @@ export const operationIdSchema = z
   .regex(/^[A-Za-z0-9-]{8,64}$/, "must be 8 to 64 letters, digits and dashes, such as a UUID");
 
 export const operationStatuses = ["NotStarted", "Running", "Succeeded", "Failed", "Canceled"] as const;
-export const operationKinds = ["onboarding", "rotation", "promotion", "demotion", "bypass", "restore", "offboarding"] as const;
+export const operationKinds = [
+  "onboarding",
+  "rotation",
+  "promotion",
+  "demotion",
+  "bypass",
+  "restore",
+  "repair",
+  "offboarding",
+] as const;
 export const stepStatuses = ["Pending", "Running", "Succeeded", "Failed", "Skipped"] as const;
 export const stepChanges = ["created", "updated", "unchanged", "removed"] as const;
 export const branches = ["access", "root", "gateway", "directory", "mailFlow", "proof"] as const;

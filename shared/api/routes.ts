@@ -4,6 +4,7 @@ import { tenantIdSchema, tenantSpecSchema } from "../tenants/spec.ts";
 import { auditEntrySchema } from "./audit.ts";
 import { meSchema } from "./caller.ts";
 import { acknowledgementSchema, caseIdSchema, caseStates, delistingSchema } from "./delisting.ts";
+import { driftSchema, repairInputSchema } from "./drift.ts";
 import { byteRangeSchema, directoryRefreshSchema, directorySchema } from "./directory.ts";
 import { blocklistsSchema, listingSchema } from "./listing.ts";
 import { credentialListSchema } from "./credential.ts";
@@ -181,6 +182,39 @@ export const routes = {
     roles: ["Partner"],
     params: tenantParams,
     headers: operationIdHeader,
+    answers: { 202: operationSchema },
+    longRunning: true,
+  }),
+  getDrift: defineRoute({
+    method: "GET",
+    path: "/api/tenants/{tenantId}/drift",
+    tag: "Drift",
+    summary: "Read how a standing tenant's clouds differ from what is wanted, as it was last looked at",
+    roles: ["Partner", "Operator"],
+    params: tenantParams,
+    query: z.strictObject(ofPartner),
+    answers: { 200: driftSchema },
+  }),
+  lookForDriftNow: defineRoute({
+    method: "POST",
+    path: "/api/tenants/{tenantId}/drift",
+    tag: "Drift",
+    summary: "Look now how a standing tenant's clouds differ from what is wanted",
+    roles: ["Partner", "Operator"],
+    params: tenantParams,
+    query: z.strictObject(ofPartner),
+    answers: { 200: driftSchema },
+  }),
+  startRepair: defineRoute({
+    method: "POST",
+    path: "/api/tenants/{tenantId}/repair",
+    tag: "Drift",
+    summary: "Bring back what differs; asking twice with the same Operation-Id is asking once",
+    roles: ["Partner"],
+    params: tenantParams,
+    headers: operationIdHeader,
+    body: repairInputSchema,
+    bodyOptional: true,
     answers: { 202: operationSchema },
     longRunning: true,
   }),

@@ -32,6 +32,8 @@ export interface Seen {
   wanted: unknown;
   action: PlannedAction;
   changes: PropertyChange[];
+  /** What is there, where something is. */
+  actual?: unknown;
   /** Why it is blocked or unknown, or what replacing it would interrupt. */
   reason?: string;
   /** What is wanted can be told only when something else is made: it was not looked at. */
@@ -174,8 +176,12 @@ export const looksInto =
     if (or === "drop") return told("remove");
     const changes = resource.diff(wanted, observed.actual);
     if (changes.some(({ path }) => resource.fixed?.(path)))
-      told("replace", { changes, reason: interruptedBy[kind] ?? "it and all that depends on it would go and be made anew" });
-    else told(changes.length === 0 ? "none" : "update", { changes });
+      told("replace", {
+        changes,
+        actual: observed.actual,
+        reason: interruptedBy[kind] ?? "it and all that depends on it would go and be made anew",
+      });
+    else told(changes.length === 0 ? "none" : "update", { changes, actual: observed.actual });
     return observed.actual;
   };
 

@@ -11,6 +11,7 @@ import { createLeaseStore, type LeaseStore } from "./leases.ts";
 import { createListingStore, type ListingStore } from "./listings.ts";
 import { type CredentialStore, createCredentialStore } from "./credentials.ts";
 import { createDirectoryStore, type DirectoryStore } from "./directories.ts";
+import { createDriftStore, type DriftStore } from "./drift.ts";
 import { createOperationStore, type OperationStore } from "./operations.ts";
 import { createPartnerStore, type PartnerStore } from "./partners.ts";
 import { createSentMailStore, type SentMailStore } from "./sent-mails.ts";
@@ -39,6 +40,7 @@ export interface Stores {
   tasks: TaskStore;
   plans: PlanStore;
   audit: AuditStore;
+  drift: DriftStore;
   /** Throws when tables or blobs don't answer. */
   check(): Promise<void>;
 }
@@ -72,6 +74,7 @@ export function createStores({ storage: settings, credential, clock = systemCloc
     tasks: createTaskStore(storage, clock, events),
     plans: createPlanStore(storage, clock),
     audit: createAuditStore(storage, clock),
+    drift: createDriftStore(storage),
     check: async () => {
       const blobs = await storage.container("before-images");
       await Promise.all([probe.get({ partitionKey: "partners", rowKey: "check" }), blobs.getProperties()]);

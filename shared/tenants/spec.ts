@@ -291,6 +291,8 @@ export const tenantSpecSchema = z
     connectionFilter: z.boolean().default(true),
     /** Mission D5: users and groups as an LDIF document for the gateways, kept by what changed. */
     directory: directorySpecSchema.optional(),
+    /** Mission F6: what becomes of what somebody changed by hand. `automatic` brings it back, a few times a day; without it, it is reported. */
+    drift: z.strictObject({ repair: z.enum(["report", "automatic"]) }).optional(),
     /** Without it nobody's SPF is looked at: a gateway that sends by Microsoft 365 needs none of its own. */
     spf: spfSchema.optional(),
   })

@@ -89,6 +89,7 @@ test("there are routes of one thing, and this file looks at them all", () => {
     "getConsent",
     "getDelisting",
     "getDirectory",
+    "getDrift",
     "getGateway",
     "getOperation",
     "getTask",
@@ -96,6 +97,7 @@ test("there are routes of one thing, and this file looks at them all", () => {
     "getUcm",
     "listAudit",
     "listCredentials",
+    "lookForDriftNow",
     "planOnboarding",
     "retryOperation",
     "startBypass",
@@ -104,6 +106,7 @@ test("there are routes of one thing, and this file looks at them all", () => {
     "startOffboarding",
     "startOnboarding",
     "startPromotion",
+    "startRepair",
     "startRestore",
   ];
   expect(ofOneThing.map(([name]) => name).toSorted()).toEqual(expected);

@@ -1,5 +1,6 @@
 /** The API over the wire: the real handlers in the local host, on the test run's Azurite, with tokens of a little Entra. */
 import { randomUUID } from "node:crypto";
+import type { DriftWorld } from "../../functions/drift/world.ts";
 import type { MailFlowWorld } from "../../functions/mail-flow/world.ts";
 import type { OffboardingWorld } from "../../functions/offboarding/world.ts";
 import type { OnboardingWorld } from "../../functions/onboarding/world.ts";
@@ -112,7 +113,7 @@ export async function startApi(): Promise<TestApi> {
   };
 }
 
-type WorldOfDoors = OnboardingWorld & OffboardingWorld & MailFlowWorld & RotationWorld & TasksWorld;
+type WorldOfDoors = OnboardingWorld & OffboardingWorld & MailFlowWorld & RotationWorld & TasksWorld & DriftWorld;
 
 /** Where the API's subject ends: whoever reaches for a cloud in these tests has gone too far. */
 const withoutClouds = (world: ApiWorld & Pick<WorldOfDoors, "plans">): WorldOfDoors =>

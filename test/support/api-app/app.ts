@@ -10,6 +10,8 @@ import { postHeartbeat } from "../../../functions/gateways/heartbeat.ts";
 import { getGateway, listEvents, listGateways } from "../../../functions/gateways/http.ts";
 import { getDirectoryDocument } from "../../../functions/directory/document.ts";
 import { getDirectory, startDirectoryRefresh } from "../../../functions/directory/http.ts";
+import { getDrift, lookForDriftNow, startRepair } from "../../../functions/drift/http.ts";
+import { repairKinds } from "../../../functions/drift/repair.ts";
 import { startOffboarding } from "../../../functions/offboarding/http.ts";
 import { offboardingKinds } from "../../../functions/offboarding/kinds.ts";
 import { mailFlowKinds } from "../../../functions/mail-flow/kinds.ts";
@@ -42,6 +44,7 @@ const kinds = {
   ...offboardingKinds(world),
   ...mailFlowKinds(world),
   ...rotationKinds(world),
+  ...repairKinds(world),
 };
 registerHttp("getBeforeImage", endpoint("getBeforeImage", world, getBeforeImage(world)));
 registerDurableHttp("retryOperation", (client) => retryOperation(world, kinds, client));
@@ -70,6 +73,9 @@ registerDurableHttp("startRestore", (client) => startRestore(world, client));
 registerDurableHttp("startOffboarding", (client) => startOffboarding(world, client));
 registerHttp("getDirectory", endpoint("getDirectory", world, getDirectory(world)));
 registerHttp("getDirectoryDocument", endpoint("getDirectoryDocument", world, getDirectoryDocument(world)));
+registerHttp("getDrift", endpoint("getDrift", world, getDrift(world)));
+registerHttp("lookForDriftNow", endpoint("lookForDriftNow", world, lookForDriftNow(world)));
+registerDurableHttp("startRepair", (client) => startRepair(world, client));
 registerDurableHttp("startDirectoryRefresh", (client) => startDirectoryRefresh(world, client));
 registerHttp("listTasks", endpoint("listTasks", world, listTasks(world)));
 registerHttp("getTask", endpoint("getTask", world, getTask(world)));

@@ -20,6 +20,8 @@ export interface TransportRule extends Owned {
   priority: number;
   enabled: boolean;
   mode: "Enforce" | "Audit" | "AuditAndNotify";
+  /** A person, as `LastModifiedBy` shows it; what an application did shows nobody. */
+  lastModifiedBy?: string | undefined;
   /** Conditions, exceptions, actions and properties, under their parameter names; absent when not set. */
   settings: Record<string, unknown>;
 }

@@ -152,6 +152,7 @@ export const transportRuleCmdlets: Record<string, Cmdlet> = {
         mode: modeIn(bound, old.mode),
         settings: checked(context, merged(old.settings, bound)),
         whenChanged: context.now(),
+        lastModifiedBy: undefined,
       };
       return { target: old.name, commit: () => replace(context, others, rule) };
     },
@@ -185,7 +186,7 @@ function switching(enabled: boolean): Cmdlet {
     prepare: (context, bound) => {
       const old = required(context, text(bound, "Identity") ?? "");
       const others = inOrder(context).filter(({ guid }) => guid !== old.guid);
-      const rule = { ...old, enabled, mode: modeIn(bound, old.mode), whenChanged: context.now() };
+      const rule = { ...old, enabled, mode: modeIn(bound, old.mode), whenChanged: context.now(), lastModifiedBy: undefined };
       return { target: old.name, commit: () => replace(context, others, rule) };
     },
   };
@@ -279,7 +280,7 @@ function checked({ tenantId, store }: CmdletContext, settings: Record<string, un
 }
 
 function shown({ store }: CmdletContext, rule: TransportRule): Record<string, unknown> {
-  const { tenantId, guid, name, priority, enabled, mode, settings, whenCreated, whenChanged } = rule;
+  const { tenantId, guid, name, priority, enabled, mode, settings, whenCreated, whenChanged, lastModifiedBy } = rule;
   const connector = settings["RouteMessageOutboundConnector"];
   const route = typeof connector === "string" ? (store.outboundConnectors.find(tenantId, connector)?.name ?? connector) : null;
   const set = (names: string[]): string[] => names.filter((one) => settings[one] !== undefined);
@@ -314,5 +315,6 @@ function shown({ store }: CmdletContext, rule: TransportRule): Record<string, un
     ObjectState: "Unchanged",
     WhenCreated: whenCreated,
     WhenChanged: whenChanged,
+    LastModifiedBy: lastModifiedBy ?? null,
   };
 }

@@ -1,0 +1,11 @@
+/** What drift needs of the world. */
+import type { ApiWorld } from "../../shared/api/world.ts";
+import type { ResourcePace } from "../../shared/durable/resources.ts";
+import type { RunbookWorld } from "../../shared/runbook/world.ts";
+import type { DriftPace } from "./schedule.ts";
+
+export interface DriftWorld extends ApiWorld, RunbookWorld {
+  pace: ResourcePace;
+  driftPace: DriftPace;
+  reportFailure(activity: string, error: unknown): void;
+}
