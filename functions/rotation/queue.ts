@@ -1,5 +1,6 @@
 /** The door of queue `rotation`: a repeated message finds its rotation under way, or done, and changes nothing. */
 import type { DurableClient } from "durable-functions";
+import { auditedStart } from "../../shared/durable/audited-start.ts";
 import { begin } from "../../shared/durable/tenant-operation.ts";
 import { type Due, parseDue } from "../../shared/messages/near-expiry.ts";
 import { type CredentialKey, type CredentialRecord, generationToMake } from "../../shared/stores/credentials.ts";
@@ -46,16 +47,18 @@ async function startRotation(world: RotationWorld, client: DurableClient, creden
   const id = operationIdOf(credential, generation, await failedAttempts(world, credential, generation));
   const request = { name, generation };
   const wanted = rotationOf(world, request);
-  const { operation } = await operations.create({
-    partnerId,
-    tenantId,
-    id,
-    kind: "rotation",
-    requestHash: `${name} ${generation}`,
-    request,
-    steps: wanted.stepsOf(tenant),
+  await auditedStart(world.stores, { partnerId, tenantId, operationId: id }, "rotation", async () => {
+    const { operation } = await operations.create({
+      partnerId,
+      tenantId,
+      id,
+      kind: "rotation",
+      requestHash: `${name} ${generation}`,
+      request,
+      steps: wanted.stepsOf(tenant),
+    });
+    await begin(client, wanted, tenant, operation);
   });
-  await begin(client, wanted, tenant, operation);
 }
 
 /** A generation that failed is tried again under the next number; its vault version is found and used. */

@@ -5,6 +5,7 @@ import path from "node:path";
 import { BlobServiceClient } from "@azure/storage-blob";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { Operation } from "../../shared/api/operation.ts";
+import { expectWholeLog } from "../support/audit.ts";
 import { customer, type OnboardingPlatform, startOnboarding } from "../support/onboarding.ts";
 import { filesIn, formsOf, secretsSeen, tablesNow } from "../support/secret-search.ts";
 import { ownAccount } from "../support/own-account.ts";
@@ -65,6 +66,9 @@ test("onboarding and rotation went well although things went wrong, and there we
   expect(names.filter((name) => name.startsWith("token")).length).toBeGreaterThan(5);
   expect([...secrets.values()].every((value) => value.length >= 16)).toBe(true);
 });
+
+test("the audit log has every change, begun once and ended once, although things went wrong", () =>
+  expectWholeLog(platform, contoso));
 
 describe("no secret is seen", () => {
   const places: [string, () => string | Promise<string>][] = [
