@@ -12,6 +12,7 @@ import { virtualMachineId } from "../../shared/azure/place.ts";
 import { machinesOf, regionSuffix } from "../../shared/desired/machines.ts";
 import { home } from "../../shared/desired/state.ts";
 import { type Target, targetOf } from "../../shared/desired/target.ts";
+import { waysOf } from "../../shared/desired/ways.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 import { checkAccess } from "../../shared/runbook/access.ts";
@@ -338,7 +339,9 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       const { partnerId, tenantId } = work;
       const { appId: clientId, objectId } = application;
       const kept = { ...ground, applications: application, agents: agentsOf(world) };
-      const tenant = await tenants.change(partnerId, tenantId, ({ facts }) => ({ facts: { ...facts, ground: kept } }));
+      const tenant = await tenants.change(partnerId, tenantId, ({ facts, spec }) => ({
+        facts: { ...facts, ground: kept, ways: waysOf(spec) },
+      }));
       await registerAgents(world, tenant, ground);
       const vaultUrl = ground.loopGuid.vaultUrl;
       const { exchangeWebServices: reader } = application;

@@ -14,6 +14,7 @@ import { widest } from "../../shared/desired/standing.ts";
 import { leftBehind } from "../../shared/tenants/left-behind.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import { piloted, standingOf, targetOf } from "../../shared/desired/target.ts";
+import { waysOpened } from "../../shared/desired/ways.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 const CONSENT_PURPOSE = "consent";
@@ -67,7 +68,10 @@ export const onboardingOf = (world: OnboardingWorld, plan: string | undefined): 
     await world.plans.insistOn("onboarding", tenant, plan);
   },
   // Names are derived once and kept.
-  factsOf: (tenant) => ({ names: widest(targetOf(tenant).names, tenant.facts["names"] as Names | undefined) }),
+  factsOf: (tenant) => ({
+    names: widest(targetOf(tenant).names, tenant.facts["names"] as Names | undefined),
+    ways: waysOpened(tenant),
+  }),
 });
 
 /** GET …/consent: a fresh link each time; its state is signed, short-lived and good for one answer. */

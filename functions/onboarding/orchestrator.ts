@@ -31,6 +31,7 @@ import {
   buildKeyManager,
   buildMachine,
   buildUcmServer,
+  closeWays,
   type Chapter,
   connectMailFlow,
   giveOwnRoles,
@@ -245,11 +246,17 @@ function* proveAndPilot(
   yield* confirm("inboundConnector", "inboundConnectorReadBack", desired.inboundConnector(tenant, accepted));
   yield* confirm("approvalRule", "approvalRuleReadBack", desired.approvalRule(tenant, accepted));
   const known = tenant.piloted ? (yield* checkProof({ work, loop })).evidence : undefined;
-  if (known) return known;
+  const hands = handsOf(context, tenant);
+  if (known) {
+    yield* closeWays(hands, tenant, ground);
+    return known;
+  }
 
   yield* checkStartTls({ work, loop, ground });
   const deadline = secondsNow(context) + pace.probeDeadlineInSeconds;
   yield* child(context, proveLoop, { work, pace, loop, step: "probeMail", round: 1, deadline }, "probe");
+  // Before the marked mails, which show what the spec has.
+  yield* closeWays(hands, tenant, ground);
   const canary = loop.canary
     ? yield* child(
         context,
@@ -261,7 +268,7 @@ function* proveAndPilot(
   yield* ensure("forwardingRule", "pilotScope", desired.forwardingRule(tenant, ground, "pilot"));
   const incoming = desired.incomingForwardingRule(tenant, ground, "pilot");
   if (incoming) yield* ensure("incomingForwardingRule", "incomingPilotScope", incoming);
-  if (!tenant.piloted) yield* forwardGroups(handsOf(context, tenant), tenant, ground);
+  if (!tenant.piloted) yield* forwardGroups(hands, tenant, ground);
   const pilotDeadline = secondsNow(context) + pace.probeDeadlineInSeconds;
   const evidence = yield* child(
     context,

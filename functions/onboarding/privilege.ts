@@ -46,9 +46,12 @@ export const createPrivilegeActivities = ({ ownAccess, ownRights, stores }: Onbo
         return { result: await ownRights.dropExchangeAdministrator(...(await principalIn(spec))), running: true };
       }),
 
-    /** What was tried without the role did not come to be in time: back to where it worked. */
-    restoreAdministrator: ({ work, spec }: Step): Promise<void> =>
-      audited(stores.audit, work, { action: "create", target: administratorRole }, async () =>
+    /**
+     * What was tried without the role did not come to be in time: back to where it worked. Nobody asks whether the operation still goes on:
+     * cancelling it must not leave our application without either.
+     */
+    restoreAdministrator: ({ operation, spec }: { operation: Work; spec: TenantSpec }): Promise<void> =>
+      audited(stores.audit, operation, { action: "create", target: administratorRole }, async () =>
         ownRights.restoreExchangeAdministrator(...(await principalIn(spec))),
       ),
 

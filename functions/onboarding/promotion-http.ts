@@ -3,6 +3,7 @@ import type { DurableClient } from "durable-functions";
 import { accepted, endpoint } from "../../shared/api/endpoint.ts";
 import type { Ground } from "../../shared/desired/state.ts";
 import { targetOf } from "../../shared/desired/target.ts";
+import { waysOpened } from "../../shared/desired/ways.ts";
 import { startOperation, type TenantOperation } from "../../shared/durable/tenant-operation.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { refuseUnlessPiloted } from "./piloted.ts";
@@ -29,6 +30,7 @@ export const promotionOf = (world: OnboardingWorld, plan: string | undefined): T
   orchestrator: promoteTenant,
   stepsOf: ({ spec }) => promotionSteps(spec),
   inputOf: (tenant, operationId) => stageChange(tenant, operationId, world.pace),
+  factsOf: (tenant) => ({ ways: waysOpened(tenant) }),
   async check(tenant) {
     refuseUnlessPiloted(tenant);
     await world.plans.insistOn("promotion", tenant, plan);

@@ -23,6 +23,7 @@ export async function warningsOf(azure: Azure, target: Target, planned: PlannedR
           ...ucmConsole(target.spec),
           ...secretsExpected(target),
           ...transcriptRemoved(target.spec.gateway),
+          ...synchronizationUser(target.spec),
         ]
       : []),
     ...(some("none", "update") ? await shutdowns(azure, target) : []),
@@ -107,6 +108,20 @@ function secretsExpected({ spec, names }: Target): Finding[] {
     },
   ];
 }
+
+/** Mission D4: the user of the product's own export is a person's to make (ADR 0019). */
+const synchronizationUser = ({ gateway: { iqSuite } }: Pick<TenantSpec, "gateway">): Finding[] =>
+  iqSuite?.ldifGenerator === undefined
+    ? []
+    : [
+        {
+          code: "SynchronizationUserByHand",
+          severity: "warning",
+          message: `the LDIF generator signs in as ${iqSuite.ldifGenerator.synchronizationUser.user}, a user that somebody has to make: without a licence, signed in once, in a role group of its own in Exchange, and exempt from multi-factor authentication`,
+          remedy:
+            "have an administrator of the customer make it, or leave gateway.iqSuite.ldifGenerator out and name directory.file, which needs no user",
+        },
+      ];
 
 /** Mission B6: what nobody has saved is gone then. */
 const transcriptRemoved = ({ iqSuite }: TenantSpec["gateway"]): Finding[] =>

@@ -1,15 +1,18 @@
 /**
- * What stands of a tenant whose spec asks for another number of machines: where mail goes until the new way is proven, and how far what
- * stands and what is wanted reach together. Pure.
+ * What stands of a tenant whose spec asks for another number of machines, or for fewer ways of the pilot's mail: where mail goes until the
+ * new way is proven, and how far what stands and what is wanted reach together. Pure.
  */
 import type { Names } from "../azure/names.ts";
 import type { Ground } from "./state.ts";
+import type { ForwardingKind } from "./ways.ts";
 
 export interface Standing {
   /** Where Exchange Online delivers to, as the last onboarding proved it; left out where that stays, or was never proven. */
   smartHosts?: string[] | undefined;
   /** Of all machines: the spec's, then those that go. */
   names: Names;
+  /** Forwarding rules that the spec has no more, the widest first; left out where there are none. */
+  closedWays?: ForwardingKind[] | undefined;
 }
 
 /** Machines that were begun once keep their names until they are gone. */

@@ -5,6 +5,7 @@ import type { TenantSpec } from "../tenants/spec.ts";
 import { machinesBeside } from "./beside.ts";
 import { countsOf, type Standing, widest } from "./standing.ts";
 import { type Ground, smartHosts } from "./state.ts";
+import { closedWays } from "./ways.ts";
 
 export interface Target {
   work: { partnerId: string; tenantId: string };
@@ -41,12 +42,17 @@ function named(source: NameSource, known: Names | undefined): Names {
 /** Whose mail runs through the gateway already: such a tenant is onboarded again without narrowing the rule. */
 export const piloted = ({ stage }: Pick<TenantRecord, "stage">): boolean => stage === "pilot" || stage === "live";
 
-/** What stands where the spec asks for another number of machines; undefined where nothing moves. */
+/** What stands where the spec asks for another number of machines, or fewer ways of mail; undefined where nothing moves. */
 export function standingOf(tenant: TenantRecord): Standing | undefined {
   const { names } = targetOf(tenant);
   const wide = widest(names, tenant.facts["names"] as Names | undefined);
   const ground = tenant.facts["ground"] as Ground | undefined;
   const moves = ground !== undefined && String(countsOf(ground.regions)) !== String(countsOf(names.regions));
-  if (!moves && String(countsOf(wide.regions)) === String(countsOf(names.regions))) return undefined;
-  return { names: wide, ...(moves ? { smartHosts: smartHosts(ground) } : {}) };
+  const closed = closedWays(tenant);
+  if (!moves && closed.length === 0 && String(countsOf(wide.regions)) === String(countsOf(names.regions))) return undefined;
+  return {
+    names: wide,
+    ...(moves ? { smartHosts: smartHosts(ground) } : {}),
+    ...(closed.length > 0 ? { closedWays: closed } : {}),
+  };
 }

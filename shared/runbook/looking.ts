@@ -19,7 +19,16 @@ import { type Access, checkAccess } from "./access.ts";
 import { agentsOf, guestOf } from "./guest.ts";
 import { dropMachines, drops, moveSmartHosts, widely } from "./moves.ts";
 import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
-import { begin, type Begun, buildAndConnect, type Hands, type Installation, prepareGround, type Walk } from "./runbook.ts";
+import {
+  begin,
+  type Begun,
+  buildAndConnect,
+  closeWays,
+  type Hands,
+  type Installation,
+  prepareGround,
+  type Walk,
+} from "./runbook.ts";
 import { chosenSecrets, tenantSecrets } from "./secrets.ts";
 import { type LookAround, lookAround } from "./surroundings.ts";
 import type { RunbookWorld } from "./world.ts";
@@ -87,6 +96,7 @@ function* runbook(hands: Hands<Promise<unknown>>, tenant: Installation) {
   yield* buildAndConnect(hands, wide, all);
   const ground = tenant.standing ? narrowed(all, tenant.names) : all;
   if (ground.certificate) yield* hands.drop("inboundConnector", "otherConnector", otherInboundConnector(tenant, ground));
+  yield* closeWays(hands, tenant, ground);
   if (tenant.standing?.smartHosts) yield* moveSmartHosts.walk(hands, { tenant, ground });
   if (drops(tenant)) yield* dropMachines.walk(hands, { tenant, ground: all });
 }

@@ -21,6 +21,7 @@ import { namedSecrets } from "../desired/iq-suite.ts";
 import * as privilege from "../desired/privilege.ts";
 import * as desired from "../desired/state.ts";
 import type { Target } from "../desired/target.ts";
+import type { ForwardingKind } from "../desired/ways.ts";
 import type { ActualOf, DesiredOf } from "../durable/resources.ts";
 import type { Subscription } from "../azure/place.ts";
 import type { Resources } from "../resources/index.ts";
@@ -511,6 +512,17 @@ export function* forwardDomains<Wait>(hands: Pick<Hands<Wait>, "ensure">, tenant
   const incoming = desired.incomingDomainForwardingRule(tenant, ground);
   if (incoming) yield* hands.ensure("incomingDomainForwardingRule", "incomingDomainForwardingRule", incoming);
 }
+
+/**
+ * Mission C5: ways that the pilot's spec has no more, when a mail came back by those that stay: until then nobody's mail changes its way. Then
+ * theirs goes round the gateway again, the widest way first, as in a demotion.
+ */
+export function* closeWays<Wait>(hands: Pick<Hands<Wait>, "drop">, tenant: Installation, ground: Ground): Walk<Wait, void> {
+  for (const kind of tenant.standing?.closedWays ?? [])
+    yield* hands.drop(kind, closedStep(kind), desired.forwardingRule(tenant, ground, "probe"));
+}
+
+export const closedStep = (kind: ForwardingKind): string => `drop${kind.charAt(0).toUpperCase()}${kind.slice(1)}`;
 
 /**
  * Mission D6: the way by which our application goes on without the Entra role that it began with. Made beside everything else, so that it

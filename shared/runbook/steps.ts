@@ -7,10 +7,11 @@ import { namedSecrets } from "../desired/iq-suite.ts";
 import type { Standing } from "../desired/standing.ts";
 import { managementRoles, roleStep } from "../desired/privilege.ts";
 import { azureSqlOf } from "../desired/state.ts";
+import type { ForwardingKind } from "../desired/ways.ts";
 import { zoneOf } from "../tenants/dns-zones.ts";
 import type { TenantSpec } from "../tenants/spec.ts";
 import { droppingSteps, movingSteps, widened } from "./move-steps.ts";
-import { spfStep } from "./runbook.ts";
+import { closedStep, spfStep } from "./runbook.ts";
 
 export type Branch = "access" | "root" | "gateway" | "directory" | "mailFlow" | "proof";
 export interface StepTitle {
@@ -54,6 +55,15 @@ const spfTitles = (
     .filter((domain) => zoneOf(spf?.zones ?? [], domain) !== undefined)
     .map((domain, index) => step(branch, spfStep(index, earlier), `SPF record of ${domain} ${what}`));
 
+const closedTitles: Record<ForwardingKind, string> = {
+  forwardingRule: "Mail from the pilot goes round the gateway again",
+  incomingForwardingRule: "Mail to the pilot goes round the gateway again",
+  groupForwardingRule: "Mail from the pilot's groups goes round the gateway again",
+  incomingGroupForwardingRule: "Mail to the pilot's groups goes round the gateway again",
+  domainForwardingRule: "Mail from everybody goes round the gateway again",
+  incomingDomainForwardingRule: "Mail to everybody goes round the gateway again",
+};
+
 /** What stage `live` has beside. */
 export const liveTitles = ({ pilot }: Pick<TenantSpec, "pilot">): StepTitle[] => [
   step("mailFlow", "domainForwardingRule", "Forwarding rule for everybody in the domains"),
@@ -62,7 +72,7 @@ export const liveTitles = ({ pilot }: Pick<TenantSpec, "pilot">): StepTitle[] =>
 
 type Spec = Pick<TenantSpec, "canary" | "connectionFilter" | "database" | "gateway" | "microsoft365" | "pilot" | "spf" | "ucm">;
 
-/** `standing`: where the spec asks for another number of machines than stand. */
+/** `standing`: where the spec asks for another number of machines than stand, or for fewer ways of mail. */
 export function onboardingSteps(spec: Spec, standing?: Standing, live = false): StepTitle[] {
   const { canary, connectionFilter, database, gateway, pilot, microsoft365, spf, ucm } = standing
     ? widened(spec, standing)
@@ -163,6 +173,7 @@ export function onboardingSteps(spec: Spec, standing?: Standing, live = false): 
     ...(standing ? movingSteps(standing) : []),
     step("proof", "startTls", "Exchange Online reaches the gateway with STARTTLS"),
     step("proof", "probeMail", "A probe mail came back through the gateway"),
+    ...(standing?.closedWays ?? []).map((kind) => step("proof", closedStep(kind), closedTitles[kind])),
     ...(canary ? [step("proof", "canaryMail", "Marked mails inside, out and in, traced through the gateway")] : []),
     step("proof", "pilotScope", "Forwarding rule widened to the pilot"),
     ...(pilot.incoming ? [step("proof", "incomingPilotScope", "Mail to the pilot forwarded, too")] : []),

@@ -1,69 +1,15 @@
 /** Giving up Exchange Administrator, in virtual time, over a pretend organisation whose lists are slow: what is done when, and what never. */
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { limitPrivilege } from "../../functions/onboarding/limit-privilege.ts";
 import { outcomeOf, privilegeCondition } from "../../functions/onboarding/privilege.ts";
 import { createVirtualClock } from "../../infra/local/functions-host/clock.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
 import { cmdletsFrom, differenceFrom, expectedCmdlets, managementRoles } from "../../shared/exchange/management-roles.ts";
+import { anySlow, limit } from "../support/limiting.ts";
 import { play } from "../support/play.ts";
 import { customer } from "../support/onboarding.ts";
 
-const MINUTE = 60;
-const deadlineInSeconds = 90 * MINUTE;
-
-interface Slow {
-  /** Minutes until the role group's rights are there; undefined: never. */
-  groupArrives: number | undefined;
-  /** Minutes for which a dropped Entra role is honoured. */
-  roleLingers: number;
-  mayDrop?: boolean;
-  /** What our application has from elsewhere. */
-  elsewhere?: string[];
-  repeatActivities?: boolean;
-}
-
-async function limit({ groupArrives, roleLingers, mayDrop = true, elsewhere = [], repeatActivities = false }: Slow) {
-  const clock = createVirtualClock();
-  const began = clock.now();
-  const minutes = (): number => (clock.now() - began) / 60_000;
-  let droppedAt: number | undefined;
-  const allowed = (): string[] => {
-    const administrator = droppedAt === undefined || minutes() < droppedAt + roleLingers;
-    const narrow = groupArrives !== undefined && minutes() >= groupArrives ? expectedCmdlets() : [];
-    return [...new Set([...(administrator ? [...expectedCmdlets(), "New-RoleGroup", "Remove-Mailbox"] : narrow), ...elsewhere])];
-  };
-  const { tenantId, spec } = customer("contoso");
-  const work = { operationId: "played-operation", partnerId: "northwind", tenantId };
-  const patience = { tries: 3, firstWaitInSeconds: 5, longestWaitInSeconds: 60 };
-  const pace = {
-    patience,
-    operationDeadlineInSeconds: 3600,
-    consentCheckIntervalInSeconds: 300,
-    consentExpiryInSeconds: 3600,
-    probeIntervalInSeconds: 30,
-    probeDeadlineInSeconds: deadlineInSeconds,
-  };
-  const deadline = began / 1000 + deadlineInSeconds;
-  const { result, error, calls, elapsedInMilliseconds } = await play({
-    clock,
-    repeatActivities,
-    start: limitPrivilege,
-    input: { work, spec, pace, phase: "first" as const, deadline },
-    activities: {
-      confirmResource: () => ({}),
-      comparePrivilege: () => differenceFrom(expectedCmdlets(), allowed()),
-      dropAdministrator: () => {
-        if (!mayDrop) return "refused";
-        droppedAt ??= minutes();
-        return "gone";
-      },
-      restoreAdministrator: () => void (droppedAt = undefined),
-      settlePrivilege: (given: { outcome: string }) => ({ outcome: given.outcome }),
-    },
-  });
-  const steps = calls.filter((call) => call !== "comparePrivilege");
-  return { result, error, steps, minutes: Math.round(elapsedInMilliseconds / 60_000), administrator: droppedAt === undefined };
-}
 const limited = ["confirmResource roleGroup", "dropAdministrator", "settlePrivilege"];
 
 test.each([false, true])(
@@ -122,6 +68,35 @@ test("a role group that can't be read back leaves the role where it is", async (
   });
   expect(new Set(calls)).toEqual(new Set(["confirmResource roleGroup"]));
   expect(result).toMatchObject({ failure: { code: "ResourceSettling" } });
+});
+
+test("canceled after the role went: it comes back first", async () => {
+  const canceled = { activity: "comparePrivilege", from: 1, times: 1, when: "before", how: "canceled" } as const;
+  const { result, steps, works } = await limit({ groupArrives: undefined, roleLingers: 0, faults: [canceled] });
+  expect(result).toMatchObject({ failure: { code: "OperationCanceled" } });
+  expect([steps, works]).toEqual([["confirmResource roleGroup", "dropAdministrator", "restoreAdministrator"], true]);
+});
+
+test("a directory that is busy for hours when the role has to come back is asked until it gives it", async () => {
+  const busy = { activity: "restoreAdministrator", from: 0, times: 60, when: "before", how: "busy" } as const;
+  const { result, works, minutes } = await limit({
+    groupArrives: undefined,
+    roleLingers: 0,
+    faults: [busy],
+    probeIntervalInSeconds: 900,
+  });
+  expect([result, works]).toEqual([{ value: { outcome: "restored" } }, true]);
+  expect(minutes).toBeGreaterThan(300);
+});
+
+test("whatever fails, before its effect or after it, our application can do its work in the end: by the role, or by what took its place", async () => {
+  await fc.assert(
+    fc.asyncProperty(anySlow, async (given) => {
+      const { works } = await limit({ ...given, probeIntervalInSeconds: 900 });
+      expect(works).toBe(true);
+    }),
+    { numRuns: 25 },
+  );
 });
 
 test("each cmdlet that we run has its role, and no role is made for nothing", () => {

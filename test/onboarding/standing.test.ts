@@ -1,9 +1,11 @@
-/** Which machines stay and which go when a tenant's spec asks for another number of them: for any numbers. */
+/** What stays and what goes when a tenant's spec asks for other machines or other ways of mail: for any numbers, and any story of specs. */
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { namesOf } from "../../shared/azure/names.ts";
 import { goingFrom, narrowed, unbalancedIn, widest } from "../../shared/desired/standing.ts";
 import type { Ground } from "../../shared/desired/state.ts";
+import { closedWays, waysOf, waysOpened } from "../../shared/desired/ways.ts";
+import type { TenantRecord } from "../../shared/stores/tenants.ts";
 
 const counts = fc.array(fc.tuple(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 1, max: 8 })), { minLength: 1, maxLength: 4 });
 const named = (machines: number[]) =>
@@ -46,6 +48,57 @@ test("the ground of the spec's machines has their addresses, in order, and a loa
         const { region, machines: wanted } = want.regions[index] ?? { region: "", machines: [] };
         expect(machines.map(({ fqdn }) => fqdn)).toEqual(wanted.map(({ dnsLabel }) => `${dnsLabel}.${region}`));
         expect(loadBalancer?.fqdn).toBe(wanted.length > 1 ? `balancer.${region}` : undefined);
+      }
+    }),
+  );
+});
+
+/** Rules of ways that a spec opens; in stage live those of the domains beside. */
+const rulesOf = ({ spec: { pilot }, stage }: Pick<TenantRecord, "spec" | "stage">): string[] => [
+  ...(pilot.incoming && stage === "live" ? ["incomingDomainForwardingRule"] : []),
+  ...(pilot.groups && pilot.incoming ? ["incomingGroupForwardingRule"] : []),
+  ...(pilot.groups ? ["groupForwardingRule"] : []),
+  ...(pilot.incoming ? ["incomingForwardingRule"] : []),
+];
+const chapters = fc.array(
+  fc.record({
+    incoming: fc.boolean(),
+    groups: fc.boolean(),
+    /** Another spec may come before anything is done with the last one. */
+    next: fc.constantFrom("nothing", "onboard", "onboard and fail", "promote", "demote"),
+  }),
+  { minLength: 1, maxLength: 8 },
+);
+
+test("whatever specs came before and however onboardings ended, what the spec has no more is closed, and nothing that it has", () => {
+  fc.assert(
+    fc.property(chapters, (story) => {
+      const rules = new Set<string>();
+      let tenant = { stage: "pilot", facts: {}, spec: { pilot: {} } } as unknown as TenantRecord;
+      for (const { incoming, groups, next } of story) {
+        const pilot = { addresses: [], ...(incoming ? { incoming } : {}), ...(groups ? { groups: ["g@contoso.example"] } : {}) };
+        tenant = { ...tenant, spec: { ...tenant.spec, pilot } };
+        if (next === "nothing") continue;
+        if (next === "demote") {
+          rules.delete("incomingDomainForwardingRule");
+          tenant = { ...tenant, stage: "pilot" };
+          continue;
+        }
+        tenant = { ...tenant, facts: { ...tenant.facts, ways: waysOpened(tenant) } };
+        if (next === "promote") {
+          if (incoming) rules.add("incomingDomainForwardingRule");
+          tenant = { ...tenant, stage: "live" };
+          continue;
+        }
+        for (const rule of rulesOf(tenant)) rules.add(rule);
+        if (next === "onboard and fail") continue;
+        for (const closed of closedWays(tenant)) {
+          expect(rulesOf(tenant)).not.toContain(closed);
+          rules.delete(closed);
+        }
+        expect([...rules].toSorted()).toEqual(rulesOf(tenant).toSorted());
+        tenant = { ...tenant, facts: { ...tenant.facts, ways: waysOf(tenant.spec) } };
+        expect(closedWays(tenant)).toEqual([]);
       }
     }),
   );

@@ -190,6 +190,52 @@ test("a group's members are forwarded in both directions, and nobody else; who j
   expect(seen(await inside("to-a-new-member"))).toEqual(handled);
 });
 
+/** In the order in which an onboarding closes ways that the pilot's spec has no more. */
+test("a way that the pilot leaves closes rule by rule: its own mail goes round again, nobody else's changes, and no other rule is touched", async () => {
+  await byHand.run("New-DistributionGroup", { Name: "Leavers", Members: [colleague] });
+  await allRules();
+  const scope = { mailboxes: ["leavers@contoso.example"] };
+  await ensure(ours.groups, { ...forwarded, scope });
+  await ensure(ours.incomingGroups, { ...forwarded, scope });
+  await ensure(ours.incoming, forwarded);
+  await byHand.run("New-TransportRule", {
+    Name: "Theirs",
+    SubjectContainsWords: ["secret"],
+    SetHeaderName: "X-Theirs",
+    SetHeaderValue: "1",
+  });
+  const settings = ({ Priority: _priority, ...rule }: Record<string, unknown>) => rule;
+  const named = async () => (await byHand.list("Get-TransportRule")).map(settings);
+  let rules = await named();
+  const closing = [
+    [ours.incomingGroups, "Route all Mails to own Azure VM, incoming, groups"],
+    [ours.groups, "Route all Mails to own Azure VM, groups"],
+    [ours.incoming, "Route all Mails to own Azure VM, incoming"],
+  ] as const;
+  for (const [index, [rule, name]] of closing.entries()) {
+    await rule.remove(forwarded);
+    rules = rules.filter(({ Name }) => Name !== name);
+    expect(await named()).toEqual(rules);
+    await submit(`stays-${index}`, { to: stranger });
+    expect(seen(await outside(`stays-${index}`))).toEqual({ gateway: 1, header: [] });
+  }
+  await submit("left-from", { from: colleague, to: stranger });
+  await comeIn("left-to", { to: colleague });
+  await comeIn("pilot-to", { to: pilot });
+  expect(seen(await outside("left-from"))).toEqual(untouched);
+  expect(seen(await inside("left-to"))).toEqual(untouched);
+  expect(seen(await inside("pilot-to", pilot))).toEqual(untouched);
+
+  await byHand.run("New-TransportRule", {
+    Name: "Route all Mails to own Azure VM, groups",
+    SubjectContainsWords: ["x"],
+    SetHeaderName: "X-Y",
+    SetHeaderValue: "1",
+  });
+  await ours.groups.remove(forwarded).catch(() => undefined);
+  expect((await named()).map(({ Name }) => Name)).toContain("Route all Mails to own Azure VM, groups");
+});
+
 /** Mission F5. */
 const letPast = { ...target, spared: [] as string[] };
 const past = { gateway: 0, header: [`bypassed ${GUID}`] };

@@ -112,7 +112,9 @@ const dword = (data: number) => ({ type: "DWord", data });
 test("while nobody can tell who would administer the WebClient, nothing is made", async () => {
   makeGroup(platform.clouds, organization, "Gateway administrators", "user");
   const { findings } = (await platform.northwind.planOnboarding({ tenantId })).body;
-  expect(findings.map(({ code }) => code)).toEqual(expect.arrayContaining(["SecretsExpected", "TranscriptRemoved"]));
+  expect(findings.map(({ code }) => code)).toEqual(
+    expect.arrayContaining(["SecretsExpected", "TranscriptRemoved", "SynchronizationUserByHand"]),
+  );
   expect(findings.find(({ code }) => code === "SecretsExpected")?.message).toContain(Object.keys(theirs).join(", "));
   const refused = await onboarded();
   expect(refused.error).toMatchObject({ code: "AdminGroupUnproven", message: expect.stringContaining("can't be told") });

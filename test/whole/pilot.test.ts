@@ -1,7 +1,11 @@
 /** A pilot of groups in both directions, and canary mails in the proof: an onboarding with all of it, and what it leaves. */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import * as z from "zod";
 import type { Group, TransportRule } from "../../infra/local/clouds/exchange/store.ts";
 import type { Operation } from "../../shared/api/operation.ts";
+import { createCredentials } from "../../shared/entra/credentials.ts";
+import { createGraph } from "../../shared/graph/client.ts";
+import { exchangeOf } from "../support/exchange.ts";
 import { violations } from "../support/invariants.ts";
 import { type Customer, customer, customerOf, type OnboardingPlatform, startOnboarding, writes } from "../support/onboarding.ts";
 
@@ -13,6 +17,11 @@ beforeAll(async () => {
   platform = await startOnboarding({ settings: { CANARY_MAILBOX: `${outside.tenantId}/${outside.address}` } });
   await platform.clouds.organize({ tenantId: outside.tenantId, domains: ["canary.example"], mailboxes: [outside.address] });
   await platform.clouds.consent(outside.tenantId);
+  // The platform's own mailbox has been open for long.
+  const { environment, application } = platform.clouds;
+  const graph = createGraph({ environment, credentials: createCredentials(environment, application) });
+  for (let look = 0; look < 5; look++)
+    await graph.get(outside.tenantId, `/users/${outside.address}/messages`, z.unknown()).catch(() => undefined);
   const { tenantId, body } = customer("contoso");
   const pilot = { addresses: body.pilot.addresses ?? [], groups: ["pilots@contoso.example"], incoming: true };
   contoso = customerOf(tenantId, { ...body, pilot, canary: true, forwarding: { largestMessageInMegabytes: 35 } });
@@ -76,4 +85,50 @@ test("onboarded again, nothing is written, nothing is sent, and the evidence sta
   expect(again.error).toBeUndefined();
   expect(writes(await platform.record(before))).toEqual([]);
   expect(again.result).toEqual(operation.result);
+});
+
+test("ways that the spec has no more are removed by the plan, closed the widest first, and stay closed; other people's rules stay", async () => {
+  const { tenantId, body } = contoso;
+  const promoted = (await platform.northwind.startPromotion({ tenantId })).body;
+  expect((await platform.untilEnded(promoted)).error).toBeUndefined();
+  const theirs = await exchangeOf(platform.clouds, contoso.watched.organization);
+  await platform.asStranger(() =>
+    theirs.run("New-TransportRule", {
+      Name: "Theirs",
+      SubjectContainsWords: ["secret"],
+      SetHeaderName: "X-Theirs",
+      SetHeaderValue: "1",
+    }),
+  );
+  await platform.northwind.putTenant({ tenantId, body: { ...body, pilot: { addresses: body.pilot.addresses ?? [] } } });
+  const { body: plan } = await platform.northwind.planOnboarding({ tenantId });
+  const going = ["incomingDomainForwardingRule", "incomingGroupForwardingRule", "groupForwardingRule", "incomingForwardingRule"];
+  expect(plan.resources.filter(({ action }) => action !== "none").map(({ kind, action }) => [kind, action])).toEqual(
+    going.map((kind) => [kind, "remove"]),
+  );
+
+  const before = await platform.now();
+  const closed = await platform.untilEnded(await platform.start(contoso));
+  expect(closed.error).toBeUndefined();
+  expect(closed.steps.filter(({ change }) => change === "removed").map(({ name }) => name)).toEqual(
+    going.map((kind) => `drop${kind.charAt(0).toUpperCase()}${kind.slice(1)}`),
+  );
+  const cmdlets = (await platform.record(before)).flatMap(({ effect, requestBody }) => {
+    const { CmdletInput: input } = (requestBody ?? {}) as { CmdletInput?: { CmdletName: string } };
+    return effect === "write" && input ? [input.CmdletName] : [];
+  });
+  expect(cmdlets).toEqual(["Validate-OutboundConnector", ...going.map(() => "Remove-TransportRule")]);
+  expect(rules().map(({ name }) => name)).toEqual([
+    "Guard loop header of own Azure VM",
+    "Route all Mails to own Azure VM",
+    "Route all Mails to own Azure VM, domains",
+    "Approve all Mails from own SMTP Server on Azure VM",
+    "Strip loop header of own Azure VM",
+    "Theirs",
+  ]);
+  const since = await platform.now();
+  const again = await platform.untilEnded(await platform.start(contoso));
+  expect(again.error).toBeUndefined();
+  expect(again.steps.some(({ name }) => name.startsWith("drop"))).toBe(false);
+  expect(writes(await platform.record(since))).toEqual([]);
 });
