@@ -7,6 +7,7 @@ import { createAuthentication } from "../../shared/api/authentication.ts";
 import { createSigner } from "../../shared/api/signing.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { createLog } from "../../shared/log.ts";
+import { createAuditStore } from "../../shared/stores/audit.ts";
 import { createOperationStore } from "../../shared/stores/operations.ts";
 import { createPartnerStore } from "../../shared/stores/partners.ts";
 import { createTenantStore } from "../../shared/stores/tenants.ts";
@@ -47,7 +48,7 @@ export async function makeWorld(): Promise<MeasuredWorld> {
   const operationId = randomUUID();
   const key = crypto.getRandomValues(new Uint8Array(32));
   const world = {
-    stores: { partners, tenants, operations },
+    stores: { partners, tenants, operations, audit: createAuditStore(storage, clock) },
     authenticate: createAuthentication({ environment: { authorityHost }, applicationId, homeTenantId, partners, clock }),
     signer: createSigner(() => Promise.resolve(key), clock),
     log: createLog("error", () => undefined),
