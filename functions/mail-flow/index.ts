@@ -5,6 +5,7 @@ import { proveBypass } from "../../shared/proof/around.ts";
 import { createAroundActivities } from "../../shared/proof/around-activities.ts";
 import { createMailFlowActivities } from "./activities.ts";
 import { startBypass, startRestore } from "./http.ts";
+import { startGatewayBypass, startGatewayRestore, startPartnerBypass, startPartnerRestore } from "./several.ts";
 import { bypassTenant, restoreTenant } from "./orchestrator.ts";
 import type { MailFlowWorld } from "./world.ts";
 
@@ -13,6 +14,10 @@ export type { MailFlowWorld } from "./world.ts";
 export function registerMailFlow(world: MailFlowWorld): void {
   registerDurableHttp("startBypass", (client) => startBypass(world, client));
   registerDurableHttp("startRestore", (client) => startRestore(world, client));
+  registerDurableHttp("startGatewayBypass", (client) => startGatewayBypass(world, client));
+  registerDurableHttp("startGatewayRestore", (client) => startGatewayRestore(world, client));
+  registerDurableHttp("startPartnerBypass", (client) => startPartnerBypass(world, client));
+  registerDurableHttp("startPartnerRestore", (client) => startPartnerRestore(world, client));
   registerOrchestrator(bypassTenant);
   registerOrchestrator(restoreTenant);
   registerOrchestrator(proveBypass);

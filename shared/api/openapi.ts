@@ -5,6 +5,7 @@ import { consentSchema, tenantSchema } from "./tenant.ts";
 import { meSchema } from "./caller.ts";
 import { eventSchema } from "./event.ts";
 import { gatewaySchema } from "./gateway.ts";
+import { tenantOutcomesSchema } from "./mail-flow.ts";
 import { operationSchema, operationSummarySchema } from "./operation.ts";
 import { partnerInputSchema, partnerSchema } from "./partner.ts";
 import { applyInputSchema, planInputSchema, planSchema } from "./plan.ts";
@@ -24,6 +25,7 @@ const named: Record<string, z.ZodType> = {
   Me: meSchema,
   Operation: operationSchema,
   OperationSummary: operationSummarySchema,
+  TenantOutcomes: tenantOutcomesSchema,
   Partner: partnerSchema,
   PartnerInput: partnerInputSchema,
   Plan: planSchema,

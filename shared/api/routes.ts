@@ -9,7 +9,7 @@ import { byteRangeSchema, directoryRefreshSchema, directorySchema } from "./dire
 import { blocklistsSchema, listingSchema } from "./listing.ts";
 import { credentialListSchema } from "./credential.ts";
 import { offboardInputSchema } from "./offboarding.ts";
-import { bypassInputSchema } from "./mail-flow.ts";
+import { bypassInputSchema, tenantOutcomesSchema } from "./mail-flow.ts";
 import {
   beforeImageSchema,
   operationIdSchema,
@@ -217,6 +217,50 @@ export const routes = {
     bodyOptional: true,
     answers: { 202: operationSchema },
     longRunning: true,
+  }),
+  startGatewayBypass: defineRoute({
+    method: "POST",
+    path: "/api/gateways/{gatewayId}/bypass",
+    tag: "Mail flow",
+    summary: "Lead mail of all tenants whose mail a gateway carries round their gateways",
+    roles: ["Partner", "Operator"],
+    params: z.object({ gatewayId: gatewayIdSchema }),
+    query: z.strictObject(ofPartner),
+    headers: operationIdHeader,
+    body: bypassInputSchema,
+    answers: { 202: tenantOutcomesSchema },
+  }),
+  startGatewayRestore: defineRoute({
+    method: "POST",
+    path: "/api/gateways/{gatewayId}/restore",
+    tag: "Mail flow",
+    summary: "Lead mail of all tenants whose mail a gateway carries back through their gateways",
+    roles: ["Partner", "Operator"],
+    params: z.object({ gatewayId: gatewayIdSchema }),
+    query: z.strictObject(ofPartner),
+    headers: operationIdHeader,
+    answers: { 202: tenantOutcomesSchema },
+  }),
+  startPartnerBypass: defineRoute({
+    method: "POST",
+    path: "/api/partners/{partnerId}/bypass",
+    tag: "Mail flow",
+    summary: "Lead mail of all of a partner's tenants round their gateways",
+    roles: ["Partner", "Operator"],
+    params: partnerParams,
+    headers: operationIdHeader,
+    body: bypassInputSchema,
+    answers: { 202: tenantOutcomesSchema },
+  }),
+  startPartnerRestore: defineRoute({
+    method: "POST",
+    path: "/api/partners/{partnerId}/restore",
+    tag: "Mail flow",
+    summary: "Lead mail of all of a partner's tenants back through their gateways",
+    roles: ["Partner", "Operator"],
+    params: partnerParams,
+    headers: operationIdHeader,
+    answers: { 202: tenantOutcomesSchema },
   }),
   startOffboarding: defineRoute({
     method: "POST",

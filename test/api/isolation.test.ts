@@ -68,7 +68,9 @@ const send = (route: Route, token: string | undefined, ids: Record<string, strin
   api.request(route.method, pathOf(route, ids), {
     ...(token === undefined ? {} : { token }),
     ...(route.method === "PUT" ? { body: spec } : {}),
-    ...(route === routes.startBypass ? { body: { reason: "it does not answer" } } : {}),
+    ...([routes.startBypass, routes.startGatewayBypass, routes.startPartnerBypass].some((one) => one === route)
+      ? { body: { reason: "it does not answer" } }
+      : {}),
     ...(route === routes.startOffboarding ? { body: { confirm: ids["tenantId"] } } : {}),
   });
 
@@ -103,6 +105,8 @@ test("there are routes of one thing, and this file looks at them all", () => {
     "startBypass",
     "startDemotion",
     "startDirectoryRefresh",
+    "startGatewayBypass",
+    "startGatewayRestore",
     "startOffboarding",
     "startOnboarding",
     "startPromotion",
@@ -176,6 +180,7 @@ describe.each(guarded)("%s", (_name, route) => {
     caseId,
     taskId,
     partnerId: owner.partnerId,
+    gatewayId,
     vmId: `${owner.partnerId}.${gatewayId}`,
   });
 

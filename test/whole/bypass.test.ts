@@ -43,7 +43,9 @@ async function power(state: "stopped" | "running"): Promise<void> {
   machines.set(key, { ...machine, facts: { ...machine.facts, power: state } });
   await platform.fire("pollGateways");
   await expect
-    .poll(async () => (await platform.northwind.getGateway({ gatewayId: `${tenantId}-gateway-1` })).body.state.health)
+    .poll(async () => (await platform.northwind.getGateway({ gatewayId: `${tenantId}-gateway-1` })).body.state.health, {
+      timeout: 60_000,
+    })
     .toBe(state === "running" ? "healthy" : "stopped");
 }
 
@@ -153,4 +155,25 @@ test("of the mail that was sent all the while none was lost, none came twice, no
     "tenant.mailflow.restoring",
     "tenant.mailflow.restored",
   ]);
+});
+
+test("the gateway's door and the partner's lead all their tenants round and back, once for each Operation-Id", async () => {
+  const gatewayId = `${tenantId}-gateway-1`;
+  const headers = { "operation-id": crypto.randomUUID() };
+  const ask = () => platform.northwind.startGatewayBypass({ gatewayId, body: { reason: "maintenance" } }, { headers });
+  const [first] = (await ask()).body.value;
+  const [second] = (await ask()).body.value;
+  expect(first).toMatchObject({ tenantId, outcome: "accepted" });
+  expect(second?.operation?.id).toBe(first?.operation?.id);
+  expect(await platform.untilEndedOf("bypass", contoso)).toMatchObject({ id: first?.operation?.id, status: "Succeeded" });
+  await expect(platform.tailspin.startGatewayBypass({ gatewayId, body: { reason: "not ours" } })).rejects.toMatchObject({
+    code: "GatewayNotFound",
+  });
+  const restored = await platform.operator.startPartnerRestore({ partnerId: "northwind" });
+  expect(restored.body.value).toEqual([expect.objectContaining({ tenantId, outcome: "accepted" })]);
+  expect(await platform.untilEndedOf("restore", contoso)).toMatchObject({
+    id: restored.body.value[0]?.operation?.id,
+    status: "Succeeded",
+  });
+  expect((await tenant()).stage).toBe("live");
 });

@@ -16,6 +16,12 @@ import { startOffboarding } from "../../../functions/offboarding/http.ts";
 import { offboardingKinds } from "../../../functions/offboarding/kinds.ts";
 import { mailFlowKinds } from "../../../functions/mail-flow/kinds.ts";
 import { startBypass, startRestore } from "../../../functions/mail-flow/http.ts";
+import {
+  startGatewayBypass,
+  startGatewayRestore,
+  startPartnerBypass,
+  startPartnerRestore,
+} from "../../../functions/mail-flow/several.ts";
 import { onboardingKinds } from "../../../functions/onboarding/kinds.ts";
 import { cancelOperation } from "../../../functions/operations/cancel.ts";
 import { rotationKinds } from "../../../functions/rotation/kinds.ts";
@@ -70,6 +76,10 @@ registerDurableHttp("startPromotion", (client) => startPromotion(world, client))
 registerDurableHttp("startDemotion", (client) => startDemotion(world, client));
 registerDurableHttp("startBypass", (client) => startBypass(world, client));
 registerDurableHttp("startRestore", (client) => startRestore(world, client));
+registerDurableHttp("startGatewayBypass", (client) => startGatewayBypass(world, client));
+registerDurableHttp("startGatewayRestore", (client) => startGatewayRestore(world, client));
+registerDurableHttp("startPartnerBypass", (client) => startPartnerBypass(world, client));
+registerDurableHttp("startPartnerRestore", (client) => startPartnerRestore(world, client));
 registerDurableHttp("startOffboarding", (client) => startOffboarding(world, client));
 registerHttp("getDirectory", endpoint("getDirectory", world, getDirectory(world)));
 registerHttp("getDirectoryDocument", endpoint("getDirectoryDocument", world, getDirectoryDocument(world)));
