@@ -5,6 +5,7 @@ import * as z from "zod";
 import type { Difference } from "../../shared/api/drift.ts";
 import { refusal } from "../../shared/api/error-codes.ts";
 import { targetOf } from "../../shared/desired/target.ts";
+import { auditedStart } from "../../shared/durable/audited-start.ts";
 import { kindOf, type KindOfOperation } from "../../shared/durable/operation-kinds.ts";
 import { startOperation, type TenantOperation } from "../../shared/durable/tenant-operation.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
@@ -116,7 +117,10 @@ export async function repairByPolicy(
   const about = createHash("sha256").update(`${partnerId}/${tenantId}`).digest("hex").slice(0, 16);
   const operationId = `repair-${Date.parse(lookedAt)}-${about}`;
   try {
-    await startRepairOf(world, client, { partnerId, tenantId, operationId, steps: chosen.map(({ step }) => step) });
+    const steps = chosen.map(({ step }) => step);
+    await auditedStart(world.stores, { partnerId, tenantId, operationId }, "repair", async () => {
+      await startRepairOf(world, client, { partnerId, tenantId, operationId, steps });
+    });
     return true;
   } catch (error) {
     // Something else began meanwhile: the next look decides anew.
