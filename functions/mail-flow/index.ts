@@ -1,4 +1,4 @@
-/** Mail flow: round the gateway and back, by its doors and by policy. */
+/** Mail flow: round the gateway and back, of one tenant or of many. */
 import { registerDurableHttp } from "../../shared/api/register.ts";
 import { registerActivities, registerOrchestrator } from "../../shared/durable/register.ts";
 import { proveBypass } from "../../shared/proof/around.ts";
