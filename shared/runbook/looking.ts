@@ -45,7 +45,7 @@ export interface Seen {
   actual?: unknown;
   /** Why it is blocked or unknown, or what replacing it would interrupt. */
   reason?: string;
-  /** What is wanted can be told only when something else is made: it was not looked at. */
+  /** What is wanted can be told in full only when something else is made. */
   unmade?: boolean;
   /** On the critical path up to here and with it, in typical seconds. */
   endsAfter: number;
@@ -112,7 +112,7 @@ const LATER = "known-once-made.invalid";
 const later = (): unknown => new Proxy({}, { get: () => LATER });
 const laterSecret: SecretReference = { vaultUrl: `https://${LATER}`, name: "known-once-made", version: "0" };
 const laterCertificate = { thumbprint: "0".repeat(40), secret: laterSecret, earlier: [], forClients: true };
-const needsLater = (wanted: unknown): boolean => JSON.stringify(wanted).includes(LATER);
+const needsLater = (wanted: unknown): boolean => JSON.stringify([wanted]).includes(LATER);
 
 /** The others are in Azure. */
 const in365 = new Set<string>([
@@ -175,23 +175,27 @@ export const looksInto =
           ? "it can be read once admin consent is granted"
           : "it can be read once the subscription lets us in",
       });
-    if (needsLater(wanted) && or !== "drop") return told("create", { unmade: true });
+    const unmade = or !== "drop" && needsLater(wanted);
+    const more = unmade ? { unmade } : {};
+    // In a vault that isn't there yet nothing can be.
+    if (unmade && needsLater((wanted as { vaultUrl?: string }).vaultUrl)) return told("create", more);
     const resource = resources[kind] as unknown as Resource<unknown, unknown>;
     const observed = await resource.observe(wanted);
-    if (observed.state === "absent") return or === "drop" ? undefined : told("create");
+    if (observed.state === "absent") return or === "drop" ? undefined : told("create", more);
     if (observed.state === "unknown") {
       const { code, message } = observed.reason;
+      if (unmade && code !== "ForeignObject") return told("create", more);
       return told(code === "ForeignObject" ? "blocked" : "unknown", { reason: `${code}: ${message}` });
     }
     if (or === "drop") return told("remove");
     const changes = resource.diff(wanted, observed.actual);
-    if (changes.some(({ path }) => resource.fixed?.(path)))
+    if (changes.some(({ path, to }) => resource.fixed?.(path) && !needsLater(to)))
       told("replace", {
         changes,
         actual: observed.actual,
         reason: interruptedBy[kind] ?? "it and all that depends on it would go and be made anew",
       });
-    else told(changes.length === 0 ? "none" : "update", { changes, actual: observed.actual });
+    else told(changes.length === 0 ? "none" : "update", { changes, actual: observed.actual, ...more });
     return observed.actual;
   };
 

@@ -115,7 +115,7 @@ const { tenantId, ...body } = JSON.parse(readFileSync(new URL("../../examples/co
   tenantId: string;
 };
 const spec = tenantSpecSchema.parse(body);
-const tenant: Onboarding = {
+export const tenant: Onboarding = {
   work: { partnerId: "northwind", tenantId, operationId: "operation-1" },
   spec,
   names: namesOf({ partnerId: "northwind", tenantId, regions: spec.gateway.regions }),
@@ -132,11 +132,11 @@ const tenant: Onboarding = {
 
 const id = (type: string, name: string): string =>
   `/subscriptions/${spec.azure.subscriptionId}/resourceGroups/gatehouse-contoso/providers/${type}/${name}`;
-const secret = { vaultUrl: "https://contoso.vault.example", name: "secret", version: "1" };
+export const secret = { vaultUrl: "https://contoso.vault.example", name: "secret", version: "1" };
 const fqdn = "contoso.westeurope.cloudapp.azure.example";
 
 /** What a resource is once it is there, as far as others need it. */
-const actual: Record<string, object> = {
+export const actual: Record<string, object> = {
   vault: { id: id("Microsoft.KeyVault/vaults", "contoso"), url: secret.vaultUrl },
   vmIdentity: {
     id: id("Microsoft.ManagedIdentity/userAssignedIdentities", "gateway-identity"),
@@ -223,7 +223,7 @@ function activitiesOf(clock: VirtualClock, ran: (name: string) => void): Record<
 }
 
 const POLLS = new Set(["pollOperation", "checkAccess", "checkProbe"]);
-const orchestrators: Playable[] = [...Object.values(chapters), waitForAccess, proveLoop, waitForOperation];
+export const orchestrators: Playable[] = [...Object.values(chapters), waitForAccess, proveLoop, waitForOperation];
 
 async function onboard(): Promise<{ episodes: Episode[]; steps: number }> {
   const clock = createVirtualClock();

@@ -6,12 +6,14 @@ import { api } from "./api.ts";
 import { coldstart } from "./coldstart.ts";
 import { directory } from "./directory.ts";
 import { economy } from "./economy.ts";
+import { makespan } from "./makespan.ts";
 import { platform } from "./platform.ts";
 import type { BenchmarkOptions } from "./rounds.ts";
 
 const benchmarks: Record<string, { about: string; run: (options: BenchmarkOptions) => Promise<void> }> = {
   coldstart: { about: "loading the deployed app, beside the bare library", run: coldstart },
   economy: { about: "episodes, history and bytes of an onboarding, beside one flat orchestrator", run: economy },
+  makespan: { about: "how long an onboarding takes, beside its critical path", run: makespan },
   directory: { about: "a directory of 50,000 users as LDIF, beside a loop that only writes", run: directory },
   api: { about: "answers a second of three routes, beside functions that only answer JSON", run: api },
   platform: { about: "start, memory and durable work of the local platform, beside bare Node", run: platform },

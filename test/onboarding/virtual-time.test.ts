@@ -1,6 +1,7 @@
 /** Onboardings in virtual time, each from the same snapshot of clouds, tables, messages and host; `test/faults` plays hundreds of them. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { canonical, oneOfEach } from "../support/estate.ts";
+import { planAndApply } from "../support/plans-kept.ts";
 import { type Played, startWorlds, type Worlds } from "../support/worlds.ts";
 
 let worlds: Worlds;
@@ -32,3 +33,8 @@ test.each([{ to: "tables", at: 1, kind: "refuse" } as const, { to: "arm", at: 4,
     expect(canonical(estate)).toBe(canonical(undisturbed.estate));
   },
 );
+
+test("in a world by chance a plan writes nothing, and its operation writes what was planned", async () => {
+  const kept = { onlyPlanned: [], onlyWritten: [], meanwhile: [], ending: "Succeeded" };
+  expect(await planAndApply(worlds, 3)).toEqual([expect.objectContaining(kept), expect.objectContaining(kept)]);
+});

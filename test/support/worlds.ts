@@ -14,7 +14,7 @@ import { createServiceBus } from "../../infra/local/service-bus/service-bus.ts";
 import { tokenSource } from "../../infra/local/tokens.ts";
 import { type ApiClient, createClient } from "../../shared/api/client.ts";
 import type { Operation } from "../../shared/api/operation.ts";
-import { startClouds } from "./clouds.ts";
+import { startClouds, type TestClouds } from "./clouds.ts";
 import { type Estate, estateOf } from "./estate.ts";
 import { type Violation, violations } from "./invariants.ts";
 import { type Customer, customer, queues } from "./onboarding.ts";
@@ -49,9 +49,19 @@ export interface Played {
   milliseconds: number;
 }
 
+/** One world from the same beginning, for as long as somebody acts in it. */
+export interface World {
+  partner: ApiClient;
+  clouds: TestClouds;
+  /** Until the operation has ended. */
+  ended(operation: Pick<Operation, "id">): Promise<Operation>;
+}
+
 export interface Worlds {
   customer: Customer;
   play(fault?: FaultAt): Promise<Played>;
+  /** Goes back to the beginning and acts there. */
+  visit<Result>(act: (world: World) => Promise<Result>): Promise<Result>;
   stop(): Promise<void>;
 }
 
@@ -128,6 +138,15 @@ export async function startWorlds(): Promise<Worlds> {
     return { clouds: clouds.snapshot(), tables: tables.snapshot(), bus: bus.snapshot(), host: stateFile(hosts) };
   })();
 
+  /** A day later: no token that a library of this process still remembers is valid any more. */
+  async function goBack(): Promise<{ host: Host; partner: ApiClient }> {
+    await clouds.restore(beginning.clouds);
+    tables.restore(beginning.tables);
+    bus.restore(beginning.bus);
+    await time.until(new Promise<void>((resolve) => void clock.setTimer(clock.now() + MILLISECONDS_A_DAY, resolve)));
+    return host(beginning.host);
+  }
+
   /** @param calm called when it is over, before anybody looks at how it ended */
   async function onboard(app: Host, partner: ApiClient, calm: () => Promise<void> | void = () => undefined): Promise<Ending> {
     const asked = await partner.startOnboarding({ tenantId }).catch((error: unknown) => error);
@@ -147,12 +166,7 @@ export async function startWorlds(): Promise<Worlds> {
     customer: who,
     play: async (fault) => {
       const began = performance.now();
-      await clouds.restore(beginning.clouds);
-      tables.restore(beginning.tables);
-      bus.restore(beginning.bus);
-      // A day later: no token that a library of this process still remembers is valid any more.
-      await time.until(new Promise<void>((resolve) => void clock.setTimer(clock.now() + MILLISECONDS_A_DAY, resolve)));
-      const { host: app, partner } = await host(beginning.host);
+      const { host: app, partner } = await goBack();
       const since = (await clouds.requests()).at(-1)?.seq ?? 0;
       const started = clock.now();
       tables.watch(fault?.to === "tables" ? { at: fault.at, kind: fault.kind } : undefined);
@@ -181,6 +195,19 @@ export async function startWorlds(): Promise<Worlds> {
         virtualMilliseconds,
         milliseconds: performance.now() - began,
       };
+    },
+    visit: async (act) => {
+      const { host: app, partner } = await goBack();
+      const ended: World["ended"] = async ({ id }) => {
+        await time.until(app.engine.whenFinished(`northwind_${id}_1`));
+        return (await partner.getOperation({ operationId: id })).body;
+      };
+      try {
+        return await act({ partner, clouds, ended });
+      } finally {
+        await app.stop();
+        rmSync(stateFile(hosts));
+      }
     },
     stop: async () => {
       await bus.stop();
