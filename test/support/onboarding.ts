@@ -128,10 +128,14 @@ export interface OnboardingPlatform extends OnboardingApp {
   asStranger<T>(act: () => Promise<T>): Promise<T>;
   /** Ends with a look at the safety invariants over all that was recorded of all customers. */
   stop(): Promise<void>;
+  /** For runs that violate them on purpose. */
+  stopUnchecked(): Promise<void>;
 }
 
 export interface PlatformOptions {
   settings?: AppSettings;
+  /** Of an app that is not quite ours. */
+  appDirectory?: string;
   /** Path of the host's durable state; in memory by default. */
   stateFile?: string;
   /** Where the broker keeps its messages; in memory by default. */
@@ -156,7 +160,8 @@ export async function startOnboarding(options: PlatformOptions = {}): Promise<On
   const apps: OnboardingApp[] = [];
   const customers = new Map<string, Customer>();
   const app = async (own: AppSettings, stateFile = ":memory:"): Promise<OnboardingApp> => {
-    const started = await startApp({ clouds, bus }, { ...settings, ...own }, stateFile, logged, customers);
+    const { appDirectory } = options;
+    const started = await startApp({ clouds, bus, appDirectory }, { ...settings, ...own }, stateFile, logged, customers);
     apps.push(started);
     return started;
   };
@@ -169,6 +174,14 @@ export async function startOnboarding(options: PlatformOptions = {}): Promise<On
   const record = (since = 0): Promise<Exchange[]> => clouds.requests(undefined, since);
   const strangers: [from: number, to: number][] = [];
   const now = async (): Promise<number> => (await record()).at(-1)?.seq ?? 0;
+  const stopApps = async (): Promise<void> => {
+    for (const one of apps) await one.stop();
+    await bus.stop();
+  };
+  const stopClouds = async (): Promise<void> => {
+    await clouds.stop();
+    vi.restoreAllMocks();
+  };
   return {
     ...first,
     clouds,
@@ -188,21 +201,23 @@ export async function startOnboarding(options: PlatformOptions = {}): Promise<On
     },
     estate: (customer) => estateOf(clouds, customer),
     app,
+    stopUnchecked: async () => {
+      await stopApps();
+      await stopClouds();
+    },
     stop: async () => {
-      for (const one of apps) await one.stop();
-      await bus.stop();
+      await stopApps();
       const all = await record();
       const ours = ({ seq }: Violation): boolean => !strangers.some(([from, to]) => seq > from && seq <= to);
       const found = [...customers.values()].flatMap(({ watched }) => violations(all, watched)).filter(ours);
+      await stopClouds();
       expect(found, "safety invariants, over everything that this file did").toEqual([]);
-      await clouds.stop();
-      vi.restoreAllMocks();
     },
   };
 }
 
 async function startApp(
-  { clouds, bus }: { clouds: TestClouds; bus: ServiceBus },
+  { clouds, bus, appDirectory = "." }: { clouds: TestClouds; bus: ServiceBus; appDirectory?: string | undefined },
   chosen: typeof settings,
   stateFile: string,
   logged: string[],
@@ -224,7 +239,13 @@ async function startApp(
     PUBLIC_URL: url,
   });
   const chaos = process.env["CHAOS"] === "1";
-  const host = await createHost({ stateFile, port, chaos, log: (entry) => void logged.push(JSON.stringify(entry)) });
+  const host = await createHost({
+    appDirectory,
+    stateFile,
+    port,
+    chaos,
+    log: (entry) => void logged.push(JSON.stringify(entry)),
+  });
   const apiOf = (who: (client: TestClouds["clients"][number]) => boolean): ApiClient => {
     const client = clouds.clients.find(who);
     if (!client) throw new Error("the platform has no such client");

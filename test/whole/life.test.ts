@@ -1,6 +1,7 @@
 /** `npm start -- --once --story`: a tenant's whole life under mail, counted; and the safety invariants over all that was asked of the clouds. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import type { Exchange } from "../../infra/local/clouds/record.ts";
 import { tenantSpecSchema } from "../../shared/tenants/spec.ts";
 import { recordLeftIn, runCommand, withFolder } from "../support/command.ts";
 import { violations, watchedOf } from "../support/invariants.ts";
@@ -12,6 +13,9 @@ function countsIn(output: string): Record<string, number> {
   const lines = output.slice(output.lastIndexOf("\nMail\n")).matchAll(/^ +(\d+) ([a-z -]+?)(?: outside of these windows:)?$/gmu);
   return Object.fromEntries([...lines].map(([, count, what]) => [what, Number(count)]));
 }
+
+/** What a colleague of the customer did. */
+const byHand = ({ requestBody }: Exchange): boolean => (requestBody as { byHand?: boolean } | undefined)?.byHand === true;
 
 test("no message is lost, none comes twice, and none that has to go through the gateway passes by", { timeout: 1_800_000 }, () =>
   withFolder(async (data) => {
@@ -26,7 +30,10 @@ test("no message is lost, none comes twice, and none that has to go through the 
       "non-delivery reports": 0,
     });
     expect(output).toContain("nothing of it is left in Azure, Exchange Online and Entra");
-    expect(violations(recordLeftIn(data), watchedOf(tenantSpecSchema.parse(contoso)))).toEqual([]);
+    const record = recordLeftIn(data);
+    const theirs = new Set(record.filter(byHand).map(({ seq }) => seq));
+    const ours = violations(record, watchedOf(tenantSpecSchema.parse(contoso))).filter(({ seq }) => !theirs.has(seq));
+    expect(ours).toEqual([]);
     expect(code).toBe(0);
   }),
 );

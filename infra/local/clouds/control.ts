@@ -36,6 +36,13 @@ const machineSchema = z
     error: "give either virtualMachineId or tenantId",
   });
 
+/** What somebody at the customer types into their own Exchange Online PowerShell. */
+const cmdletSchema = z.strictObject({
+  tenantId: z.guid(),
+  cmdlet: z.string().min(1),
+  parameters: z.record(z.string(), z.unknown()).default({}),
+});
+
 const secretSchema = z.strictObject({
   /** The vault's name. */
   vault: z.string().min(1),
@@ -153,6 +160,11 @@ async function route(
       return platform.peers.blocklists?.portal(request) ?? problem(404, "DNS is not there to have blocklists");
     case "POST /machines":
       return actOnMachines(platform, machineSchema.parse(body));
+    case "POST /cmdlets": {
+      const { tenantId, cmdlet, parameters } = cmdletSchema.parse(body);
+      await platform.peers.runByHand?.(tenantId, cmdlet, parameters);
+      return { status: 200, body: { tenantId, cmdlet } };
+    }
     case "POST /secrets":
       return bringNearExpiry(platform, vaultEvents, secretSchema.parse(body));
     case "POST /certificates":
@@ -162,7 +174,7 @@ async function route(
     default:
       return problem(
         404,
-        "GET /requests?cloud=&since=, POST /organizations, GET /organizations, POST /faults, GET /faults, DELETE /faults, GET /state/<cloud>, POST /snapshots, POST /snapshots/<id>/restore, POST /machines, POST /secrets, POST /certificates, POST /mail, POST /blocklists, GET and POST /portal/<zone>",
+        "GET /requests?cloud=&since=, POST /organizations, GET /organizations, POST /faults, GET /faults, DELETE /faults, GET /state/<cloud>, POST /snapshots, POST /snapshots/<id>/restore, POST /machines, POST /cmdlets, POST /secrets, POST /certificates, POST /mail, POST /blocklists, GET and POST /portal/<zone>",
       );
   }
 }

@@ -200,6 +200,8 @@ export interface Peers {
   servicePrincipal?(tenantId: string, applicationId: string): { objectId: string } | undefined;
   /** Exchange: takes a message that a mailbox of the tenant sent (Graph sendMail, `POST /mail`). */
   submitMail?(tenantId: string, message: MailMessage, options?: { saveToSentItems: boolean }): Promise<void>;
+  /** Exchange: a cmdlet that a person at the customer runs; it is in the record as theirs. */
+  runByHand?(tenantId: string, cmdlet: string, parameters: Record<string, unknown>): Promise<void>;
   /** Exchange: what lies in a mailbox, oldest first; undefined when the organisation has no such mailbox. */
   /** What message trace knows of an organisation's mail, the newest first. */
   messageTraces?(tenantId: string): MessageTrace[];

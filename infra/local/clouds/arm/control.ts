@@ -3,6 +3,7 @@ import type * as z from "zod";
 import type { SimulatedRequest, SimulatedResponse } from "../simulator.ts";
 import type { Estate } from "./estate.ts";
 import { failureSchema, type Failures } from "./failures.ts";
+import { narrowByHand, narrowedSchema } from "./network-security-groups.ts";
 import { quotaSchema, setQuota } from "./quotas.ts";
 import { drainSchema, type Throttle } from "./throttle.ts";
 
@@ -29,6 +30,8 @@ export function answerControl(
     case "POST /azure/throttling":
       throttle.drain(parsed(drainSchema));
       return { status: 204 };
+    case "POST /azure/security-rules":
+      return { status: 200, body: { changed: narrowByHand(estate, parsed(narrowedSchema)) } };
     case "POST /azure/quotas":
       setQuota(estate, parsed(quotaSchema));
       return { status: 204 };

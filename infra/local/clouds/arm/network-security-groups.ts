@@ -249,3 +249,27 @@ export const addressWithin = (prefix: string, address: string): boolean => {
   list.addSubnet(network, Number(bits));
   return list.check(address);
 };
+
+/** `POST /azure/security-rules`: somebody narrows who may come in by the rules for one port. */
+export const narrowedSchema = z.strictObject({ subscriptionId: z.guid(), port: z.string(), source: z.string() });
+
+/** Answers the ids of the groups that have such a rule. */
+export function narrowByHand(estate: Estate, { subscriptionId, port, source }: z.output<typeof narrowedSchema>): string[] {
+  const mine = estate
+    .ofType(type)
+    .filter(({ id }) => id.toLowerCase().startsWith(`/subscriptions/${subscriptionId.toLowerCase()}/`));
+  return mine.flatMap((group): string[] => {
+    const rules = group.body.properties["securityRules"] as { properties: Json }[];
+    const meant = rules.filter(
+      ({ properties }) => properties["destinationPortRange"] === port && properties["direction"] === "Inbound",
+    );
+    if (meant.length === 0) return [];
+    const securityRules = rules.map((rule) =>
+      meant.includes(rule)
+        ? { ...rule, properties: { ...rule.properties, sourceAddressPrefix: source, sourceAddressPrefixes: [] } }
+        : rule,
+    );
+    estate.save({ ...group, body: { ...group.body, properties: { ...group.body.properties, securityRules } } });
+    return [group.id];
+  });
+}

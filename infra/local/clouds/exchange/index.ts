@@ -33,7 +33,7 @@ const cmdlets: Record<string, Cmdlet> = {
   ...applicationAccessCmdlets,
 };
 
-/** Sets `platform.peers.submitMail`, `messagesIn` and `mailReceiverAt`. */
+/** Sets `platform.peers.submitMail`, `messagesIn`, `mailReceiverAt` and `runByHand`. */
 export function createExchange(platform: Platform): Simulator {
   const store = createStore(platform);
   const directory = createDirectory(platform);
@@ -65,6 +65,16 @@ export function createExchange(platform: Platform): Simulator {
       authenticated: true,
       scl: undefined,
     });
+  };
+
+  peers.runByHand = async (tenantId, name, parameters) => {
+    const cmdlet = cmdlets[name];
+    if (!cmdlet) throw new Error(`there is no cmdlet ${name}`);
+    const url = `${platform.environment.exchange.endpoint}/adminapi/beta/${tenantId}/InvokeCommand`;
+    const asked = { url: new URL(url), method: "POST", headers: {}, body: undefined, text: "" };
+    const { status, body, effect } = await run(asked, name, cmdlet, parameters, tenantId);
+    const requestBody = { CmdletInput: { CmdletName: name, Parameters: parameters }, byHand: true };
+    platform.note("exchange", { method: "POST", url, requestBody, status, responseBody: body, ...(effect && { effect }) });
   };
 
   async function handle(request: SimulatedRequest): Promise<SimulatedResponse> {
