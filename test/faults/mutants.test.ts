@@ -116,7 +116,10 @@ describe("an onboarding", () => {
           const answer = await run();
           const { found } = (answer.value ?? {}) as { found?: string };
           const again = { subject, to: probeMailbox, nonce: "once more" };
-          if (found === "looped") await world.probes.sendProbe(organization, probeMailbox, again);
+          if (found !== "looped") return answer;
+          // Whoever sends it a second time has forgotten the first.
+          await world.stores.sentMails.giveBack({ organization, mailbox: probeMailbox, subject });
+          await world.probes.sendProbe(organization, probeMailbox, again);
           return answer;
         },
       }),

@@ -154,6 +154,8 @@ export interface Platform {
     entry: {
       method: string;
       url: string;
+      /** Whose organisation it is about, where a token would have told. */
+      tenant?: string;
       requestBody?: unknown;
       status: number;
       responseBody?: unknown;

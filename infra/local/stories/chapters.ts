@@ -1,6 +1,7 @@
 /** The chapters of a tenant's life, in their order. */
 import { setTimeout as pause } from "node:timers/promises";
-import type { ApiClient } from "../../../shared/api/client.ts";
+import { type ApiClient, ApiError } from "../../../shared/api/client.ts";
+import type { Drift } from "../../../shared/api/drift.ts";
 import type { Plan } from "../../../shared/api/plan.ts";
 import { onboardFromFile, type TenantFile } from "../customer.ts";
 import { closeStretch, ended, exchangeOf, followed, inBrief, type Life, moved, window } from "./course.ts";
@@ -34,6 +35,43 @@ export async function promote(life: Life): Promise<void> {
   const operation = await followed(life, (await partner.startPromotion({ tenantId })).body);
   await moved(life, "from the pilot to everybody", "everybody", operation);
 }
+
+/** Of a documentation range: from there comes no mail. */
+const OFFICE = "198.51.100.7";
+
+export async function drift(life: Life): Promise<void> {
+  const { partner, tenantId, organization, subscription, control, chapter, tell } = life;
+  chapter("Drift: what colleagues of the customer changed is found and brought back");
+  const approval = (await exchangeOf(life)).transportRules.find(({ SetSCL }) => SetSCL !== undefined);
+  const parameters = { Identity: approval?.name, Confirm: false };
+  await control("POST /cmdlets", { tenantId: organization, cmdlet: "Remove-TransportRule", parameters });
+  tell(`a colleague runs Remove-TransportRule "${approval?.name}" in Exchange Online`);
+  await control("POST /azure/security-rules", { subscriptionId: subscription, port: "25", source: OFFICE });
+  tell(`another lets only ${OFFICE} reach port 25 in the network security group`);
+
+  const { differences } = await looked(life, ({ differences: found }) => found.length > 1);
+  for (const { title, action, changes, culprit } of differences) {
+    const what = changes.map(({ path, expected, actual }) => `${path} is ${said(actual)} instead of ${said(expected)}`);
+    tell(`drift: ${title}: ${action === "create" ? "is missing" : what.join(", ")}${culprit?.who ? `, by ${culprit.who}` : ""}`);
+  }
+  await followed(life, (await partner.startRepair({ tenantId })).body);
+  const { status } = await looked(life, (one) => one.status === "inSync");
+  tell(`drift: ${status}`);
+}
+
+const said = (value: unknown): string => JSON.stringify(value) ?? "nothing";
+
+/** A look has to wait while an operation, such as a rotation, is under way. */
+const looked = ({ partner, tenantId, until }: Life, wanted: (drift: Drift) => boolean): Promise<Drift> =>
+  until("a look at the drift", async () => {
+    try {
+      const { body } = await partner.lookForDriftNow({ tenantId });
+      return wanted(body) ? body : undefined;
+    } catch (error) {
+      if (error instanceof ApiError && error.code === "OperationInProgress") return undefined;
+      throw error;
+    }
+  });
 
 /** Long enough for some messages to go round the gateway. */
 const DOWN_FOR_MILLISECONDS = 10_000;

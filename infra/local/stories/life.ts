@@ -7,7 +7,7 @@ import type { ApiClient } from "../../../shared/api/client.ts";
 import type { TenantFile } from "../customer.ts";
 import type { Screen } from "../progress.ts";
 import { controlOf, secondsSince, untilIn } from "./control.ts";
-import { breakDown, leave, onboard, plan, promote, switchOnHighAvailability } from "./chapters.ts";
+import { breakDown, drift, leave, onboard, plan, promote, switchOnHighAvailability } from "./chapters.ts";
 import type { Life, Window } from "./course.ts";
 import { type Counts, startMail } from "./mail.ts";
 
@@ -65,6 +65,7 @@ export async function playLife({ partner, control: address, screen, data, file }
     await plan(life, file);
     await onboard(life, address, file);
     await promote(life);
+    await drift(life);
     await breakDown(life);
     await switchOnHighAvailability(life, file);
     await leave(life);

@@ -1,7 +1,8 @@
 /** The app as it is, but for hands that a test swaps: what it registers is called through them. */
 import { app } from "@azure/functions";
-import "../../../functions/index.ts";
 import { handOf } from "../mutants.ts";
+
+await import("../../../functions/index.ts");
 
 app.hook.preInvocation((call) => {
   const own = call.functionHandler;

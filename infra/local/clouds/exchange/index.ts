@@ -71,10 +71,18 @@ export function createExchange(platform: Platform): Simulator {
     const cmdlet = cmdlets[name];
     if (!cmdlet) throw new Error(`there is no cmdlet ${name}`);
     const url = `${platform.environment.exchange.endpoint}/adminapi/beta/${tenantId}/InvokeCommand`;
-    const asked = { url: new URL(url), method: "POST", headers: {}, body: undefined, text: "" };
-    const { status, body, effect } = await run(asked, name, cmdlet, parameters, tenantId);
     const requestBody = { CmdletInput: { CmdletName: name, Parameters: parameters }, byHand: true };
-    platform.note("exchange", { method: "POST", url, requestBody, status, responseBody: body, ...(effect && { effect }) });
+    const asked = { url: new URL(url), method: "POST", headers: {}, body: requestBody, text: "" };
+    const { status, body, effect } = await run(asked, name, cmdlet, parameters, tenantId);
+    platform.note("exchange", {
+      method: "POST",
+      url,
+      tenant: tenantId,
+      requestBody,
+      status,
+      responseBody: body,
+      ...(effect && { effect }),
+    });
   };
 
   async function handle(request: SimulatedRequest): Promise<SimulatedResponse> {
