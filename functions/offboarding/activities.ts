@@ -8,12 +8,14 @@ import type { Target } from "../../shared/desired/target.ts";
 import type { DesiredOf, Work } from "../../shared/durable/resources.ts";
 import { type Failure, failureFrom } from "../../shared/durable/steps.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
+import { gatewayIds } from "../../shared/proof/queue-activities.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { Resource } from "../../shared/resources/resource.ts";
 import type { OperationChange } from "../../shared/stores/operations.ts";
-import { contentsOf, standingFootprint } from "./footprint.ts";
-import { connectionRemovals, type Footprint, forwardingRemovals, remains } from "./removals.ts";
+import { contentsOf } from "../../shared/azure/contents.ts";
+import { standingFootprint } from "./footprint.ts";
+import { connectionRemovals, type Footprint, forwardingRemovals, remains } from "../../shared/desired/removals.ts";
 import { askToWithdraw } from "./withdraw-spf.ts";
 import type { OffboardingWorld } from "./world.ts";
 
@@ -28,24 +30,6 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
   const recordProgress = ({ partnerId, operationId }: Work, change: OperationChange) =>
     operations.recordProgress(partnerId, operationId, change);
   const resourceOf = (kind: keyof Resources) => resources[kind] as unknown as Resource<unknown, unknown>;
-  const gatewayIds = ({ tenantId }: Work, { regions }: Names): string[] =>
-    regions.flatMap(({ machines }) => machines.map(({ virtualMachine }) => gatewayIdOf(tenantId, virtualMachine)));
-
-  async function wait(work: Work, message: string): Promise<void> {
-    await recordProgress(work, { waitingFor: { kind: "propagation", message } });
-  }
-
-  async function proven(work: Work, step: string): Promise<void> {
-    await recordStep(work, step, { status: "Succeeded" });
-    await recordProgress(work, { waitingFor: null });
-  }
-
-  async function failed(work: Work, step: string, error: ControlPlaneError): Promise<Failure> {
-    const failure = failureFrom(error);
-    await recordStep(work, step, { status: "Failed", error: detailOf(failure) });
-    await recordProgress(work, { waitingFor: null });
-    return failure;
-  }
 
   return {
     /** From here on the tenant is on its way out. Gives what stands, and whether an earlier offboarding has seen its queues empty. */
@@ -76,41 +60,6 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
 
     skipProof: async ({ work }: { work: Work }): Promise<void> => {
       for (const step of ["aroundGateway", "emptyQueues"]) await recordStep(work, step, { status: "Skipped" });
-    },
-
-    /** What a gateway still has, or that it doesn't say so; nothing when all of them said that they are empty. */
-    checkQueues: async ({
-      work,
-      names,
-      since,
-      first,
-    }: {
-      work: Work;
-      names: Names;
-      since: number;
-      first: boolean;
-    }): Promise<{ waiting?: string }> => {
-      if (first) await recordStep(work, "emptyQueues", { status: "Running" });
-      const waiting: string[] = [];
-      for (const id of gatewayIds(work, names)) {
-        const last = (await heartbeats.find(work.partnerId, id))?.last;
-        if (last === undefined || Date.parse(last.receivedAt) < since * 1000)
-          waiting.push(`${id} has not reported since${last === undefined ? "" : ` ${last.receivedAt}`}`);
-        else if (last.queue === null) waiting.push(`${id} says nothing of its queue`);
-        else if (last.queue.count > 0) waiting.push(`${id} has ${last.queue.count} mails in its queue`);
-      }
-      if (waiting.length === 0) {
-        await proven(work, "emptyQueues");
-        return {};
-      }
-      const message = waiting.join("; ");
-      await wait(work, message);
-      return { waiting: message };
-    },
-
-    failQueues: async ({ work, waiting }: { work: Work; waiting: string }): Promise<Failure> => {
-      const message = `no gateway was removed, since mail may wait in it: ${waiting}; mend the gateway and offboard again, or give the mail up with abandonQueues`;
-      return failed(work, "emptyQueues", new ControlPlaneError("QueueNotEmpty", message, 409));
     },
 
     skipQueues: async ({ work }: { work: Work }): Promise<void> => {

@@ -1,9 +1,11 @@
 /** Offboarding: one door, an orchestrator with its two waits, and what they do beside taking resources away. */
 import { registerDurableHttp } from "../../shared/api/register.ts";
 import { registerActivities, registerOrchestrator } from "../../shared/durable/register.ts";
+import { createQueueActivities } from "../../shared/proof/queue-activities.ts";
+import { waitForEmptyQueues } from "../../shared/proof/queues.ts";
 import { createOffboardingActivities } from "./activities.ts";
 import { startOffboarding } from "./http.ts";
-import { offboardTenant, waitForEmptyQueues } from "./orchestrator.ts";
+import { offboardTenant } from "./orchestrator.ts";
 import { planOffboarding } from "./plan.ts";
 import type { OffboardingWorld } from "./world.ts";
 
@@ -14,5 +16,6 @@ export function registerOffboarding(world: OffboardingWorld): void {
   registerDurableHttp("startOffboarding", (client) => startOffboarding(world, client));
   registerOrchestrator(offboardTenant);
   registerOrchestrator(waitForEmptyQueues);
+  registerActivities(createQueueActivities(world), world);
   registerActivities(createOffboardingActivities(world), world);
 }

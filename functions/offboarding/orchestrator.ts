@@ -21,13 +21,7 @@ export interface Offboarding {
   names: Names;
   /** Gives up on a gateway that can't say whether mail waits in it. */
   abandonQueues: boolean;
-  pace: OffboardingPace;
-}
-
-export interface OffboardingPace extends ResourcePace, AroundPace {
-  probeDeadlineInSeconds: number;
-  /** How long mail in a queue may take to leave. */
-  drainDeadlineInSeconds: number;
+  pace: LeavingPace;
 }
 
 export function* offboardTenant(context: OrchestrationContext, tenant: Offboarding): Routine<void> {
@@ -80,24 +74,3 @@ function* proveEmpty(context: OrchestrationContext, { work, spec, names, abandon
   }
   yield* keepDrained({ work });
 }
-
-export interface QueueWait {
-  work: Work;
-  names: Names;
-  pace: OffboardingPace;
-  /** Seconds since 1970: what a gateway said before says nothing. */
-  since: number;
-  deadline: number;
-  looks: number;
-}
-
-/** Every gateway has to say, after the last mail came, that none waits in it. One look an execution. */
-export const waitForEmptyQueues = branch("waitForEmptyQueues", function* (context, queues: QueueWait): Routine<void> {
-  const { checkQueues, failQueues } = stepsOf<OffboardingActivities>(context, queues.pace.patience);
-  const { work, names, pace, since, deadline, looks } = queues;
-  const { waiting } = yield* checkQueues({ work, names, since, first: looks === 0 });
-  if (waiting === undefined) return;
-  if (secondsNow(context) > deadline) throw errorOf(yield* failQueues({ work, waiting }));
-  yield* wait(context, pace.probeIntervalInSeconds);
-  context.df.continueAsNew({ ...queues, looks: looks + 1 });
-});

@@ -10,7 +10,7 @@ import { looksInto, type Sight, walked } from "../../shared/runbook/looking.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { type Contents, contentsOf, standingFootprint } from "./footprint.ts";
 import { refuseUnlessBuilt } from "./leaving.ts";
-import type { Footprint } from "./removals.ts";
+import type { Footprint } from "../../shared/desired/removals.ts";
 import { offboardingSteps } from "./steps.ts";
 import { type LeavingHands, wayOut } from "./way-out.ts";
 import type { OffboardingWorld } from "./world.ts";

@@ -2,7 +2,7 @@
 import type { Branch } from "../../shared/api/operation.ts";
 import { machineTitles, regionTitles } from "../../shared/desired/machines.ts";
 import type { Target } from "../../shared/desired/target.ts";
-import { connectionRemovals, type Footprint, forwardingRemovals, type Removal } from "./removals.ts";
+import { connectionRemovals, type Footprint, forwardingRemovals, type Removal } from "../../shared/desired/removals.ts";
 
 const step = (branch: Branch, name: string, title: string) => ({ name, title, branch });
 const removed = ({ step: name, title, kind }: Removal) =>

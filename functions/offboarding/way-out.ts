@@ -7,7 +7,7 @@ import type { Target } from "../../shared/desired/target.ts";
 import type { DesiredOf } from "../../shared/durable/resources.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { Walk } from "../../shared/runbook/runbook.ts";
-import { connectionRemovals, type Footprint, forwardingRemovals, type Removal } from "./removals.ts";
+import { connectionRemovals, type Footprint, forwardingRemovals, type Removal } from "../../shared/desired/removals.ts";
 
 export interface LeavingHands<Wait> {
   drop(removal: Removal): Walk<Wait, void>;

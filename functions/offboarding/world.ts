@@ -4,14 +4,14 @@ import type { Azure } from "../../shared/azure/client.ts";
 import type { Authorities } from "../../shared/dns/authorities.ts";
 import type { Plans } from "../../shared/plans/plans.ts";
 import type { Resources } from "../../shared/resources/index.ts";
-import type { OffboardingPace } from "./orchestrator.ts";
+import type { LeavingPace } from "../../shared/proof/queues.ts";
 
 export interface OffboardingWorld extends ApiWorld {
   azure: Azure;
   resources: Resources;
   /** The name servers of the domains themselves. */
   authorities: Authorities;
-  offboardingPace: OffboardingPace;
+  offboardingPace: LeavingPace;
   plans: Plans;
   reportFailure(activity: string, error: unknown): void;
 }

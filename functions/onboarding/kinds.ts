@@ -15,6 +15,10 @@ export const onboardingKinds = (world: OnboardingWorld) =>
         { suffix: "-azure-access", event: CONSENT_ANSWERED },
         { suffix: "-ground-certificate", event: CERTIFICATE_DONE },
       ],
+      rollBackRefused: (_operation, { stage }) =>
+        stage === "registered" || stage === "onboarding"
+          ? undefined
+          : "the gateway stands and mail runs through it; put the spec back and onboard again, which moves mail before it takes anything away",
     }),
     promotion: kindOf(() => promotionOf(world, undefined), { waits: [] }),
     demotion: kindOf(() => demotionOf(world, undefined), { waits: [] }),

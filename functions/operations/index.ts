@@ -8,6 +8,8 @@ import { createResourceActivities } from "../../shared/resources/activities.ts";
 import { cancelOperation } from "./cancel.ts";
 import { getBeforeImage, getOperation, listOperations } from "./http.ts";
 import { retryOperation } from "./retry.ts";
+import { rollBackOperation, waitUntilStopped } from "./roll-back.ts";
+import { createRollBackActivities } from "./roll-back-activities.ts";
 import type { OperationsWorld } from "./world.ts";
 
 export function registerOperations(world: OperationsWorld, kinds: KindsOfOperation): void {
@@ -19,5 +21,8 @@ export function registerOperations(world: OperationsWorld, kinds: KindsOfOperati
 
   const { resources, azure, certificates, stores } = world;
   registerOrchestrator(waitForOperation);
+  registerOrchestrator(rollBackOperation);
+  registerOrchestrator(waitUntilStopped);
+  registerActivities(createRollBackActivities({ resources, azure, stores }), world);
   registerActivities(createResourceActivities({ resources, azure, certificates, stores }), world);
 }

@@ -31,7 +31,7 @@ export const retryOperation = (world: ApiWorld, kinds: KindsOfOperation, client:
   });
 
 /** While another one runs, and when another one has succeeded since: then what was asked for is no longer what the tenant is. */
-async function refuseAfterOthers(
+export async function refuseAfterOthers(
   { stores: { operations } }: ApiWorld,
   kinds: KindsOfOperation,
   { partnerId, id: tenantId, operationId: last }: TenantRecord,

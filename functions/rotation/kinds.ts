@@ -9,5 +9,7 @@ export const rotationKinds = (world: Pick<RotationWorld, "stores" | "rotation">)
     rotation: kindOf((request) => rotationOf(world, request as RotationRequest), {
       waits: [{ suffix: "", event: OVERLAP_CANCELED }],
       beside: true,
+      rollBackRefused: () =>
+        "both secrets are good while it goes on, and the next look at the credential finishes it or makes another",
     }),
   }) satisfies Record<string, KindOfOperation>;

@@ -36,10 +36,14 @@ export const operationSummaryBody = ({
   partnerId: _partnerId,
   requestHash: _hash,
   request: _request,
+  stageBefore: _stage,
   cancel,
   result: _result,
   ...summary
-}: OperationHeader): OperationSummary => ({ ...summary, ...(cancel && { cancel: { by: cancel.by, at: cancel.at } }) });
+}: OperationHeader): OperationSummary => ({
+  ...summary,
+  ...(cancel && { cancel: { by: cancel.by, at: cancel.at, rollBack: cancel.rollBack !== undefined } }),
+});
 
 export function operationBody({ steps, ...header }: OperationRecord, publicUrl: string): Operation {
   const { result, ...inner } = header;
@@ -79,8 +83,8 @@ const waitingSteps: Partial<Record<WaitingFor["kind"], string[]>> = {
 
 /** What it has changed in the clouds, and nobody has taken back. */
 const leftStanding = (steps: StepRecord[]): Operation["leftStanding"] =>
-  steps.flatMap(({ name: step, title, change }) =>
-    change === undefined || change === "unchanged" ? [] : [{ step, title, change }],
+  steps.flatMap(({ name: step, title, change, undone }) =>
+    change === undefined || change === "unchanged" || (undone && undone.as !== "kept") ? [] : [{ step, title, change }],
   );
 
 export const delistingBody = ({ partnerId: _partnerId, etag: _etag, ...delisting }: Versioned<CaseRecord>): Delisting =>

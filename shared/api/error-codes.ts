@@ -110,6 +110,11 @@ export const errorCodes = {
     meaning: "The operation has ended, so that there is nothing to cancel.",
     remedy: "Look at its result; ask for another operation, if that is what is wanted.",
   },
+  RollBackRefused: {
+    status: 409,
+    meaning: "What this operation did can't be taken back.",
+    remedy: "Do what the message says; cancel it without rollBack, if it still runs.",
+  },
   NothingToRetry: {
     status: 409,
     meaning: "The operation has succeeded, or it was rolled back: there is nothing to try again.",

@@ -31,6 +31,12 @@ export const waitingForSchema = z.object({
   taskId: z.string().optional().describe("The task with all that a person needs for it: GET /api/tasks/{taskId}."),
 });
 
+export const undoneSchema = z.object({
+  as: z.enum(["removed", "restored", "kept"]),
+  why: z.string().optional().describe("Why it was kept."),
+  at: z.iso.datetime(),
+});
+
 /** As the operation's record has it. */
 const recordedStepSchema = z.object({
   name: z.string(),
@@ -41,6 +47,7 @@ const recordedStepSchema = z.object({
   startedAt: z.iso.datetime().optional(),
   endedAt: z.iso.datetime().optional(),
   change: z.enum(stepChanges).optional(),
+  undone: undoneSchema.optional().describe("What roll-back made of its change."),
   error: errorDetailSchema.optional(),
 });
 
@@ -48,6 +55,11 @@ export const stepSchema = recordedStepSchema.extend({
   durationInSeconds: z.number().min(0).optional().describe("From its first try to its end."),
   waitingFor: waitingForSchema.optional(),
   links: z.object({ beforeImage: z.url().describe("What it found before it wrote.") }).optional(),
+});
+
+export const cancelInputSchema = z.strictObject({
+  rollBack: z.boolean().optional().describe("Takes back what the operation did; also of one that failed or was canceled."),
+  abandonQueues: z.boolean().optional().describe("Gives up mail that may wait in a machine that can't say whether it does."),
 });
 
 /** As step graphs name them. */
@@ -76,7 +88,7 @@ export const operationSummarySchema = z.object({
   waitingFor: waitingForSchema.optional(),
   error: errorDetailSchema.optional(),
   cancel: z
-    .object({ by: z.string(), at: z.iso.datetime() })
+    .object({ by: z.string(), at: z.iso.datetime(), rollBack: z.boolean() })
     .optional()
     .describe("Somebody wants it to stop: nothing of it begins any more, and it ends as Canceled."),
 });
@@ -96,6 +108,7 @@ export type StepStatus = (typeof stepStatuses)[number];
 export type Branch = (typeof branches)[number];
 export type WaitingFor = z.output<typeof waitingForSchema>;
 export type Step = z.output<typeof recordedStepSchema>;
+export type Undone = z.output<typeof undoneSchema>;
 export type BeforeImageBody = z.input<typeof beforeImageSchema>;
 export type OperationSummary = z.output<typeof operationSummarySchema>;
 export type Operation = z.output<typeof operationSchema>;

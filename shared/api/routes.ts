@@ -12,6 +12,7 @@ import { offboardInputSchema } from "./offboarding.ts";
 import { bypassInputSchema, tenantOutcomesSchema } from "./mail-flow.ts";
 import {
   beforeImageSchema,
+  cancelInputSchema,
   operationIdSchema,
   operationSchema,
   operationStatuses,
@@ -371,10 +372,13 @@ export const routes = {
     method: "POST",
     path: "/api/operations/{operationId}/cancel",
     tag: "Operations",
-    summary: "Tell an operation to stop: nothing of it begins any more; saying it twice is saying it once",
+    summary:
+      "Tell an operation to stop, and with rollBack to take back what it did; rollBack is also for one that failed. Saying it twice is saying it once",
     roles: ["Partner", "Operator"],
     params: z.object({ operationId: operationIdSchema }),
     query: z.strictObject(ofPartner),
+    body: cancelInputSchema,
+    bodyOptional: true,
     answers: { 202: operationSchema },
     longRunning: true,
   }),

@@ -14,6 +14,8 @@ export interface KindOfOperation extends About {
 interface About {
   /** Orchestrations of it that wait long, by what their ids have after the operation's, and the event that makes them look at once. */
   waits: readonly { suffix: string; event: string }[];
+  /** Why what an operation of this kind did can't be taken back; undefined where it can. */
+  rollBackRefused?(operation: OperationRecord, tenant: TenantRecord): string | undefined;
   /** It goes on beside other operations of its tenant, and so do its further attempts. */
   beside?: true;
 }

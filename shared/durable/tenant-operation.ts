@@ -45,7 +45,15 @@ export async function startOperation<Input extends { work: Work }>(
   }
   const requestHash = createHash("sha256").update(JSON.stringify({ tenantId, body })).digest("hex");
   const steps = wanted.stepsOf(tenant);
-  const asked = { partnerId, tenantId, id: operationId, kind: wanted.kind, requestHash, request: body };
+  const asked = {
+    partnerId,
+    tenantId,
+    id: operationId,
+    kind: wanted.kind,
+    requestHash,
+    request: body,
+    stageBefore: tenant.stage,
+  };
   const { operation } = await operations.create({ ...asked, steps });
   if (operation.status === "NotStarted") {
     const claimed = await claimTenant(tenants, operation, tenant.operationId, wanted.factsOf);

@@ -73,5 +73,6 @@ export const approvalRule = ({
       };
     },
   }),
+  earlier: (desired, { senderIpRanges: egressIps }) => ({ ensure: { ...desired, egressIps } }),
   secret: ["loopGuid"],
 });

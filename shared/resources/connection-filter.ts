@@ -67,6 +67,9 @@ export const connectionFilter = ({ exchange }: { exchange: Exchange }): Resource
       await add(desired);
       return done;
     },
+    earlier: (desired, { allowed: before }) => ({
+      remove: { ...desired, egressIps: canonicalAddresses(desired.egressIps).filter((address) => !before.includes(address)) },
+    }),
     async remove(desired) {
       const there = await allowed(desired);
       if (there.length > 0)

@@ -174,6 +174,18 @@ function forwarding({ exchange, vaults }: Clients, { kind, name, by }: Way): Res
         };
       },
     }),
+    earlier: (
+      { largestMessageInMegabytes: _largest, ...desired },
+      { scope, exceptEgressIps, outboundConnector, exceptSizeOver },
+    ) => ({
+      ensure: {
+        ...desired,
+        scope: { mailboxes: scope },
+        egressIps: exceptEgressIps,
+        outboundConnector: outboundConnector ?? desired.outboundConnector,
+        ...(exceptSizeOver === null ? {} : { largestMessageInMegabytes: exceptSizeOver / 1024 ** 2 }),
+      },
+    }),
     secret: ["loopGuid"],
   };
 }

@@ -24,8 +24,8 @@ interface GuardRuleSettings extends RuleSettings {
 
 const NAME = "Guard loop header of own Azure VM";
 
-export const guardRule = ({ exchange }: { exchange: Exchange }): Resource<GuardRule, GuardRuleActual> =>
-  transportRule<GuardRule, GuardRuleSettings>(exchange, {
+export const guardRule = ({ exchange }: { exchange: Exchange }): Resource<GuardRule, GuardRuleActual> => ({
+  ...transportRule<GuardRule, GuardRuleSettings>(exchange, {
     kind: "guardRule",
     name: NAME,
     own: ["RemoveHeader", "ExceptIfSenderIpRanges"],
@@ -50,4 +50,6 @@ export const guardRule = ({ exchange }: { exchange: Exchange }): Resource<GuardR
       RemoveHeader: removeHeader ?? undefined,
       ExceptIfSenderIpRanges: exceptIfSenderIpRanges,
     }),
-  });
+  }),
+  earlier: (desired, { exceptIfSenderIpRanges: egressIps }) => ({ ensure: { ...desired, egressIps } }),
+});

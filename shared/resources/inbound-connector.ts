@@ -105,6 +105,8 @@ export const inboundConnector = ({ exchange }: { exchange: Exchange }): Resource
       });
       return done;
     },
+    earlier: (desired, { senderIpAddresses: egressIps }) =>
+      "egressIps" in desired ? { ensure: { ...desired, egressIps } } : undefined,
     async remove(desired) {
       const connector = await find(desired);
       if (connector) await exchange.run(desired.organization, "Remove-InboundConnector", { Identity: connector.Guid });

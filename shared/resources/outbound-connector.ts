@@ -90,6 +90,7 @@ export const outboundConnector = ({ exchange }: { exchange: Exchange }): Resourc
       });
       return done;
     },
+    earlier: (desired, { smartHosts }) => ({ ensure: { ...desired, smartHosts } }),
     async remove(desired) {
       const connector = await find(desired);
       if (connector) await exchange.run(desired.organization, "Remove-OutboundConnector", { Identity: connector.Guid });

@@ -51,6 +51,11 @@ export interface Resource<Desired, Actual> {
   readonly fixed?: (path: string) => boolean;
   /** Gone already counts as done. */
   remove(desired: Desired): Promise<Done | Begun>;
+  /**
+   * How to get back to what was: what to desire so that `before` is true again, or what to take away from what is shared with others.
+   * Where it is missing, roll-back leaves an object that stood before as it is, and says so.
+   */
+  earlier?(desired: Desired, before: Actual): { ensure: unknown } | { remove: unknown } | undefined;
   /** Properties that hold secrets: shown everywhere as reference and salted fingerprint. */
   readonly secret?: (keyof Desired)[];
 }

@@ -7,7 +7,8 @@ import { createHash } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { ControlPlaneError, detailOf, type ErrorDetail } from "../errors.ts";
 import { refusal } from "../api/error-codes.ts";
-import type { Branch, OperationKind, OperationStatus, Step, StepStatus, WaitingFor } from "../api/operation.ts";
+import type { Branch, OperationKind, OperationStatus, Step, StepStatus, Undone, WaitingFor } from "../api/operation.ts";
+import type { Stage } from "../api/tenant.ts";
 import { all, rowsBeginning, where } from "./filter.ts";
 import type { Storage } from "./storage.ts";
 import {
@@ -41,6 +42,13 @@ export interface Cancellation {
   /** Who asked for it. */
   by: string;
   at: string;
+  /** What it did is to be taken back, by the attempt after this one; `stopped` once nothing of it goes on. */
+  rollBack?: RollBackWanted & { stopped: boolean };
+}
+
+export interface RollBackWanted {
+  /** Gives up mail that may wait in a machine that can't say so. */
+  abandonQueues: boolean;
 }
 
 /** An operation without its steps. */
@@ -57,6 +65,8 @@ export interface OperationHeader {
   percentComplete: number;
   /** Counts the orchestrations that carried it out, from 1. */
   attempt: number;
+  /** The tenant's before it. */
+  stageBefore?: Stage;
   cancel?: Cancellation;
   waitingFor?: WaitingFor;
   error?: ErrorDetail;
@@ -74,6 +84,7 @@ export interface NewOperation {
   kind: OperationKind;
   requestHash: string;
   request?: unknown;
+  stageBefore?: Stage;
   /** In the order in which they are shown. */
   steps: { name: string; title: string; branch: Branch }[];
 }
@@ -125,12 +136,22 @@ export interface OperationStore {
   /**
    * Tells it to stop: from now on its activities refuse to act, and its failure is recorded as `Canceled`. One that was never begun, or
    * that nobody carries out any more (`abandoned`), is canceled at once. Throws OperationEnded, except for one that was canceled already.
+   * With `rollBack` it goes on running until what it did is taken back, and one that failed or was canceled runs again for that.
    */
   cancel(
     partnerId: string,
     operationId: string,
-    cancellation: { by: string; abandoned: boolean },
+    cancellation: { by: string; abandoned: boolean; rollBack?: RollBackWanted | undefined },
   ): Promise<Versioned<OperationRecord>>;
+  /** The roll-back is the operation's attempt from now on, once what it takes back has stopped; steps that it needs are added. */
+  takeOver(
+    partnerId: string,
+    operationId: string,
+    attempt: number,
+    steps: NewOperation["steps"],
+  ): Promise<Versioned<OperationRecord>>;
+  /** What became of a step's change. */
+  recordUndone(partnerId: string, operationId: string, step: string, undone: Omit<Undone, "at">): Promise<void>;
   /**
    * The next attempt, from the start; steps keep how often they were tried and what they changed, and those that the graph didn't have are
    * added. One that was not begun is as it is. Throws NothingToRetry, and OperationInProgress unless nobody carries out its present
@@ -280,6 +301,11 @@ export function createOperationStore(storage: Storage, clock: Clock): OperationS
     recordProgress: (partnerId, operationId, { status, attempt, waitingFor, error, result }) =>
       change(partnerId, operationId, (operation, at) => {
         const { waitingFor: waited, error: failed, ...rest } = operation;
+        const { cancel } = operation;
+        if (status === "Failed" && cancel?.rollBack && cancel.attempt >= operation.attempt)
+          return cancel.rollBack.stopped
+            ? undefined
+            : { ...rest, cancel: { ...cancel, rollBack: { ...cancel.rollBack, stopped: true } } };
         const next: OperationRecord = {
           ...rest,
           ...(status === undefined ? {} : { status: endedAs(status, operation) }),
@@ -299,20 +325,48 @@ export function createOperationStore(storage: Storage, clock: Clock): OperationS
       const row = await table.get({ partitionKey: partnerId, rowKey: `${operationId}_h` });
       return row && headerOf(row);
     },
-    cancel: (partnerId, operationId, { by, abandoned }) =>
+    cancel: (partnerId, operationId, { by, abandoned, rollBack }) =>
       change(partnerId, operationId, (operation, at) => {
-        const { status, attempt, waitingFor: _waitingFor, ...rest } = operation;
-        if (status === "Canceled") return undefined;
-        if (ended(operation))
+        const { status, attempt, waitingFor: _waitingFor, error: _error, result: _result, ...rest } = operation;
+        const known = operation.cancel;
+        if (status === "Succeeded" || (status === "Failed" && !rollBack))
           throw refusal("OperationEnded", `operation ${operationId} has ended already, as ${status}: there is nothing to cancel`);
-        const cancel = { attempt, by, at, ...operation.cancel };
-        if (status === "Running" && !abandoned) return operation.cancel ? undefined : { ...operation, cancel };
-        return { ...rest, attempt, cancel, status: "Canceled", error: detailOf(canceled(operationId)) };
+        if (status === "Canceled" && (!rollBack || known?.rollBack)) return undefined;
+        const cancel: Cancellation = { attempt, by, at };
+        if (rollBack && (status !== "NotStarted" || attempt > 1)) {
+          if (status === "Running" && known?.rollBack && !abandoned) return undefined;
+          return {
+            ...rest,
+            attempt,
+            status: "Running",
+            cancel: { ...cancel, rollBack: { ...rollBack, stopped: status !== "Running" || abandoned } },
+          };
+        }
+        if (status === "Running" && !abandoned) return known ? undefined : { ...operation, cancel };
+        return { ...rest, attempt, cancel: known ?? cancel, status: "Canceled", error: detailOf(canceled(operationId)) };
       }),
+    takeOver: (partnerId, operationId, attempt, steps) =>
+      change(partnerId, operationId, (operation) => {
+        if (operation.attempt >= attempt || operation.status !== "Running" || !operation.cancel?.rollBack?.stopped)
+          return undefined;
+        const known = new Set(operation.steps.map(({ name }) => name));
+        return {
+          ...operation,
+          attempt,
+          steps: [...operation.steps, ...steps.filter(({ name }) => !known.has(name)).map(pending)],
+        };
+      }),
+    recordUndone: async (partnerId, operationId, name, undone) => {
+      await changeStep(partnerId, operationId, name, (step, at) =>
+        step.undone?.as === undone.as ? step : { ...step, undone: { ...undone, at } },
+      );
+    },
     retry: (partnerId, operationId, { steps: wanted, abandoned }) =>
       change(partnerId, operationId, (operation) => {
         const { cancel: _cancel, waitingFor: _waitingFor, error: _error, result: _result, ...rest } = operation;
         const { status, kind, tenantId, attempt } = operation;
+        if (operation.cancel?.rollBack)
+          throw refusal("NothingToRetry", `operation ${operationId} is taken back: cancel it with rollBack again if that failed`);
         if (status === "NotStarted") return undefined;
         if (status === "Succeeded")
           throw refusal("NothingToRetry", `operation ${operationId} has succeeded: there is nothing to try again`);
@@ -386,7 +440,7 @@ const endedAs = (status: OperationStatus, { cancel, attempt }: OperationHeader):
   status === "Failed" && cancel !== undefined && cancel.attempt >= attempt ? "Canceled" : status;
 
 /** As it is before its next try; what the graph no longer has is skipped. */
-const anew = ({ error: _error, endedAt: _endedAt, ...step }: StepRecord, wanted: boolean): StepRecord => ({
+const anew = ({ error: _error, endedAt: _endedAt, undone: _undone, ...step }: StepRecord, wanted: boolean): StepRecord => ({
   ...step,
   status: wanted ? "Pending" : "Skipped",
 });
@@ -449,6 +503,7 @@ const headerRow = (operation: OperationHeader): Row => ({
   partitionKey: operation.partnerId,
   rowKey: `${operation.id}_h`,
   ...properties(operation),
+  stageBefore: operation.stageBefore,
   ...packed("request", operation.request),
   ...packed("result", operation.result),
 });
@@ -475,6 +530,7 @@ function headerOf(row: StoredRow): OperationHeader {
     kind: textOf(row, "kind") as OperationKind,
     requestHash: textOf(row, "requestHash"),
     ...optional("request", unpacked(row, "request")),
+    ...(row.stageBefore === undefined ? {} : { stageBefore: textOf(row, "stageBefore") as Stage }),
     status: textOf(row, "status") as OperationStatus,
     percentComplete: Number(row.percentComplete),
     attempt: Number(row.attempt),

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { namesOf } from "../../shared/azure/names.ts";
 import { nameSourceOf } from "../../shared/desired/target.ts";
-import { connectionRemovals, forwardingRemovals, goesWithItsGroup, remains } from "../../functions/offboarding/removals.ts";
+import { connectionRemovals, forwardingRemovals, goesWithItsGroup, remains } from "../../shared/desired/removals.ts";
 import { createResources, type ResourceClients } from "../../shared/resources/index.ts";
 import { tenantSpecSchema } from "../../shared/tenants/spec.ts";
 

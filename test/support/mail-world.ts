@@ -101,7 +101,7 @@ export async function startMailWorld(): Promise<MailWorld> {
   // The gateway's inside and its public address stand in for Azure.
   clouds.platform.peers.gatewayAt = (address, port) => (address === GATEWAY && port === 25 ? world.guest : undefined);
   clouds.platform.peers.publicAddresses = () => [{ fqdn: FQDN, reverseFqdn: FQDN, address: GATEWAY }];
-  await ensure(ours.inbound, { ...target, knownBy: { egressIps: [GATEWAY] } });
+  await ensure(ours.inbound, target);
   await ensure(ours.outbound, target);
   return world;
 }

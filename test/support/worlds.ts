@@ -62,7 +62,32 @@ export interface Worlds {
   play(fault?: FaultAt): Promise<Played>;
   /** Goes back to the beginning and acts there. */
   visit<Result>(act: (world: World) => Promise<Result>): Promise<Result>;
+  /** Something else that is done from the same beginning, by an app that fails where test/support/failing.ts is told to. */
+  life<Result>(lived: (life: Life) => Promise<Result>, from?: Beginning): Promise<Result>;
+  /** What is there after it, as a beginning for others. */
+  after(lived: (life: Life) => Promise<void>, from?: Beginning): Promise<Beginning>;
   stop(): Promise<void>;
+}
+
+/** A moment to which everything can go back. */
+export interface Beginning {
+  clouds: number;
+  tables: string;
+  bus: Uint8Array;
+  /** Path of the host's durable state. */
+  host: string;
+}
+
+export interface Life {
+  partner: ApiClient;
+  operator: ApiClient;
+  app: Host;
+  /** Lets time go on until the operation has ended. */
+  ended(operation: Pick<Operation, "id">): Promise<Operation>;
+  /** Everything that a cloud holds, as it shows it. */
+  state(cloud: CloudName): Promise<unknown>;
+  estate(): Promise<Estate>;
+  record(): Promise<Exchange[]>;
 }
 
 const MILLISECONDS_A_DAY = 24 * 3600 * 1000;
@@ -107,10 +132,16 @@ export async function startWorlds(): Promise<Worlds> {
 
   let hosts = 0;
   const stateFile = (name: string | number): string => join(folder, `${name}.sqlite`);
-  const host = async (from?: string): Promise<{ host: Host; partner: ApiClient; operator: ApiClient }> => {
+  const host = async (from?: string, appDirectory?: string): Promise<{ host: Host; partner: ApiClient; operator: ApiClient }> => {
     const file = stateFile(++hosts);
     if (from !== undefined) copyFileSync(from, file);
-    const host = await createHost({ stateFile: file, port: 0, clock, log: () => undefined });
+    const host = await createHost({
+      stateFile: file,
+      port: 0,
+      clock,
+      log: () => undefined,
+      ...(appDirectory === undefined ? {} : { appDirectory }),
+    });
     const as = async (who: (client: (typeof clouds.clients)[number]) => boolean): Promise<ApiClient> => {
       const client = clouds.clients.find(who);
       if (!client) throw new Error("the platform has no such client");
@@ -138,15 +169,6 @@ export async function startWorlds(): Promise<Worlds> {
     return { clouds: clouds.snapshot(), tables: tables.snapshot(), bus: bus.snapshot(), host: stateFile(hosts) };
   })();
 
-  /** A day later: no token that a library of this process still remembers is valid any more. */
-  async function goBack(): Promise<{ host: Host; partner: ApiClient }> {
-    await clouds.restore(beginning.clouds);
-    tables.restore(beginning.tables);
-    bus.restore(beginning.bus);
-    await time.until(new Promise<void>((resolve) => void clock.setTimer(clock.now() + MILLISECONDS_A_DAY, resolve)));
-    return host(beginning.host);
-  }
-
   /** @param calm called when it is over, before anybody looks at how it ended */
   async function onboard(app: Host, partner: ApiClient, calm: () => Promise<void> | void = () => undefined): Promise<Ending> {
     const asked = await partner.startOnboarding({ tenantId }).catch((error: unknown) => error);
@@ -162,11 +184,60 @@ export async function startWorlds(): Promise<Worlds> {
     return { status: operation.status, ...(operation.error ? { error: operation.error } : {}), operation };
   }
 
+  async function goBackTo(moment: Beginning): Promise<void> {
+    await clouds.restore(moment.clouds);
+    tables.restore(moment.tables);
+    bus.restore(moment.bus);
+    // A day later: no token that a library of this process still remembers is valid any more.
+    await time.until(new Promise<void>((resolve) => void clock.setTimer(clock.now() + MILLISECONDS_A_DAY, resolve)));
+  }
+
+  /** @returns what it gave, and where the host has left its state */
+  async function live<Result>(from: Beginning, lived: (life: Life) => Promise<Result>): Promise<[Result, string]> {
+    await goBackTo(from);
+    const { host: app, partner, operator } = await host(from.host, "test/support/failing-app");
+    const file = stateFile(hosts);
+    const since = (await clouds.requests()).at(-1)?.seq ?? 0;
+    const read = async (operationId: string) => (await partner.getOperation({ operationId })).body;
+    const ended: Life["ended"] = async ({ id }) => {
+      for (;;) {
+        const operation = await read(id);
+        const { attempt, status, cancel } = operation;
+        if (status !== "Running" && status !== "NotStarted") return operation;
+        // A roll-back is the attempt after the one that it takes back.
+        const instances = [attempt, ...(cancel?.rollBack ? [attempt + 1] : [])].map((one) => `northwind_${id}_${one}`);
+        const known = instances.findLast((instance) => app.engine.getInstance(instance) !== undefined);
+        if (known === undefined) throw new Error(`nobody carries out ${id}`);
+        await time.until(app.engine.whenFinished(known));
+      }
+    };
+    const looks = {
+      state: (cloud: CloudName) => clouds.state(cloud),
+      estate: () => estateOf(clouds, who),
+      record: () => clouds.requests(undefined, since),
+    };
+    try {
+      return [await lived({ partner, operator, app, ended, ...looks }), file];
+    } finally {
+      await app.stop();
+    }
+  }
+
   return {
     customer: who,
+    life: async (lived, from = beginning) => {
+      const [result, file] = await live(from, lived);
+      rmSync(file);
+      return result;
+    },
+    after: async (lived, from = beginning) => {
+      const [, file] = await live(from, lived);
+      return { clouds: clouds.snapshot(), tables: tables.snapshot(), bus: bus.snapshot(), host: file };
+    },
     play: async (fault) => {
       const began = performance.now();
-      const { host: app, partner } = await goBack();
+      await goBackTo(beginning);
+      const { host: app, partner } = await host(beginning.host);
       const since = (await clouds.requests()).at(-1)?.seq ?? 0;
       const started = clock.now();
       tables.watch(fault?.to === "tables" ? { at: fault.at, kind: fault.kind } : undefined);
@@ -197,7 +268,8 @@ export async function startWorlds(): Promise<Worlds> {
       };
     },
     visit: async (act) => {
-      const { host: app, partner } = await goBack();
+      await goBackTo(beginning);
+      const { host: app, partner } = await host(beginning.host);
       const ended: World["ended"] = async ({ id }) => {
         await time.until(app.engine.whenFinished(`northwind_${id}_1`));
         return (await partner.getOperation({ operationId: id })).body;

@@ -2,11 +2,11 @@
  * What has to be taken away by name, and when; everything else in Azure goes with its resource group. Objects are found by their mark, so
  * that what is desired need say no more than whose they are.
  */
-import type { Ground } from "../../shared/desired/state.ts";
-import * as desired from "../../shared/desired/state.ts";
-import type { Target } from "../../shared/desired/target.ts";
-import type { DesiredOf } from "../../shared/durable/resources.ts";
-import type { Resources } from "../../shared/resources/index.ts";
+import type { Ground } from "./state.ts";
+import * as desired from "./state.ts";
+import type { Target } from "./target.ts";
+import type { DesiredOf } from "../durable/resources.ts";
+import type { Resources } from "../resources/index.ts";
 
 /** What is known of what stands. */
 export interface Footprint extends Pick<Ground, "loopGuid" | "regions" | "certificate"> {
@@ -90,6 +90,32 @@ export function connectionRemovals(target: Target, ground: Footprint): Removal[]
     removal("webClientApplication", "WebClient application removed", webClient),
   ];
 }
+
+/** In the order in which they go: the widest first. */
+export const forwardingKinds: readonly string[] = [
+  "incomingDomainForwardingRule",
+  "domainForwardingRule",
+  "incomingGroupForwardingRule",
+  "groupForwardingRule",
+  "incomingForwardingRule",
+  "forwardingRule",
+] satisfies (keyof Resources)[];
+
+/** In the order in which they go, once no mail needs them. */
+export const connectionKinds: readonly string[] = [
+  "approvalRule",
+  "guardRule",
+  "stripRule",
+  "outboundConnector",
+  "inboundConnector",
+  "connectionFilter",
+  "spfRecord",
+  "exchangeWebServicesPolicy",
+  "mailboxAccess",
+  "exchangeWebServicesApplication",
+  "powerShellApplication",
+  "webClientApplication",
+] satisfies (keyof Resources)[];
 
 /** Kinds that go with a resource group, or with what is in one. */
 export const goesWithItsGroup: readonly (keyof Resources)[] = [

@@ -1,0 +1,1 @@
+/** Whether an operator has said that a step is not waited for any longer. */
