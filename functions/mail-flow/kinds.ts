@@ -11,6 +11,12 @@ const causeOf = (request: unknown): BypassCause => asked.safeParse(request).data
 
 export const mailFlowKinds = (world: Pick<MailFlowDoors, "mailFlowPace">) =>
   ({
-    bypass: kindOf((request) => bypassing(world, causeOf(request)), { waits: [] }),
-    restore: kindOf((request) => restoring(world, causeOf(request)), { waits: [] }),
+    bypass: kindOf((request) => bypassing(world, causeOf(request)), {
+      waits: [],
+      rollBackRefused: () => "a restore is the way back, which proves the gateway before anybody's mail goes there",
+    }),
+    restore: kindOf((request) => restoring(world, causeOf(request)), {
+      waits: [],
+      rollBackRefused: () => "a bypass is the way back, which proves that mails go round the gateway",
+    }),
   }) satisfies Record<string, KindOfOperation>;

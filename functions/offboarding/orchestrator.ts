@@ -3,12 +3,13 @@
  * waits in it; only after that its connectors go, and the machines last. Pure: every effect is a step.
  */
 import type { Names } from "../../shared/azure/names.ts";
-import { branch, child } from "../../shared/durable/branches.ts";
-import { type ResourcePace, resourceSteps, type Work } from "../../shared/durable/resources.ts";
+import { child } from "../../shared/durable/branches.ts";
+import { resourceSteps, type Work } from "../../shared/durable/resources.ts";
 import type { OrchestrationContext, Routine, Task } from "../../shared/durable/routine.ts";
-import { errorOf, failureFrom, stepsOf } from "../../shared/durable/steps.ts";
-import { secondsNow, wait } from "../../shared/durable/wait.ts";
-import { type AroundPace, proveBypass } from "../../shared/proof/around.ts";
+import { failureFrom, stepsOf } from "../../shared/durable/steps.ts";
+import { secondsNow } from "../../shared/durable/wait.ts";
+import { proveBypass } from "../../shared/proof/around.ts";
+import { type LeavingPace, waitForEmptyQueues } from "../../shared/proof/queues.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";

@@ -50,15 +50,15 @@ async function admitRollBack(world: ApiWorld, kinds: KindsOfOperation, operation
 
 /** The roll-back is the attempt after the one that it takes back; begun once, however often it is asked for. */
 async function beginRollBack(
-  { stores: { tenants }, offboardingPace: pace }: CancelWorld,
+  world: CancelWorld,
   client: DurableClient,
   { partnerId, tenantId, id: operationId, status, cancel }: OperationRecord,
 ): Promise<void> {
   if (status !== "Running" || !cancel?.rollBack) return;
-  const { work, spec, names } = targetOf(await tenants.get(partnerId, tenantId));
+  const { work, spec, names } = targetOf(await world.stores.tenants.get(partnerId, tenantId));
   const attempt = cancel.attempt + 1;
   const { abandonQueues } = cancel.rollBack;
-  const input = { work: { ...work, operationId, attempt }, spec, names, abandonQueues, pace };
+  const input = { work: { ...work, operationId, attempt }, spec, names, abandonQueues, pace: world.offboardingPace };
   await startOnce(client, rollBackOperation, instanceOf(partnerId, operationId, attempt), input);
 }
 

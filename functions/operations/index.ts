@@ -10,12 +10,14 @@ import { getBeforeImage, getOperation, listOperations } from "./http.ts";
 import { retryOperation } from "./retry.ts";
 import { rollBackOperation, waitUntilStopped } from "./roll-back.ts";
 import { createRollBackActivities } from "./roll-back-activities.ts";
+import { skipStep } from "./skip.ts";
 import type { OperationsWorld } from "./world.ts";
 
 export function registerOperations(world: OperationsWorld, kinds: KindsOfOperation): void {
   registerHttp("getOperation", endpoint("getOperation", world, getOperation(world)));
   registerHttp("listOperations", endpoint("listOperations", world, listOperations(world)));
   registerHttp("getBeforeImage", endpoint("getBeforeImage", world, getBeforeImage(world)));
+  registerHttp("skipStep", skipStep(world));
   registerDurableHttp("retryOperation", (client) => retryOperation(world, kinds, client));
   registerDurableHttp("cancelOperation", (client) => cancelOperation(world, kinds, client));
 

@@ -5,6 +5,7 @@ import type { Place } from "../../shared/azure/place.ts";
 import type { Work } from "../../shared/durable/resources.ts";
 import type { Failure } from "../../shared/durable/steps.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
+import { audited, targetOf } from "../../shared/resources/audited-step.ts";
 import { type BeforeImage, ensuring, known } from "../../shared/resources/ensure.ts";
 import type { Begun, Done, Resource } from "../../shared/resources/resource.ts";
 import { done } from "../../shared/resources/resource.ts";
@@ -25,7 +26,7 @@ export type Undoing = Done | (Begun & { kind: string; entraTenantId: string });
 export const createRollBackActivities = ({
   resources,
   azure,
-  stores: { operations, tenants, gateways, heartbeats, credentials },
+  stores: { operations, tenants, gateways, heartbeats, credentials, audit },
 }: {
   resources: Record<string, Resource<never, unknown>>;
   azure: Azure;
@@ -74,11 +75,23 @@ export const createRollBackActivities = ({
       const { desired } = undo;
       const entraTenantId = (desired as { entraTenantId?: string }).entraTenantId ?? "";
       if (undo.as === "restored") {
-        const ensured = await ensuring(resource, async () => undefined)(desired);
+        const ensured = await audited(
+          audit,
+          work,
+          { action: "update", target: targetOf(kind, desired) },
+          () => ensuring(resource, async () => undefined)(desired),
+          (written) => "begun" in written,
+        );
         if ("begun" in ensured) return { ...ensured.begun, kind, entraTenantId };
       } else if (known(kind, await resource.observe(desired)).state === "present") {
         if (kind === "resourceGroup") await refuseForeign(desired as Place);
-        const removed = await resource.remove(desired);
+        const removed = await audited(
+          audit,
+          work,
+          { action: "remove", target: targetOf(kind, desired) },
+          () => resource.remove(desired),
+          ({ state }) => state === "begun",
+        );
         if (removed.state === "begun") return { ...removed, kind, entraTenantId };
         if (known(kind, await resource.observe(desired)).state === "present")
           throw new ControlPlaneError("ResourceSettling", `the ${kind} that was removed is still seen`, 503, true);

@@ -115,6 +115,16 @@ export const errorCodes = {
     meaning: "What this operation did can't be taken back.",
     remedy: "Do what the message says; cancel it without rollBack, if it still runs.",
   },
+  StepNotFound: {
+    status: 404,
+    meaning: "The operation has no such step.",
+    remedy: "Take the step's name from the operation.",
+  },
+  StepNotSkippable: {
+    status: 409,
+    meaning: "The step waits for nothing that an operator may do without.",
+    remedy: "Do what the message says, or cancel the operation.",
+  },
   NothingToRetry: {
     status: 409,
     meaning: "The operation has succeeded, or it was rolled back: there is nothing to try again.",

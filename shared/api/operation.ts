@@ -37,6 +37,12 @@ export const undoneSchema = z.object({
   at: z.iso.datetime(),
 });
 
+const skippedSchema = z.object({ by: z.string(), reason: z.string(), at: z.iso.datetime() });
+
+export const skipInputSchema = z.strictObject({
+  reason: z.string().trim().min(8).max(500).describe("Why it is not waited for: it stays on the step's record."),
+});
+
 /** As the operation's record has it. */
 const recordedStepSchema = z.object({
   name: z.string(),
@@ -47,6 +53,7 @@ const recordedStepSchema = z.object({
   startedAt: z.iso.datetime().optional(),
   endedAt: z.iso.datetime().optional(),
   change: z.enum(stepChanges).optional(),
+  skipped: skippedSchema.optional().describe("An operator has skipped it."),
   undone: undoneSchema.optional().describe("What roll-back made of its change."),
   error: errorDetailSchema.optional(),
 });

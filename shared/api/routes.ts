@@ -17,6 +17,7 @@ import {
   operationSchema,
   operationStatuses,
   operationSummarySchema,
+  skipInputSchema,
   stepNameSchema,
 } from "./operation.ts";
 import { eventSchema, eventTypeSchema } from "./event.ts";
@@ -390,6 +391,18 @@ export const routes = {
     roles: ["Partner", "Operator"],
     params: z.object({ operationId: operationIdSchema }),
     query: z.strictObject(ofPartner),
+    answers: { 202: operationSchema },
+    longRunning: true,
+  }),
+  skipStep: defineRoute({
+    method: "POST",
+    path: "/api/operations/{operationId}/steps/{step}/skip",
+    tag: "Operations",
+    summary: "Wait no longer for what a step waits for; the reason stays on its record",
+    roles: ["Operator"],
+    params: z.object({ operationId: operationIdSchema, step: stepNameSchema }),
+    query: z.strictObject(ofPartner),
+    body: skipInputSchema,
     answers: { 202: operationSchema },
     longRunning: true,
   }),

@@ -14,7 +14,11 @@ export type QueueActivities = ReturnType<typeof createQueueActivities>;
 export const gatewayIds = ({ tenantId }: Work, { regions }: Names): string[] =>
   regions.flatMap(({ machines }) => machines.map(({ virtualMachine }) => gatewayIdOf(tenantId, virtualMachine)));
 
-export const createQueueActivities = ({ stores: { operations, heartbeats } }: { stores: Pick<Stores, "operations" | "heartbeats"> }) => {
+export const createQueueActivities = ({
+  stores: { operations, heartbeats },
+}: {
+  stores: Pick<Stores, "operations" | "heartbeats">;
+}) => {
   const recordStep = ({ partnerId, operationId }: Work, step: string, change: Parameters<typeof operations.recordStep>[3]) =>
     operations.recordStep(partnerId, operationId, step, change);
   const recordProgress = ({ partnerId, operationId }: Work, change: OperationChange) =>
@@ -49,6 +53,10 @@ export const createQueueActivities = ({ stores: { operations, heartbeats } }: { 
       since: number;
       first: boolean;
     }): Promise<{ waiting?: string }> => {
+      if (await skipped(operations, work, "emptyQueues")) {
+        await recordProgress(work, { waitingFor: null });
+        return {};
+      }
       if (first) await recordStep(work, "emptyQueues", { status: "Running" });
       const waiting: string[] = [];
       for (const id of gatewayIds(work, names)) {

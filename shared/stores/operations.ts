@@ -150,6 +150,13 @@ export interface OperationStore {
     attempt: number,
     steps: NewOperation["steps"],
   ): Promise<Versioned<OperationRecord>>;
+  /** It waits no longer, on somebody's word: it counts as skipped, now and in further attempts. Throws OperationEnded once it has succeeded. */
+  skipStep(
+    partnerId: string,
+    operationId: string,
+    step: string,
+    skipped: { by: string; reason: string },
+  ): Promise<Versioned<OperationRecord>>;
   /** What became of a step's change. */
   recordUndone(partnerId: string, operationId: string, step: string, undone: Omit<Undone, "at">): Promise<void>;
   /**
@@ -355,6 +362,18 @@ export function createOperationStore(storage: Storage, clock: Clock): OperationS
           attempt,
           steps: [...operation.steps, ...steps.filter(({ name }) => !known.has(name)).map(pending)],
         };
+      }),
+    skipStep: (partnerId, operationId, name, skipped) =>
+      change(partnerId, operationId, (operation, at) => {
+        if (operation.status === "Succeeded")
+          throw refusal("OperationEnded", `operation ${operationId} has succeeded: there is nothing to skip`);
+        const steps = operation.steps.map(
+          (step): StepRecord =>
+            step.name === name && !step.skipped && step.status !== "Succeeded"
+              ? { ...step, status: "Skipped", endedAt: at, skipped: { ...skipped, at } }
+              : step,
+        );
+        return steps.every((step, index) => step === operation.steps[index]) ? undefined : { ...operation, steps };
       }),
     recordUndone: async (partnerId, operationId, name, undone) => {
       await changeStep(partnerId, operationId, name, (step, at) =>

@@ -120,3 +120,26 @@ test("one whose orchestration is gone is canceled at once, and says what it has 
     leftStanding: [{ step: "resourceGroup", title: "Resource group", change: "created" }],
   });
 });
+
+test("an operator skips what waits for a machine's word, with a reason that stays; nobody skips a proof that protects mail", async () => {
+  const { partnerId } = partner;
+  const id = randomUUID();
+  const steps = ["emptyQueues", "drained-2", "aroundGateway", "probeMail", "consent", "resourceGroup"].map((name) => ({
+    name,
+    title: name,
+    branch: "proof" as const,
+  }));
+  await api.world.stores.operations.create({ partnerId, tenantId: "contoso", id, kind: "offboarding", requestHash: "h", steps });
+  const body = { reason: "the machine was lost with its disk" };
+  const skip = (step: string, by = api.operator.api) => by.skipStep({ operationId: id, step, partnerId, body });
+  for (const step of ["emptyQueues", "drained-2", "emptyQueues"]) expect((await skip(step)).status).toBe(202);
+  const { body: seen } = await partner.api.getOperation({ operationId: id });
+  expect(seen.steps.slice(0, 2)).toMatchObject([
+    { name: "emptyQueues", status: "Skipped", skipped: { reason: body.reason, by: expect.stringMatching(/^operator /) } },
+    { name: "drained-2", status: "Skipped" },
+  ]);
+  for (const step of ["aroundGateway", "probeMail", "consent", "resourceGroup"])
+    await expect(skip(step)).rejects.toMatchObject({ status: 409, code: "StepNotSkippable" });
+  await expect(skip("nothing")).rejects.toMatchObject({ status: 404, code: "StepNotFound" });
+  await expect(skip("emptyQueues", partner.api)).rejects.toMatchObject({ status: 403, code: "RoleRequired" });
+});

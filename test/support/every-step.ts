@@ -86,9 +86,7 @@ export const failThenRollBack = (worlds: Worlds, { kind, from, start }: Way, pla
         ? []
         : [`its roll-back ended as ${rolledBack.status}: ${JSON.stringify(rolledBack.error)}`]),
       ...(rolledBack.leftStanding?.length ? [`it left standing ${JSON.stringify(rolledBack.leftStanding)}`] : []),
-      ...Object.keys(before).flatMap((cloud) =>
-        before[cloud] === after[cloud] ? [] : [`${cloud} was ${before[cloud]} and is ${after[cloud]}`],
-      ),
+      ...differences("", before, after),
       ...(await unsafe(worlds, life)),
     ];
   }, from);
@@ -115,10 +113,12 @@ const SERVER_ASSIGNED = new Set([
   // Azure Resource Manager
   "operations",
   "deletedVaults",
+  // When a machine's agent was last heard of.
+  "time",
 ]);
 
 /** Every cloud but what it assigns by itself; the secrets of a deleted vault go with it once Azure forgets it. */
-async function everything(life: Life): Promise<Record<string, string>> {
+async function everything(life: Life): Promise<unknown> {
   const arm = (await life.state("arm")) as { resources: { id: string; type: string }[] };
   const vaults = new Set(
     arm.resources.filter(({ type }) => type === "Microsoft.KeyVault/vaults").map(({ id }) => id.split("/").at(-1)),
@@ -126,17 +126,20 @@ async function everything(life: Life): Promise<Record<string, string>> {
   const secrets = Object.entries((await life.state("vault")) as Record<string, unknown>).filter(([path]) =>
     vaults.has(path.split("/")[0]),
   );
-  const clouds = {
-    arm,
-    secrets,
-    exchange: await life.state("exchange"),
-    graph: await life.state("graph"),
-    entra: await life.state("entra"),
-  };
-  return Object.fromEntries(
-    Object.entries(clouds).map(([cloud, state]) => [
-      cloud,
-      JSON.stringify(state, (key, value: unknown) => (SERVER_ASSIGNED.has(key) ? undefined : value)),
-    ]),
+  const [exchange, graph, entra] = [await life.state("exchange"), await life.state("graph"), await life.state("entra")];
+  const clouds = { arm, secrets: Object.fromEntries(secrets), exchange, graph, entra };
+  return JSON.parse(JSON.stringify(clouds, (key, value: unknown) => (SERVER_ASSIGNED.has(key) ? undefined : value)));
+}
+
+/** Paths at which they differ, with what stands there. */
+function differences(path: string, before: unknown, after: unknown): string[] {
+  if (JSON.stringify(before) === JSON.stringify(after)) return [];
+  const [one, other] = [entriesOf(before), entriesOf(after)];
+  if (one === undefined || other === undefined) return [`${path} was ${JSON.stringify(before)} and is ${JSON.stringify(after)}`];
+  return [...new Set([...Object.keys(one), ...Object.keys(other)])].flatMap((key) =>
+    differences(`${path}/${key}`, one[key], other[key]),
   );
 }
+
+const entriesOf = (value: unknown): Record<string, unknown> | undefined =>
+  typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;

@@ -76,6 +76,8 @@ export interface Beginning {
   bus: Uint8Array;
   /** Path of the host's durable state. */
   host: string;
+  /** What was asked of the clouds until then. */
+  record: Exchange[];
 }
 
 export interface Life {
@@ -166,7 +168,7 @@ export async function startWorlds(): Promise<Worlds> {
     await clouds.consent(spec.microsoft365.tenantId);
     await partner.putTenant({ tenantId, body });
     await first.stop();
-    return { clouds: clouds.snapshot(), tables: tables.snapshot(), bus: bus.snapshot(), host: stateFile(hosts) };
+    return { clouds: clouds.snapshot(), tables: tables.snapshot(), bus: bus.snapshot(), host: stateFile(hosts), record: [] };
   })();
 
   /** @param calm called when it is over, before anybody looks at how it ended */
@@ -193,7 +195,10 @@ export async function startWorlds(): Promise<Worlds> {
   }
 
   /** @returns what it gave, and where the host has left its state */
-  async function live<Result>(from: Beginning, lived: (life: Life) => Promise<Result>): Promise<[Result, string]> {
+  async function live<Result>(
+    from: Beginning,
+    lived: (life: Life) => Promise<Result>,
+  ): Promise<[Result, Pick<Beginning, "host" | "record">]> {
     await goBackTo(from);
     const { host: app, partner, operator } = await host(from.host, "test/support/failing-app");
     const file = stateFile(hosts);
@@ -214,10 +219,11 @@ export async function startWorlds(): Promise<Worlds> {
     const looks = {
       state: (cloud: CloudName) => clouds.state(cloud),
       estate: () => estateOf(clouds, who),
-      record: () => clouds.requests(undefined, since),
+      record: async () => [...from.record, ...(await clouds.requests(undefined, since))],
     };
     try {
-      return [await lived({ partner, operator, app, ended, ...looks }), file];
+      const result = await lived({ partner, operator, app, ended, ...looks });
+      return [result, { host: file, record: await looks.record() }];
     } finally {
       await app.stop();
     }
@@ -226,13 +232,13 @@ export async function startWorlds(): Promise<Worlds> {
   return {
     customer: who,
     life: async (lived, from = beginning) => {
-      const [result, file] = await live(from, lived);
+      const [result, { host: file }] = await live(from, lived);
       rmSync(file);
       return result;
     },
     after: async (lived, from = beginning) => {
-      const [, file] = await live(from, lived);
-      return { clouds: clouds.snapshot(), tables: tables.snapshot(), bus: bus.snapshot(), host: file };
+      const [, left] = await live(from, lived);
+      return { clouds: clouds.snapshot(), tables: tables.snapshot(), bus: bus.snapshot(), ...left };
     },
     play: async (fault) => {
       const began = performance.now();

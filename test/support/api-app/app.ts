@@ -24,6 +24,7 @@ import {
 } from "../../../functions/mail-flow/several.ts";
 import { onboardingKinds } from "../../../functions/onboarding/kinds.ts";
 import { cancelOperation } from "../../../functions/operations/cancel.ts";
+import { skipStep } from "../../../functions/operations/skip.ts";
 import { rotationKinds } from "../../../functions/rotation/kinds.ts";
 import { getBeforeImage, getOperation, listOperations } from "../../../functions/operations/http.ts";
 import { retryOperation } from "../../../functions/operations/retry.ts";
@@ -53,6 +54,7 @@ const kinds = {
   ...repairKinds(world),
 };
 registerHttp("getBeforeImage", endpoint("getBeforeImage", world, getBeforeImage(world)));
+registerHttp("skipStep", skipStep(world));
 registerDurableHttp("retryOperation", (client) => retryOperation(world, kinds, client));
 registerDurableHttp("cancelOperation", (client) => cancelOperation(world, kinds, client));
 registerHttp("listGateways", endpoint("listGateways", world, listGateways(world)));
