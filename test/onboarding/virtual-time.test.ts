@@ -1,9 +1,13 @@
 /** Onboardings in virtual time, each from the same snapshot of clouds, tables, messages and host; `test/faults` plays hundreds of them. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { canonical, oneOfEach } from "../support/estate.ts";
+import { failThenRetry, failThenRollBack, type Way } from "../support/every-step.ts";
+import type { FailAt } from "../support/failing.ts";
+import { createRandom } from "../support/random.ts";
 import { planAndApply } from "../support/plans-kept.ts";
 import { type Played, startWorlds, type Worlds } from "../support/worlds.ts";
 
+const seed = Number(process.env["FAIL_SEED"] ?? Date.now() % 1_000_000);
 let worlds: Worlds;
 let undisturbed: Played;
 beforeAll(async () => {
@@ -37,4 +41,37 @@ test.each([{ to: "tables", at: 1, kind: "refuse" } as const, { to: "arm", at: 4,
 test("in a world by chance a plan writes nothing, and its operation writes what was planned", async () => {
   const kept = { onlyPlanned: [], onlyWritten: [], meanwhile: [], ending: "Succeeded" };
   expect(await planAndApply(worlds, 3)).toEqual([expect.objectContaining(kept), expect.objectContaining(kept)]);
+});
+
+/** Of the many where it may fail, all of which test/faults/every-step.test.ts plays. */
+const places = [
+  "checkPreflight",
+  "ensureResource vault",
+  "ensureSecret loopGuid",
+  "ensureResource gatewayVm",
+  "ensureResource approvalRule",
+  "ensureResource forwardingRule",
+  "sendProbe probeMail",
+  "ensureResource pilotScope",
+  "checkProbe pilotProbeMail",
+  "finishOnboarding",
+] as const;
+
+test(`one that fails anywhere completes when it is retried, or leaves nothing when it is taken back (FAIL_SEED=${seed})`, async () => {
+  const way: Way = {
+    kind: "onboarding",
+    from: undefined,
+    start: async ({ partner }) => (await partner.startOnboarding({ tenantId: worlds.customer.tenantId })).body,
+  };
+  const random = createRandom(seed);
+  const anywhere = (): FailAt => ({
+    activity: places[Math.floor(random() * places.length)] ?? places[0],
+    when: random() < 0.5 ? "before" : "after",
+  });
+  const plan = anywhere();
+  const wrong =
+    random() < 0.5
+      ? await failThenRetry(worlds, way, plan, canonical(undisturbed.estate))
+      : await failThenRollBack(worlds, way, plan);
+  expect({ plan, wrong }).toEqual({ plan, wrong: [] });
 });

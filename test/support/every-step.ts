@@ -109,6 +109,7 @@ const SERVER_ASSIGNED = new Set([
   "whenCreated",
   "messages",
   "effectiveRules",
+  "rulesPropagated",
   "immutableId",
   // Azure Resource Manager
   "operations",
