@@ -1,12 +1,11 @@
 /** What offboarding does beside taking resources away: proves that no mail needs them any more, and that nothing of them is left. */
-import { gatewayIdOf } from "../../shared/api/gateway-id.ts";
 import { readFailure } from "../../shared/azure/owned.ts";
 import { ownedBy, ownershipTags } from "../../shared/azure/place.ts";
 import type { Names } from "../../shared/azure/names.ts";
 import * as desired from "../../shared/desired/state.ts";
 import type { Target } from "../../shared/desired/target.ts";
 import type { DesiredOf, Work } from "../../shared/durable/resources.ts";
-import { type Failure, failureFrom } from "../../shared/durable/steps.ts";
+import type { Failure } from "../../shared/durable/steps.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { gatewayIds } from "../../shared/proof/queue-activities.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";

@@ -57,7 +57,10 @@ export function* rollBackOperation(context: OrchestrationContext, rollBack: Roll
   function* proveEmpty(): Routine<void> {
     const probed = secondsNow(context) + pace.probeDeadlineInSeconds + pace.settleInSeconds;
     yield* child(context, proveBypass, { work, spec, pace, round: 1, deadline: probed }, "bypass");
-    if (abandonQueues) return yield* skipEmptyQueues({ work });
+    if (abandonQueues) {
+      yield* skipEmptyQueues({ work });
+      return;
+    }
     const since = secondsNow(context);
     const deadline = since + pace.drainDeadlineInSeconds;
     yield* child(context, waitForEmptyQueues, { work, names, pace, since, deadline, looks: 0 }, "queues");
