@@ -76,7 +76,7 @@ export const failThenRollBack = (worlds: Worlds, { kind, from, start }: Way, pla
     const body = { rollBack: true, abandonQueues: true };
     const asked = await life.partner.cancelOperation({ operationId, body }).catch((error: unknown) => error as Error);
     if (asked instanceof Error)
-      return kind === "offboarding" && "code" in asked && asked.code === "RollBackRefused"
+      return (kind === "offboarding" || stands(plan)) && "code" in asked && asked.code === "RollBackRefused"
         ? []
         : [`it was not taken back: ${asked.message}`];
     const rolledBack = await life.ended(asked.body);
@@ -90,6 +90,9 @@ export const failThenRollBack = (worlds: Worlds, { kind, from, start }: Way, pla
       ...(await unsafe(worlds, life)),
     ];
   }, from);
+
+/** A gateway that stands, with mail through it, is not taken away by taking an onboarding back. */
+const stands = ({ activity, when }: FailAt): boolean => activity === "finishOnboarding" && when === "after";
 
 async function failedAt(life: Life, start: Way["start"], plan: FailAt): Promise<{ failed: boolean; operation: Operation }> {
   failAt(plan);
