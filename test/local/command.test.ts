@@ -109,6 +109,7 @@ test(
           "exchange",
           "dns",
           "tables",
+          "storage",
           "serviceBus",
           "control",
           "ca",
