@@ -133,13 +133,13 @@ var queries = [
   }
   {
     name: 'silent-timers'
-    description: 'The fleet or the blocklists were not looked at for an hour: the app does not start, or its timers are stopped.'
+    description: 'The fleet, the blocklists or standing tenants were not looked at for an hour: the app does not start, or its timers are stopped.'
     severity: 1
     frequency: 'PT15M'
     window: 'PT1H'
-    query: 'AppRequests | where Name in ("pollGateways", "pollBlocklists") | distinct Name'
+    query: 'AppRequests | where Name in ("pollGateways", "pollBlocklists", "sweepDrift") | distinct Name'
     operator: 'LessThan'
-    threshold: 2
+    threshold: 3
   }
 ]
 

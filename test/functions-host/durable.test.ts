@@ -138,11 +138,13 @@ describe("an instance", () => {
     const query = "showHistory=true&showHistoryOutput=true&showInput=true";
     const status = await getJson(`${host.managementUrl}durabletask/instances/family-2?${query}`);
     const { historyEvents } = status as { historyEvents: Record<string, unknown>[] };
-    expect(historyEvents.map((event) => [event["EventType"], event["FunctionName"]])).toEqual([
+    const events = historyEvents.map((event) => [event["EventType"], event["FunctionName"]]);
+    // Two of them ran side by side: which one ended first is nobody's business.
+    expect([...events.slice(0, 2), ...events.slice(2, 4).toSorted(), ...events.slice(4)]).toEqual([
       ["ExecutionStarted", "family"],
       ["SubOrchestrationInstanceCompleted", "greeting"],
-      ["SubOrchestrationInstanceCompleted", "greeting"],
       ["SubOrchestrationInstanceCompleted", "fanOut"],
+      ["SubOrchestrationInstanceCompleted", "greeting"],
       ["SubOrchestrationInstanceFailed", "failing"],
       ["ExecutionCompleted", undefined],
     ]);
