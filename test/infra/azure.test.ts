@@ -277,7 +277,7 @@ describe("alerts", () => {
     [...code.matchAll(/^ {4}(?:async )?(\w+):? (?:async )?\(/gm)].map(([, name = ""]) => name),
   );
   const timers = sources.flatMap((code) =>
-    [...code.matchAll(/registerTimer\("(\w+)", "%(\w+)%"/g)].map(([, name = "", setting = ""]) => ({
+    [...code.matchAll(/register(?:Durable)?Timer\("(\w+)", "%(\w+)%"/g)].map(([, name = "", setting = ""]) => ({
       name,
       setting: setting as keyof typeof settings,
     })),
