@@ -30,6 +30,13 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
     operations.recordProgress(partnerId, operationId, change);
   const resourceOf = (kind: keyof Resources) => resources[kind] as unknown as Resource<unknown, unknown>;
 
+  /** The first one stays. */
+  const keepFact = async ({ partnerId, tenantId }: Work, name: string, value: unknown): Promise<void> => {
+    await tenants.change(partnerId, tenantId, ({ facts }) =>
+      facts[name] === undefined ? { facts: { ...facts, [name]: value } } : undefined,
+    );
+  };
+
   return {
     /** From here on the tenant is on its way out. Gives what stands, and whether an earlier offboarding has seen its queues empty. */
     beginOffboarding: async ({
@@ -51,9 +58,10 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
       const rules = await Promise.all(
         forwardingRemovals(target, ground).map(({ kind, desired: wanted }) => resourceOf(kind).observe(wanted)),
       );
-      // What nobody's mail ever ran through has no queue.
-      const mailNeverCame = facts["proof"] === undefined;
       const forwarded = rules.some(({ state }) => state !== "absent");
+      if (forwarded) await keepFact(work, "forwarded", true);
+      // What nobody's mail ever ran through has no queue; an onboarding that failed before its last proof may have sent some there.
+      const mailNeverCame = facts["proof"] === undefined && facts["forwarded"] === undefined;
       return { ground, drained: !forwarded && (mailNeverCame || facts["drained"] !== undefined) };
     },
 
@@ -66,12 +74,8 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
     },
 
     /** The next offboarding, if this one ends early, finds no machine that could say it again. */
-    keepDrained: async ({ work }: { work: Work }): Promise<void> => {
-      const drained = { operationId: work.operationId, at: new Date(clock.now()).toISOString() };
-      await tenants.change(work.partnerId, work.tenantId, ({ facts }) =>
-        facts["drained"] === undefined ? { facts: { ...facts, drained } } : undefined,
-      );
-    },
+    keepDrained: ({ work }: { work: Work }): Promise<void> =>
+      keepFact(work, "drained", { operationId: work.operationId, at: new Date(clock.now()).toISOString() }),
 
     /** Sweeps, heartbeats and rotation know nothing of it from now on: what goes away is no incident. */
     stopWatching: ({ work, names }: { work: Work; names: Names }): Promise<void> =>

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { canonical, oneOfEach } from "../support/estate.ts";
 import { failThenRetry, failThenRollBack, type Way } from "../support/every-step.ts";
-import type { FailAt } from "../support/failing.ts";
+import { type FailAt, failAt } from "../support/failing.ts";
 import { createRandom } from "../support/random.ts";
 import { planAndApply } from "../support/plans-kept.ts";
 import { type Played, startWorlds, type Worlds } from "../support/worlds.ts";
@@ -74,4 +74,21 @@ test(`one that fails anywhere completes when it is retried, or leaves nothing wh
       ? await failThenRetry(worlds, way, plan, canonical(undisturbed.estate))
       : await failThenRollBack(worlds, way, plan);
   expect({ plan, wrong }).toEqual({ plan, wrong: [] });
+});
+
+test("one that failed before its last proof may have sent mail to the gateway: no offboarding that is begun again forgets it", async () => {
+  const { tenantId } = worlds.customer;
+  const steps = await worlds.life(async ({ partner, ended }) => {
+    failAt({ activity: "checkProbe pilotProbeMail", when: "before" });
+    await ended((await partner.startOnboarding({ tenantId })).body);
+    const offboard = async () =>
+      ended((await partner.startOffboarding({ tenantId, body: { confirm: tenantId, abandonQueues: true } })).body);
+    // Its rules are gone then, and nothing is proven.
+    failAt({ activity: "sendBypassProbe", when: "before" });
+    expect(await offboard()).toMatchObject({ status: "Failed", error: { code: "FailedOnPurpose" } });
+    failAt(undefined);
+    const { status, steps } = await offboard();
+    return { status, ...Object.fromEntries(steps.map((step) => [step.name, step.status])) };
+  });
+  expect(steps).toMatchObject({ status: "Succeeded", aroundGateway: "Succeeded" });
 });
