@@ -58,10 +58,12 @@ const repairOf = ({ pace }: Pick<World, "pace">, { steps }: Request): TenantOper
 
 /** What was begun with is tried again; what is right by then is left alone. */
 export const repairKinds = (world: Pick<World, "pace">) =>
-  ({ repair: kindOf((request) => repairOf(world, requestSchema.parse(request)), { waits: [] }) }) satisfies Record<
-    string,
-    KindOfOperation
-  >;
+  ({
+    repair: kindOf((request) => repairOf(world, requestSchema.parse(request)), {
+      waits: [],
+      rollBackRefused: () => "what stood before was wrong; change the tenant's spec where it was not",
+    }),
+  }) satisfies Record<string, KindOfOperation>;
 
 /** Which steps it is about, in the manual's order. Refuses what a repair can't bring back. */
 async function differing({ drift }: World["stores"], tenant: TenantRecord, steps: string[] | undefined): Promise<string[]> {
