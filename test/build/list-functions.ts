@@ -5,5 +5,6 @@ import { createApp } from "../../infra/local/functions-host/functions-core.ts";
 
 const app = createApp({ directory: path.resolve(process.argv[2] ?? "."), log: () => undefined });
 await loadApp(app);
-for (const { name, trigger } of app.functions.values()) console.log(`${trigger.type.replace(/Trigger$/, "")} ${name}`);
-process.exit(0);
+const lines = [...app.functions.values()].map(({ name, trigger }) => `${trigger.type.replace(/Trigger$/, "")} ${name}\n`);
+// All of it has to be out before the process ends.
+process.stdout.write(lines.join(""), () => process.exit(0));
