@@ -54,9 +54,10 @@ export async function lookForDrift(
   const byPolicy = after.spec.drift?.repair === "automatic" && within === undefined;
   const mostRepairs = byPolicy ? world.driftPace.repairsADay : undefined;
   const record = await stores.drift.change(partnerId, tenantId, (known) =>
-    judged(known, comparison(known), { partnerId, tenantId, at, mostRepairs }),
+    // A look that began later has seen more, though it ended before this one.
+    known && known.lookedAt > at ? undefined : judged(known, comparison(known), { partnerId, tenantId, at, mostRepairs }),
   );
-  if (!record) return undefined;
+  if (!record || (record.lookedAt !== at && within === undefined)) return undefined;
   await tell(world, record);
   return { record: { ...record, owed: [] }, look };
 }

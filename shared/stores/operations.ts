@@ -221,13 +221,13 @@ export function createOperationStore(storage: Storage, clock: Clock): OperationS
     partnerId: string,
     operationId: string,
     name: string,
-    decide: (step: StepRecord, at: string) => StepRecord,
+    decide: (step: StepRecord, at: string, operation: OperationHeader) => StepRecord,
   ) =>
     change(partnerId, operationId, (operation, at) => {
       const index = operation.steps.findIndex((step) => step.name === name);
       const step = operation.steps[index];
       if (!step) throw new ControlPlaneError("StepUnknown", `operation ${operationId} has no step ${name}`);
-      const next = decide(step, at);
+      const next = decide(step, at, operation);
       return JSON.stringify(next) === JSON.stringify(step)
         ? undefined
         : { ...operation, steps: operation.steps.with(index, next) };
@@ -292,7 +292,8 @@ export function createOperationStore(storage: Storage, clock: Clock): OperationS
         return { operation: { ...operation, etag: created.etag }, created: true };
       }),
     recordStep: (partnerId, operationId, name, { status, change: changed, error }) =>
-      changeStep(partnerId, operationId, name, (step, at) => {
+      changeStep(partnerId, operationId, name, (step, at, operation) => {
+        if (comesTooLate(status, step, operation)) return step;
         const { error: _error, endedAt, ...rest } = step;
         const ended = status === "Succeeded" || status === "Failed" || status === "Skipped";
         return {
@@ -453,6 +454,11 @@ export const ended = ({ status }: Pick<OperationHeader, "status">): boolean =>
 /** What is said of it, and what each of its activities says instead of acting. */
 export const canceled = (operationId: string): ControlPlaneError =>
   new ControlPlaneError("OperationCanceled", `operation ${operationId} was canceled`, 409);
+
+/** A second delivery of an activity may speak when all has gone on: nothing begins after the end, and what was done was not skipped. */
+const comesTooLate = (status: StepStatus, step: StepRecord, operation: OperationHeader): boolean =>
+  (status === "Running" && ended(operation)) ||
+  (status === "Skipped" && step.status === "Succeeded" && step.change !== undefined);
 
 /** Whoever was told to stop and did has been canceled, whatever it says of itself. */
 const endedAs = (status: OperationStatus, { cancel, attempt }: OperationHeader): OperationStatus =>

@@ -116,7 +116,7 @@ test("tried again once that is over, everybody's mail goes through it, proven be
   ]);
   expect(await stage()).toBe("live");
   expect(await sentByAnybody("live")).toHaveLength(1);
-  expect(promoted.steps.find(({ name }) => name === "ready")).toMatchObject({ tries: 2 });
+  expect(promoted.steps.find(({ name }) => name === "ready")?.tries).toBeGreaterThanOrEqual(2);
   const moved = promoted.steps.find(({ name }) => name === "domainForwardingRule");
   expect(moved?.durationInSeconds).toBeGreaterThanOrEqual(0);
   const image = await platform.northwind.getBeforeImage({ operationId, step: "domainForwardingRule" });

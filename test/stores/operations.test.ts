@@ -114,6 +114,19 @@ test("recording the same outcome again changes nothing", async () => {
   expect(await operations.recordStep(wanted.partnerId, wanted.id, "consent", { status: "Succeeded" })).toEqual(first);
 });
 
+test("a second delivery that comes late neither begins a step after the end nor skips what was done", async () => {
+  const { wanted } = await begin();
+  const { partnerId, id } = wanted;
+  const late = async (status: "Running" | "Skipped") =>
+    (await operations.recordStep(partnerId, id, "gatewayVm", { status })).steps.find(({ name }) => name === "gatewayVm");
+  await operations.recordProgress(partnerId, id, { status: "Running" });
+  await operations.recordStep(partnerId, id, "gatewayVm", { status: "Running" });
+  await operations.recordStep(partnerId, id, "gatewayVm", { status: "Succeeded", change: "created" });
+  expect(await late("Skipped")).toMatchObject({ status: "Succeeded", change: "created" });
+  await operations.recordProgress(partnerId, id, { status: "Succeeded" });
+  expect(await late("Running")).toMatchObject({ status: "Succeeded", tries: 1 });
+});
+
 test("three branches that record at once lose nothing", async () => {
   const { wanted } = await begin();
   const names = ["resourceGroup", "gatewayVm", "inboundConnector"];
