@@ -159,7 +159,11 @@ function since(
   mostRepairs: number | undefined,
 ): Difference {
   const known = new Map(earlier?.changes.map((change) => [change.path, change.since]));
-  const contested = mostRepairs !== undefined && propertiesOf(one).some((name) => (repairs[name]?.length ?? 0) >= mostRepairs);
+  // A repair's own look leaves it as the last one outside of it has judged.
+  const contested =
+    mostRepairs === undefined
+      ? earlier?.contested === true
+      : propertiesOf(one).some((name) => (repairs[name]?.length ?? 0) >= mostRepairs);
   return {
     ...one,
     since: earlier?.since ?? at,

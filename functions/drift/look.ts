@@ -50,9 +50,9 @@ export async function lookForDrift(
   const after = await stores.tenants.find(partnerId, tenantId);
   const same = after && isStanding(after) && after.stage === before.stage && after.operationId === before.operationId;
   if (!same || !(await undisturbedBy(after))) return undefined;
+  const aDay = after.spec.drift?.repair === "automatic" ? world.driftPace.repairsADay : Infinity;
   // A repair that is under way has been counted, and has not written yet.
-  const byPolicy = after.spec.drift?.repair === "automatic" && within === undefined;
-  const mostRepairs = byPolicy ? world.driftPace.repairsADay : undefined;
+  const mostRepairs = within === undefined ? aDay : undefined;
   const record = await stores.drift.change(partnerId, tenantId, (known) =>
     // A look that began later has seen more, though it ended before this one.
     known && known.lookedAt > at ? undefined : judged(known, comparison(known), { partnerId, tenantId, at, mostRepairs }),
