@@ -81,7 +81,7 @@ export interface Judging {
   tenantId: string;
   /** When the look began. */
   at: string;
-  /** How often a day a property is brought back by policy; undefined where nobody does. */
+  /** How often a day a property is brought back by policy, Infinity without one; undefined in a repair's own look. */
   mostRepairs: number | undefined;
 }
 
