@@ -74,7 +74,7 @@ async function putRight({ resolver }: World, one: CaseRecord): Promise<Sight> {
 }
 
 async function replaced({ stores: { gateways } }: World, { partnerId, address }: CaseRecord): Promise<Sight> {
-  const gateway = (await gateways.all()).find((one) => one.partnerId === partnerId && one.address === address);
+  const gateway = (await gateways.of(partnerId)).find((one) => one.address === address);
   return gateway
     ? { found: "missing", message: `gateway ${gateway.id} still has ${address}` }
     : { found: "done", message: `no gateway has ${address} any more` };

@@ -63,6 +63,8 @@ export interface GatewayStore {
   find(partnerId: string, gatewayId: string): Promise<GatewayRecord | undefined>;
   /** False when it was not there. */
   remove(partnerId: string, gatewayId: string): Promise<boolean>;
+  /** All of a partner's. */
+  of(partnerId: string): Promise<GatewayRecord[]>;
   listOf(partnerId: string, pageSize: number, after?: string): Promise<Page<GatewayRecord>>;
   /** Everybody's gateways as they are packed; for timers. */
   fleet(): Promise<FleetRow[]>;
@@ -90,10 +92,12 @@ export function createGatewayStore(storage: Storage, clock: Clock): GatewayStore
     return written.outcome === "done" ? { ...row, gateways, etag: written.etag } : undefined;
   }
 
+  const of = async (partnerId: string): Promise<GatewayRecord[]> => (await rowsOf(partnerId)).flatMap(({ gateways }) => gateways);
   const find = async (partnerId: string, gatewayId: string): Promise<GatewayRecord | undefined> =>
-    (await rowsOf(partnerId)).flatMap(({ gateways }) => gateways).find(({ id }) => id === gatewayId);
+    (await of(partnerId)).find(({ id }) => id === gatewayId);
 
   return {
+    of,
     find,
     get: async (partnerId, gatewayId) => {
       const found = await find(partnerId, gatewayId);
