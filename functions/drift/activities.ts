@@ -5,6 +5,7 @@ import type { Failure } from "../../shared/durable/steps.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
 import type { Resources } from "../../shared/resources/index.ts";
+import { forwardingKinds } from "../../shared/exchange/rule-kinds.ts";
 import type { Seen } from "../../shared/runbook/looking.ts";
 import type { DriftRecord } from "../../shared/stores/drift.ts";
 import { lookForDrift } from "./look.ts";
@@ -40,12 +41,10 @@ export const createRepairActivities = (world: DriftWorld) => {
     if (unseen) throw unread(`"${unseen.title}", which mail takes: ${unseen.reason}`);
     const { facts } = await tenants.get(partnerId, tenantId);
     if (facts["ground"] === undefined) throw impossible(`tenant ${tenantId} was never onboarded to its end`);
-    for (const { tenantId: of, id, state } of await gatewaysOf(partnerId))
+    for (const { tenantId: of, id, state } of await gateways.of(partnerId))
       if (of === tenantId && state.health !== "healthy")
         throw impossible(`mail is forwarded only to gateways that are well, and ${id} is ${state.health}`);
   }
-
-  const gatewaysOf = async (partnerId: string) => (await gateways.all()).filter((one) => one.partnerId === partnerId);
 
   return {
     beginRepair: async ({ work: { partnerId, operationId } }: { work: Work }): Promise<void> => {
@@ -57,13 +56,14 @@ export const createRepairActivities = (world: DriftWorld) => {
       recorded(work, LOOK, async () => {
         const { record, seen } = await lookNow(work);
         const found: Repairable[] = [];
+        let wayIsWhole: Promise<void> | undefined;
         for (const step of steps) {
           const unseen = record.unread.find((one) => one.step === step);
           if (unseen) throw unread(`"${unseen.title}": ${unseen.reason}`);
           const difference = record.differences.find((one) => one.step === step);
           if (!difference) await operations.recordStep(work.partnerId, work.operationId, step, { status: "Skipped" });
           else if (difference.repair !== "repair") throw impossible(`"${difference.title}" ${why[difference.repair]}`);
-          else if (sendsMail.has(difference.kind)) await refuseUnlessWayIsWhole(work, steps, record);
+          else if (sendsMail.has(difference.kind)) await (wayIsWhole ??= refuseUnlessWayIsWhole(work, steps, record));
         }
         for (const { step } of inOrder(record, steps)) {
           const one = seen.find((known) => known.step === step);
@@ -101,14 +101,7 @@ export const createRepairActivities = (world: DriftWorld) => {
 const inOrder = ({ differences }: DriftRecord, steps: string[]): Difference[] =>
   differences.filter(({ step }) => steps.includes(step));
 
-const sendsMail = new Set<string>([
-  "forwardingRule",
-  "groupForwardingRule",
-  "incomingForwardingRule",
-  "incomingGroupForwardingRule",
-  "domainForwardingRule",
-  "incomingDomainForwardingRule",
-] satisfies (keyof Resources)[]);
+const sendsMail = new Set<string>(forwardingKinds);
 
 /** What forwarded mail needs on its way out and back. */
 const theWay = new Set<string>([

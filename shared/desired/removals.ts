@@ -2,6 +2,7 @@
  * What has to be taken away by name, and when; everything else in Azure goes with its resource group. Objects are found by their mark, so
  * that what is desired need say no more than whose they are.
  */
+import { forwardingKinds as topToBottom } from "../exchange/rule-kinds.ts";
 import type { Ground } from "./state.ts";
 import * as desired from "./state.ts";
 import type { Target } from "./target.ts";
@@ -92,14 +93,7 @@ export function connectionRemovals(target: Target, ground: Footprint): Removal[]
 }
 
 /** In the order in which they go: the widest first. */
-export const forwardingKinds: readonly string[] = [
-  "incomingDomainForwardingRule",
-  "domainForwardingRule",
-  "incomingGroupForwardingRule",
-  "groupForwardingRule",
-  "incomingForwardingRule",
-  "forwardingRule",
-] satisfies (keyof Resources)[];
+export const forwardingKinds: readonly string[] = topToBottom.toReversed();
 
 /** In the order in which they go, once no mail needs them. */
 export const connectionKinds: readonly string[] = [

@@ -7,27 +7,10 @@ import type { Exchange } from "./client.ts";
 import type { CmdletParameters, TransportRuleObject } from "./cmdlets.ts";
 import { carries, markerOf, ownAmong } from "./ownership.ts";
 import { addedTo, clearing, type RuleProperty } from "./rule-properties.ts";
+import { type RuleKind, ruleKinds } from "./rule-kinds.ts";
 
-/**
- * From top to bottom: the guard takes forged headers away before the forwarding rule looks for them; the bypass rule, while there is one,
- * puts on what the forwarding rules except; the approval rule sees what came back; the strip rule takes the header away when none of ours looks for it any more. Only this relative order is ours; other people's
- * rules keep theirs.
- */
-const order = [
-  "guardRule",
-  "bypassRule",
-  "forwardingRule",
-  "groupForwardingRule",
-  "incomingForwardingRule",
-  "incomingGroupForwardingRule",
-  "domainForwardingRule",
-  "incomingDomainForwardingRule",
-  "approvalRule",
-  "stripRule",
-] as const;
-export type RuleKind = (typeof order)[number];
 /** How many rules of ours an organisation may have. */
-export const MOST_OF_OURS = order.length;
+export const MOST_OF_OURS = ruleKinds.length;
 
 export interface RuleDesired {
   owner: Owner;
@@ -151,7 +134,7 @@ export type Ours = Partial<Record<RuleKind, number>>;
 
 const rankedRules = (rules: TransportRuleObject[], owner: Owner): Ours =>
   Object.fromEntries(
-    order.flatMap((kind) => {
+    ruleKinds.flatMap((kind) => {
       const rule = rules.find(({ Comments }) => carries(Comments, markerOf(owner, kind)));
       return rule ? [[kind, rule.Priority]] : [];
     }),
@@ -164,8 +147,8 @@ const prioritiesOf = (kinds: readonly RuleKind[], ours: Ours): number[] =>
   });
 
 const neighbours = (kind: RuleKind, ours: Ours): { above: number[]; below: number[] } => {
-  const rank = order.indexOf(kind);
-  return { above: prioritiesOf(order.slice(0, rank), ours), below: prioritiesOf(order.slice(rank + 1), ours) };
+  const rank = ruleKinds.indexOf(kind);
+  return { above: prioritiesOf(ruleKinds.slice(0, rank), ours), below: prioritiesOf(ruleKinds.slice(rank + 1), ours) };
 };
 
 /** Where a rule that doesn't exist yet is put in: Exchange shifts those from there on down. */

@@ -7,13 +7,8 @@ import { publicAddresses } from "../exchange/addresses.ts";
 import { canonicalAddresses, canonicalList, canonicalSize, canonicalText } from "../exchange/canonical.ts";
 import type { Exchange } from "../exchange/client.ts";
 import { type LoopGuidPlace, type SecretVaults, sealedWords } from "../exchange/loop-guid.ts";
-import {
-  type RuleActual,
-  type RuleDesired,
-  type RuleKind,
-  type RuleSettings,
-  transportRule,
-} from "../exchange/transport-rules.ts";
+import type { RuleKind } from "../exchange/rule-kinds.ts";
+import { type RuleActual, type RuleDesired, type RuleSettings, transportRule } from "../exchange/transport-rules.ts";
 import { ControlPlaneError } from "../errors.ts";
 import type { Sealed } from "../vault/client.ts";
 import type { Resource } from "./resource.ts";

@@ -9,6 +9,7 @@ import { type Ground, type GuestGeneration, home, mailRouteWanted, otherInboundC
 import { standingOf, type Target, targetOf } from "../desired/target.ts";
 import type { ActualOf } from "../durable/resources.ts";
 import { typicalSeconds } from "../plans/durations.ts";
+import { ruleKinds } from "../exchange/rule-kinds.ts";
 import { remembering } from "../exchange/remembered.ts";
 import type { Resources } from "../resources/index.ts";
 import type { PropertyChange, Resource } from "../resources/resource.ts";
@@ -127,15 +128,7 @@ const in365 = new Set<string>([
   "inboundConnector",
   "outboundConnector",
   "connectionFilter",
-  "guardRule",
-  "approvalRule",
-  "stripRule",
-  "forwardingRule",
-  "groupForwardingRule",
-  "incomingForwardingRule",
-  "incomingGroupForwardingRule",
-  "domainForwardingRule",
-  "incomingDomainForwardingRule",
+  ...ruleKinds,
 ] satisfies (keyof Resources)[]);
 
 /** What replacing interrupts, where a person could not know. */

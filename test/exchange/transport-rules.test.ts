@@ -1,7 +1,8 @@
 /** Only the relative order of our rules is ours: where a new one goes, and where one that a person moved goes back. */
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { type Ours, placeOf, placeOfNew, type RuleKind } from "../../shared/exchange/transport-rules.ts";
+import type { RuleKind } from "../../shared/exchange/rule-kinds.ts";
+import { type Ours, placeOf, placeOfNew } from "../../shared/exchange/transport-rules.ts";
 
 const kinds: RuleKind[] = [
   "guardRule",
