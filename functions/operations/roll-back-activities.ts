@@ -8,7 +8,7 @@ import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { audited, targetOf } from "../../shared/resources/audited-step.ts";
 import { type BeforeImage, ensuring, known } from "../../shared/resources/ensure.ts";
 import type { Begun, Done, Resource } from "../../shared/resources/resource.ts";
-import { done } from "../../shared/resources/resource.ts";
+import { done, resourceOfKind } from "../../shared/resources/resource.ts";
 import { undoOf } from "../../shared/resources/undo.ts";
 import type { Names } from "../../shared/azure/names.ts";
 import { gatewayIds } from "../../shared/proof/queue-activities.ts";
@@ -32,11 +32,6 @@ export const createRollBackActivities = ({
   azure: Azure;
   stores: Stores;
 }) => {
-  const resourceOf = (kind: string): Resource<unknown, unknown> => {
-    const resource = resources[kind];
-    if (!resource) throw new ControlPlaneError("ResourceKindUnknown", `there is no resource of kind ${kind}`);
-    return resource as Resource<unknown, unknown>;
-  };
   const imageOf = async ({ beforeImage }: StepRecord): Promise<BeforeImage | undefined> =>
     beforeImage && ((await operations.readBeforeImage(beforeImage)) as BeforeImage);
 
@@ -66,7 +61,7 @@ export const createRollBackActivities = ({
       const image = step.undone ? undefined : await imageOf(step);
       if (!image) return done;
       const { kind } = image;
-      const resource = resourceOf(kind);
+      const resource = resourceOfKind(resources, kind);
       const undo = undoOf(resource, image);
       if (undo.as === "kept") {
         await operations.recordUndone(partnerId, operationId, name, undo);

@@ -9,7 +9,7 @@ import type { Stores } from "../stores/stores.ts";
 import type { Certificates } from "../vault/certificates.ts";
 import { audited, auditedStep, type BeginChange, targetOf } from "./audited-step.ts";
 import { type BeforeImage, type Change, type Ensured, confirmed, ensuring, known } from "./ensure.ts";
-import { type Begun, type Done, done, type Resource } from "./resource.ts";
+import { type Begun, type Done, done, type Resource, resourceOfKind } from "./resource.ts";
 
 export type ResourceActivities = ReturnType<typeof createResourceActivities>;
 
@@ -32,11 +32,7 @@ export const createResourceActivities = ({
   azure: Azure;
   certificates: Certificates;
 }) => {
-  const resourceOf = (kind: string): Resource<unknown, unknown> => {
-    const resource = resources[kind];
-    if (!resource) throw new ControlPlaneError("ResourceKindUnknown", `there is no resource of kind ${kind}`);
-    return resource as Resource<unknown, unknown>;
-  };
+  const resourceOf = (kind: string) => resourceOfKind(resources, kind);
   const { operations, audit } = stores;
   const recorded = recordingSteps(stores);
   /** What is there is kept, and what will become of it is said, before the write is sent. */

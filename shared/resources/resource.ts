@@ -1,4 +1,5 @@
 /** A resource is one thing kept true in a customer's cloud: onboarding ensures it, plan and drift diff it, offboarding removes it. */
+import { ControlPlaneError } from "../errors.ts";
 
 /** What a read gives. A failed read is `unknown`, never `absent`; nothing is written on `unknown`. */
 export type Observed<Actual> = Present<Actual> | Absent | Unknown;
@@ -67,6 +68,13 @@ export const unknown = (code: string, message: string, accessMissing = false): U
   reason: { code, message },
   ...(accessMissing ? { accessMissing } : {}),
 });
+/** For activities, whose input names a kind in words. Throws ResourceKindUnknown. */
+export function resourceOfKind(resources: Record<string, Resource<never, unknown>>, kind: string): Resource<unknown, unknown> {
+  const resource = resources[kind];
+  if (!resource) throw new ControlPlaneError("ResourceKindUnknown", `there is no resource of kind ${kind}`);
+  return resource as Resource<unknown, unknown>;
+}
+
 export const done: Done = { state: "done" };
 
 /** Who a cloud object belongs to; written into tags, comments or unique names as the ownership marker. */
