@@ -5,9 +5,9 @@ import { kindOf, type KindOfOperation } from "../../shared/durable/operation-kin
 import { ASKED_FOR, bypassing, restoring } from "./redirections.ts";
 import type { MailFlowDoors } from "./world.ts";
 
-/** What was asked for then: a door's body, or what the policy said. */
-const asked = z.object({ by: z.enum(["call", "policy"]).default("call"), reason: z.string() });
-const causeOf = (request: unknown): BypassCause => asked.safeParse(request).data ?? ASKED_FOR;
+/** What was asked for then: a door's body. */
+const asked = z.object({ reason: z.string() });
+const causeOf = (request: unknown): BypassCause => ({ ...ASKED_FOR, ...asked.safeParse(request).data });
 
 export const mailFlowKinds = (world: Pick<MailFlowDoors, "mailFlowPace">) =>
   ({

@@ -3,8 +3,8 @@ import type { Stage } from "../api/tenant.ts";
 import type { TenantRecord } from "../stores/tenants.ts";
 
 export interface BypassCause {
-  /** A person asked for it, or the tenant's own policy. */
-  by: "call" | "policy";
+  /** Somebody asked for it. */
+  by: "call";
   reason: string;
 }
 
