@@ -1,15 +1,14 @@
 /** Starts refreshes: one at a time and tenant, whoever asks. */
 import { createHash } from "node:crypto";
 import type { DurableClient } from "durable-functions";
+import { isStanding } from "../../shared/desired/target.ts";
 import { startOnce } from "../../shared/durable/start-once.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { refreshDirectory } from "./orchestrator.ts";
 import type { DirectoryFunctions } from "./world.ts";
 
 /** Before a pilot there is nobody who reads the document. */
-const served = new Set<TenantRecord["stage"]>(["pilot", "live", "bypassed"]);
-
-export const isServed = ({ stage, spec }: TenantRecord): boolean => spec.directory !== undefined && served.has(stage);
+export const isServed = (tenant: TenantRecord): boolean => tenant.spec.directory !== undefined && isStanding(tenant);
 
 /** Two in the same instant are one, but for somebody's word; two at once go on from each other's chunks. */
 export async function startRefresh(

@@ -1,19 +1,16 @@
 /** One look at a standing tenant: reads, compares, keeps, and tells what changed by it. */
 import { failureFrom } from "../../shared/durable/steps.ts";
+import { isStanding } from "../../shared/desired/target.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
 import { type Look, lookAt } from "../../shared/runbook/looking.ts";
 import { undisturbed } from "../../shared/runbook/surroundings.ts";
 import { rotating } from "../../shared/stores/credentials.ts";
 import type { DriftRecord } from "../../shared/stores/drift.ts";
+import { ended } from "../../shared/stores/operations.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { compared, type Comparison, conditionOf, judged, unreadable } from "./compare.ts";
 import { standingSteps } from "./steps.ts";
 import type { DriftWorld } from "./world.ts";
-
-/** Before a pilot an onboarding is about to change everything, after an offboarding nothing is wanted. */
-const standing = new Set<TenantRecord["stage"]>(["pilot", "live", "bypassed"]);
-
-export const isStanding = ({ stage }: Pick<TenantRecord, "stage">): boolean => standing.has(stage);
 
 /** Why a tenant is not looked at now: what it would be compared with is being written. */
 export async function underWay(
@@ -21,7 +18,7 @@ export async function underWay(
   { partnerId, id: tenantId, operationId }: TenantRecord,
 ): Promise<string | undefined> {
   const operation = operationId === undefined ? undefined : await stores.operations.find(partnerId, operationId);
-  if (operation && (operation.status === "NotStarted" || operation.status === "Running")) return operation.id;
+  if (operation && !ended(operation)) return operation.id;
   const busy = (await stores.credentials.list(partnerId, tenantId)).find(rotating);
   return busy?.rotation?.operationId;
 }

@@ -2,7 +2,7 @@
 import { refusal } from "../../shared/api/error-codes.ts";
 import type { BypassCause } from "../../shared/desired/bypass.ts";
 import type { Ground } from "../../shared/desired/state.ts";
-import { targetOf } from "../../shared/desired/target.ts";
+import { isStanding, targetOf } from "../../shared/desired/target.ts";
 import type { TenantOperation } from "../../shared/durable/tenant-operation.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { bypassTenant, type MailFlowPace, type Redirection, restoreTenant } from "./orchestrator.ts";
@@ -20,8 +20,9 @@ export const bypassing = (world: Paced, cause: BypassCause): TenantOperation<Red
   orchestrator: bypassTenant,
   stepsOf: bypassSteps,
   inputOf: (tenant, operationId) => redirection(tenant, operationId, cause, world.mailFlowPace),
-  async check({ id, stage, facts }) {
-    if ((stage === "pilot" || stage === "live" || stage === "bypassed") && facts["ground"] !== undefined) return;
+  async check(tenant) {
+    if (isStanding(tenant) && tenant.facts["ground"] !== undefined) return;
+    const { id, stage } = tenant;
     throw refusal("NothingToBypass", `tenant ${id} is in stage ${stage}: nobody's mail runs through its gateway`);
   },
 });

@@ -8,9 +8,10 @@ import { refusal } from "../../shared/api/error-codes.ts";
 import type { TenantOutcome } from "../../shared/api/mail-flow.ts";
 import type { OperationKind } from "../../shared/api/operation.ts";
 import { partnerInScope } from "../../shared/api/scope.ts";
+import { isStanding } from "../../shared/desired/target.ts";
 import { startOperation, type TenantOperation } from "../../shared/durable/tenant-operation.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
-import type { OperationHeader, OperationRecord } from "../../shared/stores/operations.ts";
+import { ended, type OperationRecord } from "../../shared/stores/operations.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { Redirection } from "./orchestrator.ts";
 import { ASKED_FOR, bypassing, restoring } from "./redirections.ts";
@@ -61,7 +62,7 @@ async function ofPartner({ stores }: MailFlowDoors, caller: Caller, partnerId: s
   const found: TenantRecord[] = [];
   for (let after: string | undefined; ; ) {
     const { items, next } = await stores.tenants.list(partnerId, PAGE_SIZE, after);
-    found.push(...items.filter(({ stage }) => stage === "pilot" || stage === "live" || stage === "bypassed"));
+    found.push(...items.filter(isStanding));
     if (next === undefined) return found;
     after = next;
   }
@@ -97,7 +98,7 @@ async function outcomeOf(
   const id = operationId === undefined ? undefined : idFor(operationId, partnerId, tenantId);
   try {
     const running = last === undefined ? undefined : await operations.find(partnerId, last);
-    const under = running !== undefined && running.kind === wanted.kind && going(running) ? running : undefined;
+    const under = running !== undefined && running.kind === wanted.kind && !ended(running) ? running : undefined;
     if (under && under.id !== id) return { tenantId, outcome: "underway", operation: summary(under) };
     const known = id !== undefined && (await operations.find(partnerId, id)) !== undefined;
     if (!known && !under && thereAlready[wanted.kind]?.includes(stage)) return { tenantId, outcome: "already" };
@@ -115,8 +116,6 @@ const thereAlready: Partial<Record<OperationKind, TenantRecord["stage"][]>> = {
   bypass: ["bypassed"],
   restore: ["pilot", "live"],
 };
-
-const going = ({ status }: OperationHeader): boolean => status === "NotStarted" || status === "Running";
 
 const summary = ({ steps: _steps, ...header }: OperationRecord) => operationSummaryBody(header);
 

@@ -6,7 +6,7 @@ import { pageBody, parsePage } from "../../shared/api/pages.ts";
 import { audienceOf, partnerInScope } from "../../shared/api/scope.ts";
 import type { ApiWorld } from "../../shared/api/world.ts";
 import type { BeforeImage } from "../../shared/resources/ensure.ts";
-import type { OperationHeader } from "../../shared/stores/operations.ts";
+import { ended, type OperationHeader } from "../../shared/stores/operations.ts";
 
 /** GET /api/operations/{operationId}: 200 in every status, as pollers of Azure's long-running operations expect. */
 export const getOperation =
@@ -39,7 +39,8 @@ export const getBeforeImage =
   };
 
 /** Seconds after which looking again is worth it; who waits for a person needs to look less often. */
-function retryAfter({ status, waitingFor }: OperationHeader): Record<string, string> {
-  if (status !== "NotStarted" && status !== "Running") return {};
+function retryAfter(operation: OperationHeader): Record<string, string> {
+  if (ended(operation)) return {};
+  const { waitingFor } = operation;
   return { "retry-after": waitingFor?.kind === "consent" || waitingFor?.kind === "azureAccess" ? "10" : "2" };
 }

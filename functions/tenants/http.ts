@@ -7,7 +7,7 @@ import { pageBody, parsePage } from "../../shared/api/pages.ts";
 import { audienceOf, partnerInScope } from "../../shared/api/scope.ts";
 import type { ApiWorld } from "../../shared/api/world.ts";
 import { untilUncontested } from "../../shared/stores/table.ts";
-import type { OperationStore } from "../../shared/stores/operations.ts";
+import { ended, type OperationStore } from "../../shared/stores/operations.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { leftBehind } from "../../shared/tenants/left-behind.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
@@ -82,7 +82,7 @@ const same = (stored: TenantSpec, wanted: TenantSpec): boolean => isDeepStrictEq
 /** An onboarding that ended before it made anything leaves the tenant registered: its spec may be put right. */
 async function isUnderWay(operations: OperationStore, { partnerId, operationId }: TenantRecord): Promise<boolean> {
   const operation = operationId === undefined ? undefined : await operations.find(partnerId, operationId);
-  return operation?.status === "NotStarted" || operation?.status === "Running";
+  return operation !== undefined && !ended(operation);
 }
 
 function refuseInUse({ id, stage, operationId }: TenantRecord, underWay: boolean, consequence: string): void {

@@ -42,6 +42,11 @@ function named(source: NameSource, known: Names | undefined): Names {
 /** Whose mail runs through the gateway already: such a tenant is onboarded again without narrowing the rule. */
 export const piloted = ({ stage }: Pick<TenantRecord, "stage">): boolean => stage === "pilot" || stage === "live";
 
+const settled = new Set<TenantRecord["stage"]>(["pilot", "live", "bypassed"]);
+
+/** A gateway that stands, and whose mail is or may be led through it: before a pilot and after an offboarding there is none. */
+export const isStanding = ({ stage }: Pick<TenantRecord, "stage">): boolean => settled.has(stage);
+
 /** What stands where the spec asks for another number of machines, or fewer ways of mail; undefined where nothing moves. */
 export function standingOf(tenant: TenantRecord): Standing | undefined {
   const { names } = targetOf(tenant);
