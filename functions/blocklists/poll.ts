@@ -25,7 +25,9 @@ export async function pollBlocklists(world: BlocklistsWorld): Promise<void> {
   for (const batch of batches) {
     const zone = zoneOf(world, batch.zoneId);
     const fresh = addresses.filter(
-      (one) => batch.verdicts.get(one.address)?.state === "listed" && !sightingOf(one, batch.zoneId),
+      (one) =>
+        batch.verdicts.get(one.address)?.state === "listed" &&
+        (sightingOf(one, batch.zoneId)?.state ?? "unmapped") === "unmapped",
     );
     const suspicious = zone?.weight !== "informational" && tooMany(fresh.length, addresses.length);
     await recordHealth(world, batch.zoneId, suspicious ? "suspicious" : batch.health, now);
@@ -143,7 +145,7 @@ async function setCondition(
   );
   const listings = [...others, { address, sightings: next }].flatMap((record) =>
     Object.entries(record.sightings)
-      .filter(([, { state }]) => state !== "suspected")
+      .filter(([, { state }]) => state === "listed" || state === "clearing")
       .map(([list]) => ({ address: record.address, zone: blocklists.zones.find(({ id }) => id === list) }))
       .filter(({ zone }) => zone !== undefined && zone.weight !== "informational")
       .map((one) => `${one.address} is on ${one.zone?.title}`),

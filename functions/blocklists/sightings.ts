@@ -1,4 +1,7 @@
-/** From answers to listings: two sightings some time apart make one, three clean answers some time apart end it, unknown moves nothing. */
+/**
+ * From answers to listings: two sightings some time apart make one, three clean answers some time apart end it, unknown moves nothing. A code
+ * that nobody mapped is shown where nothing else is known.
+ */
 import type { Verdict } from "../../shared/dns/blocklists.ts";
 import type { Sighting } from "../../shared/stores/listings.ts";
 
@@ -14,17 +17,20 @@ export interface Seen {
 
 /** @param now milliseconds since 1970 */
 export function see(known: Sighting | undefined, verdict: Verdict, now: number, confirmAfterInSeconds: number): Seen {
-  if (verdict.state === "unknown") return { sighting: known };
   const at = new Date(now).toISOString();
+  if (verdict.state === "unknown") {
+    if (verdict.codes === undefined || (known && known.state !== "unmapped")) return { sighting: known };
+    return { sighting: { state: "unmapped", codes: verdict.codes, since: known?.since ?? at } };
+  }
   const longSince = (time: string): boolean => now - Date.parse(time) >= confirmAfterInSeconds * 1000;
   if (verdict.state === "listed") {
     const { codes } = verdict;
-    if (!known) return { sighting: { state: "suspected", codes, since: at } };
+    if (!known || known.state === "unmapped") return { sighting: { state: "suspected", codes, since: at } };
     const { since } = known;
     if (known.state !== "suspected") return { sighting: { state: "listed", codes, since } };
     return longSince(since) ? { sighting: { state: "listed", codes, since }, turn: "confirmed" } : { sighting: known };
   }
-  if (!known || known.state === "suspected") return { sighting: undefined };
+  if (!known || known.state === "suspected" || known.state === "unmapped") return { sighting: undefined };
   const { codes, since, clean } = known;
   if (!clean) return { sighting: { state: "clearing", codes, since, clean: { answers: 1, first: at, last: at } } };
   if (!longSince(clean.last)) return { sighting: known };

@@ -2,7 +2,8 @@
 import * as z from "zod";
 import { tenantIdSchema } from "../tenants/spec.ts";
 
-export const sightingStates = ["suspected", "listed", "clearing"] as const;
+/** `unmapped`: the list answers something that its definition doesn't know, which is shown and alarms nobody. */
+export const sightingStates = ["suspected", "listed", "clearing", "unmapped"] as const;
 /** `suspicious`: it suddenly lists a great part of the fleet, which says more about the list than about the fleet. */
 export const healths = ["ok", "refused", "listsEverything", "listsNothing", "broken", "unreachable", "suspicious"] as const;
 const weights = ["critical", "high", "medium", "low", "informational"] as const;

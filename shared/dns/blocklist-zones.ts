@@ -1,6 +1,7 @@
-/** The list of blocklists, as data: what each one's codes mean, how much a listing weighs, and how an address gets off it. */
+/** What is said of a blocklist: its zone, what its codes mean, how much a listing weighs, what it takes to ask it, and how an address gets off it. */
 import * as z from "zod";
 import { ControlPlaneError } from "../errors.ts";
+import { deadZones, definitions, switchedOff } from "./blocklist-definitions.ts";
 
 /**
  * How an address gets off a list. `form`: a person fills one. `expires`: it goes by itself once the cause has ended. `replace`: nobody can
@@ -22,6 +23,8 @@ const codesSchema = z
     error: "127.255.255.0/24 holds errors, never listings",
   });
 
+const keySchema = z.strictObject({ vaultUrl: z.url(), name: z.string(), version: z.string() });
+
 const zoneSchema = z
   .strictObject({
     /** Stands for the zone in state, log and API: the zone's name may hold a key. */
@@ -30,7 +33,11 @@ const zoneSchema = z
     /** `{key}` stands for the key of a keyed zone. */
     zone: z.string().regex(/^[a-z0-9{}_-]+(\.[a-z0-9{}_-]+)+$/i, "must be a domain name"),
     /** Where a keyed zone's key is kept; the key itself is nowhere but in the question. */
-    key: z.strictObject({ vaultUrl: z.url(), name: z.string(), version: z.string() }).optional(),
+    key: keySchema.optional(),
+    /** `address[:port]`: name servers of its own, such as those that the list has admitted; otherwise everybody's. */
+    servers: z.array(z.string().min(1)).optional(),
+    /** What the list allows in a day; a fleet that is too large for it is asked more seldom. */
+    dailyQueries: z.int().min(1000).optional(),
     codes: codesSchema,
     /** `informational` lists are shown and never open a case. */
     weight: z.enum(["critical", "high", "medium", "low", "informational"]),
@@ -38,6 +45,10 @@ const zoneSchema = z
   })
   .refine(({ zone, key }) => zone.includes("{key}") === (key !== undefined), {
     error: "a zone with {key} names the vault that has the key, and only such a zone does",
+  })
+  .superRefine(({ zone }, { addIssue }) => {
+    const dead = Object.keys(deadZones).find((name) => zone === name || zone.endsWith(`.${name}`));
+    if (dead !== undefined) addIssue(`${dead} is no list any more: ${deadZones[dead]}`);
   });
 
 export const blocklistZonesSchema = z
@@ -47,12 +58,24 @@ export const blocklistZonesSchema = z
 export type BlocklistZone = z.output<typeof zoneSchema>;
 export type Removal = z.output<typeof removalSchema>;
 
-/** Reads the setting DNS_BLOCKLISTS: `default`, or an array of zones. Throws SettingsInvalid. */
+export type ZoneInput = z.input<typeof zoneSchema>;
+
+/**
+ * Reads the setting DNS_BLOCKLISTS: `default`, or an array of lists: ids of lists that are known here, objects that change something of one,
+ * and lists that are wholly the setting's own. Throws SettingsInvalid.
+ */
 export function parseBlocklistZones(setting: unknown): BlocklistZone[] {
-  if (setting === "default") return defaultZones;
-  const parsed = blocklistZonesSchema.safeParse(setting);
+  if (setting === "default") return blocklistZonesSchema.parse(definitions.filter(({ id }) => !(id in switchedOff)));
+  const parsed = blocklistZonesSchema.safeParse(Array.isArray(setting) ? setting.map(completed) : setting);
   if (parsed.success) return parsed.data;
   throw new ControlPlaneError("SettingsInvalid", `the setting DNS_BLOCKLISTS is wrong: ${z.prettifyError(parsed.error)}`);
+}
+
+function completed(item: unknown): unknown {
+  const id = typeof item === "string" ? item : typeof item === "object" && item !== null && "id" in item ? item.id : undefined;
+  const known = definitions.find((one) => one.id === id);
+  if (!known) return item;
+  return typeof item === "object" ? { ...known, ...item } : known;
 }
 
 /** How an address gets off a list that gave these codes: what nobody can ask for outweighs a form, a form outweighs waiting. */
@@ -61,95 +84,3 @@ export function removalOf(zone: BlocklistZone, codes: string[]): Removal {
   const first = (kind: Removal["kind"]) => ways.find((way) => way.kind === kind);
   return first("replace") ?? first("form") ?? first("expires") ?? zone.removal;
 }
-
-const lookUp = "https://check.spamhaus.org/results/?query={address}";
-
-/**
- * Codes of Spamhaus' ZEN: docs.spamhaus.com, "Zones and return codes". A name server of Azure gets 127.255.255.254 from the public zone,
- * so ZEN itself needs a key of the Data Query Service and is added by the setting.
- */
-export const spamhausZenCodes: BlocklistZone["codes"] = {
-  "127.0.0.2": {
-    meaning: "SBL: Spamhaus' own list of spam sources",
-    // spamhaus.org/sbl/delistingprocedure: only the provider of the address may ask, which for an Azure address is Microsoft.
-    removal: { kind: "replace", link: lookUp, note: "Only the address' provider may ask. Give the gateway another address." },
-  },
-  "127.0.0.3": {
-    meaning: "CSS: snowshoe and other low-reputation sources",
-    removal: {
-      kind: "form",
-      link: lookUp,
-      note: "Ask once, after the cause is cured; otherwise it expires in about three days.",
-    },
-  },
-  "127.0.0.4": {
-    meaning: "XBL: infected or exploited machine",
-    removal: { kind: "form", link: lookUp, note: "Cure the machine first; a removal without a cure does not last." },
-  },
-  "127.0.0.9": {
-    meaning: "DROP: hijacked range",
-    removal: { kind: "replace", link: lookUp, note: "The whole range is listed. Give the gateway another address." },
-  },
-  "127.0.0.10": { meaning: "PBL: end-user range, by the provider's own policy" },
-  "127.0.0.11": { meaning: "PBL: end-user range, by Spamhaus' research" },
-};
-
-const defaultZones: BlocklistZone[] = blocklistZonesSchema.parse([
-  {
-    id: "spamcop",
-    title: "SpamCop",
-    zone: "bl.spamcop.net",
-    codes: { "127.0.0.2": { meaning: "reported as a spam source" } },
-    weight: "high",
-    removal: {
-      kind: "expires",
-      link: "https://www.spamcop.net/bl.shtml?{address}",
-      note: "Goes by itself 12 to 24 hours after the last report; stop the cause.",
-    },
-  },
-  {
-    id: "psbl",
-    title: "PSBL",
-    zone: "psbl.surriel.com",
-    codes: { "127.0.0.2": { meaning: "sent to a spam trap" } },
-    weight: "medium",
-    removal: { kind: "form", link: "https://psbl.org/remove?ip={address}", note: "Self-service, effective within hours." },
-  },
-  {
-    id: "mailspike",
-    title: "Mailspike",
-    zone: "bl.mailspike.net",
-    codes: {
-      "127.0.0.2": { meaning: "part of a spam outbreak" },
-      "127.0.0.10": { meaning: "worst reputation" },
-      "127.0.0.11": { meaning: "very bad reputation" },
-      "127.0.0.12": { meaning: "bad reputation" },
-    },
-    weight: "medium",
-    removal: { kind: "form", link: "https://www.mailspike.org/iplookup.html", note: "" },
-  },
-  {
-    id: "uceprotect-1",
-    title: "UCEPROTECT level 1",
-    zone: "dnsbl-1.uceprotect.net",
-    codes: { "127.0.0.2": { meaning: "sent to a spam trap" } },
-    weight: "low",
-    removal: {
-      kind: "expires",
-      link: "https://www.uceprotect.net/en/rblcheck.php?ipr={address}",
-      note: "Goes by itself after seven clean days. Never pay for it.",
-    },
-  },
-  {
-    id: "uceprotect-3",
-    title: "UCEPROTECT level 3",
-    zone: "dnsbl-3.uceprotect.net",
-    codes: { "127.0.0.2": { meaning: "the provider's whole network is listed" } },
-    weight: "informational",
-    removal: {
-      kind: "expires",
-      link: "https://www.uceprotect.net/en/rblcheck.php?ipr={address}",
-      note: "All of the provider's addresses are listed at once; nothing can be done for one.",
-    },
-  },
-]);

@@ -8,8 +8,11 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { SecretReference } from "../vault/reference.ts";
 import type { BlocklistZone } from "./blocklist-zones.ts";
 
-/** What a list says of one address. `codes` are mapped ones only. */
-export type Verdict = { state: "listed"; codes: string[] } | { state: "clean" } | { state: "unknown"; reason: string };
+/** What a list says of one address: `codes` of a listing are mapped ones only, those of an unknown answer are such that nobody mapped. */
+export type Verdict =
+  | { state: "listed"; codes: string[] }
+  | { state: "clean" }
+  | { state: "unknown"; reason: string; codes?: string[] };
 
 /** `ok`, or how a list fails: then it is blind, and nothing that it said counts. */
 export type ZoneHealth = "ok" | "refused" | "listsEverything" | "listsNothing" | "broken" | "unreachable";
@@ -139,7 +142,9 @@ export function judge({ codes }: Pick<BlocklistZone, "codes">, records: string[]
   if (records.some((record) => record.startsWith("127.255.255."))) return { state: "unknown", reason: "refused" };
   if (!records.every((record) => record.startsWith("127."))) return { state: "unknown", reason: "broken" };
   const mapped = records.filter((record) => Object.hasOwn(codes, record)).toSorted();
-  return mapped.length > 0 ? { state: "listed", codes: mapped } : { state: "unknown", reason: "unknownCode" };
+  return mapped.length > 0
+    ? { state: "listed", codes: mapped }
+    : { state: "unknown", reason: "unknownCode", codes: records.toSorted() };
 }
 
 async function verdictOf(zone: BlocklistZone, ask: () => Promise<string[]>): Promise<Verdict> {

@@ -22,7 +22,8 @@ export async function unreadiness(
   }
   for (const { tenantId: of, address, sightings } of await listings.of(partnerId))
     if (of === tenantId && addresses.has(address))
-      for (const [list, { state }] of Object.entries(sightings)) wrong.push(`${address} is ${state} on ${list}`);
+      for (const [list, { state }] of Object.entries(sightings))
+        if (state !== "unmapped") wrong.push(`${address} is ${state} on ${list}`);
   return wrong;
 }
 

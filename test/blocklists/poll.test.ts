@@ -108,6 +108,25 @@ describe("with a list that has the gateway's address", () => {
     expect(conditions.find(({ type }) => type === "Listed")?.status).toBe("False");
   });
 
+  test("a code that nobody mapped is shown and alarms nobody, until the list says something else", async () => {
+    await changeList(clouds, "unmapped", { list: [{ address: "203.0.113.7", codes: ["127.0.0.1"] }] });
+    const clock = clockAt(0);
+    const { world, sent, partnerId, tenantId } = await listingTest(clouds, clock, [testZone("unmapped")], ["203.0.113.7"]);
+    const run = async () => {
+      await pollBlocklists(world);
+      clock.pass(1);
+      return (await world.stores.listings.of(partnerId))[0]?.sightings.unmapped;
+    };
+    expect(await run()).toMatchObject({ state: "unmapped", codes: ["127.0.0.1"] });
+    expect(await run()).toMatchObject({ state: "unmapped", since: "2030-01-01T00:00:00.000Z" });
+    expect((await world.stores.tenants.get(partnerId, tenantId)).conditions.map(({ type }) => type)).not.toContain("Listed");
+    expect([sent, (await world.stores.events.list(partnerId, {}, 10)).items]).toEqual([[], []]);
+    await changeList(clouds, "unmapped", { list: ["203.0.113.7"] });
+    expect(await run()).toMatchObject({ state: "suspected", codes: ["127.0.0.2"] });
+    await changeList(clouds, "unmapped", { unlist: ["203.0.113.7"] });
+    expect(await run()).toBeUndefined();
+  });
+
   test("an address that is no gateway's any more is forgotten", async () => {
     await changeList(clouds, "gone", { list: ["203.0.113.7"] });
     const clock = clockAt(0);

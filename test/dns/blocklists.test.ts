@@ -1,7 +1,8 @@
 /** Blocklists over real UDP: listings are told from errors, and a list that fails its own test is blind. */
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type BlocklistZone, parseBlocklistZones, removalOf, spamhausZenCodes } from "../../shared/dns/blocklist-zones.ts";
+import { spamhausZenCodes } from "../../shared/dns/blocklist-definitions.ts";
+import { type BlocklistZone, parseBlocklistZones, removalOf } from "../../shared/dns/blocklist-zones.ts";
 import { createBlocklists, judge, queryName } from "../../shared/dns/blocklists.ts";
 import { startClouds, type TestClouds } from "../support/clouds.ts";
 
@@ -53,7 +54,7 @@ describe("an honest list", () => {
     expect(Object.fromEntries(batch?.verdicts ?? [])).toEqual({
       "203.0.113.7": { state: "listed", codes: ["127.0.0.10", "127.0.0.2"] },
       "203.0.113.8": { state: "clean" },
-      "203.0.113.9": { state: "unknown", reason: "unknownCode" },
+      "203.0.113.9": { state: "unknown", reason: "unknownCode", codes: ["127.0.0.99"] },
     });
   });
 
@@ -204,10 +205,31 @@ describe("zones as data", () => {
     refused([zoneNamed("mine"), zoneNamed("mine")]).toThrow("same id");
     refused([zoneNamed("mine", { zone: "{key}.lists.example" })]).toThrow("names the vault");
     expect(() => parseBlocklistZones("none")).toThrow("DNS_BLOCKLISTS is wrong");
+    expect(() => parseBlocklistZones(["none"])).toThrow("DNS_BLOCKLISTS is wrong");
+  });
+
+  test("a list that is known here is named by its id, and gets its key or something else from the setting", () => {
+    const key = { vaultUrl: "https://gatehouse.vault.example", name: "spamhaus-key", version: "1" };
+    const [zen, spamcop, mine] = parseBlocklistZones([
+      { id: "spamhaus-zen", key, dailyQueries: 2_000_000 },
+      "spamcop",
+      zoneNamed("mine"),
+    ]);
+    expect(zen).toMatchObject({ zone: "{key}.zen.dq.spamhaus.net", weight: "critical", key, dailyQueries: 2_000_000 });
+    expect(spamcop).toEqual(parseBlocklistZones("default").find(({ id }) => id === "spamcop"));
+    expect(mine).toEqual(zoneNamed("mine"));
+    expect(() => parseBlocklistZones(["spamhaus-zen"])).toThrow("names the vault");
+  });
+
+  test("what needs a key or a registration is off, and a list that has ended is refused", () => {
+    const on = parseBlocklistZones("default");
+    expect(on.filter(({ id, key }) => key !== undefined || id === "barracuda" || id === "senderscore")).toEqual([]);
+    expect(() => parseBlocklistZones([zoneNamed("sorbs", { zone: "dnsbl.sorbs.net" })])).toThrow("shut down on 5 June 2024");
+    expect(() => parseBlocklistZones([zoneNamed("ahbl", { zone: "ircbl.dnsbl.ahbl.org" })])).toThrow("no list any more");
   });
 
   test("what nobody can ask for outweighs a form, and a form outweighs waiting", () => {
-    const zen = zoneNamed("zen", { codes: spamhausZenCodes });
+    const zen = zoneNamed("zen", { codes: spamhausZenCodes as BlocklistZone["codes"] });
     expect(removalOf(zen, ["127.0.0.10"]).kind).toBe("form");
     expect(removalOf(zen, ["127.0.0.3", "127.0.0.2"])).toMatchObject({
       kind: "replace",

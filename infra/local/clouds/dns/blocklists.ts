@@ -79,6 +79,7 @@ const PUBLIC_ZONES = [
   "psbl.surriel.com",
   "bl.mailspike.net",
   "dnsbl-1.uceprotect.net",
+  "dnsbl-2.uceprotect.net",
   "dnsbl-3.uceprotect.net",
 ];
 const NXDOMAIN = 3;
