@@ -14,6 +14,7 @@ import {
   secretsInUse,
 } from "../../shared/stores/credentials.ts";
 import { type CredentialName, secretNames } from "../../shared/vault/credential-names.ts";
+import { oldestFirst } from "../../shared/vault/client.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import type { RotationWorld } from "./world.ts";
@@ -90,8 +91,8 @@ export const createRotationActivities = (world: RotationWorld) => {
     },
 
     /**
-     * Makes a secret and stores it at once: its text is shown this one time. A version that this generation stored before is used again,
-     * however the last try ended. A secret whose text was lost between the two is nobody's; it goes with the old one, never here.
+     * Makes a secret and stores it at once: its text is shown this one time. The first version that this generation stored is used again,
+     * however the last try ended, and by whoever made another one meanwhile: a machine that is told late of this generation is told the same. A secret whose text was lost between the two is nobody's; it goes with the old one, never here.
      */
     createClientSecret: ({
       work,
@@ -108,12 +109,17 @@ export const createRotationActivities = (world: RotationWorld) => {
         const live = new Set((await passwords.list(organization, objectId)).map(({ keyId }) => keyId));
         // One that was stored long ago by a try that failed would be due again as soon as it is used.
         const freshEnough = clock.now() + (lifetimeInSeconds / 2) * 1000;
-        for (const { reference, tags, expiresOn } of await vaults.versions(vaultUrl, name, entraTenantId)) {
-          const { "gatehouse-generation": madeFor, "gatehouse-key": keyId } = tags;
-          if (madeFor !== String(generation) || keyId === undefined || !live.has(keyId)) continue;
-          if (expiresOn === undefined || expiresOn.getTime() < freshEnough) continue;
-          return { result: { reference, keyId, expiresAt: expiresOn.toISOString() }, change: "unchanged" };
-        }
+        const stored = async (): Promise<CredentialVersion | undefined> => {
+          for (const { reference, tags, expiresOn } of oldestFirst(await vaults.versions(vaultUrl, name, entraTenantId))) {
+            const { "gatehouse-generation": madeFor, "gatehouse-key": keyId } = tags;
+            if (madeFor !== String(generation) || keyId === undefined || !live.has(keyId)) continue;
+            if (expiresOn !== undefined && expiresOn.getTime() >= freshEnough)
+              return { reference, keyId, expiresAt: expiresOn.toISOString() };
+          }
+          return undefined;
+        };
+        const known = await stored();
+        if (known) return { result: known, change: "unchanged" };
         const expiresOn = new Date(Math.floor(clock.now() / 1000 + lifetimeInSeconds) * 1000);
         await begin({ action: "create", target: { kind: "clientSecret", name } });
         const made = await passwords.add(organization, objectId, {
@@ -127,7 +133,9 @@ export const createRotationActivities = (world: RotationWorld) => {
           "gatehouse-tenant": key.tenantId,
         };
         const reference = await vaults.write({ vaultUrl, name, value: made.secretText, entraTenantId, tags, expiresOn });
-        return { result: { reference, keyId: made.keyId, expiresAt: expiresOn.toISOString() }, change: "created" };
+        live.add(made.keyId);
+        const own = { reference, keyId: made.keyId, expiresAt: expiresOn.toISOString() };
+        return { result: (await stored()) ?? own, change: "created" };
       }),
 
     /** A new secret takes seconds to minutes until every part of Entra knows it: refused is worth another try. */

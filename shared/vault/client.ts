@@ -128,7 +128,7 @@ export function createVaults({ environment, credentials }: { environment: CloudE
 }
 
 /** The vault counts whole seconds: of one second's versions the name decides, for everybody alike. */
-function oldestFirst(versions: SecretVersion[]): SecretVersion[] {
+export function oldestFirst(versions: SecretVersion[]): SecretVersion[] {
   const age = ({ createdOn }: SecretVersion): number => createdOn?.getTime() ?? 0;
   return versions.toSorted((one, other) => age(one) - age(other) || one.reference.version.localeCompare(other.reference.version));
 }

@@ -12,7 +12,8 @@ const vaultUrl = "https://contoso-kv.vault.azure.net";
 interface Secret {
   ours: boolean;
   ageInHours: number;
-  known: "current" | "previous" | "stored" | "nobody";
+  /** Stored for the generation that is to come, or for one that has come and uses another. */
+  known: "current" | "previous" | "to come" | "over" | "nobody";
 }
 
 async function swept(secrets: Secret[]): Promise<{ gone: Secret[]; told: number }> {
@@ -35,25 +36,31 @@ async function swept(secrets: Secret[]): Promise<{ gone: Secret[]; told: number 
     },
     vaults: {
       versions: async () =>
-        secrets.flatMap(({ known }, index) => (known === "stored" ? [{ tags: { "gatehouse-key": String(index) } }] : [])),
+        secrets.flatMap(({ known }, index) =>
+          known === "to come" || known === "over"
+            ? [{ tags: { "gatehouse-key": String(index), "gatehouse-generation": known === "over" ? "2" : "3" } }]
+            : [],
+        ),
     },
   } as unknown as RotationWorld;
   const credential = { current: version(idOf("current")), previous: version(idOf("previous")) } as unknown as CredentialRecord;
-  return { told: await removeOrphans(world, { ...credential, name: "clientSecret", vaultUrl }), gone };
+  return { told: await removeOrphans(world, { ...credential, name: "clientSecret", generation: 2, vaultUrl }), gone };
 }
 
-test("exactly ours that are older than a day and known to nobody go", async () => {
+test("exactly ours that are older than a day and of no use to anybody go", async () => {
   const secret = fc.record({
     ours: fc.boolean(),
     ageInHours: fc.integer({ min: 0, max: 72 }),
-    known: fc.constantFrom("stored" as const, "nobody" as const),
+    known: fc.constantFrom("to come" as const, "over" as const, "nobody" as const),
   });
   const inUse = fc.record({ ours: fc.constant(true), ageInHours: fc.integer({ min: 0, max: 72 }) });
   await fc.assert(
     fc.asyncProperty(fc.array(secret, { maxLength: 6 }), inUse, inUse, async (others, current, previous) => {
       const secrets: Secret[] = [...others, { ...current, known: "current" }, { ...previous, known: "previous" }];
       const { gone, told } = await swept(secrets);
-      expect(gone).toEqual(secrets.filter(({ ours, ageInHours, known }) => ours && ageInHours > 24 && known === "nobody"));
+      expect(gone).toEqual(
+        secrets.filter(({ ours, ageInHours, known }) => ours && ageInHours > 24 && (known === "nobody" || known === "over")),
+      );
       expect(told).toBe(gone.length);
     }),
   );
