@@ -141,6 +141,7 @@ export function createWorld(config: Config): World {
     consentUrl: (request) => adminConsentUrl({ environment, applicationId, ...request }),
     sender: createSender(bus),
     deadLetters: createDeadLetters(bus),
+    heartbeatEveryInSeconds: config.HEARTBEAT_INTERVAL,
     fleet: createFleet({ environment, credentials, azure }),
     blocklists: createBlocklists({
       servers: environment.dnsServers,

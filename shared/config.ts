@@ -164,9 +164,19 @@ export const settings = {
     "gatehouse.servicebus.windows.net",
   ),
   GATEWAYS_SCHEDULE: setting(
-    "When the fleet's virtual machines are looked at (NCRONTAB with seconds, UTC).",
+    "When it is looked which of the fleet's virtual machines are down, silent or unwell (NCRONTAB with seconds, UTC).",
     schedule,
     "0 */5 * * * *",
+  ),
+  FLEET_SCHEDULE: setting(
+    "When all of the fleet's virtual machines are asked for, not only those that are down (NCRONTAB).",
+    schedule,
+    "0 25 * * * *",
+  ),
+  HEARTBEAT_INTERVAL: setting(
+    "How often a machine reports; one of which three reports in a row are missing is silent.",
+    seconds,
+    "PT10M",
   ),
   BLOCKLISTS_SCHEDULE: setting("When gateways' addresses are looked up in DNS blocklists (NCRONTAB).", schedule, "0 * * * * *"),
   ROTATION_SCHEDULE: setting("When credentials near their expiry are looked for (NCRONTAB).", schedule, "0 0 3 * * *"),

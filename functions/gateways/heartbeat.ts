@@ -1,22 +1,37 @@
-/** The machines' door for heartbeats, and what their counts mean. */
+/** The machines' door for heartbeats, and how a partner sees the last one. */
 import { agentAt } from "../../shared/api/agents.ts";
 import type { Handler } from "../../shared/api/endpoint.ts";
-import type { Heartbeat, Level } from "../../shared/api/heartbeat.ts";
+import type { Heartbeat } from "../../shared/api/heartbeat.ts";
 import type { ApiWorld } from "../../shared/api/world.ts";
 import type { HeartbeatRecord } from "../../shared/stores/heartbeats.ts";
-import { type MailFlowMonitor, mailFlowMonitorSchema, type Thresholds } from "../../shared/tenants/iq-suite.ts";
+import { type MailFlowMonitor, mailFlowMonitorSchema } from "../../shared/tenants/iq-suite.ts";
+import { levelOf, levelsOf, nextFindings } from "./report.ts";
+
+export interface HeartbeatWorld extends ApiWorld {
+  /** How often machines report. */
+  heartbeatEveryInSeconds: number;
+}
 
 /** POST /api/agents/{vmId}/heartbeat */
 export const postHeartbeat =
-  ({ stores: { heartbeats } }: ApiWorld): Handler<"postHeartbeat"> =>
+  ({ stores, clock, heartbeatEveryInSeconds }: HeartbeatWorld): Handler<"postHeartbeat"> =>
   async ({ caller, params, body }) => {
-    const { partnerId, gatewayId } = await agentAt(heartbeats, caller, params.vmId);
-    return { status: 202, body: await heartbeats.record(partnerId, gatewayId, body) };
+    const { partnerId, gatewayId, tenantId } = await agentAt(stores.heartbeats, caller, params.vmId);
+    const tenant = await stores.tenants.find(partnerId, tenantId);
+    const monitor = tenant?.spec.gateway.iqSuite?.monitoring ?? theManuals;
+    const assessment = {
+      levels: levelsOf(body, monitor, clock.now()),
+      readingInSeconds: heartbeatEveryInSeconds,
+      judge: nextFindings,
+    };
+    return { status: 202, body: await stores.heartbeats.record(partnerId, gatewayId, body, assessment) };
   };
+
+const theManuals: MailFlowMonitor = mailFlowMonitorSchema.parse({});
 
 export const heartbeatBody = (
   { last, readings }: HeartbeatRecord,
-  monitor: MailFlowMonitor = mailFlowMonitorSchema.parse({}),
+  monitor: MailFlowMonitor = theManuals,
 ): Heartbeat | undefined =>
   last === undefined
     ? undefined
@@ -25,7 +40,3 @@ export const heartbeatBody = (
         levels: { queue: levelOf(last.queue, monitor.queue), badmail: levelOf(last.badmail, monitor.badmail) },
         readings,
       };
-
-/** Mission B7: a count that is a threshold belongs to the higher level. */
-export const levelOf = (folder: { count: number } | null, { warning, error }: Thresholds): Level | null =>
-  folder === null ? null : folder.count >= error ? "error" : folder.count >= warning ? "warning" : "information";

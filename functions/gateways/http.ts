@@ -46,6 +46,7 @@ const gatewayBody = ({
   entraTenantId: _entraTenantId,
   misses: _misses,
   owed: _owed,
+  past: _past,
   ...gateway
 }: GatewayRecord): Gateway => gateway;
 

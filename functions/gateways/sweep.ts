@@ -1,20 +1,32 @@
 /**
- * One look at the whole fleet: a set of pages for each Entra tenant, a second look at whatever is suspicious, and a write for each packed
- * row in which something changed. A change is written first, together with the event that is owed for it, and told afterwards: whoever
+ * One look at the whole fleet: a set of pages for each Entra tenant, often only of what is down, the machines that are silent or have
+ * something to say, a second look at whatever is suspicious, and a write for each packed row in which something changed. A change is written first, together with the event that is owed for it, and told afterwards: whoever
  * dies in between leaves the debt to the next sweep, and two sweeps at once tell it under the same id.
  */
 import { randomUUID } from "node:crypto";
 import type { Clock } from "../../shared/clock.ts";
-import type { Fleet, SeenMachine } from "../../shared/azure/fleet.ts";
+import type { Fleet, SeenMachine, Which } from "../../shared/azure/fleet.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
 import type { FleetRow, GatewayRecord } from "../../shared/stores/gateways.ts";
 import type { Stores } from "../../shared/stores/stores.ts";
-import { changeOf, conditionOf, type Finding, judge, missing } from "./health.ts";
+import {
+  changeOf,
+  conditionOf,
+  type Finding,
+  type Heard,
+  isSilent,
+  judge,
+  missing,
+  needsLook,
+  presumed,
+  wellHeard,
+} from "./health.ts";
 
 export interface SweepWorld {
-  stores: Pick<Stores, "gateways" | "events" | "tenants">;
+  stores: Pick<Stores, "gateways" | "events" | "heartbeats" | "tenants">;
   fleet: Fleet;
+  heartbeatEveryInSeconds: number;
   clock: Clock;
   log: Log;
 }
@@ -30,33 +42,40 @@ export interface Sweep {
 
 const DIRECTORIES_AT_ONCE = 4;
 const LOOKS_AT_ONCE = 8;
-/** Two or three reads each, of the 250 that ARM allows a principal at once: in an outage of a region the others have their turn later. */
+/** One or two reads each, of the 250 that ARM allows a principal at once: in an outage of a region the others have their turn later. */
 const MOST_SECOND_LOOKS = 80;
 
-export async function sweepFleet(world: SweepWorld): Promise<Sweep> {
+/** A machine is silent after this many heartbeats that did not come. */
+const MISSED_HEARTBEATS = 3;
+
+export async function sweepFleet(world: SweepWorld, which: Which): Promise<Sweep> {
   const { gateways } = world.stores;
-  const rows = await gateways.fleet();
+  const [rows, reports] = await Promise.all([gateways.fleet(), reportsOf(world)]);
   const all = rows.flatMap((row) => row.gateways);
-  const answers = await askDirectories(world, all);
+  const answers = await askDirectories(world, all, which);
   const findings = new Map<string, Finding>();
-  const suspicious: GatewayRecord[] = [];
+  const suspicious: Suspicion[] = [];
   for (const gateway of all) {
     const answer = answers.get(gateway.entraTenantId);
     if (answer === undefined || "code" in answer) {
       findings.set(keyOf(gateway), { found: "missed", code: answer?.code ?? "NotAsked" });
       continue;
     }
-    const judgement = judge(answer.seen.get(gateway.virtualMachineId.toLowerCase()));
-    if (judgement.health === "healthy" || judgement.health === gateway.state.health)
-      findings.set(keyOf(gateway), { found: "judged", judgement });
-    else suspicious.push(gateway);
+    const heard = reports.get(`${gateway.partnerId} ${gateway.id}`) ?? wellHeard;
+    const suspicion = { gateway, heard, seen: seenOf(gateway, answer) };
+    const judgement = judgeAgain(suspicion);
+    if (needsLook(judgement, gateway.state) || (heard.silent && answer.which === "everything")) suspicious.push(suspicion);
+    else findings.set(keyOf(gateway), { found: "judged", judgement });
   }
-  await inLanes(inTurn(suspicious, world.clock), LOOKS_AT_ONCE, async (gateway) => {
-    const answer = answers.get(gateway.entraTenantId);
-    const seen = answer !== undefined && "seen" in answer ? answer.seen.get(gateway.virtualMachineId.toLowerCase()) : undefined;
-    const finding = await secondLook(world, gateway, seen);
-    if (finding) findings.set(keyOf(gateway), finding);
+  const looked = inTurn(suspicious, world.clock);
+  await inLanes(looked, LOOKS_AT_ONCE, async (suspicion) => {
+    const finding = await secondLook(world, suspicion);
+    if (finding) findings.set(keyOf(suspicion.gateway), finding);
   });
+  // Silence is known without Azure: whose turn it isn't yet, and who can't be looked at, is not called well meanwhile.
+  for (const suspicion of suspicious)
+    if (suspicion.heard.silent && !findings.has(keyOf(suspicion.gateway)))
+      findings.set(keyOf(suspicion.gateway), { found: "judged", judgement: judgeAgain(suspicion) });
 
   const at = new Date(world.clock.now()).toISOString();
   const written: FleetRow[] = [];
@@ -74,19 +93,37 @@ export async function sweepFleet(world: SweepWorld): Promise<Sweep> {
 
 const keyOf = ({ partnerId, virtualMachineId }: GatewayRecord): string => `${partnerId} ${virtualMachineId.toLowerCase()}`;
 
-type Answer = { seen: Map<string, SeenMachine> } | { code: string };
+/** What was heard of who is silent or has something to say, by partner and gateway. */
+async function reportsOf({ stores, clock, heartbeatEveryInSeconds }: SweepWorld): Promise<Map<string, Heard>> {
+  const since = new Date(clock.now() - MISSED_HEARTBEATS * heartbeatEveryInSeconds * 1000).toISOString();
+  const reports = await stores.heartbeats.exceptions(since);
+  return new Map(
+    reports.map(({ partnerId, gatewayId, heardAt, findings }) => [
+      `${partnerId} ${gatewayId}`,
+      { silent: heardAt < since, findings },
+    ]),
+  );
+}
 
-/** By Entra tenant, since our principal is another one in each. One that fails leaves the others as they are. */
-async function askDirectories({ fleet, log }: SweepWorld, gateways: GatewayRecord[]): Promise<Map<string, Answer>> {
+type Answer = { which: Which; seen: Map<string, SeenMachine> } | { code: string };
+
+/**
+ * By Entra tenant, since our principal is another one in each. One that fails leaves the others as they are, and is asked for everything
+ * next time: what happened meanwhile is in no answer.
+ */
+async function askDirectories(
+  { fleet, log }: SweepWorld,
+  gateways: GatewayRecord[],
+  wanted: Which,
+): Promise<Map<string, Answer>> {
   const answers = new Map<string, Answer>();
   const directories = [...Map.groupBy(gateways, ({ entraTenantId }) => entraTenantId)];
   await inLanes(directories, DIRECTORIES_AT_ONCE, async ([entraTenantId, members]) => {
     try {
-      const seen = await fleet.list(
-        entraTenantId,
-        members.map(({ subscriptionId }) => subscriptionId),
-      );
-      answers.set(entraTenantId, { seen });
+      const lost = members.some(({ misses, state }) => misses > 0 || (state.health === "unknown" && !isSilent(state)));
+      const which = lost ? "everything" : wanted;
+      const subscriptions = members.map(({ subscriptionId }) => subscriptionId);
+      answers.set(entraTenantId, { which, seen: await fleet.list(entraTenantId, subscriptions, which) });
     } catch (error) {
       const code = error instanceof ControlPlaneError ? error.code : "QueryFailed";
       log.warning("the fleet of an Entra tenant could not be asked for", { entraTenantId, gateways: members.length, error });
@@ -96,17 +133,30 @@ async function askDirectories({ fleet, log }: SweepWorld, gateways: GatewayRecor
   return answers;
 }
 
+interface Suspicion {
+  gateway: GatewayRecord;
+  heard: Heard;
+  seen: SeenMachine | undefined;
+}
+
+function seenOf({ virtualMachineId, state }: GatewayRecord, answer: Exclude<Answer, { code: string }>): SeenMachine | undefined {
+  const seen = answer.seen.get(virtualMachineId.toLowerCase());
+  if (seen !== undefined) return { ...seen, agent: state.agent };
+  return answer.which === "exceptions" ? presumed(state) : undefined;
+}
+
+/** Who was found to be gone still is, as long as nobody sees it. */
+const judgeAgain = ({ gateway, heard, seen }: Suspicion) =>
+  seen === undefined && gateway.state.reason === missing.reason ? missing : judge(seen, heard);
+
 /**
  * Resource Graph lags and forgets, so the machine itself is asked before anything is said of it. When it can't be asked either, a machine
  * that Resource Graph does not show is unknown, and of one that it does show nothing is said until the next sweep.
  */
-async function secondLook(
-  { fleet, log }: SweepWorld,
-  { entraTenantId, virtualMachineId }: GatewayRecord,
-  seen: SeenMachine | undefined,
-): Promise<Finding | undefined> {
+async function secondLook({ fleet, log }: SweepWorld, { gateway, heard, seen }: Suspicion): Promise<Finding | undefined> {
+  const { entraTenantId, virtualMachineId } = gateway;
   const look = await fleet.look(entraTenantId, virtualMachineId);
-  if (look.state === "present") return { found: "judged", judgement: judge(look.actual) };
+  if (look.state === "present") return { found: "judged", judgement: judge(look.actual, heard) };
   if (look.state === "absent") return { found: "judged", judgement: missing };
   log.warning("a suspicious gateway could not be looked at", { virtualMachineId, reason: look.reason });
   return seen === undefined ? { found: "judged", judgement: judge(undefined) } : undefined;
@@ -151,7 +201,7 @@ const eventOf = (
 });
 
 /** As many as are looked at in one sweep, beginning elsewhere each minute, so that machines that can't be looked at keep nobody waiting. */
-function inTurn(suspicious: GatewayRecord[], clock: Clock): GatewayRecord[] {
+function inTurn<Item>(suspicious: Item[], clock: Clock): Item[] {
   if (suspicious.length <= MOST_SECOND_LOOKS) return suspicious;
   const start = (Math.floor(clock.now() / 60_000) * MOST_SECOND_LOOKS) % suspicious.length;
   return [...suspicious.slice(start), ...suspicious.slice(0, start)].slice(0, MOST_SECOND_LOOKS);

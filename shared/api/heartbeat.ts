@@ -46,6 +46,10 @@ export const heartbeatInputSchema = z.object({
 });
 export type HeartbeatInput = z.output<typeof heartbeatInputSchema>;
 
+/** What a heartbeat is judged by. `smtp`: Microsoft 365's last reply to the machine. */
+export const aspects = ["queue", "badmail", "service", "certificate", "smtp"] as const;
+export type Aspect = (typeof aspects)[number];
+
 /** One reading of the last day, ten minutes each. */
 export const readingSchema = z.object({
   at: z.iso.datetime(),
@@ -53,12 +57,21 @@ export const readingSchema = z.object({
   badmail: count.nullable(),
   oldestAgeInSeconds: z.int().min(0).nullable(),
   reply: z.string(),
+  levels: z
+    .partialRecord(z.enum(aspects), z.enum(["warning", "error"]))
+    .optional()
+    .describe("Left out where all is well."),
 });
 export type Reading = z.output<typeof readingSchema>;
 
 /** As the product's own monitor says it (manual, chapter 3.5). */
 export const levels = ["information", "warning", "error"] as const;
 export type Level = (typeof levels)[number];
+
+/** What several readings agree on: one bad reading is a warning, and so is one good one after an error. */
+export const findingSchema = z.object({ about: z.enum(aspects), level: z.enum(["warning", "error"]) });
+export type ReportFinding = z.output<typeof findingSchema>;
+
 const levelSchema = z.enum(levels).nullable().describe("null where there is no SMTP server.");
 
 export const heartbeatSchema = heartbeatInputSchema.extend({

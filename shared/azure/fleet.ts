@@ -19,14 +19,20 @@ export interface SeenMachine {
   power: string | undefined;
   /** `Available`, `Unavailable`, `Degraded` or `Unknown`; undefined where Resource Health has nothing about the machine. */
   availability: string | undefined;
+  /** What Azure's agent on it says, such as `Ready`; only a look at the machine itself knows. */
+  agent?: string | undefined;
 }
+
+/** One page holds a thousand machines; of a large fleet few are exceptions. */
+export type Which = "everything" | "exceptions";
 
 export interface Fleet {
   /**
    * Every machine with our tag in these subscriptions, by its id in lower case. What our principal may not read is missing without a word.
-   * Throws AzureBusy, AzureUnavailable, AzureAccessMissing or AzureRefused; never answers in part.
+   * Of `exceptions` only those that don't run or are not quite available. Throws AzureBusy, AzureUnavailable, AzureAccessMissing or
+   * AzureRefused; never answers in part.
    */
-  list(entraTenantId: string, subscriptionIds: readonly string[]): Promise<Map<string, SeenMachine>>;
+  list(entraTenantId: string, subscriptionIds: readonly string[], which: Which): Promise<Map<string, SeenMachine>>;
   /** One machine from Compute and Resource Health themselves: Resource Graph lags behind them by seconds to minutes. */
   look(entraTenantId: string, virtualMachineId: string): Promise<Observed<SeenMachine>>;
 }
@@ -39,7 +45,7 @@ export interface FleetOptions {
   pause?: (milliseconds: number) => Promise<unknown>;
 }
 
-const QUERY = `Resources
+const machines = (which: string) => `Resources
 | where type =~ 'microsoft.compute/virtualmachines' and isnotempty(tags['${PARTNER_TAG}'])
 | extend joinId = tolower(id)
 | join kind=leftouter (
@@ -47,8 +53,13 @@ const QUERY = `Resources
     | where type =~ 'microsoft.resourcehealth/availabilitystatuses'
     | project joinId = tolower(tostring(properties.targetResourceId)), availability = tostring(properties.availabilityState)
   ) on joinId
-| project id, power = tostring(properties.extended.instanceView.powerState.code), availability
+| project id, power = tostring(properties.extended.instanceView.powerState.code), availability${which}
 | order by id asc`;
+const QUERIES: Record<Which, string> = {
+  everything: machines(""),
+  exceptions: machines(`
+| where power !~ 'PowerState/running' or not(isempty(availability) or availability in ('Available', 'Unknown'))`),
+};
 
 const PAGE_SIZE = 1000;
 /** Microsoft's own tools name at most this many subscriptions in a query. */
@@ -70,14 +81,19 @@ export function createFleet({ environment, credentials, azure, pause = wait }: F
     return client;
   };
 
-  async function listIn(client: ResourceGraphClient, subscriptions: string[], found: Map<string, SeenMachine>): Promise<void> {
+  async function listIn(
+    client: ResourceGraphClient,
+    subscriptions: string[],
+    query: string,
+    found: Map<string, SeenMachine>,
+  ): Promise<void> {
     let skipToken: string | undefined;
     do {
       const page = await patiently(pause, (onResponse) =>
         client.resources(
           {
             subscriptions,
-            query: QUERY,
+            query,
             options: { top: PAGE_SIZE, resultFormat: "objectArray", ...(skipToken === undefined ? {} : { skipToken }) },
           },
           { onResponse },
@@ -92,13 +108,13 @@ export function createFleet({ environment, credentials, azure, pause = wait }: F
   }
 
   return {
-    list: async (entraTenantId, subscriptionIds) => {
+    list: async (entraTenantId, subscriptionIds, which) => {
       const found = new Map<string, SeenMachine>();
       try {
         const client = await clientOf(entraTenantId);
         const all = [...new Set(subscriptionIds.map((id) => id.toLowerCase()))].toSorted();
         for (let from = 0; from < all.length; from += SUBSCRIPTIONS_A_QUERY)
-          await listIn(client, all.slice(from, from + SUBSCRIPTIONS_A_QUERY), found);
+          await listIn(client, all.slice(from, from + SUBSCRIPTIONS_A_QUERY), QUERIES[which], found);
       } catch (cause) {
         throw azureError("asking Resource Graph for the fleet", cause);
       }
@@ -106,21 +122,21 @@ export function createFleet({ environment, credentials, azure, pause = wait }: F
     },
     look: async (entraTenantId, virtualMachineId) => {
       const [, , subscriptionId = "", , resourceGroup = "", , , , name = ""] = virtualMachineId.split("/");
-      const [view, status] = await Promise.all([
-        azure.read({ entraTenantId, subscriptionId }, async (of) =>
-          (await of.compute()).virtualMachines.instanceView(resourceGroup, name),
-        ),
-        azure.get(
-          entraTenantId,
-          `${virtualMachineId}/providers/Microsoft.ResourceHealth/availabilityStatuses/current?api-version=2025-05-01`,
-        ),
-      ]);
+      const view = await azure.read({ entraTenantId, subscriptionId }, async (of) =>
+        (await of.compute()).virtualMachines.instanceView(resourceGroup, name),
+      );
       if (view.state !== "present") return view;
-      if (status.state === "unknown") return status;
       const power = view.actual.statuses?.findLast(({ code }) => code?.startsWith("PowerState/"))?.code;
+      // Of a machine that doesn't run Resource Health says what is known already.
+      if (power !== "PowerState/running") return present({ power, availability: undefined });
+      const status = await azure.get(
+        entraTenantId,
+        `${virtualMachineId}/providers/Microsoft.ResourceHealth/availabilityStatuses/current?api-version=2025-05-01`,
+      );
+      if (status.state === "unknown") return status;
       const availability =
         status.state === "present" ? statusSchema.parse(status.actual).properties.availabilityState : undefined;
-      return present({ power, availability });
+      return present({ power, availability, agent: view.actual.vmAgent?.statuses?.[0]?.displayStatus ?? "Missing" });
     },
   };
 }

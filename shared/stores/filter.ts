@@ -16,6 +16,8 @@ export const where = (property: string, comparison: Comparison, value: FilterVal
 
 export const all = (...filters: Filter[]): Filter => ({ odata: filters.map(({ odata }) => `(${odata})`).join(" and ") });
 
+export const any = (...filters: Filter[]): Filter => ({ odata: filters.map(({ odata }) => `(${odata})`).join(" or ") });
+
 /** The rows of a partition whose key begins with a prefix; the prefix must end in `_`. */
 export const rowsBeginning = (partitionKey: string, prefix: string): Filter => {
   if (!prefix.endsWith("_")) throw new TypeError("a row prefix ends in an underscore");

@@ -4,7 +4,7 @@
  */
 import { refusal } from "../api/error-codes.ts";
 import { gatewayIdOf } from "../api/gateway-id.ts";
-import type { GatewayState } from "../api/gateway.ts";
+import type { GatewayState, Health } from "../api/gateway.ts";
 import type { Clock } from "../clock.ts";
 import { all, rowsBeginning, where } from "./filter.ts";
 import type { Storage } from "./storage.ts";
@@ -16,6 +16,12 @@ export interface OwedEvent {
   at: string;
   before: GatewayState;
   after: GatewayState;
+}
+
+/** A health that it had once, until the next one or the present one began. */
+export interface PastState {
+  health: Health;
+  since: string;
 }
 
 export interface GatewayRecord {
@@ -34,6 +40,8 @@ export interface GatewayRecord {
   /** Sweeps in a row that could not ask for it. */
   misses: number;
   owed: OwedEvent[];
+  /** Oldest first; of a quarter. */
+  past?: PastState[];
   updatedAt: string;
 }
 
@@ -45,7 +53,7 @@ export type GatewayRegistration = Pick<
   state: Omit<GatewayState, "since">;
 };
 
-export type StateChange = Pick<GatewayRecord, "state" | "misses" | "owed">;
+export type StateChange = Pick<GatewayRecord, "state" | "misses" | "owed" | "past">;
 
 /** A packed row as it was read. */
 export interface FleetRow {

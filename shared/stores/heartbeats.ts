@@ -1,10 +1,12 @@
 /**
  * Table `heartbeats`: partition = partner, row = gateway's id. A row holds who may report for the machine, its last heartbeat, and the
- * readings of the last 24 hours packed, one each ten minutes; so a beat is one read and one write, and a partner's gateway one read.
+ * readings of the last 24 hours packed, one each ten minutes; so a beat is one read and one write, and a partner's gateway one read. Two
+ * columns, when it was heard last and whether anything is wrong, let a sweep read those alone who are silent or have something to say.
  */
 import { refusal } from "../api/error-codes.ts";
-import type { HeartbeatInput, Reading } from "../api/heartbeat.ts";
+import type { HeartbeatInput, Reading, ReportFinding } from "../api/heartbeat.ts";
 import type { Clock } from "../clock.ts";
+import { any, where } from "./filter.ts";
 import type { Storage } from "./storage.ts";
 import { createTable, packed, type Row, type StoredRow, textOf, unpacked, untilUncontested } from "./table.ts";
 
@@ -21,6 +23,24 @@ export interface Agent {
 export interface HeartbeatRecord extends Agent {
   last?: HeartbeatInput & { receivedAt: string };
   readings: Reading[];
+  findings: ReportFinding[];
+}
+
+/** What a sweep has to know of a machine: when it was heard last (or registered), and what its readings agree on. */
+export interface Report {
+  partnerId: string;
+  gatewayId: string;
+  heardAt: string;
+  findings: ReportFinding[];
+}
+
+/** How a heartbeat is to be judged, by thresholds that are its tenant's own. */
+export interface Assessment {
+  levels: NonNullable<Reading["levels"]>;
+  /** How long a reading lasts: what comes within it takes its place. */
+  readingInSeconds: number;
+  /** What was found before, with the newest reading's levels and those before it, oldest first. */
+  judge(findings: readonly ReportFinding[], levels: NonNullable<Reading["levels"]>[]): ReportFinding[];
 }
 
 export interface HeartbeatStore {
@@ -30,21 +50,30 @@ export interface HeartbeatStore {
   /** Nobody reports for it any more; what it has reported goes too. */
   forget(partnerId: string, gatewayId: string): Promise<void>;
   /** Throws AgentNotFound. */
-  record(partnerId: string, gatewayId: string, heartbeat: HeartbeatInput): Promise<{ receivedAt: string }>;
+  record(
+    partnerId: string,
+    gatewayId: string,
+    heartbeat: HeartbeatInput,
+    assessment: Assessment,
+  ): Promise<{ receivedAt: string }>;
+  /** Everybody's machines that have not been heard since then, and those whose heartbeats say that something is wrong. */
+  exceptions(silentSince: string): Promise<Report[]>;
 }
 
-const SLOT_IN_MILLISECONDS = 10 * 60 * 1000;
 const DAY_IN_MILLISECONDS = 24 * 60 * 60 * 1000;
 
 export function createHeartbeatStore(storage: Storage, clock: Clock): HeartbeatStore {
   const table = createTable(storage, "heartbeats");
   const read = (partnerId: string, gatewayId: string) => table.get({ partitionKey: partnerId, rowKey: gatewayId });
 
+  const at = (): string => new Date(clock.now()).toISOString();
+  const newcomer = (agent: Agent): Kept => ({ ...agent, readings: [], findings: [], heardAt: at() });
+
   return {
     register: (agent) =>
       untilUncontested(`heartbeats of ${agent.gatewayId}`, async () => {
         const row = await read(agent.partnerId, agent.gatewayId);
-        if (row === undefined) return (await table.create(rowOf({ ...agent, readings: [] }))).outcome === "done" || undefined;
+        if (row === undefined) return (await table.create(rowOf(newcomer(agent)))).outcome === "done" || undefined;
         const known = recordOf(row);
         if (JSON.stringify({ ...known, ...agent }) === JSON.stringify(known)) return true;
         return (await table.replace(rowOf({ ...known, ...agent }), row.etag)).outcome === "done" || undefined;
@@ -56,36 +85,61 @@ export function createHeartbeatStore(storage: Storage, clock: Clock): HeartbeatS
     forget: async (partnerId, gatewayId) => {
       await table.remove({ partitionKey: partnerId, rowKey: gatewayId }, "*");
     },
-    record: (partnerId, gatewayId, heartbeat) =>
+    record: (partnerId, gatewayId, heartbeat, { levels, readingInSeconds, judge }) =>
       untilUncontested(`heartbeats of ${gatewayId}`, async () => {
         const row = await read(partnerId, gatewayId);
         if (row === undefined) throw refusal("AgentNotFound", `there is no machine ${partnerId}.${gatewayId}`);
         const now = clock.now();
         const receivedAt = new Date(now).toISOString();
         const known = recordOf(row);
-        const next = { ...known, last: { ...heartbeat, receivedAt }, readings: withReading(known.readings, heartbeat, now) };
+        const reading = readingOf(heartbeat, receivedAt, levels);
+        const readings = withReading(known.readings, reading, readingInSeconds * 1000);
+        const newest = readings.slice(-READINGS_TO_JUDGE_BY).map((one) => one.levels ?? {});
+        const findings = judge(known.findings, newest);
+        const next = { ...known, last: { ...heartbeat, receivedAt }, readings, findings, heardAt: receivedAt };
         return (await table.replace(rowOf(next), row.etag)).outcome === "done" ? { receivedAt } : undefined;
       }),
+    exceptions: async (silentSince) => {
+      const rows = await table.all(any(where("heardAt", "lt", silentSince), where("attention", "eq", true)), COLUMNS);
+      return rows.map((row) => ({
+        partnerId: row.partitionKey,
+        gatewayId: row.rowKey,
+        heardAt: textOf(row, "heardAt"),
+        findings: findingsIn(row),
+      }));
+    },
   };
 }
 
-/** A second one within ten minutes takes the place of the first, and what is older than a day goes. */
-function withReading(readings: Reading[], { queue, badmail, probe }: HeartbeatInput, now: number): Reading[] {
-  const slot = (at: number): number => Math.floor(at / SLOT_IN_MILLISECONDS);
+/** As many as the slowest judgement looks back. */
+const READINGS_TO_JUDGE_BY = 3;
+const COLUMNS = ["heardAt", "findings"];
+
+const readingOf = ({ queue, badmail, probe }: HeartbeatInput, at: string, levels: NonNullable<Reading["levels"]>): Reading => ({
+  at,
+  queue: queue?.count ?? null,
+  badmail: badmail?.count ?? null,
+  oldestAgeInSeconds: queue?.oldestAgeInSeconds ?? null,
+  // The code and its enhanced twin are what is judged; a day of whole replies would be a lot of the same words.
+  reply: /^\d{3}( \d\.\d{1,3}\.\d{1,3})?/.exec(probe?.reply ?? "")?.[0] ?? "",
+  ...(Object.keys(levels).length === 0 ? {} : { levels }),
+});
+
+/** A second one within the time of a reading takes the place of the first, and what is older than a day goes. */
+function withReading(readings: Reading[], reading: Reading, slotInMilliseconds: number): Reading[] {
+  const now = Date.parse(reading.at);
+  const slot = (at: number): number => Math.floor(at / slotInMilliseconds);
   const kept = readings.filter(({ at }) => Date.parse(at) > now - DAY_IN_MILLISECONDS && slot(Date.parse(at)) !== slot(now));
-  const reading: Reading = {
-    at: new Date(now).toISOString(),
-    queue: queue?.count ?? null,
-    badmail: badmail?.count ?? null,
-    oldestAgeInSeconds: queue?.oldestAgeInSeconds ?? null,
-    // The code and its enhanced twin are what is judged; a day of whole replies would be a lot of the same words.
-    reply: /^\d{3}( \d\.\d{1,3}\.\d{1,3})?/.exec(probe?.reply ?? "")?.[0] ?? "",
-  };
   return [...kept, reading];
 }
 
-const rowOf = (record: HeartbeatRecord): Row => {
-  const { partnerId, gatewayId, tenantId, virtualMachineId, entraTenantId, clientId, last, readings } = record;
+/** Without a time: it was written before that was kept, and counts from its next heartbeat. */
+type Kept = HeartbeatRecord & { heardAt?: string | undefined };
+
+const findingsIn = (row: StoredRow): ReportFinding[] => (unpacked(row, "findings") ?? []) as ReportFinding[];
+
+const rowOf = (record: Kept): Row => {
+  const { partnerId, gatewayId, tenantId, virtualMachineId, entraTenantId, clientId, last, readings, findings, heardAt } = record;
   return {
     partitionKey: partnerId,
     rowKey: gatewayId,
@@ -93,12 +147,15 @@ const rowOf = (record: HeartbeatRecord): Row => {
     virtualMachineId,
     entraTenantId,
     clientId,
+    heardAt,
+    attention: findings.length > 0,
     ...packed("last", last),
     ...packed("readings", readings),
+    ...packed("findings", findings),
   };
 };
 
-function recordOf(row: StoredRow): HeartbeatRecord {
+function recordOf(row: StoredRow): Kept {
   const last = unpacked(row, "last") as HeartbeatRecord["last"];
   return {
     partnerId: row.partitionKey,
@@ -110,5 +167,7 @@ function recordOf(row: StoredRow): HeartbeatRecord {
     clientId: textOf(row, "clientId"),
     ...(last === undefined ? {} : { last }),
     readings: (unpacked(row, "readings") ?? []) as Reading[],
+    findings: findingsIn(row),
+    ...(row["heardAt"] === undefined ? {} : { heardAt: textOf(row, "heardAt") }),
   };
 }

@@ -37,17 +37,19 @@ export interface Table {
   transact(actions: Action[]): Promise<WriteOutcome>;
   /** Up to `pageSize` rows; pages that Table Storage leaves empty or short are filled up. */
   page(filter: Filter, pageSize: number, after?: string): Promise<Page<StoredRow>>;
-  all(filter: Filter): Promise<StoredRow[]>;
+  /** @param columns only these besides the keys, which are not among them */
+  all(filter: Filter, columns?: string[]): Promise<StoredRow[]>;
 }
 
 export function createTable(storage: Storage, name: string): Table {
   const client = () => storage.table(name);
 
-  async function page(filter: Filter, pageSize: number, after?: string): Promise<Page<StoredRow>> {
+  async function page(filter: Filter, pageSize: number, after?: string, columns?: string[]): Promise<Page<StoredRow>> {
+    const select = columns && { select: ["PartitionKey", "RowKey", ...columns] };
     const items: StoredRow[] = [];
     let next = after;
     do {
-      const pages = (await client()).listEntities({ queryOptions: { filter: filter.odata } }).byPage({
+      const pages = (await client()).listEntities({ queryOptions: { filter: filter.odata, ...select } }).byPage({
         maxPageSize: Math.min(pageSize - items.length, 1000),
         ...(next === undefined ? {} : { continuationToken: next }),
       });
@@ -81,12 +83,12 @@ export function createTable(storage: Storage, name: string): Table {
         const { subResponses } = await (await client()).submitTransaction(actions.map(transactionAction));
         return subResponses[0]?.etag;
       }),
-    page,
-    all: async (filter) => {
+    page: (filter, pageSize, after) => page(filter, pageSize, after),
+    all: async (filter, columns) => {
       const rows: StoredRow[] = [];
       let after: string | undefined;
       do {
-        const { items, next } = await page(filter, 1000, after);
+        const { items, next } = await page(filter, 1000, after, columns);
         rows.push(...items);
         after = next;
       } while (after !== undefined);

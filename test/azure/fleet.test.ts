@@ -32,7 +32,8 @@ beforeEach(async () => {
   pauses.length = 0;
 });
 
-const list = () => fleet.list(tenant.entraTenantId, [tenant.subscriptionId, tenant.subscriptionId.toUpperCase()]);
+const list = (which: "everything" | "exceptions" = "everything") =>
+  fleet.list(tenant.entraTenantId, [tenant.subscriptionId, tenant.subscriptionId.toUpperCase()], which);
 const statuses = async (): Promise<number[]> =>
   (await clouds.requests("arm"))
     .filter(({ url, tenant: asked }) => url.includes("Microsoft.ResourceGraph") && asked === tenant.entraTenantId)
@@ -44,6 +45,19 @@ test("finds machines with power and availability, by id in lower case", async ()
     new Map([
       [machineId(tenant.subscriptionId, 0).toLowerCase(), { power: "PowerState/running", availability: "Available" }],
       [machineId(tenant.subscriptionId, 1).toLowerCase(), { power: "PowerState/deallocated", availability: "Unavailable" }],
+    ]),
+  );
+});
+
+test("of exceptions only those that don't run, or that Azure says are not quite available", async () => {
+  expect(await list("exceptions")).toEqual(new Map());
+  const [stopped, failed] = [machineId(tenant.subscriptionId, 0), machineId(tenant.subscriptionId, 1)];
+  clouds.platform.peers.actOnMachine?.(stopped, "stop");
+  clouds.platform.peers.actOnMachine?.(failed, "fail");
+  expect(await list("exceptions")).toEqual(
+    new Map([
+      [stopped.toLowerCase(), { power: "PowerState/deallocated", availability: "Unavailable" }],
+      [failed.toLowerCase(), { power: "PowerState/running", availability: "Unavailable" }],
     ]),
   );
 });
@@ -74,5 +88,5 @@ test("a page that fails is not half an answer", async () => {
 test("a directory in which we have no access says so", async () => {
   const [tenantId, subscriptionId] = [randomUUID(), randomUUID()];
   await clouds.organize({ tenantId, domains: [], subscriptionId, azureAccess: false });
-  await expect(fleet.list(tenantId, [subscriptionId])).rejects.toMatchObject({ code: "AzureAccessMissing" });
+  await expect(fleet.list(tenantId, [subscriptionId], "everything")).rejects.toMatchObject({ code: "AzureAccessMissing" });
 });

@@ -128,7 +128,8 @@ test("what machines say that they have is shown; one that is late is told of onc
     [hashOf("old"), "older"],
     [hashOf("version: 1\n"), "current"],
   ] as const) {
-    await heartbeats.record(owner.partnerId, gatewayId, { ...said, directory: { hash, at: "2027-01-04T08:05:00Z" } });
+    const told = { ...said, directory: { hash, at: "2027-01-04T08:05:00Z" } };
+    await heartbeats.record(owner.partnerId, gatewayId, told, { levels: {}, readingInSeconds: 600, judge: () => [] });
     expect(await shown()).toEqual([{ gatewayId, state, fetchedAt: "2027-01-04T08:05:00Z" }]);
   }
   const published = { at: "2027-01-04T08:00:00.000Z" };

@@ -1,9 +1,12 @@
 /** Heartbeats over the wire: only the machine's own identity may report for it, what it says is checked, and its partner sees it. */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { HeartbeatInput } from "../../shared/api/heartbeat.ts";
+import type { HeartbeatInput, Level } from "../../shared/api/heartbeat.ts";
+import { createHeartbeatStore } from "../../shared/stores/heartbeats.ts";
+import { ownStorage } from "../support/own-storage.ts";
 import { startApi, type TestApi, type TestPartner } from "../support/api.ts";
 import { customer } from "../support/onboarding.ts";
+import { nextFindings } from "../../functions/gateways/report.ts";
 import { testStores, unique } from "../support/stores.ts";
 
 const heartbeat: HeartbeatInput = {
@@ -157,15 +160,49 @@ test("the store keeps one reading each ten minutes, for a day, and a repeated re
   const identity = { virtualMachineId, entraTenantId, clientId };
   const agent = { partnerId: unique("partner"), gatewayId: "contoso-gateway-1", tenantId: "contoso", ...identity };
   await store.register(agent);
+  const well = { levels: {}, readingInSeconds: 600, judge: nextFindings };
   for (let minute = 0; minute < 26 * 60; minute += 30) {
     time = Date.UTC(2026, 10, 22) + minute * 60_000;
-    await store.record(agent.partnerId, agent.gatewayId, heartbeat);
-    await store.record(agent.partnerId, agent.gatewayId, { ...heartbeat, queue: { count: minute, oldestAgeInSeconds: 1 } });
+    await store.record(agent.partnerId, agent.gatewayId, heartbeat, well);
+    const busier = { ...heartbeat, queue: { count: minute, oldestAgeInSeconds: 1 } };
+    await store.record(agent.partnerId, agent.gatewayId, busier, well);
   }
   await store.register(agent);
   const kept = await store.find(agent.partnerId, agent.gatewayId);
   expect(kept?.readings).toHaveLength(48);
   expect(kept?.readings.at(-1)).toMatchObject({ queue: 25 * 60 + 30 });
   expect(kept?.last?.queue?.count).toBe(25 * 60 + 30);
-  await expect(store.record(agent.partnerId, "nobody", heartbeat)).rejects.toMatchObject({ code: "AgentNotFound" });
+  await expect(store.record(agent.partnerId, "nobody", heartbeat, well)).rejects.toMatchObject({ code: "AgentNotFound" });
+});
+
+test("whoever has been silent for too long, or has something to say, is found without reading the others", async () => {
+  let time = Date.UTC(2026, 10, 22);
+  const store = createHeartbeatStore(ownStorage(), { now: () => time });
+  const partnerId = unique("partner");
+  const agents = ["quiet", "well", "full"].map((gatewayId) => ({ partnerId, gatewayId, tenantId: "contoso", virtualMachineId }));
+  for (const agent of agents) await store.register({ ...agent, entraTenantId, clientId });
+  const beat = async (gatewayId: string, queue: Level) => {
+    const levels = queue === "information" ? {} : { queue };
+    await store.record(partnerId, gatewayId, heartbeat, { levels, readingInSeconds: 600, judge: nextFindings });
+  };
+  const found = async () => {
+    const reports = await store.exceptions(new Date(time - 30 * 60_000).toISOString());
+    return Object.fromEntries(reports.map((report) => [report.gatewayId, report.findings.map(({ level }) => level).join()]));
+  };
+  const rounds: [Level, Record<string, string>][] = [
+    ["error", { full: "warning" }],
+    ["error", { full: "error" }],
+    ["information", { full: "error" }],
+    // Registered forty minutes ago and never heard.
+    ["information", { full: "error", quiet: "" }],
+    ["information", { quiet: "" }],
+  ];
+  for (const [level, expected] of rounds) {
+    time += 10 * 60_000;
+    await beat("well", "information");
+    await beat("full", level);
+    // A second one within the same ten minutes counts for nothing more.
+    await beat("full", level);
+    expect(await found()).toEqual(expected);
+  }
 });

@@ -1,15 +1,18 @@
 /** The sweep over the fleet against the simulated Azure over HTTPS and a real Azurite: what it asks, what it writes, what it says. */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { nextFindings } from "../../functions/gateways/report.ts";
 import { pollGateways } from "../../functions/gateways/timer.ts";
 import { sweepFleet, type SweepWorld } from "../../functions/gateways/sweep.ts";
 import { createAzure } from "../../shared/azure/client.ts";
-import { createFleet, type Fleet } from "../../shared/azure/fleet.ts";
+import { createFleet, type Fleet, type Which } from "../../shared/azure/fleet.ts";
 import { createCredentials } from "../../shared/entra/credentials.ts";
 import { createLog } from "../../shared/log.ts";
 import { createEventStore } from "../../shared/stores/events.ts";
+import type { HeartbeatInput, Level } from "../../shared/api/heartbeat.ts";
 import { gatewayIdOf } from "../../shared/api/gateway-id.ts";
 import { createGatewayStore, GATEWAYS_A_ROW, type GatewayRecord } from "../../shared/stores/gateways.ts";
+import { createHeartbeatStore } from "../../shared/stores/heartbeats.ts";
 import { createTable, packed } from "../../shared/stores/table.ts";
 import { createTenantStore } from "../../shared/stores/tenants.ts";
 import { present } from "../../shared/resources/resource.ts";
@@ -43,9 +46,11 @@ beforeEach(() => {
     stores: {
       gateways: createGatewayStore(storage, clock),
       events: createEventStore(storage),
+      heartbeats: createHeartbeatStore(storage, clock),
       tenants: createTenantStore(storage, clock),
     },
     fleet,
+    heartbeatEveryInSeconds: 600,
     clock,
     log: createLog("debug", (_level, line) => logged.push(line)),
   };
@@ -97,9 +102,9 @@ const act = async (virtualMachineId: string, action: string) => {
   });
   expect(response.status).toBe(200);
 };
-const sweep = () => {
+const sweep = (which: Which = "everything") => {
   clock.time += 300_000;
-  return sweepFleet(world);
+  return sweepFleet(world, which);
 };
 const condition = async (tenantId = "customer-0") =>
   (await world.stores.tenants.get(partnerId, tenantId)).conditions.find(({ type }) => type === "GatewayHealthy");
@@ -114,19 +119,22 @@ const asked = async () => {
 };
 let lastSeen = 0;
 
-test("2,500 gateways are three requests and one read, and nothing is written when nothing changed", async () => {
+test("2,500 gateways are three requests and two reads, and nothing is written when nothing changed", async () => {
   const { machines } = await customers(2500);
   await asked();
   storage.counts();
   expect(await sweep()).toEqual({ gateways: 2500, failed: 0, suspicious: 0, told: 0 });
   expect(await asked()).toEqual({ graph: 3, others: 0 });
-  expect(storage.counts()).toEqual({ reads: 1, writes: 0 });
+  expect(storage.counts()).toEqual({ reads: 2, writes: 0 });
+  expect(await sweep("exceptions")).toMatchObject({ gateways: 2500, told: 0 });
+  expect(await asked()).toEqual({ graph: 1, others: 0 });
+  expect(storage.counts()).toEqual({ reads: 2, writes: 0 });
 
-  // One of them is stopped: two reads of ARM about it; its row twice, its event and the event's month.
+  // One of them is stopped: one read of ARM about it; its row twice, its event and the event's month.
   await act(machines[1234] ?? "", "stop");
   storage.counts();
   expect(await sweep()).toMatchObject({ suspicious: 1, told: 1 });
-  expect(await asked()).toEqual({ graph: 3, others: 2 });
+  expect(await asked()).toEqual({ graph: 3, others: 1 });
   expect(storage.counts().writes).toBe(4);
   expect(logged.join()).toContain("a gateway's tenant is gone");
 });
@@ -151,13 +159,132 @@ test("a gateway that is stopped, and started again, is one condition and one eve
   storage.counts();
   await sweep();
   await sweep();
-  expect(storage.counts()).toEqual({ reads: 2, writes: 0 });
+  expect(storage.counts()).toEqual({ reads: 4, writes: 0 });
   expect(await events()).toEqual([stopped]);
 
   await act(machine, "start");
   await sweep();
   expect(await condition()).toMatchObject({ status: "True", reason: "Running" });
   expect((await events()).map(({ data }) => (data["after"] as { health: string }).health)).toEqual(["healthy", "stopped"]);
+});
+
+test("a sweep over the exceptions finds who stopped and who runs again; who is gone takes a whole one", async () => {
+  const { machines } = await customers(3);
+  await register();
+  const [stopping = "", gone = ""] = machines;
+  await sweep();
+  await asked();
+  await act(stopping, "stop");
+  expect(await sweep("exceptions")).toMatchObject({ suspicious: 1, told: 1 });
+  expect(await sweep("exceptions")).toMatchObject({ suspicious: 0, told: 0 });
+  expect(await asked()).toEqual({ graph: 2, others: 1 });
+  await act(stopping, "start");
+  // That nobody calls it down any more is no word for it: it is looked at.
+  expect(await sweep("exceptions")).toMatchObject({ suspicious: 1, told: 1 });
+  expect(await state()).toMatchObject({ health: "healthy", reason: "Running" });
+
+  clouds.platform.collection("arm.microsoft.compute/virtualmachines").delete(gone.toLowerCase());
+  expect(await sweep("exceptions")).toMatchObject({ suspicious: 0, told: 0 });
+  expect(await sweep()).toMatchObject({ suspicious: 1, told: 1 });
+  for (const which of ["everything", "exceptions"] as const) {
+    await sweep(which);
+    expect(await state("customer-1-gateway-1")).toMatchObject({ health: "unknown", reason: "VirtualMachineMissing" });
+  }
+});
+
+const beat: HeartbeatInput = {
+  version: 1,
+  sentAt: "2026-11-22T08:00:00Z",
+  queue: { count: 0, oldestAgeInSeconds: null },
+  badmail: { count: 0, oldestAgeInSeconds: null },
+  services: [],
+  certificate: null,
+  probe: null,
+  applied: { generation: 1, part: 1 },
+  scanners: [],
+};
+
+/** The first customer's machine reports, and is swept. */
+async function report(level: Level, about: "queue" | "badmail" = "queue"): Promise<void> {
+  const levels = level === "information" ? {} : { [about]: level };
+  const assessment = { levels, readingInSeconds: 600, judge: nextFindings };
+  clock.time += 300_000;
+  await world.stores.heartbeats.record(partnerId, "customer-0-gateway-1", beat, assessment);
+  await sweep("exceptions");
+}
+
+async function reporting(): Promise<{ machine: string }> {
+  const { machines, entraTenantId } = await customers(1);
+  const [virtualMachineId = ""] = machines;
+  const identity = { tenantId: "customer-0", virtualMachineId, entraTenantId, clientId: randomUUID() };
+  await world.stores.heartbeats.register({ partnerId, gatewayId: "customer-0-gateway-1", ...identity });
+  await register();
+  return { machine: virtualMachineId };
+}
+
+test("a machine that runs fails when two reports agree that mail waits, and is well when three agree that none does", async () => {
+  await reporting();
+  const healths: string[] = [];
+  for (const level of ["error", "information", "error", "error", "warning", "information", "error"] as const) {
+    await report(level);
+    healths.push((await state()).health);
+  }
+  expect(healths).toEqual(["healthy", "healthy", "healthy", "failing", "failing", "failing", "failing"]);
+  expect(await state()).toMatchObject({ reason: "MailWaits", findings: [{ about: "queue", level: "error" }] });
+  expect(await condition()).toMatchObject({ status: "False", reason: "MailWaits" });
+  for (const health of ["failing", "failing", "healthy"]) {
+    await report("information");
+    expect((await state()).health).toBe(health);
+  }
+  expect((await state()).findings).toBeUndefined();
+  expect(await condition()).toMatchObject({ status: "True" });
+  expect(await events()).toHaveLength(2);
+  for (const _ of [1, 2]) await report("error", "badmail");
+  expect(await state()).toMatchObject({ health: "degraded", reason: "BadmailPilesUp" });
+});
+
+test("after three heartbeats that did not come a machine is looked at once, and is unknown or, if its agent is gone, down", async () => {
+  const { machine } = await reporting();
+  const answering = fleet.look;
+  let looks = 0;
+  let agent = "Ready";
+  world = {
+    ...world,
+    fleet: {
+      ...fleet,
+      look: async (...which) => {
+        looks += 1;
+        const found = await answering(...which);
+        return found.state === "present" ? present({ ...found.actual, agent }) : found;
+      },
+    },
+  };
+  await report("information");
+  for (let minutes = 5; minutes < 30; minutes += 5) await sweep("exceptions");
+  expect({ looks, ...(await state()) }).toMatchObject({ looks: 0, health: "healthy" });
+  await sweep("exceptions");
+  await sweep("exceptions");
+  expect({ looks, ...(await state()) }).toMatchObject({ looks: 1, health: "unknown", reason: "Silent", agent: "Ready" });
+  expect(await condition()).toMatchObject({ status: "Unknown", reason: "Silent" });
+  agent = "Not Ready";
+  await sweep();
+  expect({ looks, ...(await state()) }).toMatchObject({ looks: 2, health: "unavailable", reason: "NotResponding" });
+  // As long as it is silent nothing calls it well, whatever Azure says of its power.
+  await act(machine, "stop");
+  await sweep("exceptions");
+  expect(await state()).toMatchObject({ health: "stopped" });
+  await act(machine, "start");
+  await sweep("exceptions");
+  expect((await state()).health).toBe("unavailable");
+  await report("information");
+  expect(await state()).toMatchObject({ health: "healthy", reason: "Running" });
+});
+
+test("a machine that is silent while nobody can look at it is unknown, and not well", async () => {
+  await reporting();
+  await clouds.fault("arm", "5xx", { path: "/instanceView" });
+  for (let minutes = 0; minutes <= 30; minutes += 5) await sweep("exceptions");
+  expect(await state()).toMatchObject({ health: "unknown", reason: "Silent" });
 });
 
 test("an outage of the platform makes a gateway unavailable", async () => {
@@ -263,7 +390,7 @@ test("who dies between the change and telling it leaves the debt to the next swe
     },
   ]) {
     clock.time += 300_000;
-    await expect(sweepFleet({ ...world, stores: { ...world.stores, events: broken } })).rejects.toThrow("gone");
+    await expect(sweepFleet({ ...world, stores: { ...world.stores, events: broken } }, "everything")).rejects.toThrow("gone");
   }
   await sweep();
   expect(await condition()).toMatchObject({ status: "False" });
@@ -277,7 +404,7 @@ test("two sweeps at once tell a change once; the timer lets none overtake anothe
   const { machines } = await customers(1);
   await register();
   await act(machines[0] ?? "", "stop");
-  await Promise.all([sweepFleet(world), sweepFleet(world)]);
+  await Promise.all([sweepFleet(world, "everything"), sweepFleet(world, "exceptions")]);
   expect(await events()).toHaveLength(1);
 
   const poll = pollGateways(world);
@@ -290,5 +417,5 @@ test("two sweeps at once tell a change once; the timer lets none overtake anothe
 test("a machine is found with its power and availability when looked at alone", async () => {
   const { machines, entraTenantId } = await customers(1);
   const look = await fleet.look(entraTenantId, machines[0] ?? "");
-  expect(look).toEqual(present({ power: "PowerState/running", availability: "Available" }));
+  expect(look).toEqual(present({ power: "PowerState/running", availability: "Available", agent: "Missing" }));
 });

@@ -1,5 +1,6 @@
 /** The API over the wire: the real handlers in the local host, on the test run's Azurite, with tokens of a little Entra. */
 import { randomUUID } from "node:crypto";
+import type { HeartbeatWorld } from "../../functions/gateways/heartbeat.ts";
 import type { DriftWorld } from "../../functions/drift/world.ts";
 import type { MailFlowWorld } from "../../functions/mail-flow/world.ts";
 import type { OffboardingWorld } from "../../functions/offboarding/world.ts";
@@ -76,7 +77,7 @@ export async function startApi(): Promise<TestApi> {
     clock: systemClock,
     settings,
   };
-  current = withoutClouds({ ...world, plans: createPlans(stores.plans) });
+  current = withoutClouds({ ...world, plans: createPlans(stores.plans), heartbeatEveryInSeconds: 600 });
   const host = await createHost({ appDirectory: "test/support/api-app", stateFile: ":memory:", port: 0, log: () => undefined });
   settings.publicUrl = host.url;
 
@@ -113,10 +114,10 @@ export async function startApi(): Promise<TestApi> {
   };
 }
 
-type WorldOfDoors = OnboardingWorld & OffboardingWorld & MailFlowWorld & RotationWorld & TasksWorld & DriftWorld;
+type WorldOfDoors = OnboardingWorld & OffboardingWorld & MailFlowWorld & RotationWorld & TasksWorld & DriftWorld & HeartbeatWorld;
 
 /** Where the API's subject ends: whoever reaches for a cloud in these tests has gone too far. */
-const withoutClouds = (world: ApiWorld & Pick<WorldOfDoors, "plans">): WorldOfDoors =>
+const withoutClouds = (world: ApiWorld & Pick<WorldOfDoors, "plans" | "heartbeatEveryInSeconds">): WorldOfDoors =>
   new Proxy(world as WorldOfDoors, {
     get: (target, name, receiver) => {
       if (!Reflect.has(target, name)) throw new Error(`the API reached for ${String(name)}`);

@@ -127,6 +127,7 @@ export async function startWorlds(): Promise<Worlds> {
       DIRECTORIES_SCHEDULE: NEVER,
       DRIFT_SCHEDULE: NEVER,
       GATEWAYS_SCHEDULE: NEVER,
+      FLEET_SCHEDULE: NEVER,
       BLOCKLISTS_SCHEDULE: NEVER,
       ROTATION_SCHEDULE: NEVER,
     });
