@@ -57,7 +57,8 @@ function certificateLevel({ certificate }: HeartbeatInput, now: number): Level |
 }
 
 /** Nobody answered, or Microsoft 365 refused for good: mail stays in the machine. For a while: it may. */
-const replyLevel = (reply: string): Level => (/^2/.test(reply) ? "information" : /^4/.test(reply) ? "warning" : "error");
+const replyLevel = (reply: string): Level =>
+  reply.startsWith("2") ? "information" : reply.startsWith("4") ? "warning" : "error";
 
 /** The probe runs every fifteen minutes and a heartbeat comes every ten: one probe may be told twice. */
 const READINGS_TO_OPEN: Record<Aspect, number> = { queue: 2, badmail: 2, service: 2, certificate: 2, smtp: 3 };

@@ -1,5 +1,5 @@
 /** What power and availability mean, and when a change is worth saying. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { changeOf, conditionOf, judge, wellHeard } from "../../functions/gateways/health.ts";
 import { type Levels, levelsOf, nextFindings, OLDEST_MAIL_IN_SECONDS } from "../../functions/gateways/report.ts";
@@ -189,7 +189,7 @@ test("what nobody knows is never well, and no report makes a machine well that i
       expect(health === "healthy").toBe(well);
       if (!runs) expect(judge(seen, heard)).toEqual(judge(seen, wellHeard));
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   );
 });
 
