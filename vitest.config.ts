@@ -2,7 +2,12 @@
  * Five suites: `suite` is `npm test`, `presubmit` is the part of `npm run check` that looks at the repository itself, `whole` takes minutes, `faults` longer,
  * `live` asks an app that runs elsewhere.
  */
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
+import { compileCache } from "./infra/local/processes.ts";
+
+// Each test file is a process of its own, and some start further ones: what one has compiled, the next needn't.
+process.env["NODE_COMPILE_CACHE"] ??= compileCache;
 
 /** Starts Azurite once for all files, on free ports. */
 const globalSetup = ["test/support/global-setup.ts"];
@@ -17,7 +22,8 @@ const common = {
 
 export default defineConfig({
   test: {
-    maxWorkers: "100%",
+    // Many a test waits for a process that starts or a lock that ends: one more than there are cores.
+    maxWorkers: availableParallelism() + 1,
     projects: [
       {
         test: {

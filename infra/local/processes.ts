@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createWriteStream } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 
 export interface ProcessOptions<Ready> {
   name: string;
@@ -34,6 +35,9 @@ export interface RunningProcess<Ready> {
   readonly ready: Promise<Ready>;
   stop(): Promise<void>;
 }
+
+/** Node keeps what it compiled there: a second start takes two thirds of the first one's work. */
+export const compileCache = fileURLToPath(new URL("../../node_modules/.cache/compile", import.meta.url));
 
 const READY_WITHIN_SECONDS = 120;
 const KILL_AFTER_SECONDS = 15;
@@ -112,7 +116,7 @@ function spawnOne<Ready>({
   const preload = new URL(`./end-with-parent.ts?signal=${stopSignal === "SIGINT" ? "SIGINT" : "SIGKILL"}`, import.meta.url);
   const child = spawn(process.execPath, ["--import", preload.href, ...command], {
     cwd: directory,
-    env: { ...process.env, ...environment },
+    env: { NODE_COMPILE_CACHE: compileCache, ...process.env, ...environment },
     // The channel's end tells the child that we are gone.
     stdio: ["ignore", "pipe", "pipe", "ipc"],
     // A group of its own: Ctrl+C in the terminal reaches us only, and we stop the children in order.
