@@ -149,7 +149,12 @@ export function createWorld(config: Config): World {
       readKey: (reference) => vaults.read(reference),
     }),
     addresses: async () =>
-      (await stores.gateways.all()).map(({ partnerId, tenantId, address }) => ({ partnerId, tenantId, address })),
+      (await stores.gateways.all()).map(({ partnerId, tenantId, address, addressSince }) => ({
+        partnerId,
+        tenantId,
+        address,
+        since: addressSince,
+      })),
     listingPace: { confirmAfterInSeconds: config.LISTING_CONFIRM_AFTER, pollEveryInSeconds: config.BLOCKLISTS_INTERVAL },
     delistingPace: {
       patience,

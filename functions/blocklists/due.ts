@@ -1,26 +1,73 @@
-/** Which addresses a run asks about: each in its own moment of the interval, so that the fleet is spread over it. */
-import type { Sighting } from "../../shared/stores/listings.ts";
+/** When an address is asked about: hot ones every few minutes, the others each in its own moment, so that the fleet is spread. */
+import type { BlocklistZone } from "../../shared/dns/blocklist-zones.ts";
+import type { Past, Sighting } from "../../shared/stores/listings.ts";
 import type { ListingPace } from "./world.ts";
 
-/** A listed address is watched more closely than a clean one. */
-const WATCH_EVERY_IN_SECONDS = 300;
+const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
+/** A listed address is looked at this often, until it clears. */
+const HOT = 5 * MINUTE;
+/** An address is new for so long, and watched after it has been cleared: then a listing is most likely. */
+export const WATCHED = 7 * DAY;
+/** One that has been clean and ours for longer is asked about so much more seldom. */
+const SETTLED = 4;
+/** A batch has six questions of its own before and after it: with so many addresses they are a tenth. */
+const GOOD_BATCH = 60;
+/** The rest of what a list allows in a day is for hot addresses and tests. */
+const SHARE_OF_BUDGET = 0.8;
 
-/**
- * Whether the address' moment lies between the last run and this one: a run that was missed is made up for by the next. Suspected and
- * clearing addresses are always due.
- * @param last milliseconds since 1970; undefined before the first run
- */
-export function due(
-  address: string,
-  sighting: Sighting | undefined,
-  last: number | undefined,
-  now: number,
+/** What decides when one address is asked about on one list. */
+export interface Watch {
+  address: string;
+  /** Since when it is ours; undefined for long. */
+  since: string | undefined;
+  sighting: Sighting | undefined;
+  past: Past | undefined;
+}
+
+/** Milliseconds since 1970, and how many addresses the fleet has; `last` is undefined before the first run. */
+export interface Moment {
+  last: number | undefined;
+  now: number;
+  fleet: number;
+}
+
+/** Whether its moment lies between the last run and this one: a run that was missed is made up for by the next. */
+export function due(watch: Watch, zone: BlocklistZone, { last, now, fleet }: Moment, pace: ListingPace): boolean {
+  const { sighting } = watch;
+  if (last === undefined) return true;
+  const passes = (every: number, moment: number): boolean =>
+    Math.floor((now - moment) / every) > Math.floor((last - moment) / every);
+  if (sighting && sighting.state !== "unmapped") {
+    // Before its time to live is over a name server only repeats itself.
+    const patience = patienceOf(sighting, pace);
+    const rested = now - Date.parse(sighting.clean?.last ?? sighting.at ?? sighting.since) >= patience;
+    if (sighting.state === "suspected" || (sighting.state === "clearing" && !sighting.flapping)) return rested;
+    return rested && passes(Math.max(patience, Math.min(HOT, pace.pollEveryInSeconds * 1000)), 0);
+  }
+  const every = intervalOf(watch, zone, { now, fleet }, pace);
+  const grid = Math.max(MINUTE, (SETTLED * pace.pollEveryInSeconds * 1000 * GOOD_BATCH) / fleet);
+  const slots = Math.max(1, Math.floor(every / grid));
+  return passes(every, (Math.floor((hash(watch.address) / 2 ** 32) * slots) / slots) * every);
+}
+
+/** Between two answers that count, in milliseconds. */
+export const patienceOf = (
+  { ttlInSeconds = 0 }: Pick<Sighting, "ttlInSeconds">,
+  { confirmAfterInSeconds }: Pick<ListingPace, "confirmAfterInSeconds">,
+): number => Math.max(ttlInSeconds, confirmAfterInSeconds) * 1000;
+
+/** How often an address that isn't listed is asked about, in milliseconds. */
+function intervalOf(
+  { since, past }: Watch,
+  { weight, dailyQueries = Infinity }: BlocklistZone,
+  { now, fleet }: Pick<Moment, "now" | "fleet">,
   { pollEveryInSeconds }: ListingPace,
-): boolean {
-  if (last === undefined || sighting?.state === "suspected" || sighting?.state === "clearing") return true;
-  const every = 1000 * (sighting ? Math.min(pollEveryInSeconds, WATCH_EVERY_IN_SECONDS) : pollEveryInSeconds);
-  const moment = (hash(address) / 2 ** 32) * every;
-  return Math.floor((now - moment) / every) > Math.floor((last - moment) / every);
+): number {
+  const watched = [since, past?.clearedAt].some((time) => time !== undefined && now - Date.parse(time) < WATCHED);
+  const wished = pollEveryInSeconds * 1000 * (watched ? 1 : SETTLED);
+  const allowed = (DAY * fleet) / (dailyQueries * SHARE_OF_BUDGET);
+  return Math.max(wished, allowed, weight === "informational" ? Math.min(DAY, 24 * pollEveryInSeconds * 1000) : 0);
 }
 
 /** FNV-1a, 32 bits. */

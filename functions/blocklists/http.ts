@@ -15,7 +15,9 @@ export const listListings =
     const paging = { signer, url, audience: audienceOf(caller) };
     const { pageSize, after } = await parsePage(query, paging);
     const page = await stores.listings.listOf(partnerInScope(caller, query.partnerId), pageSize, after);
-    return { body: await pageBody(page, (record) => itemOf(record, blocklists), paging) };
+    // What an address had in the past is only remembered.
+    const items = page.items.filter(({ sightings }) => Object.keys(sightings).length > 0);
+    return { body: await pageBody({ ...page, items }, (record) => itemOf(record, blocklists), paging) };
   };
 
 /** GET /api/blocklists */

@@ -8,6 +8,8 @@ export interface EgressAddress {
   partnerId: string;
   tenantId: string;
   address: string;
+  /** Since when it is the gateway's; undefined for longer than is known. */
+  since?: string | undefined;
 }
 
 export interface BlocklistsWorld extends ApiWorld {

@@ -132,6 +132,16 @@ var queries = [
     threshold: 0
   }
   {
+    name: 'blind-blocklists'
+    description: 'A blocklist could not be believed for six hours: nobody would know of a listing there. GET /api/blocklists says how it fails; the README of blocklists what to do.'
+    severity: 3
+    frequency: 'PT15M'
+    window: 'PT30M'
+    query: 'AppTraces | where Message has "a blocklist has been blind for hours"'
+    operator: 'GreaterThan'
+    threshold: 0
+  }
+  {
     name: 'silent-timers'
     description: 'The fleet, the blocklists or standing tenants were not looked at for an hour: the app does not start, or its timers are stopped.'
     severity: 1

@@ -3,16 +3,10 @@
  * batch; an error code, a code that nobody mapped and a missing answer are unknown, which is neither listed nor clean.
  */
 import { Resolver } from "node:dns/promises";
-import { isIPv4, isIPv6 } from "node:net";
-import { setTimeout as pause } from "node:timers/promises";
 import type { SecretReference } from "../vault/reference.ts";
+import { judge, queryName, type Verdict } from "./blocklist-answers.ts";
 import type { BlocklistZone } from "./blocklist-zones.ts";
-
-/** What a list says of one address: `codes` of a listing are mapped ones only, those of an unknown answer are such that nobody mapped. */
-export type Verdict =
-  | { state: "listed"; codes: string[] }
-  | { state: "clean" }
-  | { state: "unknown"; reason: string; codes?: string[] };
+import { createGate, type Gate } from "./gate.ts";
 
 /** `ok`, or how a list fails: then it is blind, and nothing that it said counts. */
 export type ZoneHealth = "ok" | "refused" | "listsEverything" | "listsNothing" | "broken" | "unreachable";
@@ -26,8 +20,8 @@ export interface ZoneBatch {
 
 export interface Blocklists {
   readonly zones: readonly BlocklistZone[];
-  /** Asks every list about the addresses that `wanted` gives for it; lists that have none are only tested. */
-  check(wanted: (zone: BlocklistZone) => string[]): Promise<ZoneBatch[]>;
+  /** Asks every list about the addresses that `wanted` gives for it; one with an empty list is only tested, one with none left alone. */
+  check(wanted: (zone: BlocklistZone) => string[] | undefined): Promise<ZoneBatch[]>;
   /** Asks one list about one address; unknown for a list that isn't known here. */
   checkOne(zoneId: string, address: string): Promise<Verdict>;
   /** Why a list has an address, in its own words (TXT); empty when it gives no reason. */
@@ -35,7 +29,7 @@ export interface Blocklists {
 }
 
 export interface BlocklistsOptions {
-  /** `address[:port]`; empty for the system's own. */
+  /** `address[:port]`; empty for the system's own. A zone may name others. */
   servers: string[];
   zones: BlocklistZone[];
   readKey(reference: SecretReference): Promise<string>;
@@ -44,10 +38,19 @@ export interface BlocklistsOptions {
   queriesPerSecond?: number;
 }
 
-/** In flight for one list; each list has a resolver of its own, so a silent one slows nobody else down. */
+/** In flight for one list, whose resolver is its own, so that a silent one slows nobody else down; and for all of them. */
 const LANE_WIDTH = 8;
+const MOST_IN_FLIGHT = 96;
 /** After so many unknown answers in a row a list is given up for this batch. */
 const BREAKER = 20;
+
+/** What can be asked of one list. */
+interface Lane {
+  /** Counts the tests. */
+  testsBefore(): number;
+  verdictOn(address: string): Promise<Verdict>;
+  reasonsFor(address: string): Promise<string[]>;
+}
 
 export function createBlocklists({
   servers,
@@ -56,13 +59,16 @@ export function createBlocklists({
   timeoutInSeconds = 1.5,
   queriesPerSecond = 400,
 }: BlocklistsOptions): Blocklists {
-  const pace = createPace(queriesPerSecond);
-
-  function resolverOf(): Resolver {
-    const resolver = new Resolver({ timeout: timeoutInSeconds * 1000, tries: 2 });
-    if (servers.length > 0) resolver.setServers(servers);
-    return resolver;
-  }
+  const everybody = createGate({ mostAtOnce: MOST_IN_FLIGHT, perSecond: queriesPerSecond });
+  const lanes = new Map(
+    zones.map((zone) => {
+      const resolver = new Resolver({ timeout: timeoutInSeconds * 1000, tries: 2 });
+      const own = zone.servers ?? servers;
+      if (own.length > 0) resolver.setServers(own);
+      const lane = createGate({ mostAtOnce: LANE_WIDTH });
+      return [zone.id, { zone, open: opener(zone, resolver, (ask) => lane(() => everybody(ask)), readKey) }];
+    }),
+  );
 
   async function checkZone(zone: BlocklistZone, addresses: string[]): Promise<ZoneBatch> {
     const blind = (health: ZoneHealth): ZoneBatch => ({
@@ -70,97 +76,93 @@ export function createBlocklists({
       health,
       verdicts: new Map(addresses.map((address) => [address, { state: "unknown", reason: health }])),
     });
-    const name = await zoneName(zone, readKey);
-    if (name === undefined) return blind("unreachable");
-    const resolver = resolverOf();
-    const ask = async (address: string): Promise<Verdict> => {
-      await pace();
-      return verdictOf(zone, () => resolver.resolve4(queryName(address, name)));
-    };
-    const before = await selfTest(ask);
+    const lane = await lanes.get(zone.id)?.open();
+    if (!lane) return blind("unreachable");
+    const before = await selfTest(lane);
     if (before !== "ok" || addresses.length === 0) return blind(before);
-    const verdicts = await inLane(addresses, ask);
+    const verdicts = await inLane(addresses, lane);
     if (verdicts === undefined) return blind("unreachable");
-    const after = await selfTest(ask);
+    const after = await selfTest(lane);
     return after === "ok" ? { zoneId: zone.id, health: "ok", verdicts } : blind(after);
   }
 
   return {
     zones,
-    check: (wanted) => Promise.all(zones.map((zone) => checkZone(zone, wanted(zone)))),
+    check: (wanted) =>
+      Promise.all(
+        zones.flatMap((zone) => {
+          const addresses = wanted(zone);
+          return addresses ? [checkZone(zone, addresses)] : [];
+        }),
+      ),
     checkOne: async (zoneId, address) => {
-      const zone = zones.find(({ id }) => id === zoneId);
-      if (!zone) return { state: "unknown", reason: "notConfigured" };
-      const { verdicts } = await checkZone(zone, [address]);
+      const known = lanes.get(zoneId);
+      if (!known) return { state: "unknown", reason: "notConfigured" };
+      const { verdicts } = await checkZone(known.zone, [address]);
       return verdicts.get(address) ?? { state: "unknown", reason: "notAsked" };
     },
-    reasons: async (zoneId, address) => {
-      const zone = zones.find(({ id }) => id === zoneId);
-      const name = zone && (await zoneName(zone, readKey));
-      if (name === undefined) return [];
-      await pace();
-      const texts = await resolverOf()
-        .resolveTxt(queryName(address, name))
-        .catch((): string[][] => []);
-      return texts.map((strings) => strings.join(""));
-    },
+    reasons: async (zoneId, address) => (await (await lanes.get(zoneId)?.open())?.reasonsFor(address)) ?? [],
   };
 }
 
 /**
- * The name under which a list is asked about an address: IPv4 octets or the 32 nibbles of IPv6, in reverse, before the zone (RFC 5782,
- * chapters 2.1 and 2.4).
+ * The only function that has a keyed zone's key: it makes the name, asks for it, and lets neither of them out, since Node's errors quote the
+ * name that was asked. Undefined when the key can't be read: the list can't be asked then.
  */
-export function queryName(address: string, zone: string): string {
-  if (isIPv4(address)) return `${address.split(".").reverse().join(".")}.${zone}`;
-  if (isIPv6(address)) return `${nibbles(address).split("").reverse().join(".")}.${zone}`;
-  throw new TypeError(`${address} is no address`);
-}
-
-/** The 32 hexadecimal digits of an IPv6 address. */
-function nibbles(address: string): string {
-  const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(address);
-  const hexadecimal = (one: string | undefined, other: string | undefined): string =>
-    ((Number(one) << 8) | Number(other)).toString(16);
-  const plain = dotted ? `${dotted[1]}${hexadecimal(dotted[2], dotted[3])}:${hexadecimal(dotted[4], dotted[5])}` : address;
-  const [head = "", tail] = plain.split("::");
-  const groups = (text: string): string[] => (text === "" ? [] : text.split(":"));
-  const [before, after] = [groups(head), groups(tail ?? "")];
-  const middle = tail === undefined ? [] : Array<string>(8 - before.length - after.length).fill("0");
-  return [...before, ...middle, ...after]
-    .map((group) => group.padStart(4, "0"))
-    .join("")
-    .toLowerCase();
+function opener(
+  zone: BlocklistZone,
+  resolver: Resolver,
+  gate: Gate,
+  readKey: BlocklistsOptions["readKey"],
+): () => Promise<Lane | undefined> {
+  let key: string | undefined;
+  let tests = 0;
+  return async () => {
+    // A version of a secret never changes, so it is read once.
+    if (zone.key) key ??= await readKey(zone.key).catch(() => undefined);
+    if (zone.key && key === undefined) return undefined;
+    const name = zone.zone.replace("{key}", () => key ?? "");
+    return {
+      testsBefore: () => tests++,
+      verdictOn: (address) =>
+        gate(async () => {
+          try {
+            const records = await resolver.resolve4(queryName(address, name), { ttl: true });
+            const verdict = judge(
+              zone,
+              records.map((record) => record.address),
+            );
+            return verdict.state === "listed"
+              ? { ...verdict, ttlInSeconds: Math.min(...records.map(({ ttl }) => ttl)) }
+              : verdict;
+          } catch (error) {
+            const code = error instanceof Error && "code" in error ? String(error.code) : "";
+            if (code === "ENOTFOUND" || code === "ENODATA") return { state: "clean" };
+            return { state: "unknown", reason: code === "EREFUSED" ? "refused" : "unreachable" };
+          }
+        }),
+      reasonsFor: (address) =>
+        gate(async () => {
+          const texts = await resolver.resolveTxt(queryName(address, name)).catch((): string[][] => []);
+          // A list may quote what it was asked.
+          return texts
+            .map((strings) => strings.join(""))
+            .map((text) => (key === undefined ? text : text.replaceAll(key, "[key]")));
+        }),
+    };
+  };
 }
 
 /**
- * What A records mean. Everything in 127.255.255.0/24 is an error for every list: .252 a mistyped zone, .254 a resolver that the list
- * refuses, .255 too many questions. Outside 127.0.0.0/8 it is a parked domain or a resolver that rewrites.
+ * RFC 5782, chapter 5: 127.0.0.2 must be listed, 127.0.0.1 must not. 192.0.2.0/24 is nobody's (RFC 5737), so no list has a reason to name it;
+ * a different address of it each time, so that what a name server between has kept doesn't answer for the list.
  */
-export function judge({ codes }: Pick<BlocklistZone, "codes">, records: string[]): Verdict {
-  if (records.length === 0) return { state: "clean" };
-  if (records.some((record) => record.startsWith("127.255.255."))) return { state: "unknown", reason: "refused" };
-  if (!records.every((record) => record.startsWith("127."))) return { state: "unknown", reason: "broken" };
-  const mapped = records.filter((record) => Object.hasOwn(codes, record)).toSorted();
-  return mapped.length > 0
-    ? { state: "listed", codes: mapped }
-    : { state: "unknown", reason: "unknownCode", codes: records.toSorted() };
-}
-
-async function verdictOf(zone: BlocklistZone, ask: () => Promise<string[]>): Promise<Verdict> {
-  try {
-    return judge(zone, await ask());
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "failed";
-    if (code === "ENOTFOUND" || code === "ENODATA") return { state: "clean" };
-    // The code only: Node's message quotes the name that was asked, and with it a keyed zone's key.
-    return { state: "unknown", reason: code === "EREFUSED" ? "refused" : "unreachable" };
-  }
-}
-
-/** RFC 5782, chapter 5: 127.0.0.2 must be listed, 127.0.0.1 must not. 192.0.2.1 is nobody's address (RFC 5737), so nobody lists it. */
-async function selfTest(ask: (address: string) => Promise<Verdict>): Promise<ZoneHealth> {
-  const [listed, clean, nobody] = await Promise.all([ask("127.0.0.2"), ask("127.0.0.1"), ask("192.0.2.1")]);
+async function selfTest({ verdictOn, testsBefore }: Lane): Promise<ZoneHealth> {
+  const [listed, clean, nobody] = await Promise.all([
+    verdictOn("127.0.0.2"),
+    verdictOn("127.0.0.1"),
+    verdictOn(`192.0.2.${1 + (testsBefore() % 254)}`),
+  ]);
   const reasons = [listed, clean, nobody].flatMap((verdict) => (verdict.state === "unknown" ? [verdict.reason] : []));
   if (reasons.includes("refused")) return "refused";
   if (reasons.includes("broken")) return "broken";
@@ -172,16 +174,13 @@ async function selfTest(ask: (address: string) => Promise<Verdict>): Promise<Zon
 }
 
 /** A few at a time; undefined when the list stopped answering on the way. */
-async function inLane(
-  addresses: string[],
-  ask: (address: string) => Promise<Verdict>,
-): Promise<Map<string, Verdict> | undefined> {
+async function inLane(addresses: string[], { verdictOn }: Lane): Promise<Map<string, Verdict> | undefined> {
   const verdicts = new Map<string, Verdict>();
   const rest = addresses.values();
   let unknown = 0;
   const work = async (): Promise<void> => {
     for (const address of rest) {
-      const verdict = await ask(address);
+      const verdict = await verdictOn(address);
       verdicts.set(address, verdict);
       unknown = verdict.state === "unknown" && verdict.reason !== "unknownCode" ? unknown + 1 : 0;
       if (unknown >= BREAKER) return;
@@ -189,22 +188,4 @@ async function inLane(
   };
   await Promise.all(Array.from({ length: LANE_WIDTH }, work));
   return unknown >= BREAKER ? undefined : verdicts;
-}
-
-/** The only place where a key becomes part of a name. Undefined when the key can't be read: the list can't be asked then. */
-async function zoneName({ zone, key }: BlocklistZone, readKey: BlocklistsOptions["readKey"]): Promise<string | undefined> {
-  if (!key) return zone;
-  const value = await readKey(key).catch(() => undefined);
-  return value === undefined ? undefined : zone.replace("{key}", value);
-}
-
-/** Lets questions through at most this fast, however many ask at once. */
-function createPace(perSecond: number): () => Promise<void> {
-  let next = 0;
-  return async () => {
-    const now = performance.now();
-    const at = Math.max(now, next);
-    next = at + 1000 / perSecond;
-    if (at > now) await pause(at - now);
-  };
 }

@@ -34,6 +34,8 @@ export interface GatewayRecord {
   subscriptionId: string;
   /** Public IPv4 address that its mail leaves from. */
   address: string;
+  /** Since when it has that address; rows that are older than this property don't say. */
+  addressSince?: string;
   fqdn: string;
   region: string;
   state: GatewayState;
@@ -122,7 +124,8 @@ export function createGatewayStore(storage: Storage, clock: Clock): GatewayStore
         if (home && known) {
           const gateway = { ...known, ...registration, id: known.id, virtualMachineId: known.virtualMachineId };
           if (JSON.stringify(gateway) === JSON.stringify(known)) return { gateway: known, created: false };
-          const changed = { ...gateway, updatedAt: at };
+          const moved = gateway.address === known.address ? {} : { addressSince: at };
+          const changed = { ...gateway, ...moved, updatedAt: at };
           const written = await replace(
             home,
             home.gateways.map((one) => (one === known ? changed : one)),
@@ -133,6 +136,7 @@ export function createGatewayStore(storage: Storage, clock: Clock): GatewayStore
         const gateway: GatewayRecord = {
           ...registration,
           id,
+          addressSince: at,
           state: { ...state, since: at },
           misses: 0,
           owed: [],

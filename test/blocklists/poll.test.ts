@@ -1,12 +1,7 @@
 /** A listing is found on the second sighting and told once; a list that can't be believed finds nothing and is reported blind. */
-import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { due } from "../../functions/blocklists/due.ts";
 import { pollBlocklists } from "../../functions/blocklists/poll.ts";
-import { see } from "../../functions/blocklists/sightings.ts";
-import type { Verdict } from "../../shared/dns/blocklists.ts";
 import { parseListing } from "../../shared/messages/listing.ts";
-import type { Sighting } from "../../shared/stores/listings.ts";
 import { changeList, listingTest, testZone } from "../support/blocklists.ts";
 import { startClouds, type TestClouds } from "../support/clouds.ts";
 
@@ -158,14 +153,18 @@ describe.each([
     await run();
     const before = await world.stores.listings.of(partnerId);
     await changeList(clouds, id, { behaviour });
-    for (const _ of [1, 2, 3, 4]) await run();
+    for (const _ of Array(8)) await run();
     expect(sent).toEqual([]);
     expect(await world.stores.listings.of(partnerId)).toEqual(before);
     expect((await world.stores.listings.healths()).find(({ list }) => list === id)?.health).toBe(health);
     expect(logged.filter((line) => line.includes("blind"))).toHaveLength(1);
     await changeList(clouds, id, { behaviour: "honest" });
+    // It was asked in the 1st minute, 1 later and 5 later, and rests for a quarter of an hour.
     await run();
-    expect((await world.stores.listings.healths()).find(({ list }) => list === id)?.health).toBe("ok");
+    expect((await world.stores.listings.healths()).find(({ list }) => list === id)?.health).toBe(health);
+    clock.pass(15);
+    await run();
+    expect((await world.stores.listings.healths()).find(({ list }) => list === id)).toMatchObject({ list: id, health: "ok" });
     expect(sent).toHaveLength(1);
   });
 });
@@ -183,68 +182,52 @@ test("a list that suddenly has a great part of the fleet is suspicious, however 
   expect((await world.stores.listings.healths()).find(({ list }) => list === "closing")?.health).toBe("suspicious");
 });
 
-describe("sightings", () => {
-  const verdict = fc.oneof(
-    fc.constant<Verdict>({ state: "listed", codes: ["127.0.0.2"] }),
-    fc.constant<Verdict>({ state: "clean" }),
-    fc.constant<Verdict>({ state: "unknown", reason: "refused" }),
-  );
-
-  test("unknown answers make no difference, wherever they come", () => {
-    fc.assert(
-      fc.property(fc.array(verdict), (verdicts) => {
-        const play = (skipped: boolean) => {
-          let known: Sighting | undefined;
-          const turns: string[] = [];
-          for (const [index, one] of verdicts.entries()) {
-            if (skipped && one.state === "unknown") continue;
-            const { sighting, turn } = see(known, one, start + index * MINUTE, 60);
-            known = sighting;
-            if (turn) turns.push(`${turn} ${index}`);
-          }
-          return { known, turns };
-        };
-        expect(play(false)).toEqual(play(true));
-      }),
-    );
-  });
-
-  test("confirmed and cleared alternate, and each needs its answers in a row", () => {
-    fc.assert(
-      fc.property(fc.array(fc.boolean(), { maxLength: 40 }), (answers) => {
-        let known: Sighting | undefined;
-        let [listedInARow, cleanInARow, expected] = [0, 0, "confirmed"];
-        for (const [index, listed] of answers.entries()) {
-          listedInARow = listed ? listedInARow + 1 : 0;
-          cleanInARow = listed ? 0 : cleanInARow + 1;
-          const answer: Verdict = listed ? { state: "listed", codes: [] } : { state: "clean" };
-          const { sighting, turn } = see(known, answer, start + index * MINUTE, 60);
-          known = sighting;
-          if (!turn) continue;
-          expect(turn).toBe(expected);
-          expect(turn === "confirmed" ? listedInARow : cleanInARow).toBe(turn === "confirmed" ? 2 : 3);
-          expected = turn === "confirmed" ? "cleared" : "confirmed";
-        }
-      }),
-    );
-  });
+test("a closing list whose test entries are right is known by an address that is nobody's", async () => {
+  const addresses = Array.from({ length: 20 }, (_, index) => `203.0.113.${index + 1}`);
+  await changeList(clouds, "wide", { list: [...addresses, "198.18.0.1"] });
+  const { world, sent, partnerId } = await listingTest(clouds, clockAt(0), [testZone("wide")], addresses);
+  await pollBlocklists(world);
+  expect([sent, await world.stores.listings.of(partnerId)]).toEqual([[], []]);
+  expect((await world.stores.listings.healths()).find(({ list }) => list === "wide")?.health).toBe("listsEverything");
 });
 
-test("every address is due once an interval, whenever the runs are, and the fleet is spread over it", () => {
-  const pace = { confirmAfterInSeconds: 60, pollEveryInSeconds: 3600 };
-  const addresses = Array.from({ length: 1000 }, (_, index) => `198.51.${index >> 8}.${index & 255}`);
-  const asked = new Map<string, number>();
-  let most = 0;
-  let last = start;
-  // A run is missed now and then.
-  for (let minute = 1; minute <= 60; minute += minute % 7 === 0 ? 2 : 1) {
-    const now = start + minute * MINUTE;
-    const these = addresses.filter((address) => due(address, undefined, last, now, pace));
-    for (const address of these) asked.set(address, (asked.get(address) ?? 0) + 1);
-    most = Math.max(most, these.length);
-    last = now;
+test("a list that is blind for six hours is an alarm, once, until it has been believed again", async () => {
+  await changeList(clouds, "long", { behaviour: "refused" });
+  const clock = clockAt(0);
+  const { world, logged } = await listingTest(clouds, clock, [testZone("long")], ["203.0.113.7"]);
+  const alarms = () => logged.filter((line) => line.includes("blind for hours")).length;
+  const hours = async (count: number) => {
+    for (let quarter = 0; quarter < 4 * count; quarter += 1) {
+      await pollBlocklists(world);
+      clock.pass(15);
+    }
+    return alarms();
+  };
+  expect(await hours(5)).toBe(0);
+  await changeList(clouds, "long", { behaviour: "everything" });
+  expect([await hours(3), await hours(2)]).toEqual([1, 1]);
+  await changeList(clouds, "long", { behaviour: "honest" });
+  await hours(2);
+  await changeList(clouds, "long", { behaviour: "refused" });
+  expect(await hours(7)).toBe(2);
+});
+
+test("a row that was written before there was more to say is read, cleared and gone", async () => {
+  await changeList(clouds, "older", {});
+  const clock = clockAt(0);
+  const { world, partnerId, tenantId } = await listingTest(clouds, clock, [testZone("older")], ["203.0.113.7"]);
+  const since = new Date(start - 60 * MINUTE).toISOString();
+  await world.stores.listings.change({ partnerId, tenantId, address: "203.0.113.7" }, () => ({
+    sightings: { older: { state: "listed", codes: ["127.0.0.2"], since } },
+    past: {},
+  }));
+  for (const _ of [1, 2, 3]) {
+    await pollBlocklists(world);
+    clock.pass(1);
   }
-  expect([...asked.values()].filter((times) => times !== 1)).toEqual([]);
-  expect(asked.size).toBe(1000);
-  expect(most).toBeLessThan(100);
+  const [record] = await world.stores.listings.of(partnerId);
+  expect(record).toMatchObject({ sightings: {}, past: { older: { clearedAt: "2030-01-01T00:02:00.000Z" } } });
+  clock.pass(7 * 24 * 60);
+  await pollBlocklists(world);
+  expect(await world.stores.listings.of(partnerId)).toEqual([]);
 });

@@ -69,7 +69,8 @@ test("listings are shown with what their codes mean, page by page", async () => 
   const { listings } = api.world.stores;
   for (const address of ["203.0.113.1", "203.0.113.2", "203.0.113.3"])
     await listings.change({ partnerId, tenantId: "contoso", address }, () => ({
-      spamcop: { state: "listed", codes: ["127.0.0.2"], since },
+      sightings: { spamcop: { state: "listed", codes: ["127.0.0.2"], since } },
+      past: {},
     }));
   const first = await partner.api.listListings({ maxpagesize: 2 });
   expect(first.body.value[0]).toEqual({
@@ -92,8 +93,8 @@ test("listings are shown with what their codes mean, page by page", async () => 
 
 test("lists that can't be believed are blind, and so are those that were never asked", async () => {
   const { listings } = api.world.stores;
-  await listings.recordHealth("spamcop", "refused", since);
-  await listings.recordHealth("psbl", "ok", since);
+  await listings.changeHealth("spamcop", () => ({ health: "refused", since }));
+  await listings.changeHealth("psbl", () => ({ health: "ok", since }));
   const lists = Object.fromEntries((await partner.api.listBlocklists({})).body.value.map(({ id, ...rest }) => [id, rest]));
   expect(lists.spamcop).toEqual({ title: "SpamCop", weight: "high", health: "refused", blind: true, since });
   expect(lists.psbl).toMatchObject({ health: "ok", blind: false });

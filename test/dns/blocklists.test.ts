@@ -3,7 +3,8 @@ import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { spamhausZenCodes } from "../../shared/dns/blocklist-definitions.ts";
 import { type BlocklistZone, parseBlocklistZones, removalOf } from "../../shared/dns/blocklist-zones.ts";
-import { createBlocklists, judge, queryName } from "../../shared/dns/blocklists.ts";
+import { judge, queryName } from "../../shared/dns/blocklist-answers.ts";
+import { createBlocklists } from "../../shared/dns/blocklists.ts";
 import { startClouds, type TestClouds } from "../support/clouds.ts";
 
 let clouds: TestClouds;
@@ -52,7 +53,7 @@ describe("an honest list", () => {
     const [batch] = await asking(zoneNamed("honest")).check(() => addresses);
     expect(batch?.health).toBe("ok");
     expect(Object.fromEntries(batch?.verdicts ?? [])).toEqual({
-      "203.0.113.7": { state: "listed", codes: ["127.0.0.10", "127.0.0.2"] },
+      "203.0.113.7": { state: "listed", codes: ["127.0.0.10", "127.0.0.2"], ttlInSeconds: 0 },
       "203.0.113.8": { state: "clean" },
       "203.0.113.9": { state: "unknown", reason: "unknownCode", codes: ["127.0.0.99"] },
     });
@@ -67,11 +68,12 @@ describe("an honest list", () => {
     const before = (await clouds.requests("dns")).at(-1)?.seq ?? 0;
     await asking(zoneNamed("honest")).check(() => ["203.0.113.8"]);
     const asked = (await clouds.requests("dns", before)).map(({ url }) => url.replace(".honest.lists.example?type=A", ""));
-    const tests = ["dns:1.0.0.127", "dns:1.2.0.192", "dns:2.0.0.127"];
+    // Another address that is nobody's each time: a name server that asks for others would know the answer about the same one.
+    const tests = (last: number) => ["dns:1.0.0.127", "dns:2.0.0.127", `dns:${last}.2.0.192`].toSorted();
     expect([asked.slice(0, 3).toSorted(), asked.slice(3, 4), asked.slice(4).toSorted()]).toEqual([
-      tests,
+      tests(1),
       ["dns:8.113.0.203"],
-      tests,
+      tests(2),
     ]);
   });
 });
@@ -107,7 +109,7 @@ test("a silent list does not keep another from answering", async () => {
     ["quiet", "unreachable"],
     ["talking", "ok"],
   ]);
-  expect(batches[1]?.verdicts.get("203.0.113.7")).toEqual({ state: "listed", codes: ["127.0.0.2"] });
+  expect(batches[1]?.verdicts.get("203.0.113.7")).toMatchObject({ state: "listed", codes: ["127.0.0.2"] });
 });
 
 test("a list that nobody knows answers nothing of use", async () => {

@@ -74,7 +74,9 @@ export async function listingTest(
       queriesPerSecond: 10_000,
     }),
     resolver: createResolver({ servers, timeoutInSeconds: 0.2 }),
-    addresses: () => Promise.resolve(addresses.map((address) => ({ partnerId, tenantId, address }))),
+    // New ones, which are asked about as often as the pace says.
+    addresses: () =>
+      Promise.resolve(addresses.map((address) => ({ partnerId, tenantId, address, since: new Date(clock.now()).toISOString() }))),
     sender: {
       send: (_queue, message) => {
         sent.push(message);

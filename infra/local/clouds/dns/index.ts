@@ -56,7 +56,7 @@ export function createDns(platform: Platform): Simulator {
     if (fault && silenceOf(fault)) note(0, []);
     if ((fault && silenceOf(fault)) || listed === "silent") return undefined;
     if (fault?.kind === "delay") await wait(fault.milliseconds ?? 1000);
-    const honest = listed ? answersOf(question, listed) : answersTo(question);
+    const honest = listed ? answersOf(question, listed, platform.tempo) : answersTo(question);
     const forced = fault && codeOf(fault);
     const { code, answers } = forced === undefined ? honest : { code: forced, answers: [] };
     note(code, answers);
@@ -171,11 +171,17 @@ function codeOf({ kind }: Fault): number | undefined {
 function answersOf(
   { name, type }: Question,
   { code, addresses, texts }: Exclude<BlocklistAnswer, "silent">,
+  tempo: number,
 ): { code: number; answers: Answer[] } {
   const values = type === "A" ? addresses : type === "TXT" ? texts : [];
   return {
     code,
-    answers: values.map((data) => ({ name, type: type === "TXT" ? "TXT" : "A", ttl: LISTING_TTL_IN_SECONDS, data })),
+    answers: values.map((data) => ({
+      name,
+      type: type === "TXT" ? "TXT" : "A",
+      ttl: Math.round(LISTING_TTL_IN_SECONDS * tempo),
+      data,
+    })),
   };
 }
 
