@@ -2,7 +2,8 @@
 import * as z from "zod";
 import type { BypassCause } from "../../shared/desired/bypass.ts";
 import { kindOf, type KindOfOperation } from "../../shared/durable/operation-kinds.ts";
-import { ASKED_FOR, bypassing, restoring } from "./redirections.ts";
+import { noWayBack } from "../../shared/resources/irreversible.ts";
+import { ASKED_FOR, bypassing, restoringAgain } from "./redirections.ts";
 import type { MailFlowDoors } from "./world.ts";
 
 /** What was asked for then: a door's body. */
@@ -13,10 +14,10 @@ export const mailFlowKinds = (world: Pick<MailFlowDoors, "mailFlowPace">) =>
   ({
     bypass: kindOf((request) => bypassing(world, causeOf(request)), {
       waits: [],
-      rollBackRefused: () => "a restore is the way back, which proves the gateway before anybody's mail goes there",
+      rollBackRefused: () => noWayBack.bypass,
     }),
-    restore: kindOf((request) => restoring(world, causeOf(request)), {
+    restore: kindOf((request) => restoringAgain(world, causeOf(request)), {
       waits: [],
-      rollBackRefused: () => "a bypass is the way back, which proves that mails go round the gateway",
+      rollBackRefused: () => noWayBack.restore,
     }),
   }) satisfies Record<string, KindOfOperation>;

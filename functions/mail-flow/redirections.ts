@@ -20,11 +20,7 @@ export const bypassing = (world: Paced, cause: BypassCause): TenantOperation<Red
   orchestrator: bypassTenant,
   stepsOf: bypassSteps,
   inputOf: (tenant, operationId) => redirection(tenant, operationId, cause, world.mailFlowPace),
-  async check(tenant) {
-    if (isStanding(tenant) && tenant.facts["ground"] !== undefined) return;
-    const { id, stage } = tenant;
-    throw refusal("NothingToBypass", `tenant ${id} is in stage ${stage}: nobody's mail runs through its gateway`);
-  },
+  check: async (tenant) => refuseUnlessStanding(tenant),
 });
 
 export const restoring = (world: Paced, cause: BypassCause): TenantOperation<Redirection> => ({
@@ -37,6 +33,18 @@ export const restoring = (world: Paced, cause: BypassCause): TenantOperation<Red
     throw refusal("NotBypassed", `tenant ${id} is in stage ${stage}: its mail is not led round the gateway`);
   },
 });
+
+/** One that failed at its very end has led everybody back already: what is left is to say so. */
+export const restoringAgain = (world: Paced, cause: BypassCause): TenantOperation<Redirection> => ({
+  ...restoring(world, cause),
+  check: async (tenant) => refuseUnlessStanding(tenant),
+});
+
+function refuseUnlessStanding(tenant: TenantRecord): void {
+  if (isStanding(tenant) && tenant.facts["ground"] !== undefined) return;
+  const { id, stage } = tenant;
+  throw refusal("NothingToBypass", `tenant ${id} is in stage ${stage}: nobody's mail runs through its gateway`);
+}
 
 function redirection(tenant: TenantRecord, operationId: string, cause: BypassCause, pace: MailFlowPace): Redirection {
   const { work, spec, names } = targetOf(tenant);
