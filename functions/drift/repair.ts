@@ -9,6 +9,7 @@ import { auditedStart } from "../../shared/durable/audited-start.ts";
 import { kindOf, type KindOfOperation } from "../../shared/durable/operation-kinds.ts";
 import { startOperation, type TenantOperation } from "../../shared/durable/tenant-operation.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
+import { noWayBack } from "../../shared/resources/irreversible.ts";
 import type { DriftRecord } from "../../shared/stores/drift.ts";
 import type { OperationRecord } from "../../shared/stores/operations.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
@@ -60,7 +61,7 @@ export const repairKinds = (world: Pick<World, "pace">) =>
   ({
     repair: kindOf((request) => repairOf(world, requestSchema.parse(request)), {
       waits: [],
-      rollBackRefused: () => "what stood before was wrong; change the tenant's spec where it was not",
+      rollBackRefused: () => noWayBack.repair,
     }),
   }) satisfies Record<string, KindOfOperation>;
 

@@ -2,6 +2,7 @@
 import { offboardInputSchema } from "../../shared/api/offboarding.ts";
 import { forwardingKinds } from "../../shared/desired/removals.ts";
 import { kindOf, type KindOfOperation } from "../../shared/durable/operation-kinds.ts";
+import { noWayBack } from "../../shared/resources/irreversible.ts";
 import { offboardingOf } from "./http.ts";
 import type { OffboardingWorld } from "./world.ts";
 
@@ -12,9 +13,7 @@ export const offboardingKinds = (world: Pick<OffboardingWorld, "offboardingPace"
       waits: [],
       rollBackRefused: ({ steps }) => {
         const gone = steps.filter(({ name, change }) => change === "removed" && !forwardingKinds.includes(name));
-        return gone.length === 0
-          ? undefined
-          : `${gone.map(({ title }) => title).join(", ")}: nothing brings that back; retry, or onboard again afterwards`;
+        return gone.length === 0 ? undefined : `${gone.map(({ title }) => title).join(", ")}: ${noWayBack.offboarding}`;
       },
     }),
   }) satisfies Record<string, KindOfOperation>;

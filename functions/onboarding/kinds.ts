@@ -1,5 +1,6 @@
 /** The kinds of operations that onboarding carries out. */
 import { kindOf, type KindOfOperation } from "../../shared/durable/operation-kinds.ts";
+import { noWayBack } from "../../shared/resources/irreversible.ts";
 import { CERTIFICATE_DONE } from "./certificate.ts";
 import { onboardingOf } from "./http.ts";
 import { CONSENT_ANSWERED } from "./orchestrator.ts";
@@ -16,9 +17,7 @@ export const onboardingKinds = (world: OnboardingWorld) =>
         { suffix: "-ground-certificate", event: CERTIFICATE_DONE },
       ],
       rollBackRefused: (_operation, { stage }) =>
-        stage === "registered" || stage === "onboarding"
-          ? undefined
-          : "the gateway stands and mail runs through it; put the spec back and onboard again, which moves mail before it takes anything away",
+        stage === "registered" || stage === "onboarding" ? undefined : noWayBack.onboarding,
     }),
     promotion: kindOf(() => promotionOf(world, undefined), { waits: [] }),
     demotion: kindOf(() => demotionOf(world, undefined), { waits: [] }),

@@ -7,6 +7,7 @@ import type { Failure } from "../../shared/durable/steps.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { audited, targetOf } from "../../shared/resources/audited-step.ts";
 import { type BeforeImage, ensuring, known } from "../../shared/resources/ensure.ts";
+import { remains } from "../../shared/resources/irreversible.ts";
 import type { Begun, Done, Resource } from "../../shared/resources/resource.ts";
 import { done, resourceOfKind } from "../../shared/resources/resource.ts";
 import { undoOf } from "../../shared/resources/undo.ts";
@@ -177,15 +178,9 @@ function remaining(steps: StepRecord[]): string[] {
     steps.some(({ name, undone }) => name.toLowerCase().includes(part) && undone?.as === "removed");
   return [
     ...steps.flatMap(({ title, undone }) => (undone?.as === "kept" ? [`${title}: ${undone.why}`] : [])),
-    ...(gone("vault") ? ["the vault, deleted and recoverable for 30 days, after which Azure forgets it"] : []),
-    ...(gone("application")
-      ? ["the applications, deleted and recoverable for 30 days in the organisation's Entra directory"]
-      : []),
-    ...(steps.some(({ name, tries }) => name.toLowerCase().includes("probemail") && tries > 0)
-      ? ["probe mails in the probe mailbox"]
-      : []),
-    ...(steps.some(({ name, status }) => name === "consent" && status === "Succeeded")
-      ? ["the consent that the customer's administrator gave"]
-      : []),
+    ...(gone("vault") ? [remains.vault] : []),
+    ...(gone("application") ? [remains.applications] : []),
+    ...(steps.some(({ name, tries }) => name.toLowerCase().includes("probemail") && tries > 0) ? [remains.probeMails] : []),
+    ...(steps.some(({ name, status }) => name === "consent" && status === "Succeeded") ? [remains.consent] : []),
   ];
 }

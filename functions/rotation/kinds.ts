@@ -1,5 +1,6 @@
 /** The kind of operation that rotation carries out. */
 import { kindOf, type KindOfOperation } from "../../shared/durable/operation-kinds.ts";
+import { noWayBack } from "../../shared/resources/irreversible.ts";
 import { OVERLAP_CANCELED } from "./orchestrator.ts";
 import { type RotationRequest, rotationOf } from "./rotations.ts";
 import type { RotationWorld } from "./world.ts";
@@ -9,7 +10,6 @@ export const rotationKinds = (world: Pick<RotationWorld, "stores" | "rotation">)
     rotation: kindOf((request) => rotationOf(world, request as RotationRequest), {
       waits: [{ suffix: "", event: OVERLAP_CANCELED }],
       beside: true,
-      rollBackRefused: () =>
-        "both secrets are good while it goes on, and the next look at the credential finishes it or makes another",
+      rollBackRefused: () => noWayBack.rotation,
     }),
   }) satisfies Record<string, KindOfOperation>;

@@ -1,5 +1,6 @@
 /** How a write of an operation is taken back, decided from its before-image alone. */
 import type { BeforeImage } from "./ensure.ts";
+import { stays } from "./irreversible.ts";
 import type { Resource } from "./resource.ts";
 
 export type Undo = { as: "removed" | "restored"; desired: unknown } | { as: "kept"; why: string };
@@ -15,12 +16,3 @@ export function undoOf(resource: Resource<unknown, unknown>, { kind, desired, be
   }
   return "ensure" in earlier ? { as: "restored", desired: earlier.ensure } : { as: "removed", desired: earlier.remove };
 }
-
-/** Kinds that nobody can take back, or that our own rights don't reach. */
-const stays: Readonly<Record<string, string>> = {
-  marketplaceTerms: "the terms of the marketplace image are accepted for the whole subscription",
-  tlsCertificate: "a certificate that was issued stays in its vault",
-  roleGroup: "our rights don't reach our own role group: an administrator removes it",
-  managementRole: "our rights don't reach our own roles: an administrator removes them",
-  exchangePrincipal: "our rights don't reach our own service principal: an administrator removes it",
-};

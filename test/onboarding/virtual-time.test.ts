@@ -1,10 +1,11 @@
 /** Onboardings in virtual time, each from the same snapshot of clouds, tables, messages and host; `test/faults` plays hundreds of them. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { canonical, oneOfEach } from "../support/estate.ts";
-import { failThenRetry, failThenRollBack, type Way } from "../support/every-step.ts";
+import { failedThere, killedThere } from "../support/every-step.ts";
 import { type FailAt, failAt } from "../support/failing.ts";
 import { createRandom } from "../support/random.ts";
 import { planAndApply } from "../support/plans-kept.ts";
+import { waysIn } from "../support/ways.ts";
 import { type Played, startWorlds, type Worlds } from "../support/worlds.ts";
 
 const seed = Number(process.env["FAIL_SEED"] ?? Date.now() % 1_000_000);
@@ -57,23 +58,16 @@ const places = [
   "finishOnboarding",
 ] as const;
 
-test(`one that fails anywhere completes when it is retried, or leaves nothing when it is taken back (FAIL_SEED=${seed})`, async () => {
-  const way: Way = {
-    kind: "onboarding",
-    from: undefined,
-    start: async ({ partner }) => (await partner.startOnboarding({ tenantId: worlds.customer.tenantId })).body,
-  };
+test(`one that fails anywhere completes when it is retried, or leaves nothing when it is taken back; one whose host is killed goes on (FAIL_SEED=${seed})`, async () => {
+  const way = await waysIn(worlds)("onboarding");
   const random = createRandom(seed);
-  const anywhere = (): FailAt => ({
-    activity: places[Math.floor(random() * places.length)] ?? places[0],
-    when: random() < 0.5 ? "before" : "after",
-  });
-  const plan = anywhere();
-  const wrong =
-    random() < 0.5
-      ? await failThenRetry(worlds, way, plan, canonical(undisturbed.estate))
-      : await failThenRollBack(worlds, way, plan);
-  expect({ plan, wrong }).toEqual({ plan, wrong: [] });
+  const oneOf = <const Some>(some: readonly [Some, ...Some[]]): Some => some[Math.floor(random() * some.length)] ?? some[0];
+  const plan: FailAt = { activity: oneOf(places), when: oneOf(["before", "after"]) };
+  const how = oneOf(["retried", "rolled back", "killed"] as const);
+  const left = { estate: canonical(undisturbed.estate) };
+  const outcomes =
+    how === "killed" ? [await killedThere(worlds, way, plan, left)] : await failedThere(worlds, way, plan, left, how);
+  expect({ plan, how, wrong: outcomes.flatMap(({ wrong }) => wrong) }).toEqual({ plan, how, wrong: [] });
 });
 
 test("one that failed before its last proof may have sent mail to the gateway: no offboarding that is begun again forgets it", async () => {

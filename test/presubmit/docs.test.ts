@@ -2,6 +2,8 @@
 import { existsSync, statSync } from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
+import { noWayBack, remains, stays } from "../../shared/resources/irreversible.ts";
+import { serverAssigned } from "../support/server-assigned.ts";
 import { filesIn, read, root } from "./sources.ts";
 
 const documents = (): string[] => filesIn(".").filter((file) => file.endsWith(".md"));
@@ -34,6 +36,13 @@ test("every link in a document leads to a file, and every anchor to a heading", 
       .map((target) => `${document} → ${target}`),
   );
   expect(broken).toEqual([]);
+});
+
+test("the page on roll-backs has every reason for which something can't be taken back, and everything that is not compared", () => {
+  const page = read("docs/roll-back.md");
+  const reasons = [noWayBack, stays, remains, serverAssigned].flatMap((list) => Object.values<string>(list));
+  const names = [noWayBack, stays, serverAssigned].flatMap((list) => Object.keys(list));
+  expect([...reasons, ...names].filter((one) => !page.includes(one))).toEqual([]);
 });
 
 test("every decision is in the index, numbered without a gap", () => {

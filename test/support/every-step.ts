@@ -1,126 +1,165 @@
 /**
  * An operation that fails at one of its activities, before its effect or after all of it: another attempt completes it, and a roll-back
- * leaves the clouds as they were. In virtual time, each from the same moment.
+ * leaves the clouds as they were. Or its host is killed there, and another one goes on. In virtual time, each from the same moment.
  */
-import type { Operation, OperationKind } from "../../shared/api/operation.ts";
+import type { Operation } from "../../shared/api/operation.ts";
+import { clientSecretsIn } from "./client-secrets.ts";
 import { canonical } from "./estate.ts";
-import { activitiesCalled, type FailAt, failAt } from "./failing.ts";
+import { activitiesCalled, type FailAt, failAt, killAt } from "./failing.ts";
 import { violations } from "./invariants.ts";
+import { serverAssigned } from "./server-assigned.ts";
+import type { Way } from "./ways.ts";
 import type { Beginning, Life, Worlds } from "./worlds.ts";
 
-export interface Way {
-  kind: OperationKind;
-  from: Beginning | undefined;
-  start(life: Life): Promise<Operation>;
-}
-
-/** What the same request does from the moments that it needs. */
-export async function waysIn(worlds: Worlds): Promise<Way[]> {
-  const { tenantId } = worlds.customer;
-  const begin = {
-    onboarding: async ({ partner }: Life) => (await partner.startOnboarding({ tenantId })).body,
-    promotion: async ({ partner }: Life) => (await partner.startPromotion({ tenantId })).body,
-    demotion: async ({ partner }: Life) => (await partner.startDemotion({ tenantId })).body,
-    offboarding: async ({ partner }: Life) =>
-      (await partner.startOffboarding({ tenantId, body: { confirm: tenantId, abandonQueues: true } })).body,
-  };
-  const through = (start: Way["start"]) => async (life: Life) => {
+/** How an operation goes when nothing fails: what it calls, and what it leaves. */
+export const undisturbed = (worlds: Worlds, { from, start }: Way): Promise<{ activities: string[]; left: Left }> =>
+  worlds.life(async (life) => {
     failAt(undefined);
     const { status, error } = await life.ended(await start(life));
-    if (status !== "Succeeded") throw new Error(`the moment to begin from did not come: ${JSON.stringify(error)}`);
-  };
-  const pilot = await worlds.after(through(begin.onboarding));
-  const live = await worlds.after(through(begin.promotion), pilot);
-  const from = { onboarding: undefined, promotion: pilot, demotion: live, offboarding: live };
-  return (["onboarding", "promotion", "demotion", "offboarding"] as const).map((kind) => ({
-    kind,
-    from: from[kind],
-    start: begin[kind],
-  }));
+    if (status !== "Succeeded") throw new Error(`undisturbed it ended as ${status}: ${JSON.stringify(error)}`);
+    return { activities: activitiesCalled(), left: await leftIn(worlds, life) };
+  }, from);
+
+export interface Left {
+  /** What the clouds hold. */
+  estate: string;
+  /** What the API says of the tenant, and whether its secret is good; whoever doesn't know it doesn't expect it. */
+  tenant?: string;
 }
 
-/** How an operation goes when nothing fails: what it calls, and what it leaves. */
-export const undisturbed = (worlds: Worlds, { from, start }: Way): Promise<{ activities: string[]; left: string }> =>
-  worlds.life(async (life) => {
+export interface Outcome {
+  /** `done without`: it succeeded although that failed; `refused`: its kind says why it can't be taken back. */
+  how: "retried" | "rolled back" | "refused" | "delivered again" | "done without" | "killed";
+  /** Sentences. */
+  wrong: string[];
+}
+
+/** It fails once, and from what is there then each way on is tried, or `only` that one. */
+export async function failedThere(
+  worlds: Worlds,
+  way: Way,
+  plan: FailAt,
+  expected: Left,
+  only?: "retried" | "rolled back",
+): Promise<Outcome[]> {
+  const failure: { operation?: Operation; before?: unknown; called?: boolean } = {};
+  const failed = await worlds.after(async (life) => {
+    failure.before = await everything(life);
+    failAt(plan);
+    failure.operation = await life.ended(await way.start(life));
+    failure.called = activitiesCalled().includes(plan.activity);
     failAt(undefined);
-    await life.ended(await start(life));
-    return { activities: activitiesCalled(), left: canonical(await life.estate()) };
-  }, from);
-
-/** Sentences about what is wrong. */
-export const failThenRetry = (worlds: Worlds, { from, start }: Way, plan: FailAt, expected: string): Promise<string[]> =>
-  worlds.life(async (life) => {
-    const { failed, operation } = await failedAt(life, start, plan);
-    if (!failed) return [`${plan.activity} was not called`];
-    if (operation.status === "Succeeded") return []; // what it failed at is done without
-    const { id: operationId } = operation;
-    const again = await life.ended((await life.partner.retryOperation({ operationId })).body);
-    const left = canonical(await life.estate());
+  }, way.from);
+  try {
+    const { operation, before, called } = failure;
+    if (!operation || !called) return [{ how: "retried", wrong: [`${plan.activity} was not called`] }];
+    if (operation.status === "Succeeded") return [{ how: "done without", wrong: [] }];
     return [
-      ...(again.status === "Succeeded" ? [] : [`tried again it ended as ${again.status}: ${JSON.stringify(again.error)}`]),
-      ...(again.attempt === 2 ? [] : [`it has ${again.attempt} attempts`]),
-      ...(left === expected ? [] : [`it left ${left} instead of ${expected}`]),
-      ...(await unsafe(worlds, life)),
+      ...(only === "rolled back" ? [] : [await retried(worlds, failed, operation, expected)]),
+      ...(only === "retried" ? [] : [await rolledBack(worlds, failed, { operation, before, plan })]),
+      ...(way.kind === "rotation" ? [await deliveredAgain(worlds, failed, way, expected)] : []),
     ];
-  }, from);
+  } finally {
+    worlds.forget(failed);
+  }
+}
 
-/** Sentences about what is wrong; `refused` counts as right where the kind says that it can't be taken back. */
-export const failThenRollBack = (worlds: Worlds, { kind, from, start }: Way, plan: FailAt): Promise<string[]> =>
+const retried = (worlds: Worlds, failed: Beginning, { id: operationId }: Operation, expected: Left): Promise<Outcome> =>
   worlds.life(async (life) => {
-    const before = await everything(life);
-    const { failed, operation } = await failedAt(life, start, plan);
-    if (!failed) return [`${plan.activity} was not called`];
-    if (operation.status === "Succeeded") return [];
-    const { id: operationId } = operation;
+    const again = await life.ended((await life.partner.retryOperation({ operationId })).body);
+    const attempts = again.attempt === 2 ? [] : [`it has ${again.attempt} attempts`];
+    return { how: "retried", wrong: [...attempts, ...(await asUndisturbed(worlds, life, again, expected))] };
+  }, failed);
+
+/** The message that began it comes once more. */
+const deliveredAgain = (worlds: Worlds, failed: Beginning, way: Way, expected: Left): Promise<Outcome> =>
+  worlds.life(async (life) => {
+    const another = await life.ended(await way.start(life));
+    return { how: "delivered again", wrong: await asUndisturbed(worlds, life, another, expected) };
+  }, failed);
+
+const rolledBack = (
+  worlds: Worlds,
+  failed: Beginning,
+  { operation: { id: operationId, kind, steps }, before, plan }: { operation: Operation; before: unknown; plan: FailAt },
+): Promise<Outcome> =>
+  worlds.life(async (life) => {
     // Nobody's mail is in these worlds' machines, which say nothing of themselves.
     const body = { rollBack: true, abandonQueues: true };
     const asked = await life.partner.cancelOperation({ operationId, body }).catch((error: unknown) => error as Error);
-    if (asked instanceof Error)
-      return (kind === "offboarding" || stands(plan)) && "code" in asked && asked.code === "RollBackRefused"
-        ? []
-        : [`it was not taken back: ${asked.message}`];
-    const rolledBack = await life.ended(asked.body);
-    const after = await everything(life);
-    return [
-      ...(rolledBack.status === "Canceled"
-        ? []
-        : [`its roll-back ended as ${rolledBack.status}: ${JSON.stringify(rolledBack.error)}`]),
-      ...(rolledBack.leftStanding?.length ? [`it left standing ${JSON.stringify(rolledBack.leftStanding)}`] : []),
-      ...differences("", before, after),
-      ...(await unsafe(worlds, life)),
-    ];
+    if (asked instanceof Error) {
+      const right = "code" in asked && asked.code === "RollBackRefused" && mayRefuse(kind, steps, plan);
+      return { how: "refused", wrong: right ? [] : [`it was not taken back: ${asked.message}`] };
+    }
+    const ended = await life.ended(asked.body);
+    return {
+      how: "rolled back",
+      wrong: [
+        ...(ended.status === "Canceled" ? [] : [`its roll-back ended as ${ended.status}: ${JSON.stringify(ended.error)}`]),
+        ...(ended.leftStanding?.length ? [`it left standing ${JSON.stringify(ended.leftStanding)}`] : []),
+        ...differences("", before, await everything(life)),
+        ...(await unsafe(worlds, life)),
+      ],
+    };
+  }, failed);
+
+/** Its host is killed there, and the next one goes on with what the first had noted. */
+export const killedThere = (worlds: Worlds, { from, start }: Way, plan: FailAt, expected: Left): Promise<Outcome> =>
+  worlds.life(async (life) => {
+    const killed = Promise.withResolvers<string>();
+    killAt(plan, () => killed.resolve(life.stateNow()));
+    const begun = await start(life);
+    const noted = await life.until(Promise.race([killed.promise, life.ended(begun)]));
+    if (typeof noted !== "string") return { how: "killed", wrong: [`${plan.activity} was not called`] };
+    await life.goOnFrom(noted);
+    const operation = await life.ended(begun);
+    return { how: "killed", wrong: await asUndisturbed(worlds, life, operation, expected) };
   }, from);
 
-/** A gateway that stands, with mail through it, is not taken away by taking an onboarding back. */
-const stands = ({ activity, when }: FailAt): boolean => activity === "finishOnboarding" && when === "after";
+async function asUndisturbed(worlds: Worlds, life: Life, { status, error }: Operation, expected: Left): Promise<string[]> {
+  const left = await leftIn(worlds, life);
+  const { estate, tenant = left.tenant } = expected;
+  return [
+    ...(status === "Succeeded" ? [] : [`it ended as ${status}: ${JSON.stringify(error)}`]),
+    ...(left.estate === estate ? [] : [`it left ${left.estate} instead of ${estate}`]),
+    ...(left.tenant === tenant ? [] : [`it left ${left.tenant} instead of ${tenant}`]),
+    ...(await unsafe(worlds, life)),
+  ];
+}
 
-async function failedAt(life: Life, start: Way["start"], plan: FailAt): Promise<{ failed: boolean; operation: Operation }> {
-  failAt(plan);
-  const operation = await life.ended(await start(life));
-  return { failed: activitiesCalled().includes(plan.activity), operation };
+async function leftIn({ customer: { tenantId, spec } }: Worlds, life: Life): Promise<Left> {
+  const { stage, conditions } = (await life.partner.getTenant({ tenantId })).body;
+  const { azure, microsoft365 } = spec;
+  const { held, valid } = clientSecretsIn(life.clouds, {
+    subscription: azure.subscriptionId,
+    organization: microsoft365.tenantId,
+  });
+  const said = conditions.map(({ type, status, reason }) => `${type} ${status}: ${reason}`).toSorted();
+  const secrets = { valid: valid.length, held: held === undefined ? "none" : valid.some(({ hash }) => hash === held) };
+  return { estate: canonical(await life.estate()), tenant: JSON.stringify({ stage, said, secrets }) };
+}
+
+/** Where a refusal is right: what the kinds of operations say of themselves, seen from outside. */
+function mayRefuse(kind: Operation["kind"], steps: Operation["steps"], { activity, when }: FailAt): boolean {
+  switch (kind) {
+    case "rotation":
+    case "repair":
+    case "bypass":
+    case "restore":
+      return true;
+    // A gateway that stands, with mail through it, is not taken away by taking an onboarding back.
+    case "onboarding":
+      return activity === "finishOnboarding" && when === "after";
+    case "offboarding":
+      return steps.some(({ name, change }) => change === "removed" && !name.endsWith("orwardingRule"));
+    default:
+      return false;
+  }
 }
 
 async function unsafe({ customer: { watched } }: Worlds, life: Life): Promise<string[]> {
   return violations(await life.record(), watched).map((violation) => JSON.stringify(violation));
 }
-
-/** What a roll-back can't or needn't bring back: it was sent, or the cloud gives it to every new object by itself, or keeps it for a while. */
-const SERVER_ASSIGNED = new Set([
-  // Exchange Online
-  "guid",
-  "whenChanged",
-  "whenCreated",
-  "messages",
-  "effectiveRules",
-  "rulesPropagated",
-  "immutableId",
-  // Azure Resource Manager
-  "operations",
-  "deletedVaults",
-  // When a machine's agent was last heard of.
-  "time",
-]);
-
 /** Every cloud but what it assigns by itself; the secrets of a deleted vault go with it once Azure forgets it. */
 async function everything(life: Life): Promise<unknown> {
   const arm = (await life.state("arm")) as { resources: { id: string; type: string }[] };
@@ -132,7 +171,7 @@ async function everything(life: Life): Promise<unknown> {
   );
   const [exchange, graph, entra] = [await life.state("exchange"), await life.state("graph"), await life.state("entra")];
   const clouds = { arm, secrets: Object.fromEntries(secrets), exchange, graph, entra };
-  return JSON.parse(JSON.stringify(clouds, (key, value: unknown) => (SERVER_ASSIGNED.has(key) ? undefined : value)));
+  return JSON.parse(JSON.stringify(clouds, (key, value: unknown) => (key in serverAssigned ? undefined : value)));
 }
 
 /** Paths at which they differ, with what stands there. */

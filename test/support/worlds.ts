@@ -2,9 +2,10 @@
  * The same onboarding, again and again from the same beginning, in virtual time: a customer that has consented and is registered. Clouds,
  * tables, messages and the host's durable state go back to a snapshot; the app is loaded afresh, so that nothing that it remembers leaks over.
  */
-import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { vi } from "vitest";
 import { makeCustomer } from "../../infra/local/customer.ts";
 import type { Exchange } from "../../infra/local/clouds/record.ts";
@@ -66,6 +67,8 @@ export interface Worlds {
   life<Result>(lived: (life: Life) => Promise<Result>, from?: Beginning): Promise<Result>;
   /** What is there after it, as a beginning for others. */
   after(lived: (life: Life) => Promise<void>, from?: Beginning): Promise<Beginning>;
+  /** Nothing begins there any more. */
+  forget(beginning: Beginning): void;
   stop(): Promise<void>;
 }
 
@@ -81,11 +84,18 @@ export interface Beginning {
 }
 
 export interface Life {
-  partner: ApiClient;
-  operator: ApiClient;
-  app: Host;
+  readonly partner: ApiClient;
+  readonly operator: ApiClient;
+  readonly app: Host;
+  clouds: TestClouds;
   /** Lets time go on until the operation has ended. */
   ended(operation: Pick<Operation, "id">): Promise<Operation>;
+  /** Lets time go on until it has happened. */
+  until<T>(happened: Promise<T>): Promise<T>;
+  /** What the host has written down by this instant: a path. */
+  stateNow(): string;
+  /** Another host takes the place of this one, and knows what that file says. */
+  goOnFrom(stateFile: string): Promise<void>;
   /** Everything that a cloud holds, as it shows it. */
   state(cloud: CloudName): Promise<unknown>;
   estate(): Promise<Estate>;
@@ -130,6 +140,8 @@ export async function startWorlds(): Promise<Worlds> {
       FLEET_SCHEDULE: NEVER,
       BLOCKLISTS_SCHEDULE: NEVER,
       ROTATION_SCHEDULE: NEVER,
+      // A mail each half a minute for so long: of half an hour of them the first ten have shown all there is to see.
+      OFFBOARDING_SETTLE: "PT5M",
     });
   }
 
@@ -201,10 +213,10 @@ export async function startWorlds(): Promise<Worlds> {
     lived: (life: Life) => Promise<Result>,
   ): Promise<[Result, Pick<Beginning, "host" | "record">]> {
     await goBackTo(from);
-    const { host: app, partner, operator } = await host(from.host, "test/support/failing-app");
-    const file = stateFile(hosts);
+    let present = await host(from.host, "test/support/failing-app");
+    let file = stateFile(hosts);
     const since = (await clouds.requests()).at(-1)?.seq ?? 0;
-    const read = async (operationId: string) => (await partner.getOperation({ operationId })).body;
+    const read = async (operationId: string) => (await present.partner.getOperation({ operationId })).body;
     const ended: Life["ended"] = async ({ id }) => {
       for (;;) {
         const operation = await read(id);
@@ -212,9 +224,10 @@ export async function startWorlds(): Promise<Worlds> {
         if (status !== "Running" && status !== "NotStarted") return operation;
         // A roll-back is the attempt after the one that it takes back.
         const instances = [attempt, ...(cancel?.rollBack ? [attempt + 1] : [])].map((one) => `northwind_${id}_${one}`);
-        const known = instances.findLast((instance) => app.engine.getInstance(instance) !== undefined);
+        const { engine } = present.host;
+        const known = instances.findLast((instance) => engine.getInstance(instance) !== undefined);
         if (known === undefined) throw new Error(`nobody carries out ${id}`);
-        await time.until(app.engine.whenFinished(known));
+        await time.until(engine.whenFinished(known));
       }
     };
     const looks = {
@@ -222,11 +235,45 @@ export async function startWorlds(): Promise<Worlds> {
       estate: () => estateOf(clouds, who),
       record: async () => [...from.record, ...(await clouds.requests(undefined, since))],
     };
+    const restarts = {
+      until: time.until,
+      stateNow: () => {
+        const copy = stateFile(`${hosts}-noted`);
+        for (const part of ["", "-wal"]) if (existsSync(`${file}${part}`)) copyFileSync(`${file}${part}`, `${copy}${part}`);
+        // As a host does that finds it so.
+        const database = new DatabaseSync(copy);
+        database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+        database.close();
+        return copy;
+      },
+      goOnFrom: async (state: string) => {
+        await present.host.stop();
+        rmSync(file);
+        present = await host(state, "test/support/failing-app");
+        file = stateFile(hosts);
+        rmSync(state);
+      },
+    };
+    const life: Life = {
+      get partner() {
+        return present.partner;
+      },
+      get operator() {
+        return present.operator;
+      },
+      get app() {
+        return present.host;
+      },
+      clouds,
+      ended,
+      ...looks,
+      ...restarts,
+    };
     try {
-      const result = await lived({ partner, operator, app, ended, ...looks });
+      const result = await lived(life);
       return [result, { host: file, record: await looks.record() }];
     } finally {
-      await app.stop();
+      await present.host.stop();
     }
   }
 
@@ -241,6 +288,7 @@ export async function startWorlds(): Promise<Worlds> {
       const [, left] = await live(from, lived);
       return { clouds: clouds.snapshot(), tables: tables.snapshot(), bus: bus.snapshot(), ...left };
     },
+    forget: ({ host: state }) => rmSync(state),
     play: async (fault) => {
       const began = performance.now();
       await goBackTo(beginning);

@@ -1,0 +1,177 @@
+/** Every kind of operation with the moment that it begins at, and how it is asked for there. In virtual time; each moment is reached once. */
+import type { Connector, ConnectionFilterPolicy, TransportRule } from "../../infra/local/clouds/exchange/store.ts";
+import type { Operation, OperationKind } from "../../shared/api/operation.ts";
+import type { CredentialDue } from "../../shared/messages/near-expiry.ts";
+import { ended } from "../../shared/stores/operations.ts";
+import { failAt } from "./failing.ts";
+import type { TestClouds } from "./clouds.ts";
+import type { Beginning, Life, Worlds } from "./worlds.ts";
+
+export interface Way {
+  kind: OperationKind;
+  from: Beginning | undefined;
+  start(life: Life): Promise<Operation>;
+}
+
+/** How each kind is asked for; its moment is what the kind named first leaves. */
+const beginnings = {
+  onboarding: {
+    start: async ({ partner }, tenantId) => (await partner.startOnboarding({ tenantId })).body,
+  },
+  promotion: {
+    after: "onboarding",
+    start: async ({ partner }, tenantId) => (await partner.startPromotion({ tenantId })).body,
+  },
+  demotion: {
+    after: "promotion",
+    start: async ({ partner }, tenantId) => (await partner.startDemotion({ tenantId })).body,
+  },
+  bypass: {
+    after: "promotion",
+    start: async ({ partner }, tenantId) =>
+      (await partner.startBypass({ tenantId, body: { reason: "the gateway does not answer" } })).body,
+  },
+  restore: {
+    after: "bypass",
+    start: async ({ partner }, tenantId) => (await partner.startRestore({ tenantId })).body,
+  },
+  repair: {
+    after: "promotion",
+    meanwhile: async ({ partner, clouds }, tenantId) => {
+      strangersChange(clouds);
+      await partner.lookForDriftNow({ tenantId });
+    },
+    start: async ({ partner }, tenantId) => (await partner.startRepair({ tenantId })).body,
+  },
+  rotation: {
+    after: "onboarding",
+    // The first secret takes nothing away: the second one is rotated to.
+    meanwhile: async (life, tenantId) => succeeded(await life.ended(await rotate(life, tenantId))),
+    start: rotate,
+  },
+  offboarding: {
+    after: "promotion",
+    start: async ({ partner }, tenantId) =>
+      (await partner.startOffboarding({ tenantId, body: { confirm: tenantId, abandonQueues: true } })).body,
+  },
+} satisfies Record<string, BeginningOf> as Record<Kind, BeginningOf>;
+
+interface BeginningOf {
+  after?: Kind;
+  /** What else happens before it is asked for. */
+  meanwhile?(life: Life, tenantId: string): Promise<void>;
+  start(life: Life, tenantId: string): Promise<Operation>;
+}
+
+export const kinds = [
+  "onboarding",
+  "promotion",
+  "demotion",
+  "bypass",
+  "restore",
+  "repair",
+  "rotation",
+  "offboarding",
+] as const satisfies OperationKind[];
+export type Kind = (typeof kinds)[number];
+
+/** @returns gives the way of a kind; what it needs is played first, once */
+export function waysIn(worlds: Worlds): (kind: Kind) => Promise<Way> {
+  const { tenantId } = worlds.customer;
+  const left = new Map<Kind, Promise<Beginning>>();
+  const moments = new Map<Kind, Promise<Beginning | undefined>>();
+
+  const startOf =
+    (kind: Kind): Way["start"] =>
+    (life) =>
+      beginnings[kind].start(life, tenantId);
+
+  const once = <Value>(known: Map<Kind, Promise<Value>>, kind: Kind, make: () => Promise<Value>): Promise<Value> => {
+    const made = known.get(kind) ?? make();
+    known.set(kind, made);
+    return made;
+  };
+
+  const momentOf = (kind: Kind): Promise<Beginning | undefined> =>
+    once(moments, kind, async () => {
+      const { after, meanwhile } = beginnings[kind];
+      const from = after && (await leftBy(after));
+      return meanwhile ? played((life) => meanwhile(life, tenantId), from) : from;
+    });
+
+  const leftBy = (kind: Kind): Promise<Beginning> =>
+    once(left, kind, async () => {
+      const from = await momentOf(kind);
+      return played(async (life) => succeeded(await life.ended(await startOf(kind)(life))), from);
+    });
+
+  const played = (lived: (life: Life) => Promise<void>, from: Beginning | undefined): Promise<Beginning> => {
+    failAt(undefined);
+    return worlds.after(lived, from);
+  };
+
+  return async (kind) => ({ kind, from: await momentOf(kind), start: startOf(kind) });
+}
+
+function succeeded({ status, kind, error }: Operation): void {
+  if (status !== "Succeeded") throw new Error(`the moment to begin from did not come, ${kind}: ${JSON.stringify(error)}`);
+}
+
+/** As a message that says so does it, whichever comes: each brings a rotation where one is due by then. */
+async function rotate({ partner, app }: Life, tenantId: string): Promise<Operation> {
+  const rotations = async () =>
+    (await partner.listOperations({ tenantId })).body.value.filter(
+      ({ kind, status }) => kind === "rotation" && !ended({ status }),
+    );
+  const [credential] = (await partner.listCredentials({ tenantId })).body.value;
+  const { name = "clientSecret", generation = 1 } = credential ?? {};
+  const due: CredentialDue = { kind: "credentialDue", partnerId: "northwind", tenantId, name, generation };
+  const response = await fetch(`${app.managementUrl}admin/functions/acceptNearExpiry`, {
+    method: "POST",
+    body: JSON.stringify({ input: JSON.stringify(due) }),
+  });
+  if (!response.ok) throw new Error(`the host answered ${response.status}: ${await response.text()}`);
+  for (let look = 1; look <= 1000; look++) {
+    const [begun] = await rotations();
+    if (begun) return (await partner.getOperation({ operationId: begun.id })).body;
+  }
+  throw new Error(`no rotation of ${name} began, of generation ${generation}`);
+}
+
+/** One of everything that a repair brings back: removed, changed, added to. */
+function strangersChange({ platform }: TestClouds): void {
+  const change = <Kind>(name: string, which: (one: Kind) => boolean, changed: (one: Kind) => Kind | undefined): void => {
+    const collection = platform.collection<Kind>(name);
+    const [key, one] = collection.entries().find(([, found]) => which(found)) ?? [];
+    if (key === undefined || one === undefined) throw new Error(`there is nothing to change among ${name}`);
+    const now = changed(one);
+    if (now) collection.set(key, now);
+    else collection.delete(key);
+  };
+  type Group = { body: { properties: Record<string, unknown> } };
+  change<Group>(
+    "arm.microsoft.network/networksecuritygroups",
+    () => true,
+    (group) => ({ ...group, body: { ...group.body, properties: { ...group.body.properties, securityRules: [] } } }),
+  );
+  change<Connector>(
+    "exchange.inbound-connectors",
+    () => true,
+    (connector) => ({ ...connector, settings: { ...connector.settings, Enabled: false } }),
+  );
+  change<ConnectionFilterPolicy>(
+    "exchange.connection-filters",
+    () => true,
+    (policy) => ({ ...policy, allowed: [] }),
+  );
+  change<TransportRule>(
+    "exchange.transport-rules",
+    ({ settings }) => settings["SetSCL"] !== undefined,
+    () => undefined,
+  );
+  change<TransportRule>(
+    "exchange.transport-rules",
+    ({ settings }) => settings["RouteMessageOutboundConnector"] !== undefined,
+    (rule) => ({ ...rule, settings: { ...rule.settings, ExceptIfSubjectContainsWords: ["invoice"] } }),
+  );
+}
