@@ -162,6 +162,7 @@ export function createWorld(config: Config): World {
       deadlineInSeconds: config.DELISTING_DEADLINE,
       confirmAfterInSeconds: config.LISTING_CONFIRM_AFTER,
     },
+    pausedLists: config.DELISTING_PAUSED_LISTS,
     passwords: createApplicationPasswords(graph),
     checkClientSecret: checkClientSecret(environment),
     rotation: {

@@ -39,6 +39,11 @@ const mailboxOutside = z.string().transform((text, context): { organization: str
   return z.NEVER;
 });
 
+const listNames = z
+  .string()
+  .regex(/^[a-z0-9-]+(,[a-z0-9-]+)*$/, "must be `none` or ids with commas between")
+  .transform((text) => (text === "none" ? [] : text.split(",")));
+
 const environment = z.string().transform((text, context): CloudEnvironment => {
   const builtIn = cloudEnvironments[text];
   if (builtIn) return builtIn;
@@ -150,7 +155,7 @@ export const settings = {
     "PT6H",
   ),
   CANARY_MAILBOX: setting(
-    "The platform's own mailbox outside all customers, for canary mails: Entra tenant id, a slash and the address; or `none`.",
+    "The platform's own mailbox outside all customers, for canary mails and for asking Microsoft about a blocked address: Entra tenant id, a slash and the address; or `none`.",
     mailboxOutside,
     "none",
   ),
@@ -191,7 +196,16 @@ export const settings = {
   BLOCKLISTS_INTERVAL: setting("How often a clean address is looked up.", seconds, "PT1H"),
   LISTING_CONFIRM_AFTER: setting("How long an address must have been seen listed before it counts as listed.", seconds, "PT1M"),
   DELISTING_FIRST_WAIT: setting("Wait before a delisting is first verified; it doubles with each try.", seconds, "PT15M"),
-  DELISTING_DEADLINE: setting("How long a delisting may take before a person is asked to step in.", seconds, "P2D"),
+  DELISTING_DEADLINE: setting(
+    "How long a delisting may take in all before a person is asked to step in; an eighth of it is given for most things.",
+    seconds,
+    "P8D",
+  ),
+  DELISTING_PAUSED_LISTS: setting(
+    "Blocklists that nobody asks at present, by their ids with commas between; or `none`.",
+    listNames,
+    "none",
+  ),
   ROTATION_LEAD: setting("How long before its expiry a credential is replaced.", seconds, "P30D"),
   ROTATION_OVERLAP: setting("How long the replaced credential stays valid after the new one is in use.", seconds, "PT24H"),
   CLIENT_SECRET_LIFETIME: setting("How long a new client secret of the web client application is valid.", seconds, "P180D"),

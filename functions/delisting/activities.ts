@@ -1,139 +1,144 @@
 /** The steps of a delisting case. Each may run again: what is there already is not done twice, and a closed case stays closed. */
 import { ControlPlaneError } from "../../shared/errors.ts";
-import type { BlocklistZone } from "../../shared/dns/blocklist-zones.ts";
-import type { CaseRecord } from "../../shared/stores/cases.ts";
+import type { CaseEvent, CaseRecord } from "../../shared/stores/cases.ts";
+import type { Versioned } from "../../shared/stores/table.ts";
 import { followCase } from "./case-tasks.ts";
-import type { Case } from "./orchestrator.ts";
-import { reverseOf } from "./reverse.ts";
-import { courseOf, findingsOf } from "./task.ts";
+import { contactOf } from "./contact.ts";
+import { DAILY_LIMITS, decide, type Rules, type Sight, type Turn, waitOf } from "./decide.ts";
+import { evidenceOf } from "./evidence.ts";
+import { findingsOf } from "./findings.ts";
+import type { Case, DelistingPace } from "./orchestrator.ts";
+import { repliesOf } from "./replies.ts";
+import { requestText } from "./task.ts";
+import { DELIST_MAILBOX, type Way, wayOf } from "./ways.ts";
 import type { DelistingWorld } from "./world.ts";
 
 export type DelistingActivities = ReturnType<typeof createDelistingActivities>;
 
-export function createDelistingActivities({ stores, blocklists, resolver, clock }: DelistingWorld) {
-  const { cases, events, tenants } = stores;
-  const now = (): string => new Date(clock.now()).toISOString();
+/** A turn of the case, and what it waits for. */
+export interface Moved {
+  state: CaseRecord["state"];
+  needs?: Turn["needs"] | undefined;
+  waitInSeconds: number;
+}
 
-  function zoneOf(list: string): BlocklistZone {
-    const zone = blocklists.zones.find(({ id }) => id === list);
-    if (!zone) throw new ControlPlaneError("BlocklistUnknown", `the list ${list} is not among the settings' any more`, 500);
-    return zone;
+/** More turns at once would be a circle. */
+const MOST_TURNS = 6;
+
+export function createDelistingActivities(world: DelistingWorld) {
+  const { stores, blocklists, clock, probes, canaryMailbox } = world;
+  const { cases, events, tenants, dailyOffers } = stores;
+
+  function wayOfCase({ list, codes }: CaseRecord): Way {
+    const way = wayOf(
+      list,
+      blocklists.zones.find(({ id }) => id === list),
+      codes,
+    );
+    if (!way) throw new ControlPlaneError("BlocklistUnknown", `the list ${list} is not among the settings' any more`, 500);
+    return { ...way, ...(way.kind === "mail" && !canaryMailbox ? { kind: "form" } : {}) };
   }
 
-  /** Events of a case have ids of the case and of what happened, so that repeating the step repeats nothing. */
-  const tell = async (one: CaseRecord, happened: string, at: string): Promise<void> => {
-    const { id, partnerId, tenantId, address, list, state, outcome } = one;
-    await events.add({
-      partnerId,
-      tenantId,
-      id: `${id}-${happened}`.replaceAll(".", "-"),
-      type: `delisting.${happened.replace(/-?\d+$/, "")}`,
-      subject: id,
-      at,
-      data: { address, list, state, ...(outcome === undefined ? {} : { outcome }) },
-    });
-  };
+  const contactFor = async ({ partnerId, tenantId }: CaseRecord): Promise<string> =>
+    contactOf((await tenants.find(partnerId, tenantId))?.spec.microsoft365.domains ?? []);
+
+  /** What is owed from before goes first, so that a step that died half way is made good. */
+  async function settled(known: Versioned<CaseRecord>): Promise<Versioned<CaseRecord>> {
+    if (!known.owed) return known;
+    const { partnerId, tenantId, address, list, id: subject } = known;
+    await followCase({ stores }, known);
+    for (const { id, type, at, data } of known.owed)
+      await events.add({ partnerId, tenantId, id, type, subject, at, data: { address, list, ...data } });
+    return cases.change(partnerId, known.id, ({ owed }) =>
+      JSON.stringify(owed) === JSON.stringify(known.owed) ? { owed: undefined } : undefined,
+    );
+  }
 
   return {
     /** Each item may be missing; none of them holds the case up. */
-    gatherEvidence: async ({ partnerId, caseId }: Case): Promise<void> => {
+    gatherEvidence: async ({ partnerId, caseId, verdict }: Case & { verdict: Sight["verdict"] }): Promise<void> => {
       const known = await cases.get(partnerId, caseId);
-      const { list, address } = known;
-      const zone = zoneOf(list);
-      const [verdict, reasons, { reverseNames, forwardConfirmed }] = await Promise.all([
-        blocklists.checkOne(list, address),
-        blocklists.reasons(list, address),
-        reverseOf(resolver, address),
-      ]);
-      const codes = verdict.state === "listed" ? verdict.codes : known.codes;
-      await cases.change(partnerId, caseId, (current) => {
-        const evidence = {
-          at: now(),
-          verdict: verdict.state,
-          codes: codes.map((code) => ({ code, ...(zone.codes[code] ? { meaning: zone.codes[code].meaning } : {}) })),
-          reasons: reasons.map((text) => text.slice(0, 500)),
-          ...(reverseNames === undefined ? {} : { reverseNames }),
-          ...(forwardConfirmed === undefined ? {} : { forwardConfirmed }),
-        };
-        return { evidence, findings: findingsOf({ ...current, evidence }) };
-      });
-    },
-
-    /** Says what happens next; whoever has acknowledged already is not asked again. */
-    offerTask: async ({ partnerId, caseId }: Case): Promise<{ escalated: boolean }> => {
-      const known = await cases.get(partnerId, caseId);
-      const tenant = await tenants.find(partnerId, known.tenantId);
-      const domain = tenant?.spec.microsoft365.domains[0] ?? known.address;
-      const course = courseOf(known, zoneOf(known.list), domain);
-      const changed = await cases.change(partnerId, caseId, (current) => {
-        if (current.acknowledged || current.state === course.state) return undefined;
-        if (current.state !== "opened" && current.state !== "remediation") return undefined;
-        const { state, message, task } = course;
-        return { state, message, ...(task ? { task: { ...task, since: now(), reminders: 0 } } : {}) };
-      });
-      if (changed.state === course.state) await followCase({ stores }, changed);
-      await tell(changed, "opened", changed.openedAt);
-      if (course.state === "escalated") await tell(changed, "escalated", changed.task?.since ?? changed.openedAt);
-      return { escalated: course.state === "escalated" };
-    },
-
-    /** Asks the list again, and sees what has become of the case meanwhile. */
-    checkListing: async ({ partnerId, caseId }: Case) => {
-      const known = await cases.get(partnerId, caseId);
-      const tenant = await tenants.find(partnerId, known.tenantId);
-      const { state: verdict } = await blocklists.checkOne(known.list, known.address);
-      await cases.change(partnerId, caseId, (current) => {
-        const { state, acknowledged, task } = current;
-        if (verdict === "clean" && state !== "verifying" && state !== "escalated")
-          return {
-            state: "verifying",
-            message: `${current.listTitle} no longer has ${current.address}; two more looks make sure`,
-          };
-        if (verdict === "listed" && state === "verifying") {
-          const before = task?.kind === "putRight" ? "remediation" : task ? "ready" : current.evidence ? "waiting" : "opened";
-          const back = acknowledged ? "waiting" : before;
-          return { state: back, message: `${current.listTitle} has ${current.address} again` };
-        }
-        return undefined;
-      });
-      return {
-        verdict,
-        acknowledged: known.acknowledged !== undefined,
-        blocked: known.state === "remediation" && verdict !== "clean",
-        released: tenant === undefined || tenant.stage === "gone",
-      };
-    },
-
-    remindOfTask: async ({ partnerId, caseId, number }: Case & { number: number }): Promise<void> => {
-      const changed = await cases.change(partnerId, caseId, ({ task, acknowledged, state }) => {
-        if (!task || acknowledged || task.reminders >= number) return undefined;
-        return { task: { ...task, reminders: number }, state, message: `nobody has said yet that this was done: ${task.title}` };
-      });
-      const { task } = changed;
-      const said = task && changed.history.findLast(({ message }) => message.endsWith(task.title));
-      if (said && task.reminders === number) await tell(changed, `reminded-${number}`, said.at);
-    },
-
-    escalateCase: async ({ partnerId, caseId }: Case): Promise<{ state: CaseRecord["state"] }> => {
-      const changed = await cases.change(partnerId, caseId, ({ state, listTitle, address }) =>
-        state === "escalated"
-          ? undefined
-          : { state: "escalated", message: `${listTitle} still has ${address} after the deadline; somebody has to step in` },
-      );
-      const said = changed.history.findLast(({ state }) => state === "escalated");
-      if (said) await tell(changed, "escalated", said.at);
-      return { state: changed.state };
-    },
-
-    closeCase: async ({ partnerId, caseId, outcome }: Case & { outcome: "delisted" | "released" }) => {
-      const changed = await cases.change(partnerId, caseId, ({ listTitle, address }) => ({
-        state: "closed",
-        outcome,
-        message: outcome === "delisted" ? `${listTitle} no longer has ${address}` : `${address} is no longer the tenant's`,
+      const contact = await contactFor(known);
+      const evidence = await evidenceOf(world, known, verdict);
+      await cases.change(partnerId, caseId, (current) => ({
+        evidence,
+        findings: findingsOf({ ...current, evidence }, contact),
       }));
-      await followCase({ stores }, changed);
-      await tell(changed, "closed", changed.closedAt ?? changed.lastUpdatedAt);
-      return { state: changed.state };
+    },
+
+    /** Asks the list again, or looks what Microsoft 365 replies to the gateway. */
+    checkListing: async ({ partnerId, caseId }: Case): Promise<Sight> => {
+      const known = await cases.get(partnerId, caseId);
+      const tenant = await tenants.find(partnerId, known.tenantId);
+      const released = tenant === undefined || tenant.stage === "gone";
+      if (wayOfCase(known).seenIn === "replies") return { ...(await repliesOf(world, known)), released };
+      const { state: verdict } = await blocklists.checkOne(known.list, known.address);
+      return { verdict, seenAt: clock.now(), released };
+    },
+
+    /** Takes the case as far as it goes by what is known now. */
+    moveCase: async ({ partnerId, caseId, pace, sight }: Case & { pace: DelistingPace; sight?: Sight }): Promise<Moved> => {
+      let known = await settled(await cases.get(partnerId, caseId));
+      const way = wayOfCase(known);
+      const rules: Rules = { way, pace, paused: world.pausedLists.includes(known.list), contact: await contactFor(known) };
+      let seen = sight;
+      for (let turns = 0; turns < MOST_TURNS; turns += 1) {
+        const now = clock.now();
+        let turn: Turn = {};
+        known = await cases.change(partnerId, caseId, (current) => {
+          turn = decide(current, seen, now, rules);
+          return turn.change && { ...turn.change, ...owing(current, turn.change, now) };
+        });
+        known = await settled(known);
+        if (turn.needs === "offer") {
+          const id = `${caseId}-${known.offers + 1}`;
+          rules.offered = await dailyOffers.claim({ id, partnerId }, now, DAILY_LIMITS);
+        } else if (turn.needs !== "more")
+          return { state: known.state, needs: turn.needs, waitInSeconds: waitOf(known, now, rules) };
+        seen = undefined;
+      }
+      throw new ControlPlaneError("InternalServerError", `case ${caseId} goes round in circles`, 500);
+    },
+
+    /** The approved mail goes out at most once: one whose answer was lost counts as sent. */
+    sendRequest: async ({ partnerId, caseId }: Case): Promise<void> => {
+      const known = await cases.get(partnerId, caseId);
+      if (known.state !== "submitted" || !canaryMailbox) return;
+      const contact = await contactFor(known);
+      const way = wayOfCase(known);
+      await probes.sendOnce(canaryMailbox.organization, canaryMailbox.address, {
+        subject: `Delisting request for ${known.address} (${caseId}-${known.offers})`,
+        to: DELIST_MAILBOX,
+        replyTo: contact,
+        text: requestText({ known, way, contact }),
+      });
+      await cases.change(partnerId, caseId, ({ state, listTitle }) =>
+        state === "submitted"
+          ? { state: "waiting", message: `${listTitle} was asked for the removal, by mail`, owed: [] }
+          : undefined,
+      );
     },
   };
+}
+
+/** What a change tells: events of the case and of what happened, so that telling them again tells nothing new; and its task follows. */
+function owing(known: CaseRecord, change: NonNullable<Turn["change"]>, now: number): { owed: CaseEvent[] } {
+  const state = change.state ?? known.state;
+  const { outcome } = change;
+  const at = new Date(now).toISOString();
+  const event = (happened: string, type = happened, when = at): CaseEvent => ({
+    id: `${known.id}-${happened}`.replaceAll(".", "-"),
+    type: `delisting.${type}`,
+    at: when,
+    data: { state, ...(outcome === undefined ? {} : { outcome }) },
+  });
+  const told: CaseEvent[] = [];
+  // Whether it is a case at all shows at its confirmation.
+  if (change.confirmed) told.push(event("opened", "opened", known.openedAt));
+  const { task } = change;
+  if (state === known.state && task && task.reminders > (known.task?.reminders ?? 0))
+    told.push(event(`reminded-${known.offers}-${task.reminders}`, "reminded"));
+  if (state === "escalated" && known.state !== "escalated") told.push(event("escalated"));
+  if (state === "closed" && known.confirmed) told.push(event("closed"));
+  return { owed: [...(known.owed ?? []), ...told] };
 }

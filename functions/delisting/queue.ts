@@ -4,6 +4,7 @@ import { startOnce } from "../../shared/durable/start-once.ts";
 import { caseIdOf, parseListing } from "../../shared/messages/listing.ts";
 import type { MessageHandler } from "../../shared/triggers.ts";
 import { delistAddress } from "./orchestrator.ts";
+import { listTitleOf } from "./ways.ts";
 import type { DelistingWorld } from "./world.ts";
 
 /** A listing whose case is open finds it under way, an older one than the last case's is history, and one of nobody's is dropped. */
@@ -24,7 +25,10 @@ export const acceptListing =
       tenantId,
       address,
       list,
-      listTitle: world.blocklists.zones.find((zone) => zone.id === list)?.title ?? list,
+      listTitle: listTitleOf(
+        list,
+        world.blocklists.zones.find(({ id: known }) => known === list),
+      ),
       codes,
       listedSince: since,
       deadline: new Date(clock.now() + pace.deadlineInSeconds * 1000).toISOString(),

@@ -1,114 +1,91 @@
-/** What a person is asked to do about a listing: the right link, the fields filled in, and words ready to be copied. */
+/** What a person is asked to do about a listing: the right link, the steps there, the fields filled in, and words ready to be copied. */
 import type { Task } from "../../shared/api/delisting.ts";
 import type { Finding } from "../../shared/api/plan.ts";
-import type { BlocklistZone } from "../../shared/dns/blocklist-zones.ts";
-import { removalOf } from "../../shared/dns/blocklist-zones.ts";
 import type { CaseRecord } from "../../shared/stores/cases.ts";
+import { DELIST_MAILBOX, type Way } from "./ways.ts";
 
-/** What the case does next; without a task it only waits. */
-export interface Course {
-  state: "remediation" | "ready" | "waiting" | "escalated";
-  message: string;
-  task?: Omit<Task, "since" | "reminders">;
+interface About {
+  known: CaseRecord;
+  way: Way;
+  contact: string;
+}
+type Prefilled = Omit<Task, "since" | "reminders">;
+
+/** Asks the list, or approves that we do. */
+export function askingTask(about: About): Prefilled {
+  const { listTitle, address } = about.known;
+  const text = requestText(about);
+  return about.way.kind === "mail"
+    ? {
+        ...prefilled(about),
+        kind: "approveRequest",
+        title: `Approve that ${listTitle} is asked to remove ${address}`,
+        text,
+        note: `Say that it is done, and this mail goes to ${DELIST_MAILBOX}, once. ${about.way.note}`,
+      }
+    : { ...prefilled(about), kind: "askForRemoval", title: `Ask ${listTitle} to remove ${address}`, text };
 }
 
-/** @param domain the tenant's main domain */
-export function courseOf(one: CaseRecord, zone: BlocklistZone, domain: string): Course {
-  const { address, listTitle, evidence, findings } = one;
-  const codes = evidence?.codes.map(({ code }) => code) ?? [];
-  const removal = removalOf(zone, codes);
-  const link = removal.link.replaceAll("{address}", encodeURIComponent(address));
-  const common = { link, note: removal.note };
-  const name = evidence?.reverseNames?.[0];
-  const fields = [
-    { label: "Address", value: address },
-    ...(name === undefined ? [] : [{ label: "Host name", value: name }]),
-    { label: "Contact", value: `postmaster@${domain}` },
-  ];
-  const blocking = findings.filter(({ severity }) => severity === "error");
+export const putRightTask = (about: About, blocking: Finding[]): Prefilled => ({
+  ...prefilled(about),
+  steps: [],
+  kind: "putRight",
+  title: `Put right what keeps ${about.known.listTitle} from removing ${about.known.address}`,
+  text: blocking.map(({ message, remedy }) => `${message}. ${remedy}`).join("\n"),
+});
 
-  if (removal.kind === "replace")
-    return {
-      state: "escalated",
-      message: `nobody can ask ${listTitle} for this address; the gateway needs another one`,
-      task: {
-        kind: "replaceAddress",
-        title: `Give the gateway another address than ${address}`,
-        text: `${listTitle} lists ${address}: ${meanings(one)}. ${removal.note}`,
-        fields,
-        ...common,
-      },
-    };
-  if (removal.kind === "expires")
-    return { state: "waiting", message: `the listing expires by itself once its cause has ended. ${removal.note}`.trim() };
-  if (blocking.length > 0)
-    return {
-      state: "remediation",
-      message: `asking makes no sense yet: ${blocking.map(({ message }) => message).join("; ")}`,
-      task: {
-        kind: "putRight",
-        title: `Put right what keeps ${listTitle} from removing ${address}`,
-        text: blocking.map(({ message, remedy }) => `${message}. ${remedy}`).join("\n"),
-        fields,
-        ...common,
-      },
-    };
+export const replaceTask = (about: About, why: string): Prefilled => ({
+  ...prefilled(about),
+  steps: [],
+  kind: "replaceAddress",
+  title: `Give the gateway another address than ${about.known.address}`,
+  text: `${about.known.listTitle} lists ${about.known.address}: ${meanings(about.known)}. ${capital(why)}. ${about.way.note}`.trim(),
+});
+
+/** Manual measures, of which a person chooses. */
+export const stepInTask = (about: About, why: string): Prefilled => ({
+  ...prefilled(about),
+  steps: [
+    "Find and end the cause: the gateway's queue and its last mail show who sends.",
+    "Open a ticket with the list's support and give its number to POST /delistings/{caseId}/acknowledge.",
+    "Or give the gateway another address: POST /gateways/{gatewayId}/replaceAddress.",
+    "Or leave it: say that it is done, and the case is watched on without reminders.",
+  ],
+  kind: "stepIn",
+  title: `Step in: ${about.known.listTitle} still has ${about.known.address}`,
+  text: `${capital(why)}.\n${requestText(about)}`,
+});
+
+const capital = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1);
+
+function prefilled({ known: { address, evidence }, way, contact }: About): Pick<Task, "link" | "note" | "steps" | "fields"> {
+  const name = nameIn(evidence);
   return {
-    state: "ready",
-    message: `somebody has to ask ${listTitle} for the removal of ${address}`,
-    task: {
-      kind: "askForRemoval",
-      title: `Ask ${listTitle} to remove ${address}`,
-      text: requestText(one, domain, name),
-      fields,
-      ...common,
-    },
+    link: way.link.replaceAll("{address}", encodeURIComponent(address)),
+    note: way.note,
+    steps: way.steps,
+    fields: [
+      { label: "Address", value: address },
+      ...(name === undefined ? [] : [{ label: "Host name", value: name }]),
+      { label: "Contact", value: contact },
+    ],
   };
 }
 
+const nameIn = (evidence: CaseRecord["evidence"]): string | undefined => evidence?.reverseNames?.[0] ?? evidence?.gateway?.name;
+
 /** What lists ask of a request: who sends, from where, why it was listed, what was done (Spamhaus' and Microsoft's forms). */
-const requestText = ({ address, listTitle }: CaseRecord, domain: string, name: string | undefined): string =>
-  [
+export function requestText({ known: { address, listTitle, evidence }, contact }: About): string {
+  const name = nameIn(evidence);
+  const domain = contact.split("@")[1] ?? "";
+  return [
     `Please remove ${address}${name === undefined ? "" : ` (${name})`} from ${listTitle}.`,
     `It is a single, statically assigned address of a mail gateway that we run ourselves. It only relays mail of ${domain} ` +
       "that comes from Microsoft 365 over TLS, is no open relay, and has matching forward and reverse DNS names.",
-    `Questions are answered at postmaster@${domain}.`,
+    ...(evidence?.reply === undefined ? [] : [`The reply that it gets: ${evidence.reply}`]),
+    `Questions are answered at ${contact}.`,
   ].join("\n");
+}
 
 const meanings = ({ evidence }: CaseRecord): string =>
   evidence?.codes.map(({ code, meaning }) => meaning ?? code).join(", ") || "no code";
-
-/** Whether asking makes sense: lists refuse an address without a name that leads back to it, and one that asks again and again. */
-export function findingsOf({ address, evidence, previousCaseId }: CaseRecord): Finding[] {
-  const findings: Finding[] = [];
-  const { reverseNames, forwardConfirmed } = evidence ?? {};
-  if (reverseNames?.length === 0)
-    findings.push({
-      code: "ReverseNameMissing",
-      severity: "error",
-      message: `${address} has no reverse DNS name`,
-      remedy: "Set the public address' reverse FQDN in Azure to the gateway's name.",
-    });
-  else if (forwardConfirmed === false)
-    findings.push({
-      code: "ReverseNameMismatch",
-      severity: "error",
-      message: `the reverse DNS name of ${address} does not lead back to it`,
-      remedy: "Let the reverse FQDN and the address record of that name agree.",
-    });
-  else if (reverseNames === undefined || forwardConfirmed === undefined)
-    findings.push({
-      code: "ReverseNameUnknown",
-      severity: "information",
-      message: `DNS gave no answer about the reverse name of ${address}`,
-      remedy: "Nothing; it is looked at again.",
-    });
-  if (previousCaseId !== undefined)
-    findings.push({
-      code: "ListedAgain",
-      severity: "warning",
-      message: "the address was on this list before",
-      remedy: "Find the cause before asking: lists refuse requests that repeat themselves.",
-    });
-  return findings;
-}

@@ -87,8 +87,16 @@ const leftStanding = (steps: StepRecord[]): Operation["leftStanding"] =>
     change === undefined || change === "unchanged" || (undone && undone.as !== "kept") ? [] : [{ step, title, change }],
   );
 
-export const delistingBody = ({ partnerId: _partnerId, etag: _etag, ...delisting }: Versioned<CaseRecord>): Delisting =>
-  delisting;
+export const delistingBody = ({
+  partnerId: _partnerId,
+  confirmed: _confirmed,
+  clean: _clean,
+  resumes: _resumes,
+  offers: _offers,
+  owed: _owed,
+  etag: _etag,
+  ...delisting
+}: Versioned<CaseRecord>): Delisting => delisting;
 
 /** What looking needs to know, and who waits, stay inside. */
 export const taskBody = ({

@@ -155,6 +155,11 @@ export const errorCodes = {
     meaning: "There is no such delisting case among those of the caller.",
     remedy: "Check the id; GET /api/delistings lists those that exist.",
   },
+  DelistingNotReady: {
+    status: 409,
+    meaning: "Nobody is to ask the list at present: something comes first, it was asked lately, or it looks gone.",
+    remedy: "GET /api/delistings/{caseId} shows the state and what is waited for.",
+  },
   TaskNotFound: {
     status: 404,
     meaning: "There is no such task among those of the caller.",

@@ -19,6 +19,7 @@ export const spamhausZenCodes: ZoneInput["codes"] = {
       kind: "form",
       link: lookUp,
       note: "Ask once, after the cause is cured; otherwise it expires in about three days.",
+      answersWithinDays: 3,
     },
   },
   "127.0.0.4": {
@@ -62,6 +63,7 @@ export const definitions: ZoneInput[] = [
       kind: "expires",
       link: "https://www.spamcop.net/bl.shtml?{address}",
       note: "Goes by itself 12 to 24 hours after the last report; stop the cause.",
+      answersWithinDays: 2,
     },
   },
   {
@@ -95,6 +97,7 @@ export const definitions: ZoneInput[] = [
       kind: "expires",
       link: "https://www.uceprotect.net/en/rblcheck.php?ipr={address}",
       note: "Goes by itself after seven clean days. Never pay for it.",
+      answersWithinDays: 7,
     },
   },
   {

@@ -12,6 +12,8 @@ const removalSchema = z.strictObject({
   /** Where a person looks it up or asks; `{address}` stands for the listed address. */
   link: z.string().regex(/^https?:\/\//, "must be a link"),
   note: z.string().default(""),
+  /** How long the list may take before somebody looks why; a day where it is left out. */
+  answersWithinDays: z.int().min(1).max(7).optional(),
 });
 
 const codeSchema = z.strictObject({ meaning: z.string(), removal: removalSchema.optional() });

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { observing } from "../resources/observing.ts";
 import type { Absent, Observed, Unknown } from "../resources/resource.ts";
-import type { SentMailStore } from "../stores/sent-mails.ts";
+import type { MailToSend, SentMailStore } from "../stores/sent-mails.ts";
 import { type Graph, literal, mayHaveHappened, nothing, segment } from "./client.ts";
 
 export interface ProbeMail {
@@ -21,7 +21,18 @@ export interface ArrivedProbe {
   receivedHops: string[];
 }
 
+export interface PlainMail {
+  /** Names this mail and no other. */
+  subject: string;
+  to: string;
+  /** Who is answered. */
+  replyTo: string;
+  text: string;
+}
+
 export interface ProbeMails {
+  /** At most once for a subject, as with probes; a copy stays among the sent mails. */
+  sendOnce(organization: string, mailbox: string, mail: PlainMail): Promise<void>;
   /**
    * At most once for a subject, whoever asks and how often. A mail whose answer was lost counts as sent: whoever waits for it sends
    * another one, of another subject, when it doesn't come.
@@ -40,9 +51,7 @@ const messageSchema = z.looseObject({
 const reportSchema = z.looseObject({ body: z.object({ content: z.string() }).nullish() });
 
 export const createProbeMails = (graph: Graph, sentMails: SentMailStore): ProbeMails => ({
-  async sendProbe(organization, mailbox, { subject, to, nonce }) {
-    const mail = { organization, mailbox, subject };
-    if (!(await sentMails.claim(mail))) return;
+  sendProbe: (organization, mailbox, { subject, to, nonce }) => {
     const message = {
       subject,
       body: {
@@ -52,13 +61,18 @@ export const createProbeMails = (graph: Graph, sentMails: SentMailStore): ProbeM
       toRecipients: [{ emailAddress: { address: to } }],
       internetMessageHeaders: [{ name: "X-Gatehouse-Probe", value: nonce }],
     };
-    try {
-      // Else the copy that was sent would be found instead of what arrived.
-      await graph.post(organization, `/users/${segment(mailbox)}/sendMail`, { message, saveToSentItems: false }, nothing);
-    } catch (error) {
-      if (!mayHaveHappened(error)) await sentMails.giveBack(mail);
-      throw error;
-    }
+    // Else the copy that was sent would be found instead of what arrived.
+    return send(graph, sentMails, { organization, mailbox, subject }, { message, saveToSentItems: false });
+  },
+
+  sendOnce: (organization, mailbox, { subject, to, replyTo, text }) => {
+    const message = {
+      subject,
+      body: { contentType: "Text", content: text.replaceAll("\n", "\r\n") },
+      toRecipients: [{ emailAddress: { address: to } }],
+      replyTo: [{ emailAddress: { address: replyTo } }],
+    };
+    return send(graph, sentMails, { organization, mailbox, subject }, { message, saveToSentItems: true });
   },
 
   async findProbe(organization, mailbox, subject) {
@@ -93,3 +107,13 @@ export const createProbeMails = (graph: Graph, sentMails: SentMailStore): ProbeM
       return reports[0] && { text: reports[0].body?.content ?? "" };
     }),
 });
+
+async function send(graph: Graph, sentMails: SentMailStore, mail: MailToSend, body: object): Promise<void> {
+  if (!(await sentMails.claim(mail))) return;
+  try {
+    await graph.post(mail.organization, `/users/${segment(mail.mailbox)}/sendMail`, body, nothing);
+  } catch (error) {
+    if (!mayHaveHappened(error)) await sentMails.giveBack(mail);
+    throw error;
+  }
+}

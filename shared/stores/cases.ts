@@ -19,17 +19,52 @@ import {
   type Versioned,
 } from "./table.ts";
 
-export type CaseRecord = Delisting & { partnerId: string };
+export type CaseRecord = Delisting & {
+  partnerId: string;
+  /** The list has said it to the case, too. */
+  confirmed?: true | undefined;
+  /** Clean answers so far, and when the last of those that count was given. */
+  clean?: { answers: number; last: string } | undefined;
+  /** Where it goes on if what looks gone comes back. */
+  resumes?: Pick<Delisting, "state" | "stateSince"> | undefined;
+  /** How often somebody was offered to ask. */
+  offers: number;
+  /** Not yet told: its events, and what became of its task. */
+  owed?: CaseEvent[] | undefined;
+};
+
+/** Written with what it tells, and told afterwards: telling it twice is telling it once. */
+export interface CaseEvent {
+  id: string;
+  type: string;
+  at: string;
+  data: Record<string, unknown>;
+}
 
 export type NewCase = Pick<
   CaseRecord,
   "id" | "partnerId" | "tenantId" | "address" | "list" | "listTitle" | "codes" | "listedSince" | "deadline"
 >;
 
-/** What may change in a case; `state` with a `message` goes into its history. */
-export type CaseChange = Partial<
-  Pick<CaseRecord, "state" | "outcome" | "evidence" | "findings" | "task" | "acknowledged"> & { message: string }
->;
+/** What may change in a case, `undefined` to take it away; `state` with a `message` goes into its history. */
+export type CaseChange = {
+  [Key in (typeof changeable)[number]]?: CaseRecord[Key] | undefined;
+} & { message?: string };
+const changeable = [
+  "state",
+  "stateSince",
+  "outcome",
+  "evidence",
+  "findings",
+  "task",
+  "acknowledged",
+  "submissions",
+  "confirmed",
+  "clean",
+  "resumes",
+  "offers",
+  "owed",
+] as const satisfies (keyof CaseRecord)[];
 
 export interface CaseStore {
   /** Throws DelistingNotFound. */
@@ -89,6 +124,10 @@ export function createCaseStore(storage: Storage, clock: Clock): CaseStore {
         const record: CaseRecord = {
           ...request,
           state: "opened",
+          stateSince: at,
+          offers: 0,
+          // Lists remember who asked, whichever case it was for.
+          submissions: last?.submissions.slice(-MOST_SUBMISSIONS) ?? [],
           ...(last ? { previousCaseId: last.id } : {}),
           findings: [],
           history: [{ at, state: "opened", message: `${request.listTitle} lists ${request.address}` }],
@@ -109,7 +148,8 @@ export function createCaseStore(storage: Storage, clock: Clock): CaseStore {
         const { etag, ...record } = known;
         const { message, ...properties } = changed;
         const at = now();
-        const next: CaseRecord = { ...record, ...given(properties), lastUpdatedAt: at };
+        const next = { ...record, ...properties, lastUpdatedAt: at } as CaseRecord;
+        if (next.state !== record.state && properties.stateSince === undefined) next.stateSince = at;
         if (message !== undefined) next.history = [...record.history, { at, state: next.state, message }].slice(-MOST_HISTORY);
         if (next.state === "closed") next.closedAt = at;
         const written = await table.replace(rowOf(next), etag);
@@ -129,11 +169,9 @@ export function createCaseStore(storage: Storage, clock: Clock): CaseStore {
 
 /** The newest entries of a case that goes up and down for ever. */
 const MOST_HISTORY = 200;
+const MOST_SUBMISSIONS = 10;
 
 const keyOf = (partnerId: string, caseId: string) => ({ partitionKey: partnerId, rowKey: `c_${caseId}` });
-
-const given = (change: CaseChange): CaseChange =>
-  Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined));
 
 const rowOf = ({ partnerId, id, tenantId, state, ...rest }: CaseRecord) => ({
   ...keyOf(partnerId, id),

@@ -10,6 +10,7 @@ import { createHeartbeatStore, type HeartbeatStore } from "./heartbeats.ts";
 import { createLeaseStore, type LeaseStore } from "./leases.ts";
 import { createListingStore, type ListingStore } from "./listings.ts";
 import { type CredentialStore, createCredentialStore } from "./credentials.ts";
+import { createDailyOfferStore, type DailyOfferStore } from "./daily-offers.ts";
 import { createDirectoryStore, type DirectoryStore } from "./directories.ts";
 import { createDriftStore, type DriftStore } from "./drift.ts";
 import { createOperationStore, type OperationStore } from "./operations.ts";
@@ -33,6 +34,7 @@ export interface Stores {
   credentials: CredentialStore;
   listings: ListingStore;
   cases: CaseStore;
+  dailyOffers: DailyOfferStore;
   gateways: GatewayStore;
   events: EventStore;
   heartbeats: HeartbeatStore;
@@ -67,6 +69,7 @@ export function createStores({ storage: settings, credential, clock = systemCloc
     credentials: createCredentialStore(storage, clock),
     listings: createListingStore(storage),
     cases: createCaseStore(storage, clock),
+    dailyOffers: createDailyOfferStore(storage),
     gateways: createGatewayStore(storage, clock),
     events,
     heartbeats: createHeartbeatStore(storage, clock),

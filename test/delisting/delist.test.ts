@@ -3,7 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createVirtualClock, type VirtualClock } from "../../infra/local/functions-host/clock.ts";
 import { createDelistingActivities } from "../../functions/delisting/activities.ts";
 import { delistingCheck } from "../../functions/delisting/case-tasks.ts";
+import { DAILY_LIMITS } from "../../functions/delisting/decide.ts";
 import { ACKNOWLEDGED, delistAddress } from "../../functions/delisting/orchestrator.ts";
+import { verdictIn } from "../../functions/delisting/replies.ts";
 import { acceptListing } from "../../functions/delisting/queue.ts";
 import { caseIdOf, type Listing } from "../../shared/messages/listing.ts";
 import type { CaseRecord } from "../../shared/stores/cases.ts";
@@ -125,7 +127,6 @@ test("a listing is asked off once and found gone: evidence, task, acknowledgemen
   const under = await setup("plain");
   await under.accept(under.listing);
   const acknowledge = async (hours: number) => {
-    if (hours < 0.2) return;
     const [task] = await under.tasks();
     if (task?.state === "open") await under.complete(task);
     if (hours >= 1) await gone("plain");
@@ -133,7 +134,13 @@ test("a listing is asked off once and found gone: evidence, task, acknowledgemen
   const { result } = await under.run({ beforeLook: acknowledge, repeatActivities: true });
   expect(result).toBe("closed");
   const one = await under.one();
-  expect(one).toMatchObject({ state: "closed", outcome: "delisted", acknowledged: { by: "Operator" }, findings: [] });
+  expect(one).toMatchObject({
+    state: "closed",
+    outcome: "delisted",
+    acknowledged: { by: "Operator" },
+    submissions: [{ by: "Operator" }],
+    findings: [{ code: "GatewayUnknown" }, { code: "SpfWithoutAddress" }],
+  });
   expect(one.evidence).toMatchObject({
     verdict: "listed",
     codes: [{ code: "127.0.0.2", meaning: "spam source" }],
@@ -161,6 +168,15 @@ test("a listing is asked off once and found gone: evidence, task, acknowledgemen
   expect(await under.events()).toEqual(["delisting.opened", "delisting.closed"]);
 });
 
+test("what the list does not say a second time is dismissed before anybody is asked", async () => {
+  const under = await setup("dismissed");
+  await under.accept(under.listing);
+  await gone("dismissed");
+  await under.run();
+  expect(await under.one()).toMatchObject({ state: "closed", outcome: "dismissed", submissions: [] });
+  expect([await under.events(), await under.tasks()]).toEqual([[], []]);
+});
+
 test("the waits double, and clean answers are as far apart as they have to be", async () => {
   const under = await setup("waits");
   await under.accept(under.listing);
@@ -168,11 +184,11 @@ test("the waits double, and clean answers are as far apart as they have to be", 
   await under.run({
     beforeLook: async (hours) => {
       looks.push(Math.round(hours * 60));
-      if (hours > 24) await gone("waits");
+      if (hours > 5) await gone("waits");
     },
   });
-  // Reminders wake the case after one and four hours, too.
-  expect(looks.slice(0, 3)).toEqual([15, 45, 60]);
+  // The first makes sure; reminders are due one and four hours later.
+  expect(looks.slice(0, 6)).toEqual([1, 16, 31, 61, 121, 241]);
   expect(looks.slice(-2).map((look) => look - (looks.at(-3) ?? 0))).toEqual([1, 2]);
   const one = await under.one();
   expect(one.task?.reminders).toBe(2);
@@ -182,29 +198,106 @@ test("the waits double, and clean answers are as far apart as they have to be", 
 test("an acknowledgement wakes the case at once", async () => {
   const under = await setup("awake");
   await under.accept(under.listing);
-  await gone("awake");
   const looks: number[] = [];
   await under.run({
     events: [{ afterInMilliseconds: 2 * MINUTE, name: ACKNOWLEDGED }],
-    beforeLook: (hours) => Promise.resolve(void looks.push(Math.round(hours * 60))),
+    beforeLook: async (hours) => {
+      looks.push(Math.round(hours * 60));
+      if (looks.length === 2) await gone("awake");
+    },
   });
-  expect(looks).toEqual([2, 3, 4]);
+  expect(looks).toEqual([1, 2, 3, 4]);
 });
 
-test("after the deadline a person has to step in, once, and the case is watched until it is over", async () => {
+test("when nobody asks for a day a person has to step in, once, and the case is watched until it is over", async () => {
   const under = await setup("stubborn");
   await under.accept(under.listing);
   const { elapsedInMilliseconds } = await under.run({
     beforeLook: (hours) => (hours > 24 * 9 ? gone("stubborn") : Promise.resolve()),
   });
   const one = await under.one();
-  expect(one).toMatchObject({ state: "closed", outcome: "delisted" });
+  expect(one).toMatchObject({ state: "closed", outcome: "delisted", task: { kind: "askForRemoval" } });
   expect(statesOf(one)).toEqual(["opened", "ready", "ready", "ready", "escalated", "closed"]);
   const escalated = one.history.find(({ state }) => state === "escalated");
-  expect(Date.parse(escalated?.at ?? "") - Date.parse(one.openedAt)).toBeGreaterThanOrEqual(48 * HOUR);
-  expect(Date.parse(escalated?.at ?? "") - Date.parse(one.openedAt)).toBeLessThan(49 * HOUR);
+  expect(Date.parse(escalated?.at ?? "") - Date.parse(one.openedAt)).toBe(24 * HOUR + MINUTE);
   expect(elapsedInMilliseconds).toBeLessThan(12 * 24 * HOUR);
   expect((await under.events()).filter((type) => type === "delisting.escalated")).toHaveLength(1);
+});
+
+test("a list that was asked and does not let go is a person's matter after a day, with a task of its own", async () => {
+  const under = await setup("deaf");
+  await under.accept(under.listing);
+  await under.run({
+    beforeLook: async (hours) => {
+      const task = (await under.tasks()).find(({ state }) => state === "open");
+      if (task?.title.startsWith("Ask")) await under.complete(task);
+      if (hours > 40) {
+        expect(task).toMatchObject({ title: "Step in: The deaf list still has 203.0.113.7" });
+        await gone("deaf");
+      }
+    },
+  });
+  const one = await under.one();
+  expect(statesOf(one)).toEqual(["opened", "ready", "waiting", "escalated", "closed"]);
+  expect(one.submissions).toHaveLength(1);
+});
+
+test("an address that comes back is asked for again only after the cooldown, and its case knows the former one", async () => {
+  const under = await setup("relapse");
+  await under.accept(under.listing);
+  const asking = async (): Promise<void> => {
+    const task = (await under.tasks()).find(({ state }) => state === "open");
+    if (task) await under.complete(task);
+  };
+  await under.run({ beforeLook: (hours) => (hours > 1 ? gone("relapse") : asking()) });
+  const first = await under.one();
+  const listing = { ...under.listing, since: new Date(under.clock.now()).toISOString() };
+  await changeList(clouds, "relapse", { list: ["203.0.113.7"] });
+  under.started.clear();
+  await under.accept(listing);
+  const began = under.clock.now();
+  await under.run({
+    beforeLook: async () => {
+      await asking();
+      if (under.clock.now() > began + 30 * HOUR) await gone("relapse");
+    },
+  });
+  const second = await under.world.stores.cases.get(under.partnerId, caseIdOf(listing));
+  expect(second).toMatchObject({
+    state: "closed",
+    previousCaseId: first.id,
+    findings: expect.arrayContaining([expect.objectContaining({ code: "ListedAgain" })]),
+  });
+  expect(statesOf(second)).toEqual(["opened", "cooldown", "ready", "waiting", "verifying", "closed"]);
+  const [before = 0, after = 0] = second.submissions.map(({ at }) => Date.parse(at));
+  expect(after - before).toBeGreaterThanOrEqual(24 * HOUR);
+});
+
+test("a list that is switched off by the setting is asked by nobody", async () => {
+  const under = await setup("paused");
+  under.world.pausedLists = ["paused"];
+  under.world.delistingPace = { ...under.world.delistingPace, deadlineInSeconds: 24 * 60 * 60 };
+  await under.accept(under.listing);
+  await under.run({ beforeLook: (hours) => (hours > 25 ? gone("paused") : Promise.resolve()) });
+  const one = await under.one();
+  expect(statesOf(one)).toEqual(["opened", "cooldown", "escalated", "closed"]);
+  const escalated = one.history.find(({ state }) => state === "escalated");
+  expect(Date.parse(escalated?.at ?? "")).toBe(Date.parse(one.deadline));
+  expect((await under.tasks()).map(({ title }) => title)).toEqual(["Step in: The paused list still has 203.0.113.7"]);
+});
+
+test("a day has room for twenty requests of a partner, and for fifty of all; the same one asks once", async () => {
+  const { dailyOffers } = (await setup("offers")).world.stores;
+  const day = Date.parse("1999-03-05T00:00:00Z") + Math.floor(Math.random() * 9000) * 24 * HOUR;
+  const claims = async (partnerId: string, count: number) => {
+    const ids = Array.from({ length: count }, (_, index) => ({ id: `${partnerId}-${index}`, partnerId }));
+    const granted: boolean[] = [];
+    for (const offer of ids) granted.push(await dailyOffers.claim(offer, day, DAILY_LIMITS));
+    return granted.filter(Boolean).length;
+  };
+  expect(await claims("northwind", 22)).toBe(20);
+  expect(await claims("northwind", 20)).toBe(20);
+  expect([await claims("fabrikam", 21), await claims("adatum", 21)]).toEqual([20, 10]);
 });
 
 test("a list that goes blind, or has the address again, closes nothing", async () => {
@@ -234,14 +327,14 @@ test("an address without a reverse name is put right before anybody asks", async
     beforeLook: async () => {
       looks += 1;
       const [task] = await under.tasks();
-      if (looks === 1 && task) {
+      if (looks === 2 && task) {
         expect(await under.one()).toMatchObject({ state: "remediation", task: { kind: "putRight" } });
         expect(await under.complete(task)).toMatchObject({
           state: "open",
           verification: { found: "missing", message: expect.stringContaining("has no reverse DNS name") },
         });
       }
-      if (looks === 2 && task) {
+      if (looks === 3 && task) {
         const name = "other.westeurope.cloudapp.azure.example";
         clouds.platform.peers.publicAddresses = () => [{ fqdn: name, reverseFqdn: name, address: "203.0.113.8" }];
         expect(await under.complete(task)).toMatchObject({ state: "done", title: expect.stringContaining("Put right") });
@@ -276,6 +369,129 @@ test("what expires needs nobody; what nobody can ask for goes to a person at onc
   expect(await hopeless.tasks()).toEqual([
     expect.objectContaining({ state: "done", instructions: "Only the provider may ask." }),
   ]);
+});
+
+describe("Microsoft's own lists", () => {
+  const virtualMachineId =
+    "/subscriptions/00000000-0000-4000-8000-0000000000aa/resourceGroups/contoso-westeurope-mx/providers/Microsoft.Compute/virtualMachines/gateway-1";
+
+  /** A gateway whose heartbeats tell what it is answered, every ten minutes. */
+  async function blocked(list: string) {
+    const under = await setup(list);
+    const { partnerId, tenantId, clock } = under;
+    const { gateways, heartbeats } = under.world.stores;
+    const name = "gw.westeurope.cloudapp.azure.example";
+    const { gateway } = await gateways.put({
+      partnerId,
+      tenantId,
+      virtualMachineId,
+      entraTenantId: "t",
+      subscriptionId: "s",
+      address: "203.0.113.7",
+      fqdn: name,
+      region: "westeurope",
+      state: { health: "healthy", reason: "Running" },
+    });
+    await heartbeats.register({
+      partnerId,
+      gatewayId: gateway.id,
+      tenantId,
+      virtualMachineId,
+      entraTenantId: "t",
+      clientId: "c",
+    });
+    const beat = (reply: string) =>
+      heartbeats.record(partnerId, gateway.id, {
+        version: 1,
+        sentAt: new Date(clock.now()).toISOString(),
+        queue: { count: 3, oldestAgeInSeconds: 60 },
+        badmail: { count: 0, oldestAgeInSeconds: null },
+        services: [],
+        certificate: null,
+        probe: {
+          at: new Date(clock.now()).toISOString(),
+          host: "contoso-example.mail.protection.outlook.example",
+          stage: "RCPT",
+          reply,
+        },
+        applied: { generation: 1, part: 1 },
+        scanners: [],
+      });
+    return { ...under, beat };
+  }
+  const banned = "550 5.7.606 Access denied, banned sending IP [203.0.113.7]";
+  const investigated =
+    "550 5.7.511 Access denied, banned sender[203.0.113.7]. To request removal forward this message to delist@microsoft.com";
+
+  test("at the portal: steps for a person, asked once more after a day, and over after two accepted replies ten minutes apart", async () => {
+    const under = await blocked("microsoft-portal");
+    await under.accept(under.listing);
+    const accepted: number[] = [];
+    await under.run({
+      beforeLook: async (hours) => {
+        if (hours > 30) accepted.push(under.clock.now());
+        await under.beat(hours > 30 ? "250 2.1.5 Recipient OK" : banned);
+        const task = (await under.tasks()).find(({ state }) => state === "open");
+        if (task) await under.complete(task);
+      },
+    });
+    const one = await under.one();
+    expect(one).toMatchObject({
+      outcome: "delisted",
+      listTitle: "Microsoft 365",
+      evidence: { reply: banned, gateway: { name: "gw.westeurope.cloudapp.azure.example" }, queue: 3 },
+      task: { link: "https://sender.office.com/Delist", steps: expect.arrayContaining(["There, choose Delist IP."]) },
+    });
+    expect(statesOf(one)).toEqual(["opened", "ready", "waiting", "ready", "waiting", "verifying", "closed"]);
+    expect(one.submissions).toHaveLength(2);
+    expect((accepted.at(-1) ?? 0) - (accepted[0] ?? 0)).toBeGreaterThanOrEqual(10 * MINUTE);
+    expect((await under.tasks())[0]?.instructions).toContain("1. Open sender.office.com.");
+  });
+
+  test("with an investigation: our mail goes out once, after somebody's word, with the reply in it", async () => {
+    const under = await blocked("microsoft-mail");
+    await under.accept(under.listing);
+    await under.run({
+      repeatActivities: true,
+      beforeLook: async (hours) => {
+        await under.beat(hours > 5 ? "250 2.1.5 Recipient OK" : investigated);
+        const task = (await under.tasks()).find(({ state }) => state === "open");
+        if (task) {
+          expect([task.title, under.mails.size]).toEqual([
+            "Approve that Microsoft 365, with an investigation (5.7.511) is asked to remove 203.0.113.7",
+            0,
+          ]);
+          await under.complete(task);
+        }
+      },
+    });
+    const one = await under.one();
+    expect(statesOf(one)).toEqual(["opened", "ready", "submitted", "waiting", "verifying", "closed"]);
+    expect([...under.mails.values()]).toEqual([
+      expect.objectContaining({
+        to: "delist@microsoft.com",
+        replyTo: "postmaster@contoso.example",
+        text: expect.stringContaining(investigated),
+      }),
+    ]);
+    expect(one.submissions).toHaveLength(1);
+  });
+
+  test("a reply that is about something else says nothing", () => {
+    const replies = {
+      "250 2.1.5 Recipient OK": "clean",
+      [banned]: "listed",
+      [investigated]: "listed",
+      "550 5.7.649 banned sending IP": "listed",
+      "550 5.7.1 Service unavailable; client blocked using Blocklist 1. To be removed, mail delist@microsoft.com": "listed",
+      "550 5.7.1 Service unavailable; blocked using Spamhaus": "unknown",
+      "550 5.7.64 TenantAttribution; Relay Access Denied": "unknown",
+      "550 5.7.513 blocked by contoso.example using Customer Block list": "unknown",
+      "451 4.7.500 Server busy": "unknown",
+      "": "unknown",
+    };
+    expect(Object.fromEntries(Object.keys(replies).map((reply) => [reply, verdictIn(reply)]))).toEqual(replies);
+  });
 });
 
 test("the case of a tenant that is gone is closed", async () => {

@@ -50,6 +50,21 @@ test("cases are listed by state and tenant", async () => {
 test("an acknowledgement counts once, whoever gives it; a ticket may be added; a closed case stays as it is", async () => {
   const caseId = await openCase();
   const { partnerId } = partner;
+  await expect(partner.api.acknowledgeDelisting({ caseId })).rejects.toMatchObject({ status: 409, code: "DelistingNotReady" });
+  await api.world.stores.cases.change(partnerId, caseId, () => ({
+    state: "ready",
+    task: {
+      kind: "askForRemoval",
+      title: "Ask",
+      link: "https://lists.example/",
+      text: "",
+      note: "",
+      steps: [],
+      fields: [],
+      since,
+      reminders: 0,
+    },
+  }));
   const first = await api.operator.api.acknowledgeDelisting({ caseId, partnerId });
   expect(first.body).toMatchObject({ state: "waiting", acknowledged: { by: "Operator" } });
   const again = await partner.api.acknowledgeDelisting({ caseId });

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { BlocklistsWorld } from "../../functions/blocklists/world.ts";
 import type { DelistingWorld } from "../../functions/delisting/world.ts";
+import type { PlainMail } from "../../shared/graph/mail.ts";
 import type { DeadLetters } from "../../shared/messages/dead-letters.ts";
 import type { OutgoingMessage } from "../../shared/messages/sender.ts";
 import type { ApiWorld } from "../../shared/api/world.ts";
@@ -43,6 +44,8 @@ export interface ListingTest {
   /** What went to the queue. */
   sent: OutgoingMessage[];
   logged: string[];
+  /** What was sent to lists, by subject. */
+  mails: Map<string, PlainMail>;
 }
 
 /** One tenant with one gateway at `addresses`. Time is the clock's; nothing is waited for. */
@@ -57,6 +60,7 @@ export async function listingTest(
   const tenantId = unique("contoso");
   await stores.tenants.add(partnerId, tenantId, tenantSpecSchema.parse(contoso));
   const sent: OutgoingMessage[] = [];
+  const mails = new Map<string, PlainMail>();
   const logged: string[] = [];
   const servers = clouds.environment.dnsServers;
   const api: Omit<ApiWorld, "authenticate" | "signer" | "settings"> = {
@@ -87,13 +91,21 @@ export async function listingTest(
     delistingPace: {
       patience: { tries: 3, firstWaitInSeconds: 1, longestWaitInSeconds: 10 },
       firstWaitInSeconds: 15 * 60,
-      deadlineInSeconds: 2 * 24 * 60 * 60,
+      deadlineInSeconds: 8 * 24 * 60 * 60,
       confirmAfterInSeconds: 60,
     },
+    pausedLists: [],
+    probes: {
+      sendOnce: (_organization, _mailbox, mail) => {
+        mails.set(mail.subject, mail);
+        return Promise.resolve();
+      },
+    },
+    canaryMailbox: { organization: "00000000-0000-4000-8000-00000000000a", address: "gatehouse@northwind.example" },
     reportFailure: (activity, error) => logged.push(`${activity}: ${String(error)}`),
   } satisfies Omit<BlocklistsWorld & DelistingWorld, "authenticate" | "signer" | "settings">;
   // The doors' part is tested over the wire; whoever reaches for it here has gone too far.
-  return { world: world as unknown as ListingTest["world"], partnerId, tenantId, sent, logged };
+  return { world: world as unknown as ListingTest["world"], partnerId, tenantId, sent, logged, mails };
 }
 
 /** Other tests of this run share the tables: their addresses and the times of their runs are none of ours. */
