@@ -401,22 +401,27 @@ describe("Microsoft's own lists", () => {
       clientId: "c",
     });
     const beat = (reply: string) =>
-      heartbeats.record(partnerId, gateway.id, {
-        version: 1,
-        sentAt: new Date(clock.now()).toISOString(),
-        queue: { count: 3, oldestAgeInSeconds: 60 },
-        badmail: { count: 0, oldestAgeInSeconds: null },
-        services: [],
-        certificate: null,
-        probe: {
-          at: new Date(clock.now()).toISOString(),
-          host: "contoso-example.mail.protection.outlook.example",
-          stage: "RCPT",
-          reply,
+      heartbeats.record(
+        partnerId,
+        gateway.id,
+        {
+          version: 1,
+          sentAt: new Date(clock.now()).toISOString(),
+          queue: { count: 3, oldestAgeInSeconds: 60 },
+          badmail: { count: 0, oldestAgeInSeconds: null },
+          services: [],
+          certificate: null,
+          probe: {
+            at: new Date(clock.now()).toISOString(),
+            host: "contoso-example.mail.protection.outlook.example",
+            stage: "RCPT",
+            reply,
+          },
+          applied: { generation: 1, part: 1 },
+          scanners: [],
         },
-        applied: { generation: 1, part: 1 },
-        scanners: [],
-      });
+        { levels: { queue: null, badmail: null }, readingInSeconds: 600, judge: () => [] },
+      );
     return { ...under, beat };
   }
   const banned = "550 5.7.606 Access denied, banned sending IP [203.0.113.7]";
