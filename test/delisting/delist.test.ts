@@ -420,7 +420,7 @@ describe("Microsoft's own lists", () => {
           applied: { generation: 1, part: 1 },
           scanners: [],
         },
-        { levels: { queue: null, badmail: null }, readingInSeconds: 600, judge: () => [] },
+        { levels: {}, readingInSeconds: 600, judge: () => [] },
       );
     return { ...under, beat };
   }
