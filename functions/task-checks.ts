@@ -8,6 +8,7 @@ import { certificateCheck } from "./onboarding/certificate-activities.ts";
 import { spfCheck } from "./onboarding/spf.ts";
 import { ucmReportCheck } from "./onboarding/ucm-report.ts";
 import type { OnboardingWorld } from "./onboarding/world.ts";
+import { emergencyCheck } from "./rotation/request.ts";
 
 export const taskChecks = (world: OnboardingWorld & DelistingWorld): TaskChecks => ({
   consent: accessCheck(world),
@@ -17,4 +18,5 @@ export const taskChecks = (world: OnboardingWorld & DelistingWorld): TaskChecks 
   withdrawSpf: withdrawSpfCheck(world),
   ucmReport: ucmReportCheck(world),
   delisting: delistingCheck(world),
+  emergencyRotation: emergencyCheck(world),
 });

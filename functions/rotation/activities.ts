@@ -8,8 +8,8 @@ import {
   type CredentialKey,
   type CredentialRecord,
   type CredentialVersion,
-  generationToMake,
   guestGenerationOf,
+  mayBegin,
   rotating,
   secretsInUse,
 } from "../../shared/stores/credentials.ts";
@@ -47,6 +47,11 @@ const besideOf = (others: CredentialRecord[]): Beside => ({
   ...secretsInUse(others),
 });
 
+interface Wanted {
+  generation: number;
+  emergency?: boolean | undefined;
+}
+
 interface Step {
   work: Work;
   key: CredentialKey;
@@ -71,12 +76,10 @@ export const createRotationActivities = (world: RotationWorld) => {
      * the secret of an earlier try that came as far as that: only the old one is left to revoke. `beside` is what the guest's document
      * holds beside this credential.
      */
-    claimRotation: async ({ work, key, generation }: Step & { generation: number }): Promise<Claim> => {
+    claimRotation: async ({ work, key, generation, emergency }: Step & Wanted): Promise<Claim> => {
       const { operationId } = work;
       const { rotation, current, ...credential } = await credentials.change(key, (known) =>
-        known.rotation === undefined && generationToMake(known) === generation
-          ? { rotation: { operationId, generation } }
-          : undefined,
+        mayBegin(known, generation, emergency) ? { rotation: { operationId, generation } } : undefined,
       );
       const claimed = rotation?.operationId === operationId;
       if (!claimed) {
@@ -163,7 +166,7 @@ export const createRotationActivities = (world: RotationWorld) => {
         await credentials.change(key, (credential) =>
           credential.rotation?.operationId !== work.operationId || credential.generation >= generation
             ? undefined
-            : { generation, current: made, previous: credential.current ?? null },
+            : { generation, current: made, previous: credential.current ?? null, rotatedAt: new Date(clock.now()).toISOString() },
         );
         return { result: undefined, change: "updated" };
       }),

@@ -7,6 +7,7 @@ import { createRotationActivities } from "./activities.ts";
 import { listCredentials } from "./http.ts";
 import { rotateClientSecret } from "./orchestrator.ts";
 import { acceptNearExpiry } from "./queue.ts";
+import { rotateCredential } from "./request.ts";
 import { sweepCredentials } from "./timer.ts";
 import type { RotationWorld } from "./world.ts";
 
@@ -14,6 +15,7 @@ export function registerRotation(world: RotationWorld): void {
   registerTimer("sweepCredentials", "%ROTATION_SCHEDULE%", sweepCredentials(world));
   registerQueue("acceptNearExpiry", "rotation", (client) => acceptNearExpiry(world, client), world.deadLetters);
   registerHttp("listCredentials", endpoint("listCredentials", world, listCredentials(world)));
+  registerHttp("rotateCredential", rotateCredential(world));
   registerOrchestrator(rotateClientSecret);
   const { readMailRoute: _shared, ...activities } = createRotationActivities(world);
   registerActivities(activities, world);

@@ -22,6 +22,8 @@ export interface Rotation {
   key: CredentialKey;
   /** The one that this rotation makes. */
   generation: number;
+  /** The old one is compromised: nothing waits for whoever still uses it. */
+  emergency?: boolean;
   spec: TenantSpec;
   names: Names;
   ground: RotationGround;
@@ -42,11 +44,11 @@ export interface RotationPace extends ResourcePace {
 export const OVERLAP_CANCELED = "overlapCanceled";
 
 export function* rotateClientSecret(context: OrchestrationContext, rotation: Rotation): Routine<void> {
-  const { work, key, generation, spec, names, ground, pace } = rotation;
+  const { work, key, generation, emergency, spec, names, ground, pace } = rotation;
   const steps = stepsOf<RotationActivities>(context, pace.patience);
   const { ensure, confirm } = resourceSteps<Resources>(context, work, pace);
   try {
-    const { claimed, flipped, beside } = yield* steps.claimRotation({ work, key, generation });
+    const { claimed, flipped, beside } = yield* steps.claimRotation({ work, key, generation, ...(emergency && { emergency }) });
     if (!claimed) return;
     const current = flipped ?? (yield* replaced(beside));
     yield* steps.beginOverlap({ work });

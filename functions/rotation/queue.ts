@@ -5,20 +5,37 @@ import { begin } from "../../shared/durable/tenant-operation.ts";
 import { type Due, parseDue } from "../../shared/messages/near-expiry.ts";
 import { type CredentialKey, type CredentialRecord, generationToMake } from "../../shared/stores/credentials.ts";
 import type { MessageHandler } from "../../shared/triggers.ts";
-import { rotationOf } from "./rotations.ts";
+import { rotationOf, type RotationRequest } from "./rotations.ts";
 import type { RotationWorld } from "./world.ts";
 
 export const acceptNearExpiry =
   (world: RotationWorld, client: DurableClient): MessageHandler =>
   async (message) => {
     for (const due of parseDue(message)) {
+      if (due.kind === "asked") {
+        await startAsked(world, client, due);
+        continue;
+      }
       const credential = await dueCredential(world, due);
       if (credential) await startRotation(world, client, credential);
     }
   };
 
+/** Whoever asked has been answered with the operation: it begins once, however often the message comes. */
+async function startAsked(
+  world: RotationWorld,
+  client: DurableClient,
+  { partnerId, operationId }: { partnerId: string; operationId: string },
+): Promise<void> {
+  const { tenants, operations } = world.stores;
+  const operation = await operations.find(partnerId, operationId);
+  if (operation?.status !== "NotStarted") return;
+  const tenant = await tenants.get(partnerId, operation.tenantId);
+  await begin(client, rotationOf(world, operation.request as RotationRequest), tenant, operation);
+}
+
 /** Acts only on what is still current: an event may be late, repeated or out of order. */
-async function dueCredential(world: RotationWorld, due: Due): Promise<CredentialRecord | undefined> {
+async function dueCredential(world: RotationWorld, due: Exclude<Due, { kind: "asked" }>): Promise<CredentialRecord | undefined> {
   const { credentials } = world.stores;
   if (due.kind === "credential") {
     const { partnerId, tenantId, name, generation } = due;

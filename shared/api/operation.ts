@@ -107,6 +107,7 @@ export const operationSchema = operationSummarySchema.extend({
     .optional()
     .describe("Of one that failed or was canceled: what it had changed by then, and what stands so."),
   result: z.record(z.string(), z.unknown()).optional(),
+  risk: z.string().optional().describe("In the answer to an emergency rotation: what it may break."),
 });
 
 export type OperationStatus = (typeof operationStatuses)[number];

@@ -7,7 +7,7 @@ import { acknowledgementSchema, caseIdSchema, caseStates, delistingSchema } from
 import { driftSchema, repairInputSchema } from "./drift.ts";
 import { byteRangeSchema, directoryRefreshSchema, directorySchema } from "./directory.ts";
 import { blocklistsSchema, listingSchema } from "./listing.ts";
-import { credentialListSchema } from "./credential.ts";
+import { credentialListSchema, rotateInputSchema } from "./credential.ts";
 import { offboardInputSchema } from "./offboarding.ts";
 import { bypassInputSchema, tenantOutcomesSchema } from "./mail-flow.ts";
 import {
@@ -343,6 +343,19 @@ export const routes = {
     roles: ["Partner"],
     params: tenantParams,
     answers: { 200: credentialListSchema },
+  }),
+  rotateCredential: defineRoute({
+    method: "POST",
+    path: "/api/tenants/{tenantId}/credentials/{name}/rotate",
+    tag: "Rotation",
+    summary: "Replace a credential now; asking twice with the same Operation-Id is asking once",
+    roles: ["Partner"],
+    params: tenantParams.extend({ name: z.string().max(64).describe("As the list of the tenant's credentials has it.") }),
+    headers: operationIdHeader,
+    body: rotateInputSchema,
+    bodyOptional: true,
+    answers: { 202: operationSchema },
+    longRunning: true,
   }),
   listOperations: defineRoute({
     method: "GET",

@@ -9,7 +9,7 @@ export const taskIdSchema = z.string().regex(/^[a-z][a-z0-9-]{8,160}$/, "must be
  * `consent`: an administrator of the customer's Microsoft 365 lets our application in. `azureAccess`: an owner of the subscription does.
  * `certificate`: the gateway's certificate is imported, or its issuer set up. `publishSpf`: a domain's SPF record lists the gateways.
  * `withdrawSpf`: it no longer does. `ucmReport`: the check script for an Exchange on premises reports that nothing is missing.
- * `delisting`: a blocklist is asked to remove an address.
+ * `delisting`: a blocklist is asked to remove an address. `emergencyRotation`: what a compromised credential was used for is found out.
  */
 export const taskKinds = [
   "consent",
@@ -19,6 +19,7 @@ export const taskKinds = [
   "withdrawSpf",
   "ucmReport",
   "delisting",
+  "emergencyRotation",
 ] as const;
 
 /** `expired`: nobody did it in time. `canceled`: nobody needs it any more. */

@@ -1,6 +1,7 @@
 /**
- * The messages on queue `rotation`: our own sweep's "this credential is due", and Key Vault's near-expiry events as Event Grid delivers them,
- * in its own schema or as CloudEvents, one or several in a body. Source: "Azure Key Vault as Event Grid source".
+ * The messages on queue `rotation`: our own sweep's "this credential is due", the API's "this rotation was asked for", and Key Vault's
+ * near-expiry events as Event Grid delivers them, in its own schema or as CloudEvents, one or several in a body. Source: "Azure Key Vault as
+ * Event Grid source".
  */
 import * as z from "zod";
 import { ControlPlaneError } from "../errors.ts";
@@ -8,6 +9,7 @@ import { type CredentialName, credentialNames } from "../vault/credential-names.
 
 export type Due =
   | { kind: "credential"; partnerId: string; tenantId: string; name: CredentialName; generation: number }
+  | { kind: "asked"; partnerId: string; operationId: string }
   | { kind: "secret"; vaultUrl: string; secretName: string; version: string };
 
 /** What the sweep sends. */
@@ -19,6 +21,19 @@ export interface CredentialDue {
   /** Of the credential as it was seen due; a later one has been dealt with. */
   generation: number;
 }
+
+/** What the API sends: the operation stands in its store, and says of which credential. */
+export interface RotationAsked {
+  kind: "rotationAsked";
+  partnerId: string;
+  operationId: string;
+}
+
+const rotationAskedSchema = z.strictObject({
+  kind: z.literal("rotationAsked"),
+  partnerId: z.string().min(1).max(64),
+  operationId: z.string().min(1).max(64),
+}) satisfies z.ZodType<RotationAsked>;
 
 const credentialDueSchema = z.strictObject({
   kind: z.literal("credentialDue"),
@@ -39,6 +54,11 @@ const eventSchema = z
 
 /** An event of another kind is somebody else's business and gives nothing. Throws MessageMalformed. */
 export function parseDue(message: unknown): Due[] {
+  const asked = rotationAskedSchema.safeParse(message);
+  if (asked.success) {
+    const { partnerId, operationId } = asked.data;
+    return [{ kind: "asked", partnerId, operationId }];
+  }
   const own = credentialDueSchema.safeParse(message);
   if (own.success) {
     const { partnerId, tenantId, name, generation } = own.data;

@@ -37,13 +37,15 @@ export interface CredentialRecord extends CredentialKey {
   current?: CredentialVersion;
   /** Valid until the overlap is over. */
   previous?: CredentialVersion;
+  /** When the current one came into use; ISO 8601. */
+  rotatedAt?: string;
   /** The rotation under way: its operation and the generation that it makes. */
   rotation?: { operationId: string; generation: number };
   updatedAt: string;
 }
 
 export type NewCredential = CredentialKey & Pick<CredentialRecord, "vaultUrl" | "objectId" | "clientId">;
-export type CredentialChange = Partial<Pick<CredentialRecord, "generation" | "current">> & {
+export type CredentialChange = Partial<Pick<CredentialRecord, "generation" | "current" | "rotatedAt">> & {
   previous?: CredentialVersion | null;
   rotation?: CredentialRecord["rotation"] | null;
 };
@@ -76,6 +78,19 @@ export const secretsInUse = (
 /** From its claim to its flip a rotation writes the guest's document: meanwhile nobody else does. */
 export const rotating = ({ rotation, generation }: Pick<CredentialRecord, "rotation" | "generation">): boolean =>
   rotation !== undefined && rotation.generation > generation;
+
+/**
+ * Whether a rotation of that generation may begin. In an emergency the next one is made even while an old one is left over, or another
+ * rotation only waits for its overlap: that one then leaves the rest to the newer.
+ */
+export const mayBegin = (
+  credential: Pick<CredentialRecord, "generation" | "previous" | "rotation">,
+  generation: number,
+  emergency = false,
+): boolean =>
+  emergency
+    ? !rotating(credential) && credential.generation + 1 === generation
+    : credential.rotation === undefined && generationToMake(credential) === generation;
 
 /** The next one; or the one that is current already, when its rotation failed before the old secret was revoked. */
 export const generationToMake = ({ generation, previous }: Pick<CredentialRecord, "generation" | "previous">): number =>
@@ -192,6 +207,7 @@ const recordOf = (row: StoredRow): CredentialRecord => ({
   generation: Number(row["generation"]),
   ...optional("current", unpacked(row, "current") as CredentialVersion | undefined),
   ...optional("previous", unpacked(row, "previous") as CredentialVersion | undefined),
+  ...optional("rotatedAt", row["rotatedAt"] as string | undefined),
   ...optional("rotation", unpacked(row, "rotation") as NonNullable<CredentialRecord["rotation"]> | undefined),
   updatedAt: String(row["updatedAt"]),
 });

@@ -63,7 +63,7 @@ const ofOneThing = guarded.filter(
 );
 
 const pathOf = ({ path }: Route, ids: Record<string, string>): string =>
-  path.replace(/\{(\w+)\}/g, (_match, name: string) => ids[name] ?? (name === "step" ? "consent" : ""));
+  path.replace(/\{(\w+)\}/g, (_match, name: string) => ids[name] ?? { step: "consent", name: "clientSecret" }[name] ?? "");
 const send = (route: Route, token: string | undefined, ids: Record<string, string>) =>
   api.request(route.method, pathOf(route, ids), {
     ...(token === undefined ? {} : { token }),
@@ -102,6 +102,7 @@ test("there are routes of one thing, and this file looks at them all", () => {
     "lookForDriftNow",
     "planOnboarding",
     "retryOperation",
+    "rotateCredential",
     "startBypass",
     "startDemotion",
     "startDirectoryRefresh",

@@ -50,6 +50,7 @@ const taskChecks = {
   withdrawSpf: check,
   ucmReport: check,
   delisting: check,
+  emergencyRotation: check,
 };
 const after = async (days: number): Promise<void> => {
   clock.time = start + days * DAY;

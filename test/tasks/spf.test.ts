@@ -81,6 +81,7 @@ const taskChecks = (): TaskChecks => ({
   withdrawSpf: withdrawSpfCheck(world()),
   ucmReport: nobody,
   delisting: nobody,
+  emergencyRotation: nobody,
 });
 const sweep = () => remindTasks({ stores, taskChecks: taskChecks(), log: createLog("debug", () => undefined) })();
 const tasks = async () => (await stores.tasks.list(partnerId, {}, 50)).items;

@@ -33,6 +33,7 @@ import { startDemotion, startPromotion } from "../../../functions/onboarding/pro
 import { getUcm, postUcmReport } from "../../../functions/onboarding/ucm-http.ts";
 import { registerPartners } from "../../../functions/partners/index.ts";
 import { listCredentials } from "../../../functions/rotation/http.ts";
+import { rotateCredential } from "../../../functions/rotation/request.ts";
 import { registerService } from "../../../functions/service/index.ts";
 import { completeTask, getTask, listTasks } from "../../../functions/tasks/http.ts";
 import { registerTenants } from "../../../functions/tenants/index.ts";
@@ -73,6 +74,7 @@ registerHttp("listDelistings", endpoint("listDelistings", world, listDelistings(
 registerHttp("getDelisting", endpoint("getDelisting", world, getDelisting(world)));
 registerDurableHttp("acknowledgeDelisting", (client) => acknowledgeDelisting(world, client));
 registerHttp("listCredentials", endpoint("listCredentials", world, listCredentials(world)));
+registerHttp("rotateCredential", rotateCredential(world));
 registerHttp("planOnboarding", planOnboarding(world));
 registerDurableHttp("startPromotion", (client) => startPromotion(world, client));
 registerDurableHttp("startDemotion", (client) => startDemotion(world, client));

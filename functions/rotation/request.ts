@@ -1,0 +1,112 @@
+/** A rotation that somebody asks for: the operation is there at once, and begins by the queue, as those do that a sweep finds due. */
+import { createHash, randomUUID } from "node:crypto";
+import { refusal } from "../../shared/api/error-codes.ts";
+import { accepted, endpoint } from "../../shared/api/endpoint.ts";
+import type { RotationAsked } from "../../shared/messages/near-expiry.ts";
+import type { CredentialRecord } from "../../shared/stores/credentials.ts";
+import type { OperationRecord } from "../../shared/stores/operations.ts";
+import type { TaskCheck, TaskKey } from "../../shared/stores/tasks.ts";
+import type { CredentialName } from "../../shared/vault/credential-names.ts";
+import { rotationOf, type RotationRequest } from "./rotations.ts";
+import type { RotationWorld } from "./world.ts";
+
+/** POST /api/tenants/{tenantId}/credentials/{name}/rotate */
+export const rotateCredential = (world: RotationWorld) =>
+  endpoint("rotateCredential", world, async ({ caller: { partnerId }, params: { tenantId, name }, headers, body }) => {
+    const emergency = body?.emergency === true;
+    const credential = await credentialOf(world, partnerId, tenantId, name);
+    const id = headers["operation-id"] ?? randomUUID();
+    const operation = await asked(world, credential, { id, emergency });
+    if (operation.status === "NotStarted") {
+      if (emergency) await openTask(world, credential, operation.id);
+      const message: RotationAsked = { kind: "rotationAsked", partnerId, operationId: operation.id };
+      // An operation's id is unique within its partner only.
+      const about = createHash("sha256").update(`${partnerId}/${operation.id}`).digest("hex").slice(0, 32);
+      await world.sender.send("rotation", { messageId: `asked-${about}`, body: message });
+    }
+    const { body: answer, ...rest } = accepted(world, operation);
+    return { ...rest, body: { ...answer, ...(emergency ? { risk: riskOf[credential.name] } : {}) } };
+  });
+
+async function credentialOf(
+  { stores: { tenants, credentials } }: Pick<RotationWorld, "stores">,
+  partnerId: string,
+  tenantId: string,
+  name: string,
+): Promise<CredentialRecord> {
+  await tenants.get(partnerId, tenantId);
+  const found = (await credentials.list(partnerId, tenantId)).find((one) => one.name === name);
+  if (!found) throw refusal("CredentialNotFound", `tenant ${tenantId} has no credential ${name}`);
+  return found;
+}
+
+/** The operation; what must not begin is refused, unless it is there already. */
+async function asked(
+  world: RotationWorld,
+  { partnerId, tenantId, name, generation, previous }: CredentialRecord,
+  { id, emergency }: { id: string; emergency: boolean },
+): Promise<OperationRecord> {
+  const { tenants, operations } = world.stores;
+  const tenant = await tenants.get(partnerId, tenantId);
+  const next = previous === undefined || emergency ? generation + 1 : generation;
+  const request: RotationRequest = { name, generation: next, ...(emergency && { emergency }) };
+  const wanted = rotationOf(world, request);
+  if (!(await operations.find(partnerId, id))) await wanted.check(tenant);
+  const requestHash = createHash("sha256").update(JSON.stringify({ tenantId, name, emergency })).digest("hex");
+  const steps = wanted.stepsOf(tenant);
+  const { operation } = await operations.create({
+    partnerId,
+    tenantId,
+    id,
+    kind: wanted.kind,
+    requestHash,
+    request,
+    stageBefore: tenant.stage,
+    steps,
+  });
+  return operation;
+}
+
+/** What may break when nothing waits for whoever still uses the old one. */
+const riskOf: Record<CredentialName, string> = {
+  clientSecret:
+    "the old client secret is refused as soon as the gateways hold the new one: whatever else was given it, and a sign-in that is under way, fails",
+  exchangeWebServicesSecret:
+    "the old client secret is refused as soon as the gateways hold the new one: a mailbox that is being read is read again later",
+};
+
+const keyOf = ({ partnerId, tenantId, name }: CredentialRecord): TaskKey => ({
+  partnerId,
+  tenantId,
+  kind: "emergencyRotation",
+  subject: name,
+});
+
+async function openTask(
+  { stores: { tasks } }: Pick<RotationWorld, "stores">,
+  credential: CredentialRecord,
+  operationId: string,
+): Promise<void> {
+  const { name, current } = credential;
+  await tasks.open({
+    ...keyOf(credential),
+    operationId,
+    title: `Find out what the compromised ${name} was used for`,
+    instructions: `Its rotation skips all waits; ${riskOf[name]}. Look in the sign-in logs of the application for the key below, find out who had it, and say here that you have.`,
+    fields: current ? [{ label: "Key", value: current.keyId }] : [],
+  });
+}
+
+/** Nobody but the person can tell. */
+export const emergencyCheck = ({ stores: { tasks } }: Pick<RotationWorld, "stores">): TaskCheck => ({
+  accept: ({ partnerId, tenantId, kind, subject }, by) =>
+    tasks.end(
+      { partnerId, tenantId, kind, subject },
+      "done",
+      `${by === "Partner" ? "the partner" : "an operator"} has looked into it`,
+    ),
+  look: async ({ subject }) => ({
+    found: "missing",
+    message: `nobody has said yet what the compromised ${subject} was used for`,
+  }),
+});
