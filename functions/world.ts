@@ -13,6 +13,7 @@ import { parseBlocklistZones } from "../shared/dns/blocklist-zones.ts";
 import { createBlocklists } from "../shared/dns/blocklists.ts";
 import { checkClientSecret } from "../shared/entra/client-secret.ts";
 import { createApplicationPasswords } from "../shared/graph/passwords.ts";
+import { createAnnouncer } from "../shared/messages/notification.ts";
 import { createDeadLetters, type DeadLetters } from "../shared/messages/dead-letters.ts";
 import { createSender } from "../shared/messages/sender.ts";
 import type { BlocklistsWorld } from "./blocklists/index.ts";
@@ -40,7 +41,11 @@ import { createStores } from "../shared/stores/stores.ts";
 import type { OffboardingWorld } from "./offboarding/world.ts";
 import { createCertificates } from "../shared/vault/certificates.ts";
 import { createVaults, type Vaults } from "../shared/vault/client.ts";
+import { createPostWebhook } from "../shared/webhooks/post.ts";
+import { createWebhookSecrets } from "../shared/webhooks/secrets.ts";
+import { publicTargets } from "../shared/webhooks/target.ts";
 import type { MailFlowWorld } from "./mail-flow/world.ts";
+import type { NotificationsWorld } from "./notifications/index.ts";
 import type { OnboardingWorld } from "./onboarding/world.ts";
 import type { OperationsWorld } from "./operations/world.ts";
 
@@ -53,7 +58,8 @@ export type World = OnboardingWorld &
   DelistingWorld &
   DirectoryFunctions &
   DriftWorld &
-  RotationWorld & { deadLetters: DeadLetters };
+  RotationWorld &
+  NotificationsWorld & { deadLetters: DeadLetters };
 
 export function createWorld(config: Config): World {
   const environment = config.CLOUD_ENVIRONMENT;
@@ -61,7 +67,14 @@ export function createWorld(config: Config): World {
   const log = createLog(config.LOG_LEVEL);
   const identity = { applicationId: config.APPLICATION_ID, managedIdentityClientId: config.MANAGED_IDENTITY_CLIENT_ID };
   const credentials = createCredentials(environment, identity);
-  const stores = createStores({ storage: { connection: config.STATE_STORAGE }, credential: credentials.own, clock });
+  const bus = { connection: config.SERVICE_BUS, credential: credentials.own };
+  const sender = createSender(bus);
+  const stores = createStores({
+    storage: { connection: config.STATE_STORAGE },
+    credential: credentials.own,
+    clock,
+    announce: createAnnouncer({ sender, clock, log }),
+  });
   const azure = createAzure({ environment, credentials });
   const vaults = createVaults({ environment, credentials });
   const certificates = createCertificates({ environment, credentials, clock });
@@ -73,13 +86,13 @@ export function createWorld(config: Config): World {
   const resourcesOver = (own: Exchange) => createResources({ certificates, azure, vaults, exchange: own, graph, resolver });
   const applicationId = config.APPLICATION_ID;
   const homeTenantId = config.HOME_TENANT_ID;
-  const bus = { connection: config.SERVICE_BUS, credential: credentials.own };
   const patience = {
     tries: config.RETRY_TRIES,
     firstWaitInSeconds: config.RETRY_FIRST_WAIT,
     longestWaitInSeconds: config.RETRY_LONGEST_WAIT,
   };
   const operationDeadlineInSeconds = config.OPERATION_DEADLINE;
+  const webhookTargets = environment.webhookTargets ?? publicTargets;
 
   return {
     clock,
@@ -139,7 +152,7 @@ export function createWorld(config: Config): World {
     canaryMailbox: config.CANARY_MAILBOX,
     validateOutboundConnector: validateOutboundConnector(exchange),
     consentUrl: (request) => adminConsentUrl({ environment, applicationId, ...request }),
-    sender: createSender(bus),
+    sender,
     deadLetters: createDeadLetters(bus),
     heartbeatEveryInSeconds: config.HEARTBEAT_INTERVAL,
     fleet: createFleet({ environment, credentials, azure }),
@@ -174,6 +187,9 @@ export function createWorld(config: Config): World {
         lifetimeInSeconds: config.CLIENT_SECRET_LIFETIME,
       },
     },
+    webhookTargets,
+    webhookSecrets: createWebhookSecrets(vaults, config.PLATFORM_VAULT_URL),
+    postWebhook: createPostWebhook({ targets: webhookTargets, addressesOf: (name) => resolver.everyAddress(name) }),
     reportFailure: (activity, error) => log.warning("an activity failed", { activity, error }),
   };
 }

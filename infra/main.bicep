@@ -74,7 +74,7 @@ param settings object = {}
 param tags object = {}
 
 // Gatehouse's own queues; shared/messages has what travels in them.
-var queueNames = ['delisting', 'rotation']
+var queueNames = ['delisting', 'notifications', 'rotation']
 var token = uniqueString(subscription().id, environmentName, location)
 var allTags = union(tags, { 'azd-env-name': environmentName })
 var functionAppName = 'func-gatehouse-${token}'

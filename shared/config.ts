@@ -185,6 +185,11 @@ export const settings = {
   ),
   BLOCKLISTS_SCHEDULE: setting("When gateways' addresses are looked up in DNS blocklists (NCRONTAB).", schedule, "0 * * * * *"),
   ROTATION_SCHEDULE: setting("When credentials near their expiry are looked for (NCRONTAB).", schedule, "0 0 3 * * *"),
+  NOTIFICATIONS_SCHEDULE: setting(
+    "When it is looked for notifications that got stuck on their way (NCRONTAB with seconds, UTC).",
+    schedule,
+    "15 */5 * * * *",
+  ),
   DNS_BLOCKLISTS: setting(
     "The DNS blocklists that are asked: `default`, or a JSON array of ids of known lists, of changes to those, and of lists of one's own.",
     z

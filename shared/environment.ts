@@ -25,6 +25,14 @@ export const cloudEnvironmentSchema = z.strictObject({
   smtpProxy: z.url({ protocol: /^https?$/ }).optional(),
   /** Port of the servers that domains are delegated to: 53 wherever the internet is. */
   nameServerPort: z.int().min(1).max(65_535).optional(),
+  /** Where partners' webhooks may lead besides public addresses and port 443; left out, nowhere else. */
+  webhookTargets: z
+    .strictObject({
+      ports: z.array(z.int().min(1).max(65_535)).min(1),
+      /** CIDR ranges, such as those of a private network that partners share. */
+      allowedRanges: z.array(z.union([z.cidrv4(), z.cidrv6()])),
+    })
+    .optional(),
 });
 
 export type CloudEnvironment = z.output<typeof cloudEnvironmentSchema>;

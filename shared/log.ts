@@ -47,6 +47,7 @@ const secretShapes: [RegExp, string][] = [
   [/eyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g, "[token]"],
   [/((?:AccountKey|SharedAccessSignature|SharedAccessKey|sig)=)[^;&\s"]+/gi, "$1[secret]"],
   [/(Bearer )\S+/gi, "$1[token]"],
+  [/whsec_[\w+/=-]+/g, "[secret]"],
   [/(X-iqsuite-process:\s*)[\w-]+/gi, "$1[secret]"],
 ];
 

@@ -143,13 +143,13 @@ var queries = [
   }
   {
     name: 'silent-timers'
-    description: 'The fleet, the blocklists or standing tenants were not looked at for an hour: the app does not start, or its timers are stopped.'
+    description: 'The fleet, the blocklists, standing tenants or notifications were not looked at for an hour: the app does not start, or its timers are stopped.'
     severity: 1
     frequency: 'PT15M'
     window: 'PT1H'
-    query: 'AppRequests | where Name in ("pollGateways", "pollBlocklists", "sweepDrift") | distinct Name'
+    query: 'AppRequests | where Name in ("pollGateways", "pollBlocklists", "sweepDrift", "sweepNotifications") | distinct Name'
     operator: 'LessThan'
-    threshold: 3
+    threshold: 4
   }
 ]
 

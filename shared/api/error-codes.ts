@@ -180,6 +180,26 @@ export const errorCodes = {
     meaning: "There is no such credential among those of the caller.",
     remedy: "Check the names; GET /api/tenants/{tenantId}/credentials lists those that exist.",
   },
+  WebhookNotFound: {
+    status: 404,
+    meaning: "There is no such webhook among those of the caller.",
+    remedy: "Check the id; GET /api/webhooks lists those that exist.",
+  },
+  WebhookDeliveryNotFound: {
+    status: 404,
+    meaning: "There is no such delivery of this webhook.",
+    remedy: "Check the id; GET /api/webhooks/{webhookId}/deliveries lists those that exist.",
+  },
+  WebhookLimitReached: {
+    status: 409,
+    meaning: "The partner has as many webhooks as a partner may have.",
+    remedy: "Delete one that nobody needs, or let one tell of more types.",
+  },
+  WebhookDisabled: {
+    status: 409,
+    meaning: "The webhook is disabled, so nothing is sent to it.",
+    remedy: "Register it again with enabled set to true.",
+  },
   ChangedMeanwhile: {
     status: 409,
     meaning: "Somebody else changed the same thing at the same time, several times over.",

@@ -30,6 +30,15 @@ import { applyInputSchema, planInputSchema, planSchema } from "./plan.ts";
 import { defineRoute, type Route } from "./route.ts";
 import { healthSchema, readinessSchema } from "./service.ts";
 import { taskIdSchema, taskKinds, taskSchema, taskStates } from "./task.ts";
+import {
+  deliveryIdSchema,
+  deliverySchema,
+  deliveryStates,
+  rotateSecretInputSchema,
+  webhookIdSchema,
+  webhookInputSchema,
+  webhookSchema,
+} from "./webhook.ts";
 import { consentSchema, tenantSchema, ucmReportInputSchema, ucmReportSchema, ucmSchema } from "./tenant.ts";
 
 /** Newest last; a request names one of them. */
@@ -40,6 +49,8 @@ const tenantParams = z.object({ tenantId: tenantIdSchema });
 const partnerParams = z.object({ partnerId: partnerIdSchema });
 /** An operator names the partner whose things to read; a partner sees its own anyway. */
 const ofPartner = { partnerId: partnerIdSchema.optional().describe("For operators: whose. Partners leave it out.") };
+
+const webhookParams = z.object({ webhookId: webhookIdSchema });
 
 const operationIdHeader = z.object({
   "operation-id": operationIdSchema.optional().describe("The operation's id, chosen by the caller: makes repeating safe."),
@@ -609,6 +620,87 @@ export const routes = {
     roles: ["Partner", "Operator"],
     query: z.strictObject({ ...ofPartner, tenantId: tenantIdSchema.optional(), type: eventTypeSchema.optional(), ...pageQuery }),
     answers: { 200: pageOf(eventSchema) },
+  }),
+  listWebhooks: defineRoute({
+    method: "GET",
+    path: "/api/webhooks",
+    tag: "Events",
+    summary: "List a partner's webhooks: where it is told what changed",
+    roles: ["Partner", "Operator"],
+    query: z.strictObject(ofPartner),
+    answers: { 200: z.object({ value: z.array(webhookSchema) }) },
+  }),
+  putWebhook: defineRoute({
+    method: "PUT",
+    path: "/api/webhooks/{webhookId}",
+    tag: "Events",
+    summary: "Register a webhook, or change it; the answer that makes it has its secret, once",
+    roles: ["Partner"],
+    params: webhookParams,
+    body: webhookInputSchema,
+    answers: { 200: webhookSchema, 201: webhookSchema },
+    etag: true,
+  }),
+  getWebhook: defineRoute({
+    method: "GET",
+    path: "/api/webhooks/{webhookId}",
+    tag: "Events",
+    summary: "Read a webhook and how its receiver does",
+    roles: ["Partner", "Operator"],
+    params: webhookParams,
+    query: z.strictObject(ofPartner),
+    answers: { 200: webhookSchema },
+    etag: true,
+  }),
+  deleteWebhook: defineRoute({
+    method: "DELETE",
+    path: "/api/webhooks/{webhookId}",
+    tag: "Events",
+    summary: "Delete a webhook; what was not delivered yet is not delivered",
+    roles: ["Partner"],
+    params: webhookParams,
+    answers: { 204: "empty" },
+    etag: true,
+  }),
+  rotateWebhookSecret: defineRoute({
+    method: "POST",
+    path: "/api/webhooks/{webhookId}/rotate-secret",
+    tag: "Events",
+    summary: "Make a new secret: for 24 hours each message is signed with both",
+    roles: ["Partner"],
+    params: webhookParams,
+    body: rotateSecretInputSchema,
+    bodyOptional: true,
+    answers: { 200: webhookSchema },
+    etag: true,
+  }),
+  testWebhook: defineRoute({
+    method: "POST",
+    path: "/api/webhooks/{webhookId}/test",
+    tag: "Events",
+    summary: "Send a test, as an event is sent",
+    roles: ["Partner"],
+    params: webhookParams,
+    answers: { 202: deliverySchema },
+  }),
+  listWebhookDeliveries: defineRoute({
+    method: "GET",
+    path: "/api/webhooks/{webhookId}/deliveries",
+    tag: "Events",
+    summary: "List what was delivered to a webhook, or not, newest first",
+    roles: ["Partner", "Operator"],
+    params: webhookParams,
+    query: z.strictObject({ ...ofPartner, state: z.enum(deliveryStates).optional(), ...pageQuery }),
+    answers: { 200: pageOf(deliverySchema) },
+  }),
+  redeliverEvent: defineRoute({
+    method: "POST",
+    path: "/api/webhooks/{webhookId}/deliveries/{deliveryId}/redeliver",
+    tag: "Events",
+    summary: "Deliver an event again, whatever became of it before",
+    roles: ["Partner"],
+    params: z.object({ webhookId: webhookIdSchema, deliveryId: deliveryIdSchema }),
+    answers: { 202: deliverySchema },
   }),
   getHealth: defineRoute({
     method: "GET",

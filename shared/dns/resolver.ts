@@ -6,6 +6,8 @@ import { absent, type Observed, present, unknown } from "../resources/resource.t
 export interface DnsResolver {
   /** IPv4 addresses of a name, aliases followed. */
   addresses(name: string): Promise<Observed<string[]>>;
+  /** Addresses of both families; unknown while either is. */
+  everyAddress(name: string): Promise<Observed<string[]>>;
   /** By preference, the best first. A domain that says that it takes no mail (RFC 7505) has none. */
   mailExchangers(domain: string): Promise<Observed<{ host: string; preference: number }[]>>;
   /** Names of an IPv4 address. */
@@ -27,6 +29,16 @@ export function createResolver({ servers, timeoutInSeconds = 5 }: DnsResolverOpt
   if (servers.length > 0) resolver.setServers(servers);
   return {
     addresses: (name) => asked(name, () => resolver.resolve4(name)),
+    everyAddress: async (name) => {
+      const [four, six] = await Promise.all([
+        asked(name, () => resolver.resolve4(name)),
+        asked(name, () => resolver.resolve6(name)),
+      ]);
+      if (four.state === "unknown") return four;
+      if (six.state === "unknown") return six;
+      if (four.state === "absent") return six;
+      return six.state === "absent" ? four : present([...four.actual, ...six.actual]);
+    },
     mailExchangers: (domain) =>
       asked(domain, async () =>
         (await resolver.resolveMx(domain))

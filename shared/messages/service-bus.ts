@@ -3,7 +3,7 @@ import type { ServiceBusClient } from "@azure/service-bus";
 import type { TokenCredential } from "@azure/identity";
 
 /** The queues, as they are named in every namespace. */
-export type QueueName = "delisting" | "rotation";
+export type QueueName = "delisting" | "notifications" | "rotation";
 
 export interface ServiceBusSettings {
   /** A namespace's host, reached with the credential, or a connection string. */

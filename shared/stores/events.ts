@@ -1,9 +1,10 @@
 /**
  * Tables `events<yyyymm>`, by the month of the event: partition = partner, row = `e_<newest first>_<id>`; a month that nobody needs any
- * more is dropped whole. Table `eventmonths`: partition = partner, row = `m_<newest month first>`, so that a list knows which months to read.
+ * more is dropped whole. Row `o_<newest first>_<id>` is written with an event in one transaction where the partner wants to be told, and
+ * stands until it was. Table `eventmonths`: partition = partner, row = `m_<newest month first>`, so that a list knows which months to read.
  */
 import type { Event } from "../api/event.ts";
-import { where } from "./filter.ts";
+import { rowsBeginning, where } from "./filter.ts";
 import { createMonthlyTables } from "./months.ts";
 import type { Storage } from "./storage.ts";
 import { newestFirst, type Page, packed, type StoredRow, textOf, unpacked } from "./table.ts";
@@ -21,17 +22,59 @@ export interface EventStore {
   add(event: EventRecord): Promise<boolean>;
   /** Newest first. */
   list(partnerId: string, filter: EventFilter, pageSize: number, after?: string): Promise<Page<EventRecord>>;
+  /** Of which the partner has not been told yet; undefined when it has, or need not be. */
+  findUntold(event: EventName): Promise<EventRecord | undefined>;
+  /** All of these, of the last two months that have events. */
+  untold(partnerId: string): Promise<EventRecord[]>;
+  markTold(event: EventName): Promise<void>;
 }
 
-export function createEventStore(storage: Storage): EventStore {
+/** By which an event is found. */
+export type EventName = Pick<EventRecord, "partnerId" | "id" | "at">;
+
+export interface Audience {
+  /** Whether anybody there wants to be told. */
+  listens(partnerId: string): Promise<boolean>;
+  /** Says that an event waits to be told. What is not said is found later: it must neither fail nor wait long. */
+  announce(event: EventName): Promise<void>;
+}
+
+const nobody: Audience = { listens: () => Promise.resolve(false), announce: () => Promise.resolve() };
+
+export function createEventStore(storage: Storage, audience: Audience = nobody): EventStore {
   const months = createMonthlyTables(storage, "events", "eventmonths");
+  const keyOf = (prefix: "e" | "o", { partnerId, id, at }: EventName) => ({
+    partitionKey: partnerId,
+    rowKey: `${prefix}_${newestFirst(Date.parse(at))}_${id}`,
+  });
+  const findUntold: EventStore["findUntold"] = async (event) => {
+    const table = months.of(months.monthOf(event.at));
+    const row = (await table.get(keyOf("o", event))) && (await table.get(keyOf("e", event)));
+    return row && recordOf(row);
+  };
+
   return {
+    findUntold,
     add: async ({ partnerId, id, at, type, tenantId, subject, data }) => {
       const month = months.monthOf(at);
       await months.note(partnerId, month);
-      const rowKey = `e_${newestFirst(Date.parse(at))}_${id}`;
-      const row = { partitionKey: partnerId, rowKey, type, tenantId, subject, at, ...packed("data", data) };
-      return (await months.of(month).create(row)).outcome === "done";
+      const name = { partnerId, id, at };
+      const row = { ...keyOf("e", name), type, tenantId, subject, at, ...packed("data", data) };
+      if (!(await audience.listens(partnerId))) return (await months.of(month).create(row)).outcome === "done";
+      const written = await months.of(month).transact([{ create: row }, { create: { ...keyOf("o", name), at } }]);
+      if (written.outcome === "done") await audience.announce(name);
+      return written.outcome === "done";
+    },
+    untold: async (partnerId) => {
+      const newest = (await months.monthsOf(partnerId)).slice(0, 2);
+      const rows = await Promise.all(newest.map((month) => months.of(month).all(rowsBeginning(partnerId, "o_"))));
+      const names = rows.flat().map((row) => ({ partnerId, id: idIn(row), at: textOf(row, "at") }));
+      return (await Promise.all(names.map(findUntold))).filter((event) => event !== undefined);
+    },
+    markTold: async (event) => {
+      const table = months.of(months.monthOf(event.at));
+      const row = await table.get(keyOf("o", event));
+      if (row) await table.remove(row, row.etag);
     },
     list: async (partnerId, { tenantId, type }, pageSize, after) => {
       const filters = [
@@ -44,9 +87,11 @@ export function createEventStore(storage: Storage): EventStore {
   };
 }
 
+const idIn = (row: StoredRow): string => row.rowKey.split("_").slice(2).join("_");
+
 const recordOf = (row: StoredRow): EventRecord => ({
   partnerId: row.partitionKey,
-  id: row.rowKey.split("_").slice(2).join("_"),
+  id: idIn(row),
   type: textOf(row, "type"),
   tenantId: textOf(row, "tenantId"),
   subject: textOf(row, "subject"),

@@ -4,7 +4,8 @@ import { type Clock, systemClock } from "../clock.ts";
 import { type AuditStore, createAuditStore } from "./audit.ts";
 import { type CaseStore, createCaseStore } from "./cases.ts";
 import { type ClaimStore, createClaimStore } from "./claims.ts";
-import { createEventStore, type EventStore } from "./events.ts";
+import { type Audience, createEventStore, type EventStore } from "./events.ts";
+import { createDeliveryStore, type DeliveryStore } from "./deliveries.ts";
 import { createGatewayStore, type GatewayStore } from "./gateways.ts";
 import { createHeartbeatStore, type HeartbeatStore } from "./heartbeats.ts";
 import { createLeaseStore, type LeaseStore } from "./leases.ts";
@@ -22,6 +23,7 @@ import { createTable } from "./table.ts";
 import { createTaskStore, type TaskStore } from "./tasks.ts";
 import { createTenantStore, type TenantStore } from "./tenants.ts";
 import { createUsedStateStore, type UsedStateStore } from "./used-states.ts";
+import { createWebhookStore, type WebhookStore } from "./webhooks.ts";
 
 export interface Stores {
   partners: PartnerStore;
@@ -43,6 +45,8 @@ export interface Stores {
   plans: PlanStore;
   audit: AuditStore;
   drift: DriftStore;
+  webhooks: WebhookStore;
+  deliveries: DeliveryStore;
   /** Throws when tables or blobs don't answer. */
   check(): Promise<void>;
 }
@@ -52,12 +56,20 @@ export interface StoresOptions {
   /** Used where `storage` names an account; a connection string brings its own. */
   credential: TokenCredential;
   clock?: Clock;
+  /** Without it an event that somebody wants to be told waits for the sweep. */
+  announce?: Audience["announce"];
 }
 
-export function createStores({ storage: settings, credential, clock = systemClock }: StoresOptions): Stores {
+export function createStores({
+  storage: settings,
+  credential,
+  clock = systemClock,
+  announce = () => Promise.resolve(),
+}: StoresOptions): Stores {
   const storage = createStorage(settings, credential);
   const probe = createTable(storage, "partners");
-  const events = createEventStore(storage);
+  const webhooks = createWebhookStore(storage, clock);
+  const events = createEventStore(storage, { listens: (partnerId) => webhooks.anyOf(partnerId), announce });
   return {
     partners: createPartnerStore(storage, clock),
     tenants: createTenantStore(storage, clock),
@@ -78,6 +90,8 @@ export function createStores({ storage: settings, credential, clock = systemCloc
     plans: createPlanStore(storage, clock),
     audit: createAuditStore(storage, clock),
     drift: createDriftStore(storage),
+    webhooks,
+    deliveries: createDeliveryStore(storage),
     check: async () => {
       const blobs = await storage.container("before-images");
       await Promise.all([probe.get({ partitionKey: "partners", rowKey: "check" }), blobs.getProperties()]);

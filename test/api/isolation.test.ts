@@ -10,6 +10,8 @@ const { tenantId: _, ...spec } = JSON.parse(readFileSync("examples/contoso.json"
 const operationId = randomUUID();
 const gatewayId = "contoso-gateway-1";
 const caseId = "delisting-spamcop-203.0.113.7-20300101t000000z";
+const webhookId = "northwind-desk";
+let deliveryId: string;
 let taskId: string;
 let api: TestApi;
 let owner: TestPartner;
@@ -51,6 +53,8 @@ beforeAll(async () => {
   });
   const task = { title: "Publish an SPF record", instructions: "", fields: [] };
   const asked = { partnerId: owner.partnerId, tenantId: "contoso", kind: "publishSpf", subject: "contoso.example" } as const;
+  await owner.api.putWebhook({ webhookId, body: { url: "https://hooks.northwind.example/gatehouse" } });
+  ({ id: deliveryId } = (await owner.api.testWebhook({ webhookId })).body);
   ({ id: taskId } = await api.world.stores.tasks.open({ ...asked, ...task }));
 });
 afterAll(() => api.stop());
@@ -59,7 +63,7 @@ const entries = Object.entries<Route>(routes);
 const guarded = entries.filter(([, { roles }]) => roles !== "anyone");
 const ofOneThing = guarded.filter(
   ([, { path, roles, method }]) =>
-    /\{(tenantId|operationId|gatewayId|caseId|taskId)\}/.test(path) && roles.includes("Partner") && method !== "PUT",
+    /\{(tenantId|operationId|gatewayId|caseId|taskId|webhookId)\}/.test(path) && roles.includes("Partner") && method !== "PUT",
 );
 
 const pathOf = ({ path }: Route, ids: Record<string, string>): string =>
@@ -87,6 +91,7 @@ test("there are routes of one thing, and this file looks at them all", () => {
     "cancelOperation",
     "completeTask",
     "deleteTenant",
+    "deleteWebhook",
     "getBeforeImage",
     "getConsent",
     "getDelisting",
@@ -97,12 +102,16 @@ test("there are routes of one thing, and this file looks at them all", () => {
     "getTask",
     "getTenant",
     "getUcm",
+    "getWebhook",
     "listAudit",
     "listCredentials",
+    "listWebhookDeliveries",
     "lookForDriftNow",
     "planOnboarding",
+    "redeliverEvent",
     "retryOperation",
     "rotateCredential",
+    "rotateWebhookSecret",
     "startBypass",
     "startDemotion",
     "startDirectoryRefresh",
@@ -113,6 +122,7 @@ test("there are routes of one thing, and this file looks at them all", () => {
     "startPromotion",
     "startRepair",
     "startRestore",
+    "testWebhook",
   ];
   expect(ofOneThing.map(([name]) => name).toSorted()).toEqual(expected);
 });
@@ -125,11 +135,13 @@ describe.each(ofOneThing)("%s", (_name, route) => {
       gatewayId: "nowhere-gateway-1",
       caseId: caseId.replace("203", "198"),
       taskId: taskId.replace("contoso", "nowhere"),
+      webhookId: "northwind-none",
+      deliveryId,
     };
     // As long as the other's ids, so that not even a length tells.
     const theirs = await seen(
-      await send(route, stranger.token, { tenantId: "contoso", operationId, gatewayId, caseId, taskId }),
-      [taskId, gatewayId, "contoso", operationId, caseId],
+      await send(route, stranger.token, { tenantId: "contoso", operationId, gatewayId, caseId, taskId, webhookId, deliveryId }),
+      [taskId, gatewayId, "contoso", operationId, caseId, webhookId],
     );
     const nobodys = await seen(await send(route, stranger.token, absent), Object.values(absent).toReversed());
     expect(theirs).toEqual(nobodys);
@@ -180,6 +192,8 @@ describe.each(guarded)("%s", (_name, route) => {
     operationId,
     caseId,
     taskId,
+    webhookId,
+    deliveryId,
     partnerId: owner.partnerId,
     gatewayId,
     vmId: `${owner.partnerId}.${gatewayId}`,

@@ -13,7 +13,7 @@ import { createPartnerStore } from "../../shared/stores/partners.ts";
 import { createTenantStore } from "../../shared/stores/tenants.ts";
 import { type TenantSpec, tenantSpecSchema } from "../../shared/tenants/spec.ts";
 import { startTokenIssuer } from "../support/token-issuer.ts";
-import { memoryStorage } from "./memory-storage.ts";
+import { memoryStorage } from "../support/memory-storage.ts";
 
 export const TENANT = "contoso";
 const TENANTS = 10;

@@ -12,6 +12,7 @@ const resolver = (records: Record<string, string[] | "silent">): DnsResolver => 
     return found === undefined ? absent : present(found);
   },
   addresses: async () => absent,
+  everyAddress: async () => absent,
   mailExchangers: async () => absent,
   reverse: async () => absent,
   nameServers: async () => absent,

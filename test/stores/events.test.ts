@@ -1,7 +1,8 @@
 /** Events: once each, newest first, across months, each partner its own. */
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
-import type { EventRecord } from "../../shared/stores/events.ts";
+import { createEventStore, type EventRecord } from "../../shared/stores/events.ts";
+import { ownStorage } from "../support/own-storage.ts";
 import { testStores, unique } from "../support/stores.ts";
 
 const { events } = testStores();
@@ -47,4 +48,26 @@ test("lists are filtered by tenant and type, and are the partner's own", async (
   const { items } = await events.list(partnerId, { tenantId: "fabrikam", type: "listing.confirmed" }, 50);
   expect(items).toEqual([wanted]);
   expect(await events.list(unique("partner"), {}, 50)).toEqual({ items: [] });
+});
+
+test("what somebody wants to be told waits in the same transaction as its event, and is announced once", async () => {
+  const partnerId = unique("partner");
+  const announced: string[] = [];
+  const own = createEventStore(ownStorage(), {
+    listens: async (partner) => partner === partnerId,
+    announce: async ({ id }) => void announced.push(id),
+  });
+  const told = event(partnerId, "2026-11-22T10:00:00.000Z");
+  expect([await own.add(told), await own.add(told), await own.add({ ...told, partnerId: unique("partner") })]).toEqual([
+    true,
+    false,
+    true,
+  ]);
+  expect([await own.untold(partnerId), announced]).toEqual([[told], [told.id]]);
+  await own.markTold(told);
+  await own.markTold(told);
+  expect([await own.untold(partnerId), await own.findUntold(told)]).toEqual([[], undefined]);
+  // Told once more it is not untold again.
+  expect([await own.add(told), await own.untold(partnerId)]).toEqual([false, []]);
+  expect((await own.list(partnerId, {}, 50)).items).toEqual([told]);
 });

@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import type { HeartbeatWorld } from "../../functions/gateways/heartbeat.ts";
 import type { DriftWorld } from "../../functions/drift/world.ts";
+import type { WebhooksWorld } from "../../functions/notifications/world.ts";
 import type { MailFlowWorld } from "../../functions/mail-flow/world.ts";
 import type { OffboardingWorld } from "../../functions/offboarding/world.ts";
 import type { OnboardingWorld } from "../../functions/onboarding/world.ts";
@@ -15,6 +16,7 @@ import type { ApiWorld } from "../../shared/api/world.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { createLog } from "../../shared/log.ts";
 import { createPlans } from "../../shared/plans/plans.ts";
+import { notificationsUnderTest } from "./notifications.ts";
 import { testStores, unique } from "./stores.ts";
 import { startTokenIssuer, type TokenIssuer } from "./token-issuer.ts";
 
@@ -77,7 +79,8 @@ export async function startApi(): Promise<TestApi> {
     clock: systemClock,
     settings,
   };
-  current = withoutClouds({ ...world, plans: createPlans(stores.plans), heartbeatEveryInSeconds: 600 });
+  const heartbeatEveryInSeconds = 600;
+  current = withoutClouds({ ...world, plans: createPlans(stores.plans), heartbeatEveryInSeconds, ...notificationsUnderTest() });
   const host = await createHost({ appDirectory: "test/support/api-app", stateFile: ":memory:", port: 0, log: () => undefined });
   settings.publicUrl = host.url;
 
@@ -114,7 +117,14 @@ export async function startApi(): Promise<TestApi> {
   };
 }
 
-type WorldOfDoors = OnboardingWorld & OffboardingWorld & MailFlowWorld & RotationWorld & TasksWorld & DriftWorld & HeartbeatWorld;
+type WorldOfDoors = OnboardingWorld &
+  OffboardingWorld &
+  MailFlowWorld &
+  RotationWorld &
+  TasksWorld &
+  DriftWorld &
+  HeartbeatWorld &
+  WebhooksWorld;
 
 /** Where the API's subject ends: whoever reaches for a cloud in these tests has gone too far. */
 const withoutClouds = (world: ApiWorld & Pick<WorldOfDoors, "plans" | "heartbeatEveryInSeconds">): WorldOfDoors =>

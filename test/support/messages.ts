@@ -20,7 +20,7 @@ export interface Witness {
   fates(): Promise<Fates>;
 }
 
-const QUEUES = ["delisting", "rotation"];
+const QUEUES = ["delisting", "notifications", "rotation"];
 const DAY_IN_MILLISECONDS = 24 * 3600 * 1000;
 const PATIENCE_IN_MILLISECONDS = 180_000;
 const retryOptions = { maxRetries: 0, timeoutInMs: 5000 };

@@ -142,6 +142,7 @@ export async function startWorlds(): Promise<Worlds> {
       ROTATION_SCHEDULE: NEVER,
       // A mail each half a minute for so long: of half an hour of them the first ten have shown all there is to see.
       OFFBOARDING_SETTLE: "PT5M",
+      NOTIFICATIONS_SCHEDULE: NEVER,
     });
   }
 

@@ -22,6 +22,7 @@ import {
   startPartnerBypass,
   startPartnerRestore,
 } from "../../../functions/mail-flow/several.ts";
+import { registerWebhookDoors } from "../../../functions/notifications/index.ts";
 import { onboardingKinds } from "../../../functions/onboarding/kinds.ts";
 import { cancelOperation } from "../../../functions/operations/cancel.ts";
 import { skipStep } from "../../../functions/operations/skip.ts";
@@ -73,6 +74,7 @@ registerHttp("listBlocklists", endpoint("listBlocklists", world, listBlocklists(
 registerHttp("listDelistings", endpoint("listDelistings", world, listDelistings(world)));
 registerHttp("getDelisting", endpoint("getDelisting", world, getDelisting(world)));
 registerDurableHttp("acknowledgeDelisting", (client) => acknowledgeDelisting(world, client));
+registerWebhookDoors(world);
 registerHttp("listCredentials", endpoint("listCredentials", world, listCredentials(world)));
 registerHttp("rotateCredential", rotateCredential(world));
 registerHttp("planOnboarding", planOnboarding(world));

@@ -1,0 +1,14 @@
+/** The door of queue `notifications`: an event to be told, or a delivery whose try is due. */
+import { parseNotification } from "../../shared/messages/notification.ts";
+import type { MessageHandler } from "../../shared/triggers.ts";
+import { deliver } from "./deliver.ts";
+import { tell } from "./tell.ts";
+import type { NotificationsWorld } from "./world.ts";
+
+export const acceptNotification =
+  (world: NotificationsWorld): MessageHandler =>
+  async (message) => {
+    const notification = parseNotification(message);
+    if (notification.kind === "event") await tell(world, notification);
+    else await deliver(world, notification);
+  };
