@@ -42,6 +42,8 @@ export function registerOnboarding(world: OnboardingWorld): void {
   registerOrchestrator(waitForAccess);
   registerOrchestrator(waitForCertificate);
   registerOrchestrator(chapters.prepareGround);
+  registerOrchestrator(chapters.prepareVault);
+  registerOrchestrator(chapters.reservePlaces);
   registerOrchestrator(chapters.buildGateway);
   registerOrchestrator(chapters.buildMachine);
   registerOrchestrator(chapters.buildDatabase);
@@ -49,6 +51,8 @@ export function registerOnboarding(world: OnboardingWorld): void {
   registerOrchestrator(chapters.buildUcmServer);
   registerOrchestrator(chapters.registerApplications);
   registerOrchestrator(chapters.connectMailFlow);
+  registerOrchestrator(chapters.makeConnectors);
+  registerOrchestrator(chapters.admitHandled);
   registerOrchestrator(chapters.moveSmartHosts);
   registerOrchestrator(chapters.dropMachines);
   registerOrchestrator(chapters.giveOwnRoles);

@@ -14,6 +14,8 @@ export const onboardingKinds = (world: OnboardingWorld) =>
       waits: [
         { suffix: "-consent", event: CONSENT_ANSWERED },
         { suffix: "-azure-access", event: CONSENT_ANSWERED },
+        { suffix: "-ground-vault-certificate", event: CERTIFICATE_DONE },
+        // Of one that was begun before 1.1.0.
         { suffix: "-ground-certificate", event: CERTIFICATE_DONE },
       ],
       rollBackRefused: (_operation, { stage }) =>

@@ -7,10 +7,11 @@ import type { Names } from "../../shared/azure/names.ts";
 import type { ResourceActivities } from "../../shared/resources/activities.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
-import { branch, child, together } from "../../shared/durable/branches.ts";
+import { abreast, branch, child, together } from "../../shared/durable/branches.ts";
 import { type ResourcePace, type Work, resourceSteps } from "../../shared/durable/resources.ts";
 import type { OrchestrationContext, Routine, Task } from "../../shared/durable/routine.ts";
 import { type Failure, errorOf, failureFrom, stepsOf } from "../../shared/durable/steps.ts";
+import { begunWith } from "../../shared/durable/version.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
 import { secondsNow, wait, waitForEventOr } from "../../shared/durable/wait.ts";
 import type { OnboardingActivities } from "./activities.ts";
@@ -23,6 +24,7 @@ import { limitPrivilege } from "./limit-privilege.ts";
 import type { Privilege } from "./privilege.ts";
 import { dropMachines, drops, moveSmartHosts, widely } from "../../shared/runbook/moves.ts";
 import {
+  admitHandled,
   begin,
   type Begun,
   buildAndConnect,
@@ -38,9 +40,12 @@ import {
   forwardGroups,
   type Hands,
   type Installation,
+  makeConnectors,
   prepareGround,
+  prepareVault,
   publishSpf,
   registerApplications,
+  reservePlaces,
 } from "../../shared/runbook/runbook.ts";
 import type { SpfState } from "./spf.ts";
 import type { Ground } from "../../shared/desired/state.ts";
@@ -198,6 +203,9 @@ function handsOf(context: OrchestrationContext, { work, spec, names, pace }: Onb
     showsCertificate: (seen) => checkCertificateShown({ work, ...seen }),
     mailRoute: () => readMailRoute(desired.mailRouteWanted({ spec })),
     guestGeneration: () => readGuestGeneration({ work }),
+    begunWith: (version) => begunWith(context, version),
+    abreast: <Results extends unknown[]>(...walks: { [Index in keyof Results]: Routine<Results[Index]> }) =>
+      abreast<Results>(context, ...walks),
     together: <Results extends unknown[]>(...begun: { [Index in keyof Results]: Begun<Results[Index]> }) =>
       together<Results>(context, ...begun),
   };
@@ -215,6 +223,8 @@ const orchestrated = <Input extends { tenant: Installation }, Result>({ name, wa
 /** The orchestrations of the runbook's chapters. */
 export const chapters = {
   prepareGround: orchestrated(prepareGround),
+  prepareVault: orchestrated(prepareVault),
+  reservePlaces: orchestrated(reservePlaces),
   buildGateway: orchestrated(buildGateway),
   buildMachine: orchestrated(buildMachine),
   buildDatabase: orchestrated(buildDatabase),
@@ -222,6 +232,8 @@ export const chapters = {
   buildUcmServer: orchestrated(buildUcmServer),
   registerApplications: orchestrated(registerApplications),
   connectMailFlow: orchestrated(connectMailFlow),
+  makeConnectors: orchestrated(makeConnectors),
+  admitHandled: orchestrated(admitHandled),
   giveOwnRoles: orchestrated(giveOwnRoles),
   publishSpf: orchestrated(publishSpf),
   moveSmartHosts: orchestrated(moveSmartHosts),
@@ -243,8 +255,11 @@ function* proveAndPilot(
   const { ensure, confirm } = resourceSteps<Resources>(context, work, pace);
   const loop = desired.loop(tenant, ground);
 
-  yield* confirm("inboundConnector", "inboundConnectorReadBack", desired.inboundConnector(tenant, accepted));
-  yield* confirm("approvalRule", "approvalRuleReadBack", desired.approvalRule(tenant, accepted));
+  yield* abreast<unknown[]>(
+    context,
+    confirm("inboundConnector", "inboundConnectorReadBack", desired.inboundConnector(tenant, accepted)),
+    confirm("approvalRule", "approvalRuleReadBack", desired.approvalRule(tenant, accepted)),
+  );
   const known = tenant.piloted ? (yield* checkProof({ work, loop })).evidence : undefined;
   const hands = handsOf(context, tenant);
   if (known) {

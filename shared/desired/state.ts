@@ -52,6 +52,14 @@ export interface RegionGround {
   machines: Address[];
   /** Where the region's machines write while they start, where the spec asks for an account. */
   diagnosticsUrl?: string | undefined;
+  /** What guards its network, where that stood before the network. */
+  guards?: Guards | undefined;
+}
+
+/** Ids of network security groups: of each machine's interface, and of the subnet. */
+export interface Guards {
+  machine: string;
+  subnet: string;
 }
 
 /** A static public address. */

@@ -1,6 +1,7 @@
-/** Sub-orchestrations: one after another, or several at once as branches that never throw into the fan-in. */
+/** Sub-orchestrations: one after another, or several at once as branches that never throw into the fan-in; and routines side by side in one. */
 import { type Failure, errorOf, failureFrom } from "./steps.ts";
-import type { OrchestrationContext, Orchestrator, Routine } from "./routine.ts";
+import type { OrchestrationContext, Orchestrator, Routine, Task } from "./routine.ts";
+import { begunWith } from "./version.ts";
 
 /** What a branch gives to its parent: its output, or why it ended. A throwing child would end `Task.all` before its siblings ended. */
 export type Outcome<Output> = { value: Output } | { failure: Failure };
@@ -49,6 +50,43 @@ export function* together<Outputs extends unknown[]>(
   );
   const outcomes = (yield context.df.Task.all(tasks)) as Outcome<unknown>[];
   return outcomes.map(unwrap) as Outputs;
+}
+
+/**
+ * Walks routines side by side in one orchestration, step by step: each takes its next one when all have ended the one before. That suits
+ * what is short; what goes on for long is a branch. All go on to their ends; the first failure in their order is thrown.
+ */
+export function* abreast<Outputs extends unknown[]>(
+  context: OrchestrationContext,
+  ...routines: { [Index in keyof Outputs]: Routine<Outputs[Index]> }
+): Routine<Outputs> {
+  if (!begunWith(context, "1.1.0")) {
+    const outputs: unknown[] = [];
+    for (const routine of routines as Routine<unknown>[]) outputs.push(yield* routine);
+    return outputs as Outputs;
+  }
+  const walked = (routines as Routine<unknown>[]).map((routine) => ({ routine, at: stepped(() => routine.next()) }));
+  for (;;) {
+    const open = walked.flatMap((one) => ("task" in one.at ? { one, task: one.at.task } : []));
+    if (open.length === 0) break;
+    const results = (yield context.df.Task.all(open.map(({ task }) => task))) as unknown[];
+    for (const [index, { one }] of open.entries()) one.at = stepped(() => one.routine.next(results[index]));
+  }
+  return walked.map(({ at }) => {
+    if ("error" in at) throw at.error;
+    return "output" in at ? at.output : undefined;
+  }) as Outputs;
+}
+
+type Stepped = { task: Task } | { output: unknown } | { error: unknown };
+
+function stepped(next: () => IteratorResult<Task, unknown>): Stepped {
+  try {
+    const { done, value } = next();
+    return done === true ? { output: value } : { task: value as Task };
+  } catch (error) {
+    return { error };
+  }
 }
 
 const unwrap = <Output>(outcome: Outcome<Output>): Output => {

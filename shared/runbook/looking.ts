@@ -279,17 +279,27 @@ function lookingHands(world: RunbookWorld, tenant: TenantRecord, { readable, siz
     *guestGeneration() {
       return { ...((yield guestOf(world, target.work)) as GuestGeneration), agents: agentsOf(world) };
     },
+    begunWith: () => true,
+    abreast: atOnce,
     *together<Results extends unknown[]>(...chapters: { [Index in keyof Results]: Begun<Results[Index]> }) {
-      const results: unknown[] = [];
-      const began = sight.seconds;
-      let ends = began;
-      for (const chapter of chapters as Begun<unknown>[]) {
-        sight.seconds = began;
-        results.push(yield* chapter.walk(this));
-        ends = Math.max(ends, sight.seconds);
-      }
-      sight.seconds = ends;
-      return results as Results;
+      const walks = (chapters as Begun<unknown>[]).map((chapter) => chapter.walk(this));
+      return (yield* atOnce(...walks)) as Results;
     },
   };
+
+  /** As long as the longest of them takes. */
+  function* atOnce<Results extends unknown[]>(
+    ...walks: { [Index in keyof Results]: Walk<Promise<unknown>, Results[Index]> }
+  ): Walk<Promise<unknown>, Results> {
+    const results: unknown[] = [];
+    const began = sight.seconds;
+    let ends = began;
+    for (const walk of walks) {
+      sight.seconds = began;
+      results.push(yield* walk);
+      ends = Math.max(ends, sight.seconds);
+    }
+    sight.seconds = ends;
+    return results as Results;
+  }
 }

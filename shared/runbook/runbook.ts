@@ -13,6 +13,7 @@ import type {
   Applications,
   Candidate,
   Ground,
+  Guards,
   GuestGeneration,
   Loop,
   RegionGround,
@@ -100,6 +101,10 @@ export interface Hands<Wait> {
   showsCertificate(seen: CertificateSeen): Walk<Wait, void>;
   mailRoute(): Walk<Wait, MailRoute>;
   guestGeneration(): Walk<Wait, GuestGeneration>;
+  /** Whether the walk began with this version of the app or a later one (ADR 0020); who only looks always does. */
+  begunWith(version: string): boolean;
+  /** Walks what is short side by side, if these hands can; gives the results in order. */
+  abreast<Results extends unknown[]>(...walks: { [Index in keyof Results]: Walk<Wait, Results[Index]> }): Walk<Wait, Results>;
   /** Walks chapters at the same time, if these hands can; gives their results in order. */
   together<Results extends unknown[]>(...chapters: { [Index in keyof Results]: Begun<Results[Index]> }): Walk<Wait, Results>;
 }
@@ -128,72 +133,126 @@ export const begin = <Input extends { tenant: Installation }, Result>(
 export const prepareGround: Chapter<{ tenant: Installation }, Ground> = {
   name: "prepareGround",
   *walk(hands, { tenant }) {
-    const { entraTenantId, subscriptionId } = desired.home(tenant);
     const terms = desired.marketplaceTerms(tenant);
     if (terms) yield* hands.ensure("marketplaceTerms", "marketplaceTerms", terms);
     yield* hands.ensure("resourceGroup", "resourceGroup", desired.resourceGroup(tenant, tenant.names.home));
     const collected = desired.dataCollectionRule(tenant);
     if (collected) yield* hands.ensure("dataCollectionRule", "dataCollectionRule", collected);
-    const identity = yield* hands.ensure("vmIdentity", "vmIdentity", desired.vmIdentity(tenant));
-    const vault = yield* hands.ensure("vault", "vault", desired.vault(tenant));
-    const ours = yield* hands.ownPrincipal({ entraTenantId, subscriptionId });
-    yield* hands.ensure(
-      "roleAssignment",
-      "vaultAccessForGatehouse",
-      desired.vaultAccess(tenant, vault.id, ours, "Key Vault Secrets Officer"),
+    const vault = begin(prepareVault, { tenant }, "vault");
+    const places = begin(reservePlaces, { tenant }, "places");
+    if (!hands.begunWith("1.1.0")) return { ...(yield* vault.walk(hands)), regions: yield* places.walk(hands) };
+    if (tenant.spec.gateway.certificate || namedSecrets(tenant.spec).length > 0) {
+      // Before anything costs money: a person may have to do with it.
+      const [kept] = yield* hands.together<[Kept]>(vault);
+      const [regions] = yield* hands.together<[RegionGround[]]>(places);
+      return { ...kept, regions };
+    }
+    const [kept, regions] = yield* hands.together<[Kept, RegionGround[]]>(vault, places);
+    return { ...kept, regions };
+  },
+};
+
+/** Of the ground: what is in the vault, and who may read it. */
+type Kept = Omit<Ground, "regions">;
+
+export const prepareVault: Chapter<{ tenant: Installation }, Kept> = {
+  name: "prepareVault",
+  *walk(hands, { tenant }) {
+    const { entraTenantId, subscriptionId } = desired.home(tenant);
+    const [identity, vault, ours] = yield* hands.abreast<
+      [ActualOf<Resources["vmIdentity"]>, ActualOf<Resources["vault"]>, string]
+    >(
+      hands.ensure("vmIdentity", "vmIdentity", desired.vmIdentity(tenant)),
+      hands.ensure("vault", "vault", desired.vault(tenant)),
+      hands.ownPrincipal({ entraTenantId, subscriptionId }),
     );
-    yield* hands.ensure(
-      "roleAssignment",
-      "vaultAccessForGateway",
-      desired.vaultAccess(tenant, vault.id, identity.principalId, "Key Vault Secrets User"),
+    yield* hands.abreast<unknown[]>(
+      hands.ensure(
+        "roleAssignment",
+        "vaultAccessForGatehouse",
+        desired.vaultAccess(tenant, vault.id, ours, "Key Vault Secrets Officer"),
+      ),
+      hands.ensure(
+        "roleAssignment",
+        "vaultAccessForGateway",
+        desired.vaultAccess(tenant, vault.id, identity.principalId, "Key Vault Secrets User"),
+      ),
     );
     const secretOf = (purpose: SecretWanted["purpose"]) =>
       hands.secret({ step: purpose, vaultUrl: vault.url, entraTenantId, purpose });
-    const loopGuid = yield* secretOf("loopGuid");
-    const adminPassword = yield* secretOf("adminPassword");
+    const [loopGuid, adminPassword] = yield* hands.abreast<[SecretReference, SecretReference]>(
+      secretOf("loopGuid"),
+      secretOf("adminPassword"),
+    );
     const names = namedSecrets(tenant.spec);
     const named = { step: "namedSecrets", vaultUrl: vault.url, entraTenantId, names };
     const found = names.length === 0 ? {} : { namedSecrets: yield* hands.namedSecrets(named) };
-    const regions: RegionGround[] = [];
-    // Before anything costs money: a person may have to do with it.
     const certificate = yield* obtainCertificate(hands, tenant, vault, ours);
-    for (const [index, region] of tenant.names.regions.entries()) {
-      if (region.resourceGroup !== tenant.names.home.resourceGroup)
-        yield* hands.ensure("resourceGroup", `resourceGroup${regionSuffix(index)}`, desired.resourceGroup(tenant, region));
-      regions.push(yield* reserveAddresses(hands, tenant, index, region));
-    }
     return {
       loopGuid,
       adminPassword,
       identityId: identity.id,
       identityClientId: identity.clientId,
-      regions,
       ...found,
       ...(certificate ? { certificate } : {}),
     };
   },
 };
 
-/** Mission A5, A6, A11: connectors and rules name the addresses, so they stand before the machines do. */
-function* reserveAddresses<Wait>(
+/** Mission A5, A6, A11: connectors and rules name the addresses, so they stand before the machines do; and what guards what is to come. */
+export const reservePlaces: Chapter<{ tenant: Installation }, RegionGround[]> = {
+  name: "reservePlaces",
+  walk: (hands, { tenant }) =>
+    hands.abreast<RegionGround[]>(...tenant.names.regions.map((region, index) => reservePlace(hands, tenant, index, region))),
+};
+
+function* reservePlace<Wait>(
   hands: Hands<Wait>,
   tenant: Installation,
   index: number,
   region: RegionNames,
 ): Walk<Wait, RegionGround> {
-  const machines: Address[] = [];
-  for (const [number, machine] of region.machines.entries()) {
-    const step = `publicIpAddress${machineSuffix(index, number)}`;
-    machines.push(addressOf(yield* hands.ensure("publicIpAddress", step, desired.machineAddress(tenant, { region, machine }))));
-  }
-  const wanted = desired.diagnosticsAccount(tenant, region);
-  const account = wanted && (yield* hands.ensure("diagnosticsAccount", `diagnosticsAccount${regionSuffix(index)}`, wanted));
-  const reserved = { machines, ...(account && { diagnosticsUrl: account.blobUrl }) };
-  if (!balanced(region)) return reserved;
-  const step = `loadBalancerAddress${regionSuffix(index)}`;
-  const address = yield* hands.ensure("publicIpAddress", step, desired.loadBalancerAddress(tenant, region));
-  return { loadBalancer: addressOf(address), ...reserved };
+  const at = regionSuffix(index);
+  if (region.resourceGroup !== tenant.names.home.resourceGroup)
+    yield* hands.ensure("resourceGroup", `resourceGroup${at}`, desired.resourceGroup(tenant, region));
+  const account = desired.diagnosticsAccount(tenant, region);
+  const ensureAddress = (step: string, wanted: DesiredOf<Resources["publicIpAddress"]>) =>
+    hands.ensure("publicIpAddress", step, wanted);
+  const machines = region.machines.map((machine, number) =>
+    ensureAddress(`publicIpAddress${machineSuffix(index, number)}`, desired.machineAddress(tenant, { region, machine })),
+  );
+  const [made, [diagnostics], [shared], [guards]] = yield* hands.abreast<
+    [Address[], ActualOf<Resources["diagnosticsAccount"]>[], Address[], Guards[]]
+  >(
+    hands.abreast<Address[]>(...machines),
+    hands.abreast<ActualOf<Resources["diagnosticsAccount"]>[]>(
+      ...(account ? [hands.ensure("diagnosticsAccount", `diagnosticsAccount${at}`, account)] : []),
+    ),
+    hands.abreast<Address[]>(
+      ...(balanced(region) ? [ensureAddress(`loadBalancerAddress${at}`, desired.loadBalancerAddress(tenant, region))] : []),
+    ),
+    hands.abreast<Guards[]>(...(hands.begunWith("1.1.0") ? [guardPlace(hands, tenant, index, region)] : [])),
+  );
+  return {
+    ...(shared && { loadBalancer: addressOf(shared) }),
+    machines: made.map(addressOf),
+    ...(diagnostics && { diagnosticsUrl: diagnostics.blobUrl }),
+    ...(guards && { guards }),
+  };
 }
+
+/** Manual, chapter 2: network rules first, because nothing may listen before it is guarded. */
+function* guardPlace<Wait>(hands: Hands<Wait>, tenant: Installation, index: number, region: RegionNames): Walk<Wait, Guards> {
+  const wider = desired.subnetSecurityGroup(tenant, region);
+  const step = `networkSecurityGroup${regionSuffix(index)}`;
+  const [machine, [subnet = machine]] = yield* hands.abreast<[Guard, Guard[]]>(
+    hands.ensure("networkSecurityGroup", step, desired.networkSecurityGroup(tenant, region)),
+    hands.abreast<Guard[]>(...(wider ? [hands.ensure("networkSecurityGroup", "subnetSecurityGroup", wider)] : [])),
+  );
+  return { machine: machine.id, subnet: subnet.id };
+}
+
+type Guard = ActualOf<Resources["networkSecurityGroup"]>;
 
 const addressOf = ({ id, ipAddress, fqdn }: Address): Address => ({ id, ipAddress, fqdn });
 
@@ -204,40 +263,24 @@ export interface RegionChapter {
   region: number;
 }
 
-/** Manual, chapter 2: network rules first, because nothing may listen before it is guarded; then the region's machines at once. */
+/** Manual, chapter 2: a guarded network, then the region's machines at once. */
 export const buildGateway: Chapter<RegionChapter, void> = {
   name: "buildGateway",
   *walk(hands, { tenant, ground, region: index }) {
     const region = regionOf(tenant, index);
     const at = regionSuffix(index);
-    const guard = yield* hands.ensure(
-      "networkSecurityGroup",
-      `networkSecurityGroup${at}`,
-      desired.networkSecurityGroup(tenant, region),
+    const { loadBalancer, guards = yield* guardPlace(hands, tenant, index, region) } = ground.regions[index] ?? {};
+    const [network, { placement, set }, balancer] = yield* hands.abreast<[Network, Places, Balancer | undefined]>(
+      hands.ensure("virtualNetwork", `virtualNetwork${at}`, desired.virtualNetwork(tenant, region, guards.subnet)),
+      findPlaces(),
+      balance(),
     );
-    const wider = desired.subnetSecurityGroup(tenant, region);
-    const subnetGuard = wider ? yield* hands.ensure("networkSecurityGroup", "subnetSecurityGroup", wider) : guard;
-    const network = yield* hands.ensure(
-      "virtualNetwork",
-      `virtualNetwork${at}`,
-      desired.virtualNetwork(tenant, region, subnetGuard.id),
-    );
-    const placement = yield* hands.placement(index);
-    const set = placement.availabilitySet
-      ? yield* hands.ensure("availabilitySet", `availabilitySet${at}`, desired.availabilitySet(tenant, region))
-      : undefined;
-    const { loadBalancer } = ground.regions[index] ?? {};
-    const balancer = loadBalancer
-      ? yield* hands.ensure("loadBalancer", `loadBalancer${at}`, desired.loadBalancer(tenant, region, loadBalancer.id))
-      : undefined;
-    const diagnostics = balancer && desired.diagnosticSetting(tenant, region);
-    if (diagnostics) yield* hands.ensure("diagnosticSetting", `diagnosticSetting${at}`, diagnostics);
     const place = {
       tenant,
       ground,
       region: index,
       subnetId: network.subnetId,
-      networkSecurityGroupId: guard.id,
+      networkSecurityGroupId: guards.machine,
       availabilitySetId: set?.id,
       poolId: balancer?.poolId,
     };
@@ -249,8 +292,32 @@ export const buildGateway: Chapter<RegionChapter, void> = {
         begin(besideChapters[role], { tenant, ground, subnetId: network.subnetId }, role.toLowerCase()),
       ),
     );
+
+    function* findPlaces() {
+      const placement = yield* hands.placement(index);
+      const set = placement.availabilitySet
+        ? yield* hands.ensure("availabilitySet", `availabilitySet${at}`, desired.availabilitySet(tenant, region))
+        : undefined;
+      return { placement, set };
+    }
+
+    function* balance() {
+      if (!loadBalancer) return undefined;
+      const wanted = desired.loadBalancer(tenant, region, loadBalancer.id);
+      const made = yield* hands.ensure("loadBalancer", `loadBalancer${at}`, wanted);
+      const diagnostics = desired.diagnosticSetting(tenant, region);
+      if (diagnostics) yield* hands.ensure("diagnosticSetting", `diagnosticSetting${at}`, diagnostics);
+      return made;
+    }
   },
 };
+
+type Network = ActualOf<Resources["virtualNetwork"]>;
+type Balancer = ActualOf<Resources["loadBalancer"]>;
+interface Places {
+  placement: Placement;
+  set: ActualOf<Resources["availabilitySet"]> | undefined;
+}
 
 export interface MachineChapter extends RegionChapter {
   /** Index among the region's machines. */
@@ -311,17 +378,18 @@ export const buildMachine: Chapter<MachineChapter, void> = {
     yield* ensureSomewhere(hands, `gatewayVm${at}`, candidates, (candidate) =>
       desired.gatewayVm(tenant, place, { ...candidate, availabilitySetId, diagnosticsUrl }, networkInterface.id, ground),
     );
-    const route = yield* hands.mailRoute();
     // As late as can be: a credential that was rotated meanwhile is not taken away again.
-    const generation = yield* hands.guestGeneration();
+    const [route, generation] = yield* hands.abreast<[MailRoute, GuestGeneration]>(hands.mailRoute(), hands.guestGeneration());
     yield* hands.ensure("guest", `guest${at}`, desired.guest(tenant, place, address.fqdn, ground, route, generation));
     if (!tenant.spec.gateway.monitoring) return;
     // Mail first: nobody waits for what is only watched.
-    yield* hands.ensure("monitorAgent", `monitorAgent${at}`, desired.monitorAgent(tenant, place, ground));
-    yield* hands.ensure(
-      "dataCollectionAssociation",
-      `dataCollectionAssociation${at}`,
-      desired.dataCollectionAssociation(tenant, place),
+    yield* hands.abreast<unknown[]>(
+      hands.ensure("monitorAgent", `monitorAgent${at}`, desired.monitorAgent(tenant, place, ground)),
+      hands.ensure(
+        "dataCollectionAssociation",
+        `dataCollectionAssociation${at}`,
+        desired.dataCollectionAssociation(tenant, place),
+      ),
     );
   },
 };
@@ -411,8 +479,10 @@ export const buildDatabase: Chapter<DatabaseChapter, Databases> = {
     const server = yield* hands.ensure("sqlServer", "sqlServer", desired.sqlServer(tenant, database));
     yield* hands.ensure("sqlFirewallRules", "sqlFirewallRules", desired.sqlFirewallRules(tenant, ground));
     const { iqSuiteDatabase: iqSuite, webClientDatabase: webClient } = tenant.names;
-    yield* hands.ensure("sqlDatabase", "iqSuiteDatabase", desired.sqlDatabase(tenant, iqSuite, database));
-    yield* hands.ensure("sqlDatabase", "webClientDatabase", desired.sqlDatabase(tenant, webClient, database));
+    yield* hands.abreast<unknown[]>(
+      hands.ensure("sqlDatabase", "iqSuiteDatabase", desired.sqlDatabase(tenant, iqSuite, database)),
+      hands.ensure("sqlDatabase", "webClientDatabase", desired.sqlDatabase(tenant, webClient, database)),
+    );
     return { server: server.fqdn, iqSuite, webClient };
   },
 };
@@ -424,14 +494,24 @@ export const buildDatabase: Chapter<DatabaseChapter, Databases> = {
 export const registerApplications: Chapter<TenantChapter, Applications> = {
   name: "registerApplications",
   *walk(hands, { tenant, ground }) {
-    const wanted = desired.webClientApplication(tenant, ground);
-    const webClient = idsOf(yield* hands.ensure("webClientApplication", "webClientApplication", wanted));
-    const asking = desired.powerShellApplication(tenant, webClient);
-    const powerShell = asking && idsOf(yield* hands.ensure("powerShellApplication", "powerShellApplication", asking));
-    const exchangeWebServices = yield* openMailboxes(hands, tenant);
-    return { ...webClient, ...(powerShell && { powerShell }), ...(exchangeWebServices && { exchangeWebServices }) };
+    const [asked, exchangeWebServices] = yield* hands.abreast<
+      [Omit<Applications, "exchangeWebServices">, Application | undefined]
+    >(registerWebClient(hands, tenant, ground), openMailboxes(hands, tenant));
+    return { ...asked, ...(exchangeWebServices && { exchangeWebServices }) };
   },
 };
+
+function* registerWebClient<Wait>(
+  hands: Hands<Wait>,
+  tenant: Installation,
+  ground: Ground,
+): Walk<Wait, Omit<Applications, "exchangeWebServices">> {
+  const wanted = desired.webClientApplication(tenant, ground);
+  const webClient = idsOf(yield* hands.ensure("webClientApplication", "webClientApplication", wanted));
+  const asking = desired.powerShellApplication(tenant, webClient);
+  const powerShell = asking && idsOf(yield* hands.ensure("powerShellApplication", "powerShellApplication", asking));
+  return { ...webClient, ...(powerShell && { powerShell }) };
+}
 
 /** Who may read is decided before anybody may: Exchange Web Services are opened last. */
 function* openMailboxes<Wait>(hands: Hands<Wait>, tenant: Installation): Walk<Wait, Application | undefined> {
@@ -459,21 +539,44 @@ const idsOf = ({ appId, objectId }: Application): Application => ({ appId, objec
 export const connectMailFlow: Chapter<TenantChapter, void> = {
   name: "connectMailFlow",
   *walk(hands, { tenant, ground }) {
-    yield* hands.ensure("inboundConnector", "inboundConnector", desired.inboundConnector(tenant, ground));
-    // Mail goes where it went until the new way is proven.
-    const { smartHosts = desired.smartHosts(ground) } = tenant.standing ?? {};
-    yield* hands.ensure("outboundConnector", "outboundConnector", { ...desired.outboundConnector(tenant, ground), smartHosts });
-    if (tenant.spec.connectionFilter)
-      yield* hands.ensure("connectionFilter", "connectionFilter", desired.connectionFilter(tenant, ground));
-    yield* hands.ensure("guardRule", "guardRule", desired.guardRule(tenant, ground));
-    yield* hands.ensure("approvalRule", "approvalRule", desired.approvalRule(tenant, ground));
-    yield* hands.ensure("stripRule", "stripRule", desired.stripRule(tenant));
+    const connectors = begin(makeConnectors, { tenant, ground }, "connectors");
+    const passing = begin(admitHandled, { tenant, ground }, "passing");
+    if (hands.begunWith("1.1.0")) yield* hands.together<[void, void]>(connectors, passing);
+    else {
+      yield* connectors.walk(hands);
+      yield* passing.walk(hands);
+    }
     const scope = tenant.piloted ? "pilot" : "probe";
     yield* hands.ensure("forwardingRule", "forwardingRule", desired.forwardingRule(tenant, ground, scope));
     const incoming = desired.incomingForwardingRule(tenant, ground, scope);
     if (incoming) yield* hands.ensure("incomingForwardingRule", "incomingForwardingRule", incoming);
     if (tenant.piloted) yield* forwardGroups(hands, tenant, ground);
     if (tenant.live === true) yield* forwardDomains(hands, tenant, ground);
+  },
+};
+
+export const makeConnectors: Chapter<TenantChapter, void> = {
+  name: "makeConnectors",
+  *walk(hands, { tenant, ground }) {
+    // Mail goes where it went until the new way is proven.
+    const { smartHosts = desired.smartHosts(ground) } = tenant.standing ?? {};
+    yield* hands.abreast<unknown[]>(
+      hands.ensure("inboundConnector", "inboundConnector", desired.inboundConnector(tenant, ground)),
+      hands.ensure("outboundConnector", "outboundConnector", { ...desired.outboundConnector(tenant, ground), smartHosts }),
+      ...(tenant.spec.connectionFilter
+        ? [hands.ensure("connectionFilter", "connectionFilter", desired.connectionFilter(tenant, ground))]
+        : []),
+    );
+  },
+};
+
+/** What mail that comes back needs, before any goes. Rules have places in one list: one is made after another. */
+export const admitHandled: Chapter<TenantChapter, void> = {
+  name: "admitHandled",
+  *walk(hands, { tenant, ground }) {
+    yield* hands.ensure("guardRule", "guardRule", desired.guardRule(tenant, ground));
+    yield* hands.ensure("approvalRule", "approvalRule", desired.approvalRule(tenant, ground));
+    yield* hands.ensure("stripRule", "stripRule", desired.stripRule(tenant));
   },
 };
 

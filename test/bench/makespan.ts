@@ -84,9 +84,13 @@ const named = (wanted: unknown): string[] => [
 
 /** What protects mail, and what a machine needs before Windows in it is prepared. */
 const protects: Record<string, string[]> = {
-  approvalRule: ["guardRule", "inboundConnector"],
+  approvalRule: ["guardRule"],
+  // Rules have places in one list, so that they are made one after another.
+  stripRule: ["approvalRule"],
   forwardingRule: ["approvalRule", "stripRule", "inboundConnector", "outboundConnector", "connectionFilter"],
   gatewayVm: ["placement"],
+  // As late as can be: a credential that was rotated meanwhile is not taken away again.
+  guestGeneration: ["gatewayVm"],
   guest: ["gatewayVm", "vaultAccessForGateway", "mailRoute", "guestGeneration"],
   loopGuid: ["vaultAccessForGatehouse"],
   adminPassword: ["vaultAccessForGatehouse"],
@@ -137,6 +141,12 @@ function stepsOfRunbook(): Step[] {
     *guestGeneration() {
       note("guestGeneration", {});
       return FIRST_GENERATION;
+    },
+    begunWith: () => true,
+    *abreast<Results extends unknown[]>(...walks: { [Index in keyof Results]: Walk<never, Results[Index]> }) {
+      const results: unknown[] = [];
+      for (const walk of walks) results.push(yield* walk);
+      return results as Results;
     },
     *together<Results extends unknown[]>(...chapters: { [Index in keyof Results]: Begun<Results[Index]> }) {
       const results: unknown[] = [];

@@ -1,5 +1,6 @@
 /** Plays an orchestrator on the host's own engine, in memory and in virtual time, through the real durable-functions. */
 
+import { readFileSync } from "node:fs";
 import type { OrchestrationContext, Task } from "durable-functions";
 import { createVirtualClock } from "../../infra/local/functions-host/clock.ts";
 import type { VirtualClock } from "../../infra/local/functions-host/clock.ts";
@@ -33,6 +34,8 @@ export interface PlayOptions<Input> {
   repeatActivities?: boolean;
   /** Told of each episode after it: what the orchestrator was given and what it answered. */
   episode?: (episode: Episode) => void;
+  /** That orchestrations are begun with; by default the app's own. */
+  version?: string;
   /** Host's log, for tests about warnings. */
   log?: (entry: LogEntry) => void;
 }
@@ -72,6 +75,11 @@ export interface Played {
   reported: { name: string; error: unknown }[];
 }
 
+const { extensions } = JSON.parse(readFileSync(new URL("../../host.json", import.meta.url), "utf8")) as {
+  extensions: { durableTask: { defaultVersion: string } };
+};
+const VERSION = extensions.durableTask.defaultVersion;
+
 /** @throws Error if the orchestration can't go on because it waits for an event that nobody sends */
 export async function play<Input>(options: PlayOptions<Input>): Promise<Played> {
   const { start, input, instanceId = "played", events = [], activities = {}, log = () => undefined } = options;
@@ -94,7 +102,8 @@ export async function play<Input>(options: PlayOptions<Input>): Promise<Played> 
     app.hooks.postInvocation.push(episodesFor(options.episode));
   }
   const store = openStore(":memory:");
-  const engine = createEngine({ app, store, clock, log, maxConcurrentActivities: Number.POSITIVE_INFINITY });
+  const maxConcurrentActivities = Number.POSITIVE_INFINITY;
+  const engine = createEngine({ app, store, clock, log, maxConcurrentActivities, defaultVersion: options.version ?? VERSION });
   const timers: { cancel(): void }[] = [];
   try {
     const release = clock.hold();
