@@ -35,9 +35,9 @@ export const lookForDriftNow =
   };
 
 /** POST …/repair: what differed when it was last looked at, and still does. */
-export const startRepair = (world: ApiWorld & Pick<DriftWorld, "pace">, client: DurableClient) =>
+export const startRepair = (world: ApiWorld & Pick<DriftWorld, "pace" | "plans">, client: DurableClient) =>
   endpoint("startRepair", world, async ({ caller: { partnerId }, params: { tenantId }, headers, body }) => {
-    const wanted = { partnerId, tenantId, operationId: headers["operation-id"], steps: body?.steps };
+    const wanted = { partnerId, tenantId, operationId: headers["operation-id"], steps: body?.steps, plan: body?.plan };
     return accepted(world, await startRepairOf(world, client, wanted));
   });
 

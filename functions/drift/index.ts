@@ -6,10 +6,12 @@ import { registerDurableTimer } from "../../shared/triggers.ts";
 import { createRepairActivities } from "./activities.ts";
 import { getDrift, lookForDriftNow, startRepair } from "./http.ts";
 import { repairTenant } from "./orchestrator.ts";
+import { planRepair } from "./plan.ts";
 import { sweepDrift } from "./timer.ts";
 import type { DriftWorld } from "./world.ts";
 
 export function registerDrift(world: DriftWorld): void {
+  world.plans.register("repair", (tenant, { steps }) => planRepair(world, tenant, steps));
   registerHttp("getDrift", endpoint("getDrift", world, getDrift(world)));
   registerHttp("lookForDriftNow", endpoint("lookForDriftNow", world, lookForDriftNow(world)));
   registerDurableHttp("startRepair", (client) => startRepair(world, client));

@@ -24,19 +24,21 @@ interface Wanted {
   operationId: string | undefined;
   /** All that can be repaired, without it. */
   steps: string[] | undefined;
+  /** Hash of the plan that is insisted on. */
+  plan?: string | undefined;
 }
 
 /** As the operation keeps it: what was asked for, and which steps that was at the time. */
 const requestSchema = z.object({ asked: z.union([z.array(z.string()), z.literal("all")]), steps: z.array(z.string()) });
 type Request = z.output<typeof requestSchema>;
 
-type World = Pick<DriftWorld, "stores" | "pace">;
+type World = Pick<DriftWorld, "stores" | "pace" | "plans">;
 
 /** From the last comparison; the repair looks once more before it writes. */
 export async function startRepairOf(
   world: World,
   client: DurableClient,
-  { partnerId, tenantId, operationId, steps }: Wanted,
+  { partnerId, tenantId, operationId, steps, plan }: Wanted,
 ): Promise<OperationRecord> {
   const { stores } = world;
   const asked = steps ?? "all";
@@ -45,19 +47,26 @@ export async function startRepairOf(
     known?.kind === "repair"
       ? { asked, steps: requestSchema.parse(known.request).steps }
       : { asked, steps: await differing(stores, await stores.tenants.get(partnerId, tenantId), steps) };
-  return startOperation(stores, client, repairOf(world, request), { partnerId, tenantId, operationId, body: request });
+  return startOperation(stores, client, repairOf(world, request, plan), { partnerId, tenantId, operationId, body: request });
 }
 
-const repairOf = ({ pace }: Pick<World, "pace">, { steps }: Request): TenantOperation<Repair> => ({
+const repairOf = (
+  { pace, plans }: Pick<World, "pace" | "plans">,
+  { asked, steps }: Request,
+  plan?: string,
+): TenantOperation<Repair> => ({
   kind: "repair",
   orchestrator: repairTenant,
   stepsOf: (tenant) => repairSteps(tenant, steps),
   inputOf: (tenant, operationId) => ({ work: { ...targetOf(tenant).work, operationId }, steps, pace }),
-  check: async (tenant) => refuseUnlessStanding(tenant),
+  async check(tenant) {
+    refuseUnlessStanding(tenant);
+    await plans.insistOn("repair", tenant, plan, asked === "all" ? {} : { steps: asked });
+  },
 });
 
 /** What was begun with is tried again; what is right by then is left alone. */
-export const repairKinds = (world: Pick<World, "pace">) =>
+export const repairKinds = (world: Pick<World, "pace" | "plans">) =>
   ({
     repair: kindOf((request) => repairOf(world, requestSchema.parse(request)), {
       waits: [],
@@ -66,7 +75,11 @@ export const repairKinds = (world: Pick<World, "pace">) =>
   }) satisfies Record<string, KindOfOperation>;
 
 /** Which steps it is about, in the manual's order. Refuses what a repair can't bring back. */
-async function differing({ drift }: World["stores"], tenant: TenantRecord, steps: string[] | undefined): Promise<string[]> {
+export async function differing(
+  { drift }: World["stores"],
+  tenant: TenantRecord,
+  steps: string[] | undefined,
+): Promise<string[]> {
   refuseUnlessStanding(tenant);
   const record = await drift.find(tenant.partnerId, tenant.id);
   if (!record) throw refusal("NothingToRepair", `nobody has looked at tenant ${tenant.id} yet: POST …/drift looks now`);

@@ -1,15 +1,15 @@
 /** What bypass and restore do beside the rule: keep the tenant's stage, say each step, and look whether its gateways are well again. */
-import { gatewayIdOf } from "../../shared/api/gateway-id.ts";
 import type { Names } from "../../shared/azure/names.ts";
 import { type Bypass, type BypassCause, bypassOf, settledStage } from "../../shared/desired/bypass.ts";
 import type { Loop } from "../../shared/desired/state.ts";
 import type { DesiredOf, Work } from "../../shared/durable/resources.ts";
 import type { Failure } from "../../shared/durable/steps.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
-import { proveReachable, unreadiness } from "../../shared/proof/gateways.ts";
+import { proveReachable } from "../../shared/proof/gateways.ts";
 import type { LoopEvidence } from "../../shared/proof/loop.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
 import type { Resources } from "../../shared/resources/index.ts";
+import { unrecovered } from "./recovery.ts";
 import type { MailFlowWorld } from "./world.ts";
 
 export type MailFlowActivities = ReturnType<typeof createMailFlowActivities>;
@@ -20,11 +20,8 @@ interface Said {
   at: number;
 }
 
-/** Machines report every ten minutes: one that has missed two of them is silent. */
-export const HEARTBEAT_FRESH_IN_SECONDS = 25 * 60;
-
 export const createMailFlowActivities = ({ stores, resources, validateOutboundConnector, clock }: MailFlowWorld) => {
-  const { operations, tenants, heartbeats, events } = stores;
+  const { operations, tenants, events } = stores;
   const recorded = recordingSteps(stores);
 
   const say = async ({ work, at }: Said, what: string, data: Record<string, unknown>): Promise<void> => {
@@ -120,15 +117,7 @@ export const createMailFlowActivities = ({ stores, resources, validateOutboundCo
 
     checkRecovered: ({ work, names }: { work: Work; names: Names }): Promise<void> =>
       recorded(work, "recovered", async () => {
-        const { partnerId, tenantId } = work;
-        const wrong = await unreadiness(stores, work, names);
-        for (const { virtualMachine } of names.regions.flatMap(({ machines }) => machines)) {
-          const id = gatewayIdOf(tenantId, virtualMachine);
-          const last = (await heartbeats.find(partnerId, id))?.last;
-          // One that has never reported is proven by its mail alone.
-          if (last && clock.now() - Date.parse(last.receivedAt) > HEARTBEAT_FRESH_IN_SECONDS * 1000)
-            wrong.push(`gateway ${id} has not reported since ${last.receivedAt}`);
-        }
+        const wrong = await unrecovered({ stores, clock }, work, names);
         if (wrong.length > 0)
           throw new ControlPlaneError(
             "NotRecovered",

@@ -8,15 +8,15 @@ import type { MailFlowDoors } from "./world.ts";
 /** POST …/bypass: with the same Operation-Id asking twice gives the same operation. */
 export const startBypass = (world: MailFlowDoors, client: DurableClient) =>
   endpoint("startBypass", world, async ({ caller: { partnerId }, params: { tenantId }, headers, body }) => {
-    const wanted = bypassing(world, { by: "call", reason: body.reason });
+    const wanted = bypassing(world, { by: "call", reason: body.reason }, body.plan);
     const asked = { partnerId, tenantId, operationId: headers["operation-id"], body };
     return accepted(world, await startOperation(world.stores, client, wanted, asked));
   });
 
 /** POST …/restore */
 export const startRestore = (world: MailFlowDoors, client: DurableClient) =>
-  endpoint("startRestore", world, async ({ caller: { partnerId }, params: { tenantId }, headers }) => {
-    const wanted = restoring(world, ASKED_FOR);
-    const asked = { partnerId, tenantId, operationId: headers["operation-id"], body: undefined };
+  endpoint("startRestore", world, async ({ caller: { partnerId }, params: { tenantId }, headers, body }) => {
+    const wanted = restoring(world, ASKED_FOR, body?.plan);
+    const asked = { partnerId, tenantId, operationId: headers["operation-id"], body };
     return accepted(world, await startOperation(world.stores, client, wanted, asked));
   });

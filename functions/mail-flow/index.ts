@@ -7,11 +7,14 @@ import { createMailFlowActivities } from "./activities.ts";
 import { startBypass, startRestore } from "./http.ts";
 import { startGatewayBypass, startGatewayRestore, startPartnerBypass, startPartnerRestore } from "./several.ts";
 import { bypassTenant, restoreTenant } from "./orchestrator.ts";
+import { planBypass, planRestore } from "./plan.ts";
 import type { MailFlowWorld } from "./world.ts";
 
 export type { MailFlowWorld } from "./world.ts";
 
 export function registerMailFlow(world: MailFlowWorld): void {
+  world.plans.register("bypass", (tenant) => planBypass(world, tenant));
+  world.plans.register("restore", (tenant) => planRestore(world, tenant));
   registerDurableHttp("startBypass", (client) => startBypass(world, client));
   registerDurableHttp("startRestore", (client) => startRestore(world, client));
   registerDurableHttp("startGatewayBypass", (client) => startGatewayBypass(world, client));

@@ -10,7 +10,7 @@ import type { MailFlowDoors } from "./world.ts";
 const asked = z.object({ reason: z.string() });
 const causeOf = (request: unknown): BypassCause => ({ ...ASKED_FOR, ...asked.safeParse(request).data });
 
-export const mailFlowKinds = (world: Pick<MailFlowDoors, "mailFlowPace">) =>
+export const mailFlowKinds = (world: Pick<MailFlowDoors, "mailFlowPace" | "plans">) =>
   ({
     bypass: kindOf((request) => bypassing(world, causeOf(request)), {
       waits: [],

@@ -8,14 +8,15 @@ import * as desired from "../../shared/desired/state.ts";
 import type { Ground } from "../../shared/desired/state.ts";
 import { child } from "../../shared/durable/branches.ts";
 import { type ResourcePace, resourceSteps, type Work } from "../../shared/durable/resources.ts";
-import type { OrchestrationContext, Routine } from "../../shared/durable/routine.ts";
+import type { OrchestrationContext, Routine, Task } from "../../shared/durable/routine.ts";
 import { failureFrom, stepsOf } from "../../shared/durable/steps.ts";
 import { secondsNow } from "../../shared/durable/wait.ts";
 import { type AroundPace, proveBypass } from "../../shared/proof/around.ts";
-import { proveLoop } from "../../shared/proof/loop.ts";
+import { type LoopEvidence, proveLoop } from "../../shared/proof/loop.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import type { MailFlowActivities } from "./activities.ts";
+import { type BackHands, goAround, goBack } from "./ways.ts";
 
 /** What both ways are started with. */
 export interface Redirection {
@@ -37,39 +38,43 @@ export function* bypassTenant(context: OrchestrationContext, tenant: Redirection
   const { work, spec, ground, cause, pace } = tenant;
   const { beginBypass, finishBypass, failBypass } = stepsOf<MailFlowActivities>(context, pace.patience);
   const { ensure } = resourceSteps<Resources>(context, work, pace);
-  const rule = desired.bypassRule(tenant, ground);
-  try {
-    yield* beginBypass({ work, cause, at: secondsNow(context) });
-    yield* ensure("bypassRule", "bypassRule", rule);
+  function* proveAround(): Routine<void> {
     const deadline = secondsNow(context) + pace.probeDeadlineInSeconds + pace.settleInSeconds;
     yield* child(context, proveBypass, { work, spec, pace, round: 1, deadline }, "around");
+  }
+  try {
+    yield* beginBypass({ work, cause, at: secondsNow(context) });
+    yield* goAround({ ensure, proveAround }, tenant, ground);
     yield* finishBypass({ work, cause, at: secondsNow(context) });
   } catch (error) {
+    const rule = desired.bypassRule(tenant, ground);
     yield* failBypass({ work, rule, at: secondsNow(context), failure: failureFrom(error) });
   }
 }
 
-/** First only the probe mailbox's mail takes the way back; when that has come through, everybody's does. */
 export function* restoreTenant(context: OrchestrationContext, tenant: Redirection): Routine<void> {
-  const { work, names, ground, cause, pace } = tenant;
-  const { beginRestore, checkRecovered, checkGatewayAnswers, finishRestore, failRestore } = stepsOf<MailFlowActivities>(
-    context,
-    pace.patience,
-  );
-  const { ensure, confirm, drop } = resourceSteps<Resources>(context, work, pace);
-  const loop = desired.loop(tenant, ground);
+  const { work, ground, cause, pace } = tenant;
+  const { beginRestore, finishRestore, failRestore } = stepsOf<MailFlowActivities>(context, pace.patience);
   try {
     yield* beginRestore({ work, cause, at: secondsNow(context) });
-    yield* checkRecovered({ work, names });
-    yield* confirm("inboundConnector", "inboundConnectorReadBack", desired.inboundConnector(tenant, ground));
-    yield* confirm("approvalRule", "approvalRuleReadBack", desired.approvalRule(tenant, ground));
-    yield* checkGatewayAnswers({ work, loop });
-    yield* ensure("bypassRule", "probeSpared", desired.bypassRule(tenant, ground, "probe"));
-    const deadline = secondsNow(context) + pace.probeDeadlineInSeconds;
-    const evidence = yield* child(context, proveLoop, { work, pace, loop, step: "probeMail", round: 1, deadline }, "probe");
-    yield* drop("bypassRule", "bypassRule", desired.bypassRule(tenant, ground, "probe"));
+    const evidence = yield* goBack(handsBack(context, tenant), tenant, ground);
     yield* finishRestore({ work, cause, evidence, at: secondsNow(context) });
   } catch (error) {
     yield* failRestore({ work, at: secondsNow(context), failure: failureFrom(error) });
   }
+}
+
+function handsBack(context: OrchestrationContext, tenant: Redirection): BackHands<Task, LoopEvidence> {
+  const { work, names, ground, pace } = tenant;
+  const { checkRecovered, checkGatewayAnswers } = stepsOf<MailFlowActivities>(context, pace.patience);
+  const loop = desired.loop(tenant, ground);
+  return {
+    ...resourceSteps<Resources>(context, work, pace),
+    recovered: () => checkRecovered({ work, names }),
+    startTls: () => checkGatewayAnswers({ work, loop }),
+    *prove() {
+      const deadline = secondsNow(context) + pace.probeDeadlineInSeconds;
+      return yield* child(context, proveLoop, { work, pace, loop, step: "probeMail", round: 1, deadline }, "probe");
+    },
+  };
 }

@@ -12,38 +12,46 @@ import type { MailFlowDoors } from "./world.ts";
 /** A restore that a person wants needs no reason. */
 export const ASKED_FOR: BypassCause = { by: "call", reason: "asked for" };
 
-type Paced = Pick<MailFlowDoors, "mailFlowPace">;
+type Paced = Pick<MailFlowDoors, "mailFlowPace" | "plans">;
 
 /** Asked for again of a tenant that is bypassed already, it looks whether that still holds, and proves it. */
-export const bypassing = (world: Paced, cause: BypassCause): TenantOperation<Redirection> => ({
+export const bypassing = (world: Paced, cause: BypassCause, plan?: string): TenantOperation<Redirection> => ({
   kind: "bypass",
   orchestrator: bypassTenant,
   stepsOf: bypassSteps,
   inputOf: (tenant, operationId) => redirection(tenant, operationId, cause, world.mailFlowPace),
-  check: async (tenant) => refuseUnlessStanding(tenant),
+  async check(tenant) {
+    refuseUnlessLed(tenant);
+    await world.plans.insistOn("bypass", tenant, plan);
+  },
 });
 
-export const restoring = (world: Paced, cause: BypassCause): TenantOperation<Redirection> => ({
+export const restoring = (world: Paced, cause: BypassCause, plan?: string): TenantOperation<Redirection> => ({
   kind: "restore",
   orchestrator: restoreTenant,
   stepsOf: restoreSteps,
   inputOf: (tenant, operationId) => redirection(tenant, operationId, cause, world.mailFlowPace),
-  async check({ id, stage }) {
-    if (stage === "bypassed") return;
-    throw refusal("NotBypassed", `tenant ${id} is in stage ${stage}: its mail is not led round the gateway`);
+  async check(tenant) {
+    refuseUnlessBypassed(tenant);
+    await world.plans.insistOn("restore", tenant, plan);
   },
 });
 
 /** One that failed at its very end has led everybody back already: what is left is to say so. */
 export const restoringAgain = (world: Paced, cause: BypassCause): TenantOperation<Redirection> => ({
   ...restoring(world, cause),
-  check: async (tenant) => refuseUnlessStanding(tenant),
+  check: async (tenant) => refuseUnlessLed(tenant),
 });
 
-function refuseUnlessStanding(tenant: TenantRecord): void {
+export function refuseUnlessLed(tenant: TenantRecord): void {
   if (isStanding(tenant) && tenant.facts["ground"] !== undefined) return;
   const { id, stage } = tenant;
   throw refusal("NothingToBypass", `tenant ${id} is in stage ${stage}: nobody's mail runs through its gateway`);
+}
+
+export function refuseUnlessBypassed({ id, stage }: TenantRecord): void {
+  if (stage === "bypassed") return;
+  throw refusal("NotBypassed", `tenant ${id} is in stage ${stage}: its mail is not led round the gateway`);
 }
 
 function redirection(tenant: TenantRecord, operationId: string, cause: BypassCause, pace: MailFlowPace): Redirection {

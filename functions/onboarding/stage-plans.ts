@@ -2,11 +2,10 @@
 import type { Check } from "../../shared/api/plan.ts";
 import type { Ground } from "../../shared/desired/state.ts";
 import { targetOf } from "../../shared/desired/target.ts";
-import type { ActualOf } from "../../shared/durable/resources.ts";
-import { typical } from "../../shared/plans/durations.ts";
+import { lookingWay } from "../../shared/plans/looking-way.ts";
 import type { Planned } from "../../shared/plans/plans.ts";
 import { plannedOf } from "../../shared/plans/resources.ts";
-import { looksInto, type Sight, walked } from "../../shared/runbook/looking.ts";
+import { type Sight, walked } from "../../shared/runbook/looking.ts";
 import type { StepTitle } from "../../shared/runbook/steps.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
@@ -50,34 +49,13 @@ async function seenBy(
   return { names: target.names, estimatedSeconds: sight.seconds, ...told };
 }
 
-function lookingHands(resources: Resources, sight: Sight): StageHands<Promise<unknown>, void> {
-  const look = looksInto(resources, sight);
-  return {
-    *ensure(kind, step, wanted) {
-      return (yield look(kind, step, wanted)) as ActualOf<Resources[typeof kind]>;
-    },
-    *drop(kind, step, unwanted) {
-      yield look(kind, step, unwanted, "drop");
-    },
-    *ready() {
-      // Told by a check.
-    },
-    *confirm(kind, step, wanted) {
-      const found = yield look(kind, step, wanted);
-      const last = sight.seen.at(-1);
-      if (last && last.action !== "none" && last.action !== "unknown") {
-        last.action = "blocked";
-        last.reason ??= "a change of stage leaves it alone and insists that it is as the onboarding made it: onboard again first";
-      }
-      return found;
-    },
-    *startTls() {
-      sight.seconds += typical.startTls;
-    },
-    /** What was changed before has to be known everywhere. */
-    *prove() {
-      const changed = sight.seen.some(({ action }) => action === "create" || action === "update" || action === "remove");
-      sight.seconds += (changed ? typical.propagation : 0) + typical.probeMail;
-    },
-  };
-}
+const lookingHands = (resources: Resources, sight: Sight): StageHands<Promise<unknown>, void> => ({
+  ...lookingWay(
+    resources,
+    sight,
+    "a change of stage leaves it alone and insists that it is as the onboarding made it: onboard again first",
+  ),
+  *ready() {
+    // Told by a check.
+  },
+});

@@ -1,7 +1,7 @@
 /** Drift in the API: how a standing tenant's clouds differ from what is wanted, property by property, and since when. */
 import * as z from "zod";
 import { tenantIdSchema } from "../tenants/spec.ts";
-import { findingSchema } from "./plan.ts";
+import { findingSchema, insistedPlanSchema, repairedStepsSchema } from "./plan.ts";
 
 export const driftStatuses = ["notLooked", "inSync", "drifted", "unknown"] as const;
 export const driftActions = ["create", "update", "replace", "remove", "blocked"] as const;
@@ -51,7 +51,8 @@ export const driftSchema = z.object({
 });
 
 export const repairInputSchema = z.strictObject({
-  steps: z.array(z.string().min(1).max(64)).min(1).max(100).optional().describe("Which differences; without it, all."),
+  steps: repairedStepsSchema,
+  plan: insistedPlanSchema,
 });
 
 export type DriftStatus = (typeof driftStatuses)[number];

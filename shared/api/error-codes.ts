@@ -243,8 +243,8 @@ export const errorCodes = {
   },
   PlanBlocked: {
     status: 409,
-    meaning: "The plan has findings that have to be resolved first.",
-    remedy: "Do what the remedies of the findings in details say, then plan again.",
+    meaning: "The plan that was insisted on has objects that the operation could not get by.",
+    remedy: "Do what the reasons in details say, then plan again.",
   },
   PlanOutdated: {
     status: 409,

@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { tenantIdSchema } from "../tenants/spec.ts";
 import { errorDetailSchema } from "./error.ts";
+import { insistedPlanSchema } from "./plan.ts";
 import { operationSummarySchema } from "./operation.ts";
 
 export const bypassInputSchema = z.strictObject({
@@ -12,6 +13,9 @@ export const bypassInputSchema = z.strictObject({
     .max(500)
     .describe("Why mail is to go round the gateway: it stands in the tenant's conditions and in events."),
 });
+
+/** Of one tenant: of many, each would have a plan of its own. */
+export const tenantBypassInputSchema = bypassInputSchema.extend({ plan: insistedPlanSchema });
 
 /** What became of one tenant of those that were meant. */
 export const tenantOutcomeSchema = z.object({

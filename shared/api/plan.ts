@@ -30,7 +30,7 @@ export const checkSchema = z.object({
 });
 
 /** Operations that can be planned. */
-export const plannedOperations = ["onboarding", "promotion", "demotion", "offboarding"] as const;
+export const plannedOperations = ["onboarding", "promotion", "demotion", "repair", "bypass", "restore", "offboarding"] as const;
 
 export const plannedTaskSchema = z.object({
   kind: z.string().describe("As in GET /api/tasks, where it is to be found once the operation runs."),
@@ -56,11 +56,19 @@ export const planSchema = z.object({
   tasks: z.array(plannedTaskSchema).describe("What only people can do."),
 });
 
+export const repairedStepsSchema = z
+  .array(z.string().min(1).max(64))
+  .min(1)
+  .max(100)
+  .optional()
+  .describe("Which differences a repair brings back; without it, all.");
+
 export const planInputSchema = z.strictObject({
   operation: z.enum(plannedOperations).optional().describe("onboarding, where it is left out."),
   spec: tenantSpecSchema
     .optional()
     .describe("Plans an onboarding as if the tenant had this spec; nothing of it is stored. Its plan holds once it is."),
+  steps: repairedStepsSchema,
 });
 
 export const insistedPlanSchema = z

@@ -9,7 +9,7 @@ import { byteRangeSchema, directoryRefreshSchema, directorySchema } from "./dire
 import { blocklistsSchema, listingSchema } from "./listing.ts";
 import { credentialListSchema, rotateInputSchema } from "./credential.ts";
 import { offboardInputSchema } from "./offboarding.ts";
-import { bypassInputSchema, tenantOutcomesSchema } from "./mail-flow.ts";
+import { bypassInputSchema, tenantBypassInputSchema, tenantOutcomesSchema } from "./mail-flow.ts";
 import {
   beforeImageSchema,
   cancelInputSchema,
@@ -183,7 +183,7 @@ export const routes = {
     roles: ["Partner"],
     params: tenantParams,
     headers: operationIdHeader,
-    body: bypassInputSchema,
+    body: tenantBypassInputSchema,
     answers: { 202: operationSchema },
     longRunning: true,
   }),
@@ -195,6 +195,8 @@ export const routes = {
     roles: ["Partner"],
     params: tenantParams,
     headers: operationIdHeader,
+    body: applyInputSchema,
+    bodyOptional: true,
     answers: { 202: operationSchema },
     longRunning: true,
   }),

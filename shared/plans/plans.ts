@@ -19,24 +19,30 @@ export interface Planned extends Pick<Plan, "resources" | "checks" | "findings" 
   estimatedSeconds: number;
 }
 
+/** What is asked of an operation, besides which tenant it is for. */
+export interface Asked {
+  /** Of a repair: which differences, without it all. */
+  steps?: string[] | undefined;
+}
+
 /** Throws what keeps the operation from being started at all. */
-export type Planner = (tenant: TenantRecord) => Promise<Planned>;
+export type Planner = (tenant: TenantRecord, asked: Asked) => Promise<Planned>;
 
 export interface Plans {
   /** Called by each capability for its own operations. */
   register(operation: PlannedOperation, planner: Planner): void;
-  make(operation: PlannedOperation, tenant: TenantRecord): Promise<Plan>;
-  /** Throws PlanOutdated with what has changed since, where the caller insists on a plan. */
-  insistOn(operation: PlannedOperation, tenant: TenantRecord, hash: string | undefined): Promise<void>;
+  make(operation: PlannedOperation, tenant: TenantRecord, asked?: Asked): Promise<Plan>;
+  /** Where the caller insists on a plan: throws PlanOutdated with what has changed since, PlanBlocked where it can't be carried out. */
+  insistOn(operation: PlannedOperation, tenant: TenantRecord, hash: string | undefined, asked?: Asked): Promise<void>;
 }
 
 export function createPlans(store: PlanStore): Plans {
   const planners = new Map<PlannedOperation, Planner>();
 
-  async function made(operation: PlannedOperation, tenant: TenantRecord): Promise<Plan> {
+  async function made(operation: PlannedOperation, tenant: TenantRecord, asked: Asked): Promise<Plan> {
     const planner = planners.get(operation);
     if (planner === undefined) throw new TypeError(`nobody plans operations of the kind ${operation}`);
-    const { names, estimatedSeconds, resources, checks, findings, tasks } = await planner(tenant);
+    const { names, estimatedSeconds, resources, checks, findings, tasks } = await planner(tenant, asked);
     const { id: tenantId, spec } = tenant;
     const hash = createHash("sha256")
       .update(JSON.stringify({ operation, spec, names, resources, checks, findings }))
@@ -47,15 +53,15 @@ export function createPlans(store: PlanStore): Plans {
 
   return {
     register: (operation, planner) => void planners.set(operation, planner),
-    make: async (operation, tenant) => {
-      const plan = await made(operation, tenant);
+    make: async (operation, tenant, asked = {}) => {
+      const plan = await made(operation, tenant, asked);
       await store.keep(tenant.partnerId, { plan, spec: tenant.spec });
       return plan;
     },
-    insistOn: async (operation, tenant, hash) => {
+    insistOn: async (operation, tenant, hash, asked = {}) => {
       if (hash === undefined) return;
-      const now = await made(operation, tenant);
-      if (now.hash === hash) return;
+      const now = await made(operation, tenant, asked);
+      if (now.hash === hash) return refuseBlocked(now);
       const { partnerId, id, spec } = tenant;
       const earlier = await store.find(partnerId, id, hash);
       if (earlier === undefined)
@@ -65,6 +71,15 @@ export function createPlans(store: PlanStore): Plans {
       throw outdated(differenceOf(earlier, { plan: now, spec }), earlier.plan.operation, operation);
     },
   };
+}
+
+function refuseBlocked({ resources }: Plan): void {
+  const blocked = resources.filter(({ action }) => action === "blocked");
+  if (blocked.length === 0) return;
+  throw refusal("PlanBlocked", `the operation could not get by ${blocked.map(({ name }) => name).join(", ")}`, {
+    target: "plan",
+    details: blocked.map(({ name, reason = "" }) => ({ code: "ResourceBlocked", target: name, message: reason })),
+  });
 }
 
 function outdated(details: ErrorDetail[], of: PlannedOperation, operation: PlannedOperation): Error {
