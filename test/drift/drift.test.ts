@@ -155,6 +155,27 @@ test("a read that fails leaves what is known, says so, and nothing is written", 
   expect((await look()).unread).toEqual([]);
 });
 
+test("its plan says what a repair would write and what it would not get by, writes nothing, and can be insisted on", async () => {
+  const before = await platform.now();
+  const planned = async (steps?: string[]) =>
+    (await platform.northwind.planOnboarding({ tenantId, body: { operation: "repair", steps } })).body;
+  const all = await planned();
+  expect(all.resources.map(({ kind, action }) => `${kind}: ${action}`)).toEqual([
+    "networkSecurityGroup: update",
+    "inboundConnector: update",
+    "approvalRule: create",
+    "forwardingRule: update",
+  ]);
+  expect(all.checks).toMatchObject([{ code: "RepairImpossible", status: "pass" }]);
+  expect((await planned(["forwardingRule"])).checks).toMatchObject([
+    { code: "RepairImpossible", status: "fail", message: expect.stringContaining("its way is whole") },
+  ]);
+  await expect(planned(["stripRule"])).rejects.toMatchObject({ code: "NothingToRepair" });
+  const insisted = platform.northwind.startRepair({ tenantId, body: { steps: ["approvalRule"], plan: all.hash } });
+  await expect(insisted).rejects.toMatchObject({ code: "PlanOutdated" });
+  expect(await written(before)).toEqual([]);
+});
+
 test("one repair brings all of it back, in the manual's order, each by one write, and the next look is clean", async () => {
   const before = await platform.now();
   const repaired = await repair();

@@ -1,6 +1,8 @@
-/** Worlds by chance: planning one writes nothing, and its operation writes what was planned, object by object. */
+/** Worlds by chance, and each kind of operation from its moment: planning writes nothing, and the operation writes what was planned, object by object. */
 import { expect, test } from "vitest";
-import { type Compared, planAndApply } from "../support/plans-kept.ts";
+import { plannedOperations } from "../../shared/api/plan.ts";
+import { type Compared, planAndApply, planAndBegin } from "../support/plans-kept.ts";
+import { waysIn } from "../support/ways.ts";
 import { startWorlds } from "../support/worlds.ts";
 
 const first = Number(process.env["SEED"] ?? 1);
@@ -16,6 +18,20 @@ test("what is planned is what is done", { timeout: 7_200_000 }, async () => {
     process.stdout.write(`${count} worlds, ${compared.length} plans of ${objects.join(", ")} objects\n`);
     const kept = { onlyPlanned: [], onlyWritten: [], meanwhile: [], ending: "Succeeded" };
     expect(compared).toEqual(compared.map(({ seed, objects: written }) => ({ seed, objects: written, ...kept })));
+  } finally {
+    await worlds.stop();
+  }
+});
+
+test("what is planned of any kind of operation is what is done", { timeout: 7_200_000 }, async () => {
+  const worlds = await startWorlds();
+  try {
+    const wayOf = waysIn(worlds);
+    for (const kind of plannedOperations) {
+      const { objects, ...compared } = await planAndBegin(worlds, await wayOf(kind));
+      process.stdout.write(`${kind}: ${objects} objects\n`);
+      expect({ kind, ...compared }).toEqual({ kind, onlyPlanned: [], onlyWritten: [], meanwhile: [], ending: "Succeeded" });
+    }
   } finally {
     await worlds.stop();
   }

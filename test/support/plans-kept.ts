@@ -5,10 +5,12 @@
  */
 import type { Connector, ConnectionFilterPolicy, TransportRule } from "../../infra/local/clouds/exchange/store.ts";
 import type { Exchange } from "../../infra/local/clouds/record.ts";
-import type { Plan } from "../../shared/api/plan.ts";
+import type { Operation } from "../../shared/api/operation.ts";
+import { type Plan, plannedOperations } from "../../shared/api/plan.ts";
 import type { TestClouds } from "./clouds.ts";
 import { type SpecInput, writes } from "./onboarding.ts";
 import { createRandom } from "./random.ts";
+import type { Way } from "./ways.ts";
 import type { World, Worlds } from "./worlds.ts";
 
 export interface Compared {
@@ -35,13 +37,38 @@ export const planAndApply = (worlds: Worlds, seed: number): Promise<Compared[]> 
     return [first, await compare(world, tenantId)];
   });
 
-async function compare({ partner, clouds, ended }: World, tenantId: string): Promise<Compared> {
+const compare = (world: World, tenantId: string): Promise<Compared> =>
+  compareWith(world.clouds, {
+    plan: async () => (await world.partner.planOnboarding({ tenantId })).body,
+    apply: async (plan) => world.ended((await world.partner.startOnboarding({ tenantId, body: { plan } })).body),
+  });
+
+/** An operation of that kind from its moment, by its plan. What an offboarding takes away goes with its group. */
+export async function planAndBegin(worlds: Worlds, { kind, from, start }: Way): Promise<Compared> {
+  const { tenantId } = worlds.customer;
+  const operation = plannedOperations.find((one) => one === kind);
+  if (operation === undefined) throw new Error(`nobody plans operations of the kind ${kind}`);
+  return worlds.life(
+    (life) =>
+      compareWith(life.clouds, {
+        plan: async () => (await life.partner.planOnboarding({ tenantId, body: { operation } })).body,
+        apply: async (plan) => life.ended(await start(life, plan)),
+      }),
+    from,
+  );
+}
+
+interface Ways {
+  plan(): Promise<Plan>;
+  apply(hash: string): Promise<Operation>;
+}
+
+async function compareWith(clouds: TestClouds, { plan: make, apply }: Ways): Promise<Compared> {
   const before = await position(clouds);
-  const { body: plan } = await partner.planOnboarding({ tenantId });
+  const plan = await make();
   const meanwhile = writes(await clouds.requests(undefined, before));
   const from = await position(clouds);
-  const { body } = await partner.startOnboarding({ tenantId, body: { plan: plan.hash } });
-  const { status, error } = await ended(body);
+  const { status, error } = await apply(plan.hash);
   const [planned, written] = [plannedIn(plan), writtenIn(await clouds.requests(undefined, from), clouds)];
   return {
     onlyPlanned: without(planned, written),
@@ -55,7 +82,7 @@ async function compare({ partner, clouds, ended }: World, tenantId: string): Pro
 const position = async (clouds: TestClouds): Promise<number> => (await clouds.requests()).at(-1)?.seq ?? 0;
 
 /** What a tenant has one of is one object, in however many steps it is brought about. */
-const single = new Set(["inboundConnector", "outboundConnector", "connectionFilter", "webClientApplication"]);
+const single = new Set(["inboundConnector", "outboundConnector", "connectionFilter", "webClientApplication", "bypassRule"]);
 
 function plannedIn({ resources }: Plan): string[] {
   const seen = new Set<string>();
@@ -82,6 +109,9 @@ const objects: Record<string, string> = {
   incomingForwardingRule: "transportRule",
   groupForwardingRule: "transportRule",
   incomingGroupForwardingRule: "transportRule",
+  domainForwardingRule: "transportRule",
+  incomingDomainForwardingRule: "transportRule",
+  bypassRule: "transportRule",
 };
 
 /** Each object once, by the first of the writes that it took: a rule is made for the probe mailbox, then widened. */
@@ -176,7 +206,8 @@ function inExchange({ requestBody }: Exchange, clouds: TestClouds): Written | un
 function inGraph({ method, url, status }: Exchange): Written | undefined {
   const path = new URL(url).pathname;
   if (path.includes("/sendMail")) return undefined;
-  return { action: status === 201 ? "create" : "update", kind: "webClientApplication", name: method === "DELETE" ? path : "" };
+  const action = method === "DELETE" ? "remove" : status === 201 ? "create" : "update";
+  return { action, kind: "webClientApplication", name: "" };
 }
 
 /** What a partner may ask for, each by chance. */

@@ -10,30 +10,31 @@ import type { Beginning, Life, Worlds } from "./worlds.ts";
 export interface Way {
   kind: OperationKind;
   from: Beginning | undefined;
-  start(life: Life): Promise<Operation>;
+  /** `plan`: hash of the one that is insisted on, of those that are planned. */
+  start(life: Life, plan?: string): Promise<Operation>;
 }
 
 /** How each kind is asked for; its moment is what the kind named first leaves. */
 const beginnings = {
   onboarding: {
-    start: async ({ partner }, tenantId) => (await partner.startOnboarding({ tenantId })).body,
+    start: async ({ partner }, tenantId, plan) => (await partner.startOnboarding({ tenantId, body: { plan } })).body,
   },
   promotion: {
     after: "onboarding",
-    start: async ({ partner }, tenantId) => (await partner.startPromotion({ tenantId })).body,
+    start: async ({ partner }, tenantId, plan) => (await partner.startPromotion({ tenantId, body: { plan } })).body,
   },
   demotion: {
     after: "promotion",
-    start: async ({ partner }, tenantId) => (await partner.startDemotion({ tenantId })).body,
+    start: async ({ partner }, tenantId, plan) => (await partner.startDemotion({ tenantId, body: { plan } })).body,
   },
   bypass: {
     after: "promotion",
-    start: async ({ partner }, tenantId) =>
-      (await partner.startBypass({ tenantId, body: { reason: "the gateway does not answer" } })).body,
+    start: async ({ partner }, tenantId, plan) =>
+      (await partner.startBypass({ tenantId, body: { reason: "the gateway does not answer", plan } })).body,
   },
   restore: {
     after: "bypass",
-    start: async ({ partner }, tenantId) => (await partner.startRestore({ tenantId })).body,
+    start: async ({ partner }, tenantId, plan) => (await partner.startRestore({ tenantId, body: { plan } })).body,
   },
   repair: {
     after: "promotion",
@@ -41,7 +42,7 @@ const beginnings = {
       strangersChange(clouds);
       await partner.lookForDriftNow({ tenantId });
     },
-    start: async ({ partner }, tenantId) => (await partner.startRepair({ tenantId })).body,
+    start: async ({ partner }, tenantId, plan) => (await partner.startRepair({ tenantId, body: { plan } })).body,
   },
   rotation: {
     after: "onboarding",
@@ -51,8 +52,8 @@ const beginnings = {
   },
   offboarding: {
     after: "promotion",
-    start: async ({ partner }, tenantId) =>
-      (await partner.startOffboarding({ tenantId, body: { confirm: tenantId, abandonQueues: true } })).body,
+    start: async ({ partner }, tenantId, plan) =>
+      (await partner.startOffboarding({ tenantId, body: { confirm: tenantId, abandonQueues: true, plan } })).body,
   },
 } satisfies Record<string, BeginningOf> as Record<Kind, BeginningOf>;
 
@@ -60,7 +61,7 @@ interface BeginningOf {
   after?: Kind;
   /** What else happens before it is asked for. */
   meanwhile?(life: Life, tenantId: string): Promise<void>;
-  start(life: Life, tenantId: string): Promise<Operation>;
+  start(life: Life, tenantId: string, plan?: string): Promise<Operation>;
 }
 
 export const kinds = [
@@ -83,8 +84,8 @@ export function waysIn(worlds: Worlds): (kind: Kind) => Promise<Way> {
 
   const startOf =
     (kind: Kind): Way["start"] =>
-    (life) =>
-      beginnings[kind].start(life, tenantId);
+    (life, plan) =>
+      beginnings[kind].start(life, tenantId, plan);
 
   const once = <Value>(known: Map<Kind, Promise<Value>>, kind: Kind, make: () => Promise<Value>): Promise<Value> => {
     const made = known.get(kind) ?? make();
