@@ -83,7 +83,7 @@ type Stepped = { task: Task } | { output: unknown } | { error: unknown };
 function stepped(next: () => IteratorResult<Task, unknown>): Stepped {
   try {
     const { done, value } = next();
-    return done === true ? { output: value } : { task: value as Task };
+    return done === true ? { output: value } : { task: value };
   } catch (error) {
     return { error };
   }
