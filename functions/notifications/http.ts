@@ -81,7 +81,8 @@ export const rotateWebhookSecret =
   async ({ caller: { partnerId }, params: { webhookId }, body: { compromised }, checkConditions }) => {
     const known = await stores.webhooks.get(partnerId, webhookId);
     checkConditions(known.etag);
-    const { reference, value } = await webhookSecrets.make(partnerId, webhookId);
+    const generation = known.generation + 1;
+    const { reference, value } = await webhookSecrets.make(partnerId, webhookId, generation);
     const overlapEndsAt = new Date(clock.now() + OVERLAP_IN_MILLISECONDS).toISOString();
     const dropped = new Map<string, SecretReference>();
     const changed = await stores.webhooks.change(known, ({ secrets }) => {
@@ -93,7 +94,7 @@ export const rotateWebhookSecret =
           ? before
           : [before[0], before.at(-1)].filter((one) => one !== undefined);
       for (const one of before) if (!kept.includes(one)) dropped.set(one.reference.version, one.reference);
-      return { secrets: [{ reference }, ...kept] };
+      return { secrets: [{ reference }, ...kept], generation };
     });
     for (const old of dropped.values()) await webhookSecrets.retire(old);
     const shown = webhookBody(changed, await stores.webhooks.circuitOf(changed));
@@ -162,9 +163,9 @@ async function made(
 ): Promise<Answer<"putWebhook"> | undefined> {
   if ((await stores.webhooks.list(partnerId)).length >= MOST_WEBHOOKS)
     throw refusal("WebhookLimitReached", `a partner may have ${MOST_WEBHOOKS} webhooks`);
-  const { reference, value } = await webhookSecrets.make(partnerId, webhookId);
+  const { reference, value } = await webhookSecrets.make(partnerId, webhookId, 1);
   const now = new Date(clock.now()).toISOString();
-  const record = { partnerId, id: webhookId, ...wanted, ...reasonFor(wanted), secrets: [{ reference }] };
+  const record = { partnerId, id: webhookId, ...wanted, ...reasonFor(wanted), secrets: [{ reference }], generation: 1 };
   const webhook = await stores.webhooks.create({ ...record, createdAt: now, lastUpdatedAt: now });
   if (!webhook) {
     await webhookSecrets.retire(reference);
@@ -180,7 +181,7 @@ async function enabledOne({ stores }: WebhooksWorld, partnerId: string, webhookI
 }
 
 function webhookBody(
-  { partnerId: _partnerId, secrets, etag, ...webhook }: Versioned<WebhookRecord>,
+  { partnerId: _partnerId, generation: _generation, secrets, etag, ...webhook }: Versioned<WebhookRecord>,
   circuit: Circuit | undefined,
 ): Webhook {
   const overlapEndsAt = secrets

@@ -7,6 +7,7 @@ import { runningPlatform, signIn } from "./running.ts";
 import { showListing } from "./stories/listing.ts";
 import { showOutage } from "./stories/outage.ts";
 import { showRotation } from "./stories/rotation.ts";
+import { showWebhook } from "./stories/webhook.ts";
 import { createStory, type Story } from "./stories/story.ts";
 import { describeRefusal } from "./summary.ts";
 import { throughRestarts } from "./through-restarts.ts";
@@ -15,6 +16,7 @@ const stories: Record<string, (story: Story) => Promise<void>> = {
   listing: showListing,
   rotation: showRotation,
   outage: showOutage,
+  webhook: showWebhook,
 };
 
 const usage = `What happens after the onboarding, on a platform that npm start keeps running in another terminal.
@@ -22,6 +24,7 @@ const usage = `What happens after the onboarding, on a platform that npm start k
   npm run --silent show -- listing    a blocklist has the gateway's address: a case opens, is worked on and closes
   npm run --silent show -- rotation   a client secret nears its expiry: a new one takes its place, the old one is revoked
   npm run --silent show -- outage     the gateway's machine is stopped and started: condition and events
+  npm run --silent show -- webhook    the same is told to a server of the partner, which verifies the signature
 
 Flags:
   --tenant ID   an onboarded tenant of the partner northwind (default ${exampleTenant})

@@ -17,6 +17,8 @@ export interface WebhookRecord extends Omit<WebhookInput, "enabled"> {
   disabledReason?: Webhook["disabledReason"];
   /** The newest first; all of them sign. */
   secrets: { reference: SecretReference; until?: string }[];
+  /** Counts them, those that are gone included. */
+  generation: number;
   createdAt: string;
   lastUpdatedAt: string;
 }

@@ -4,7 +4,8 @@ import type { Vaults } from "../vault/client.ts";
 import type { SecretReference } from "../vault/reference.ts";
 
 export interface WebhookSecrets {
-  make(partnerId: string, webhookId: string): Promise<{ reference: SecretReference; value: string }>;
+  /** @param generation counts the webhook's secrets */
+  make(partnerId: string, webhookId: string, generation: number): Promise<{ reference: SecretReference; value: string }>;
   read(reference: SecretReference): Promise<string>;
   /** Nobody reads it any more. */
   retire(reference: SecretReference): Promise<void>;
@@ -16,11 +17,12 @@ export function createWebhookSecrets(vaults: Pick<Vaults, "read" | "write" | "di
   // A version never changes, so a storm of events asks the vault once.
   const remembered = new Map<string, Promise<string>>();
   return {
-    make: async (partnerId, webhookId) => {
+    make: async (partnerId, webhookId, generation) => {
       const value = `whsec_${randomBytes(32).toString("base64")}`;
       // Two ids side by side could mean another pair.
       const name = `webhook-${createHash("sha256").update(`${partnerId}/${webhookId}`).digest("hex").slice(0, 32)}`;
-      return { reference: await vaults.write({ vaultUrl, name, value, tags: { partnerId, webhookId } }), value };
+      const tags = { partnerId, webhookId, "gatehouse-generation": String(generation) };
+      return { reference: await vaults.write({ vaultUrl, name, value, tags }), value };
     },
     read: (reference) => {
       const key = `${reference.vaultUrl}/${reference.name}/${reference.version}`;

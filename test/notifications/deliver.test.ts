@@ -94,9 +94,17 @@ beforeEach(() => {
 
 async function webhook({ world, stores }: Started, more: Partial<WebhookRecord> = {}): Promise<WebhookRecord> {
   const id = more.id ?? unique("hook");
-  const { reference } = await world.webhookSecrets.make(partnerId, id);
+  const { reference } = await world.webhookSecrets.make(partnerId, id, 1);
   const at = new Date(BEGINNING).toISOString();
-  const record = { partnerId, url: "https://hooks.northwind.example/", enabled: true, secrets: [{ reference }], ...more, id };
+  const record = {
+    partnerId,
+    url: "https://hooks.northwind.example/",
+    enabled: true,
+    secrets: [{ reference }],
+    generation: 1,
+    ...more,
+    id,
+  };
   const made = await stores.webhooks.create({ ...record, createdAt: at, lastUpdatedAt: at });
   if (!made) throw new Error("there is such a webhook");
   return made;
@@ -199,7 +207,7 @@ test("a dead receiver costs few calls however many events there are, and gets al
 
 test("another secret signs too for its time, then the sweep retires the old one", async () => {
   const hook = await webhook(run);
-  const { reference } = await run.world.webhookSecrets.make(partnerId, hook.id);
+  const { reference } = await run.world.webhookSecrets.make(partnerId, hook.id, 2);
   const until = new Date(BEGINNING + 24 * HOUR).toISOString();
   await run.stores.webhooks.change(hook, ({ secrets }) => ({
     secrets: [{ reference }, ...secrets.map((secret) => ({ ...secret, until }))],

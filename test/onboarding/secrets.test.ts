@@ -2,13 +2,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { BlobServiceClient } from "@azure/storage-blob";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { Operation } from "../../shared/api/operation.ts";
 import { expectWholeLog } from "../support/audit.ts";
 import { customer, type OnboardingPlatform, startOnboarding } from "../support/onboarding.ts";
-import { filesIn, formsOf, secretsSeen, tablesNow } from "../support/secret-search.ts";
-import { ownAccount } from "../support/own-account.ts";
+import { blobsNow, filesIn, formsOf, secretsSeen, tablesNow } from "../support/secret-search.ts";
 
 const directory = mkdtempSync(path.join(tmpdir(), "gatehouse-secrets-"));
 const contoso = customer("contoso");
@@ -74,7 +72,7 @@ describe("no secret is seen", () => {
   const places: [string, () => string | Promise<string>][] = [
     ["in the host's durable state", () => filesIn(directory)],
     ["in the tables", tablesNow],
-    ["in the blobs", blobs],
+    ["in the blobs", blobsNow],
     ["in the record of requests, addresses included", async () => JSON.stringify(await platform.record())],
     ["in the run commands as they came: scripts, arguments, results", runCommands],
     ["in what the clouds show", cloudStates],
@@ -105,17 +103,6 @@ describe("no secret is seen", () => {
     expect(seenIn(Buffer.from(`X-iqsuite-process: ${value}`).toString("base64"))).toContain(name);
   });
 });
-
-async function blobs(): Promise<string> {
-  const service = BlobServiceClient.fromConnectionString(ownAccount());
-  const texts: string[] = [];
-  for await (const { name } of service.listContainers()) {
-    const container = service.getContainerClient(name);
-    for await (const blob of container.listBlobsFlat())
-      texts.push(`${blob.name} ${(await container.getBlobClient(blob.name).downloadToBuffer()).toString("latin1")}`);
-  }
-  return texts.join("\n");
-}
 
 /** As Azure keeps them, with nothing redacted: what a run command has stays on the machine's disk. */
 function runCommands(): string {

@@ -9,6 +9,7 @@ import { makeCustomer } from "../../infra/local/customer.ts";
 import { createHost, type Host } from "../../infra/local/functions-host/host.ts";
 import { createServiceBus, type QueueOptions, type ServiceBus } from "../../infra/local/service-bus/service-bus.ts";
 import { tokenSource } from "../../infra/local/tokens.ts";
+import type { CloudsOptions } from "../../infra/local/clouds/clouds.ts";
 import type { Exchange } from "../../infra/local/clouds/record.ts";
 import { type ApiClient, createClient } from "../../shared/api/client.ts";
 import type { Operation } from "../../shared/api/operation.ts";
@@ -145,6 +146,8 @@ export interface PlatformOptions {
   /** Where the broker keeps its messages; in memory by default. */
   busDirectory?: string;
   tempo?: number;
+  /** Sees each request to a cloud as it came. */
+  watch?: CloudsOptions["watch"];
 }
 
 export const queues = JSON.parse(
@@ -153,7 +156,8 @@ export const queues = JSON.parse(
 
 /** One platform a test file: MSAL keeps the managed identity's tokens for as long as the process lives. */
 export async function startOnboarding(options: PlatformOptions = {}): Promise<OnboardingPlatform> {
-  const clouds = await startClouds({ lag: 1, ...(options.tempo === undefined ? {} : { tempo: options.tempo }) });
+  const { tempo, watch } = options;
+  const clouds = await startClouds({ lag: 1, ...(tempo === undefined ? {} : { tempo }), ...(watch && { watch }) });
   const bus = await createServiceBus({
     queues,
     ...(options.busDirectory === undefined ? {} : { directory: options.busDirectory }),

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { gunzipSync } from "node:zlib";
 import { TableClient, TableServiceClient } from "@azure/data-tables";
+import { BlobServiceClient } from "@azure/storage-blob";
 import { ownAccount } from "./own-account.ts";
 
 /** A text in the encodings in which texts travel; the last three at each of the three offsets that base64 can begin at. */
@@ -10,7 +11,8 @@ export function formsOf(text: string): string[] {
   const utf8 = Buffer.from(text);
   const inner = [0, 1, 2].map((offset) => utf8.subarray(offset, utf8.length - ((utf8.length - offset) % 3)).toString("base64"));
   const utf16 = Buffer.from(text, "utf16le").toString("latin1");
-  const forms = [text, JSON.stringify(text).slice(1, -1), encodeURIComponent(text), utf8.toString("hex"), utf16, ...inner];
+  const escaped = (one: string): string => JSON.stringify(one).slice(1, -1);
+  const forms = [text, escaped(text), encodeURIComponent(text), utf8.toString("hex"), utf16, escaped(utf16), ...inner];
   return [...new Set([...forms, ...inner.map((form) => form.replaceAll("+", "-").replaceAll("/", "_"))])];
 }
 
@@ -43,4 +45,16 @@ export async function tablesNow(): Promise<string> {
     }).listEntities())
       entities.push(entity);
   return JSON.stringify(entities);
+}
+
+/** Every blob of every container, with its name. */
+export async function blobsNow(): Promise<string> {
+  const service = BlobServiceClient.fromConnectionString(ownAccount());
+  const texts: string[] = [];
+  for await (const { name } of service.listContainers()) {
+    const container = service.getContainerClient(name);
+    for await (const blob of container.listBlobsFlat())
+      texts.push(`${blob.name} ${(await container.getBlobClient(blob.name).downloadToBuffer()).toString("latin1")}`);
+  }
+  return texts.join("\n");
 }

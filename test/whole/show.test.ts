@@ -88,6 +88,13 @@ test(
         expect(outage.code).toBe(0);
         expect(missingOfReadme("outage", outage.output)).toEqual([]);
 
+        const webhook = await shown("webhook", "--data", data);
+        expect(webhook.output).toContain("verified with standardwebhooks");
+        expect(webhook.output).toContain("No matching signature found");
+        expect(webhook.output).toContain("delivered, answered 204");
+        expect(webhook.code).toBe(0);
+        expect(missingOfReadme("webhook", webhook.output)).toEqual([]);
+
         platform.signal("SIGINT");
         expect(await platform.ended).toBe(0);
         const gone = await shown("outage", "--data", data);

@@ -27,9 +27,10 @@ import { type Client, settle } from "./organizations.ts";
 import { createRecord } from "./record.ts";
 import { createRedaction } from "./redaction.ts";
 import { type Listener, listen, recorded } from "./server.ts";
-import type { Organization, Platform, PlatformIdentity, SimulatedRequest, Simulator } from "./simulator.ts";
+import type { CloudName, Organization, Platform, PlatformIdentity, SimulatedRequest, Simulator } from "./simulator.ts";
 import { createVaultEvents } from "./vault/events.ts";
 import { createVault } from "./vault/index.ts";
+import { createWebhooks, RECEIVER } from "./webhooks/index.ts";
 
 export interface CloudsOptions {
   /** Where state and certificates are kept; without it, state is in memory and the certificates in a folder that goes with `stop`. */
@@ -49,6 +50,8 @@ export interface CloudsOptions {
   tasks?: boolean;
   /** Milliseconds since 1970; the system's clock by default. */
   now?: () => number;
+  /** Sees each request as it came, before anything is redacted: for tests that look for secrets. */
+  watch?: (cloud: CloudName, request: SimulatedRequest) => void;
   /** A clock to wait on as well, instead of `now`: virtual time, shared with a host. */
   clock?: HostClock;
 }
@@ -86,7 +89,7 @@ export interface Clouds extends Snapshots {
   stop(): Promise<void>;
 }
 
-const secureDoors = ["entra", "arm", "vault", "graph", "exchange"] as const;
+const secureDoors = ["entra", "arm", "vault", "graph", "exchange", "webhooks"] as const;
 const plainDoors = ["identity", "control"] as const;
 type Door = (typeof secureDoors)[number] | (typeof plainDoors)[number];
 
@@ -109,7 +112,9 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
   };
   for (const name of [...secureDoors, ...plainDoors]) {
     const secure = secureDoors.some((one) => one === name);
-    const listener = await listen(ports.get(name) ?? (kept ? await keepablePort() : 0), secure ? authority.server : undefined);
+    // A partner's server has a name; the clouds are called by their address.
+    const shown = name === "webhooks" ? await authority.issue(RECEIVER) : authority.server;
+    const listener = await listen(ports.get(name) ?? (kept ? await keepablePort() : 0), secure ? shown : undefined);
     ports.set(name, listener.port);
     doors.set(name, listener);
   }
@@ -127,6 +132,7 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
   const smtpProxyPassword = keptSetting("smtpProxyPassword", () => randomBytes(16).toString("hex"));
   const environment: CloudEnvironment = {
     ...environmentBehind((name) => door(name).url, `127.0.0.1:${dnsPort}`),
+    webhookTargets: { ports: [443, door("webhooks").port], allowedRanges: ["127.0.0.0/8"] },
     smtpProxy: `http://gatehouse:${smtpProxyPassword}@127.0.0.1:${smtpProxyPort}`,
   };
   const redaction = createRedaction();
@@ -193,6 +199,7 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
       createExchange(platform),
       createDns(platform),
       await createMail(platform),
+      createWebhooks(platform, () => `https://${RECEIVER}:${door("webhooks").port}`),
     ];
     const clients = settle(platform, {
       issuer: tokens.issuer(identity.homeTenantId),
@@ -228,6 +235,7 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
     listener?.serve((request, cut) => {
       const simulator = simulators.find((one) => one.name === name);
       if (!simulator) throw new Error(`there is no cloud ${name}`);
+      options.watch?.(name, request);
       return recorded(simulator, { faults, record, now })(request, cut);
     });
   }

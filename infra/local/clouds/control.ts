@@ -10,7 +10,7 @@ import type { Answer } from "./server.ts";
 import { eventSchemas, type VaultEvents } from "./vault/events.ts";
 import type { MailMessage, Platform, SimulatedRequest, SimulatedResponse, Simulator } from "./simulator.ts";
 
-const cloudNames = ["entra", "arm", "vault", "graph", "exchange", "dns", "mail", "identity"] as const;
+const cloudNames = ["entra", "arm", "vault", "graph", "exchange", "dns", "mail", "identity", "webhooks"] as const;
 
 const faultRequestSchema = z
   .strictObject({

@@ -4,7 +4,7 @@ import type { BlocklistChange } from "./dns/blocklists.ts";
 import type { RecordType } from "./dns/zones.ts";
 import type { Fault, Matchable } from "./faults.ts";
 
-export type CloudName = "entra" | "arm" | "vault" | "graph" | "exchange" | "dns" | "mail" | "identity";
+export type CloudName = "entra" | "arm" | "vault" | "graph" | "exchange" | "dns" | "mail" | "identity" | "webhooks";
 
 /** A request as it came over the wire. Header names are lower case; `body` is the parsed JSON or form, undefined when there is none. */
 export interface SimulatedRequest {

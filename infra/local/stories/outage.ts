@@ -36,8 +36,8 @@ async function turn(story: Story, action: "stop" | "start", status: "True" | "Fa
   tell(`event ${event.type}: from ${before.health} (${before.reason}) to ${after.health} (${after.reason})`);
 }
 
-const healthOf = async ({ partner, gateway }: Story): Promise<string> =>
+export const healthOf = async ({ partner, gateway }: Story): Promise<string> =>
   (await partner.getGateway({ gatewayId: gateway.id })).body.state.health;
 
-const act = ({ control, gateway: { virtualMachineId } }: Story, action: "stop" | "start"): Promise<unknown> =>
+export const act = ({ control, gateway: { virtualMachineId } }: Story, action: "stop" | "start"): Promise<unknown> =>
   control("POST /machines", { virtualMachineId, action });

@@ -9,6 +9,7 @@ import {
 } from "../exchange/addresses.ts";
 import { OUTSIDE } from "../mail/outside.ts";
 import type { Platform } from "../simulator.ts";
+import { RECEIVER } from "../webhooks/index.ts";
 
 export type RecordType = "A" | "MX" | "TXT" | "PTR" | "NS";
 
@@ -43,6 +44,7 @@ export function find({ organizations, peers }: Platform, askedName: string, type
   if (domains.some((domain) => mxHostOf(domain) === name)) zone.set("A", [FRONT_END_ADDRESS]);
   if (name === SPF_HOST) zone.set("TXT", [`v=spf1 ip4:${EXCHANGE_ONLINE_RANGE} -all`]);
   if (name === OUTBOUND_NAME) zone.set("A", [OUTBOUND_ADDRESS]);
+  if (name === RECEIVER) zone.set("A", [HERE]);
   if (name === OUTSIDE.name) zone.set("A", [OUTSIDE.address]);
   // Whoever a domain is delegated to, it is this server that answers.
   if (REGISTRAR.includes(name) || name.endsWith(AZURE_DNS)) zone.set("A", [HERE]);
