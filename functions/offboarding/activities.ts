@@ -134,10 +134,11 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
       await claims.release("organization", organization, { partnerId, tenantId });
       const addresses = desired.egressIps(ground);
       await askToWithdraw(world, { partnerId, tenantId, domains, addresses, kept: spec.spf !== undefined });
-      await tenants.change(partnerId, tenantId, ({ facts: { names } }) => ({ stage: "gone", facts: { names } }));
       await tenants.setConditions(partnerId, tenantId, [
         { type: "Ready", status: "False", reason: "Offboarded", message: "nothing of it is left in the clouds" },
       ]);
+      // Last of all: what is gone can't be offboarded again.
+      await tenants.change(partnerId, tenantId, ({ facts: { names } }) => ({ stage: "gone", facts: { names } }));
       await recordProgress(work, {
         status: "Succeeded",
         waitingFor: null,

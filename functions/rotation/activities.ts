@@ -197,10 +197,9 @@ export const createRotationActivities = (world: RotationWorld) => {
         return { result: undefined, change: surplus.length > 0 ? "updated" : "unchanged" };
       }),
 
+    /** The row last: whoever is stopped before it is found by the next sweep, or tried again. */
     finishRotation: async ({ work, key, generation }: Step & { generation: number }): Promise<void> => {
-      const { current } = await credentials.change(key, ({ rotation }) =>
-        rotation?.operationId === work.operationId ? { rotation: null, previous: null } : undefined,
-      );
+      const { current } = await credentialOf(key);
       await tenants.setConditions(key.partnerId, key.tenantId, [
         {
           type: conditionOf[key.name],
@@ -209,6 +208,9 @@ export const createRotationActivities = (world: RotationWorld) => {
           message: `the client secret is good until ${current?.expiresAt}`,
         },
       ]);
+      await credentials.change(key, ({ rotation }) =>
+        rotation?.operationId === work.operationId ? { rotation: null, previous: null } : undefined,
+      );
       await progress(work, { status: "Succeeded", waitingFor: null, result: { generation, expiresAt: current?.expiresAt } });
     },
 

@@ -7,20 +7,20 @@ import { canceled, type OperationHeader } from "../stores/operations.ts";
 
 /** How far an operation's attempts have come. */
 export interface Attempts {
-  attemptsOf(partnerId: string, operationId: string): Promise<Pick<OperationHeader, "attempt" | "cancel"> | undefined>;
+  attemptsOf(partnerId: string, operationId: string): Promise<Pick<OperationHeader, "attempt" | "cancel" | "status"> | undefined>;
 }
 
-/** @returns throws OperationCanceled, and OperationSuperseded for what an earlier attempt has left running */
+/** @returns throws OperationCanceled, and OperationSuperseded for what an earlier attempt has left running; false where nothing is left to do */
 export const admission =
   (operations: Attempts) =>
-  async (input: unknown): Promise<void> => {
+  async (input: unknown): Promise<boolean> => {
     const { work, failure } = (input ?? {}) as {
       work?: { partnerId: string; operationId?: string; attempt?: number };
       failure?: unknown;
     };
-    if (work?.operationId === undefined) return;
+    if (work?.operationId === undefined) return true;
     const known = await operations.attemptsOf(work.partnerId, work.operationId);
-    if (known === undefined) return;
+    if (known === undefined) return true;
     const attempt = work.attempt ?? 1;
     if (attempt < known.attempt)
       throw new ControlPlaneError(
@@ -28,6 +28,8 @@ export const admission =
         `attempt ${known.attempt} of operation ${work.operationId} has taken over`,
         409,
       );
-    // What records how it ended is let through.
-    if (failure === undefined && known.cancel !== undefined && attempt <= known.cancel.attempt) throw canceled(work.operationId);
+    // What has succeeded does not fail afterwards: whoever was told so had lost the answer of the last activity.
+    if (failure !== undefined) return known.status !== "Succeeded";
+    if (known.cancel !== undefined && attempt <= known.cancel.attempt) throw canceled(work.operationId);
+    return true;
   };

@@ -57,18 +57,17 @@ export const failureFrom = (error: unknown): Failure =>
 export const errorOf = ({ code, message, status, transient, ...options }: Failure): ControlPlaneError =>
   new ControlPlaneError(code, message, status, transient, options);
 
-/** Makes an activity return its failures, which are told to `report`, too; `admit` throws where it must not run at all. */
+/** Makes an activity return its failures, which are told to `report`, too; `admit` throws where it must not run, and says false where nothing is left to do. */
 export const asActivity =
   (
     name: string,
     run: Activity,
     report: (name: string, error: unknown) => void,
-    admit: (input: unknown) => Promise<void> = async () => undefined,
+    admit: (input: unknown) => Promise<boolean> = async () => true,
   ) =>
   async (input: unknown): Promise<unknown> => {
     try {
-      await admit(input);
-      return { value: await run(input as never) };
+      return { value: (await admit(input)) ? await run(input as never) : undefined };
     } catch (error) {
       report(name, error);
       return { failure: failureFrom(error) };

@@ -132,7 +132,7 @@ export interface OperationStore {
   ): Promise<BeforeImage>;
   readBeforeImage(image: BeforeImage): Promise<unknown>;
   /** One read of one row: every activity asks it before it acts. */
-  attemptsOf(partnerId: string, operationId: string): Promise<Pick<OperationHeader, "attempt" | "cancel"> | undefined>;
+  attemptsOf(partnerId: string, operationId: string): Promise<Pick<OperationHeader, "attempt" | "cancel" | "status"> | undefined>;
   /**
    * Tells it to stop: from now on its activities refuse to act, and its failure is recorded as `Canceled`. One that was never begun, or
    * that nobody carries out any more (`abandoned`), is canceled at once. Throws OperationEnded, except for one that was canceled already.

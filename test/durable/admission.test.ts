@@ -36,22 +36,28 @@ async function outcome(attempt: number | undefined, attemptsAt: (built: number) 
   return { result, did };
 }
 
+const status = "Running";
 const cancel = { attempt: 1, by: "partner northwind", at: "2030-01-01T00:00:00.000Z" };
 
 test("what is to go on goes on", async () => {
-  expect(await outcome(undefined, () => ({ attempt: 1 }))).toEqual({ result: "built", did: ["built", "built", "built"] });
+  expect(await outcome(undefined, () => ({ attempt: 1, status }))).toEqual({ result: "built", did: ["built", "built", "built"] });
   expect(await outcome(undefined, () => undefined)).toMatchObject({ result: "built" });
 });
 
 test("after the flag is set nothing more is done, at once and without another try; that it ended is recorded", async () => {
-  const seen = await outcome(undefined, (built) => (built < 2 ? { attempt: 1 } : { attempt: 1, cancel }));
+  const seen = await outcome(undefined, (built) => (built < 2 ? { attempt: 1, status } : { attempt: 1, status, cancel }));
   expect(seen).toEqual({ result: "OperationCanceled", did: ["built", "built", "failed"] });
 });
 
 test("a new attempt isn't stopped by the flag of the one before", async () => {
-  expect(await outcome(2, () => ({ attempt: 2, cancel }))).toMatchObject({ result: "built" });
+  expect(await outcome(2, () => ({ attempt: 2, status, cancel }))).toMatchObject({ result: "built" });
 });
 
 test("what an earlier attempt has left running does nothing, and can't even record its end", async () => {
-  expect(await outcome(undefined, () => ({ attempt: 2 }))).toEqual({ result: undefined, did: [] });
+  expect(await outcome(undefined, () => ({ attempt: 2, status }))).toEqual({ result: undefined, did: [] });
+});
+
+test("what has succeeded does not fail afterwards, though the answer of its last activity was lost", async () => {
+  const { did } = await outcome(undefined, () => ({ attempt: 1, status: "Succeeded", cancel }));
+  expect(did).toEqual([]);
 });
