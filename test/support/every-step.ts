@@ -34,6 +34,35 @@ export interface Outcome {
   wrong: string[];
 }
 
+/**
+ * Tries it before and after each activity that an undisturbed one calls, or those of them whose names have `ACTIVITIES`, and prints what
+ * became of them.
+ * @returns sentences about what is wrong
+ */
+export async function atEachActivity(
+  worlds: Worlds,
+  way: Way,
+  what: string,
+  tried: (plan: FailAt, expected: Left) => Promise<Outcome[]>,
+): Promise<string[]> {
+  // Time is virtual here; how long it took is not.
+  const began = performance.now();
+  const { activities, left } = await undisturbed(worlds, way);
+  const chosen = activities.filter((activity) => activity.includes(process.env["ACTIVITIES"] ?? ""));
+  const wrong: string[] = [];
+  const outcomes = new Map<string, number>();
+  for (const activity of chosen)
+    for (const when of ["before", "after"] as const)
+      for (const { how, wrong: found } of await tried({ activity, when }, left)) {
+        outcomes.set(how, (outcomes.get(how) ?? 0) + 1);
+        wrong.push(...found.map((sentence) => `${when} ${activity}, ${how}: ${sentence}`));
+      }
+  const outcome = [...outcomes].map(([how, times]) => `${times} ${how}`).join(", ");
+  const seconds = Math.round((performance.now() - began) / 1000);
+  process.stdout.write(`${way.kind}, ${what} before and after each of ${chosen.length} activities: ${outcome}; ${seconds} s\n`);
+  return wrong;
+}
+
 /** It fails once, and from what is there then each way on is tried, or `only` that one. */
 export async function failedThere(
   worlds: Worlds,
@@ -42,21 +71,22 @@ export async function failedThere(
   expected: Left,
   only?: "retried" | "rolled back",
 ): Promise<Outcome[]> {
-  const failure: { operation?: Operation; before?: unknown; called?: boolean } = {};
+  const failure: { operation?: Operation; before?: unknown; called?: boolean; wrong?: string[] } = {};
   const failed = await worlds.after(async (life) => {
     failure.before = await everything(life);
     failAt(plan);
     failure.operation = await life.ended(await way.start(life));
     failure.called = activitiesCalled().includes(plan.activity);
+    if (failure.operation.status === "Succeeded") failure.wrong = await asUndisturbed(worlds, life, failure.operation, expected);
     failAt(undefined);
   }, way.from);
   try {
-    const { operation, before, called } = failure;
+    const { operation, before, called, wrong } = failure;
     if (!operation || !called) return [{ how: "retried", wrong: [`${plan.activity} was not called`] }];
-    if (operation.status === "Succeeded") return [{ how: "done without", wrong: [] }];
+    if (wrong) return [{ how: "done without", wrong }];
     return [
       ...(only === "rolled back" ? [] : [await retried(worlds, failed, operation, expected)]),
-      ...(only === "retried" ? [] : [await rolledBack(worlds, failed, { operation, before, plan })]),
+      ...(only === "retried" ? [] : [await rolledBack(worlds, failed, { operation, before })]),
       ...(way.kind === "rotation" ? [await deliveredAgain(worlds, failed, way, expected)] : []),
     ];
   } finally {
@@ -66,7 +96,9 @@ export async function failedThere(
 
 const retried = (worlds: Worlds, failed: Beginning, { id: operationId }: Operation, expected: Left): Promise<Outcome> =>
   worlds.life(async (life) => {
-    const again = await life.ended((await life.partner.retryOperation({ operationId })).body);
+    const asked = await life.partner.retryOperation({ operationId }).catch((error: unknown) => error as Error);
+    if (asked instanceof Error) return { how: "retried", wrong: [`it was not tried again: ${asked.message}`] };
+    const again = await life.ended(asked.body);
     const attempts = again.attempt === 2 ? [] : [`it has ${again.attempt} attempts`];
     return { how: "retried", wrong: [...attempts, ...(await asUndisturbed(worlds, life, again, expected))] };
   }, failed);
@@ -81,14 +113,14 @@ const deliveredAgain = (worlds: Worlds, failed: Beginning, way: Way, expected: L
 const rolledBack = (
   worlds: Worlds,
   failed: Beginning,
-  { operation: { id: operationId, kind, steps }, before, plan }: { operation: Operation; before: unknown; plan: FailAt },
+  { operation: { id: operationId, kind, steps }, before }: { operation: Operation; before: unknown },
 ): Promise<Outcome> =>
   worlds.life(async (life) => {
     // Nobody's mail is in these worlds' machines, which say nothing of themselves.
     const body = { rollBack: true, abandonQueues: true };
     const asked = await life.partner.cancelOperation({ operationId, body }).catch((error: unknown) => error as Error);
     if (asked instanceof Error) {
-      const right = "code" in asked && asked.code === "RollBackRefused" && mayRefuse(kind, steps, plan);
+      const right = "code" in asked && asked.code === "RollBackRefused" && mayRefuse(kind, steps);
       return { how: "refused", wrong: right ? [] : [`it was not taken back: ${asked.message}`] };
     }
     const ended = await life.ended(asked.body);
@@ -109,7 +141,8 @@ export const killedThere = (worlds: Worlds, { from, start }: Way, plan: FailAt, 
     const killed = Promise.withResolvers<string>();
     killAt(plan, () => killed.resolve(life.stateNow()));
     const begun = await start(life);
-    const noted = await life.until(Promise.race([killed.promise, life.ended(begun)]));
+    const end = life.app.engine.whenFinished(`northwind_${begun.id}_1`);
+    const noted = await life.until(Promise.race([killed.promise, end]));
     if (typeof noted !== "string") return { how: "killed", wrong: [`${plan.activity} was not called`] };
     await life.goOnFrom(noted);
     const operation = await life.ended(begun);
@@ -140,16 +173,13 @@ async function leftIn({ customer: { tenantId, spec } }: Worlds, life: Life): Pro
 }
 
 /** Where a refusal is right: what the kinds of operations say of themselves, seen from outside. */
-function mayRefuse(kind: Operation["kind"], steps: Operation["steps"], { activity, when }: FailAt): boolean {
+function mayRefuse(kind: Operation["kind"], steps: Operation["steps"]): boolean {
   switch (kind) {
     case "rotation":
     case "repair":
     case "bypass":
     case "restore":
       return true;
-    // A gateway that stands, with mail through it, is not taken away by taking an onboarding back.
-    case "onboarding":
-      return activity === "finishOnboarding" && when === "after";
     case "offboarding":
       return steps.some(({ name, change }) => change === "removed" && !name.endsWith("orwardingRule"));
     default:

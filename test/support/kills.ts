@@ -121,7 +121,7 @@ async function onboardKilled(folder: string, { customer, killed, after }: Run): 
 }
 
 /** By the process id that endpoints.json names at that moment; one that has just been killed isn't there any more. */
-async function killProcess(folder: string, victim: Victim): Promise<void> {
+export async function killProcess(folder: string, victim: Victim): Promise<void> {
   const { pids } = await endpointsOf(folder);
   try {
     process.kill(pids[victim], "SIGKILL");
@@ -131,7 +131,7 @@ async function killProcess(folder: string, victim: Victim): Promise<void> {
 }
 
 /** Client secrets and runs on the machine come and go: a rotation may be under way. */
-async function anonymousEstate(folder: string, { tenantId, spec }: NewCustomer): Promise<string> {
+export async function anonymousEstate(folder: string, { tenantId, spec }: NewCustomer): Promise<string> {
   const clouds = openCloudsIn(folder, await endpointsOf(folder));
   try {
     const estate = await estateOf(clouds, { spec });
