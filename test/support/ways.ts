@@ -39,7 +39,7 @@ const beginnings = {
   repair: {
     after: "promotion",
     meanwhile: async ({ partner, clouds }, tenantId) => {
-      strangersChange(clouds);
+      await strangersChange(clouds);
       await partner.lookForDriftNow({ tenantId });
     },
     start: async ({ partner }, tenantId, plan) => (await partner.startRepair({ tenantId, body: { plan } })).body,
@@ -140,7 +140,7 @@ async function rotate({ partner, app }: Life, tenantId: string): Promise<Operati
 }
 
 /** One of everything that a repair brings back: removed, changed, added to. */
-function strangersChange({ platform }: TestClouds): void {
+async function strangersChange({ platform }: TestClouds): Promise<void> {
   const change = <Kind>(name: string, which: (one: Kind) => boolean, changed: (one: Kind) => Kind | undefined): void => {
     const collection = platform.collection<Kind>(name);
     const [key, one] = collection.entries().find(([, found]) => which(found)) ?? [];
@@ -167,12 +167,13 @@ function strangersChange({ platform }: TestClouds): void {
   );
   change<TransportRule>(
     "exchange.transport-rules",
-    ({ settings }) => settings["SetSCL"] !== undefined,
-    () => undefined,
-  );
-  change<TransportRule>(
-    "exchange.transport-rules",
     ({ settings }) => settings["RouteMessageOutboundConnector"] !== undefined,
     (rule) => ({ ...rule, settings: { ...rule.settings, ExceptIfSubjectContainsWords: ["invoice"] } }),
   );
+  const approval = platform
+    .collection<TransportRule>("exchange.transport-rules")
+    .values()
+    .find(({ settings }) => settings["SetSCL"] !== undefined);
+  if (!approval) throw new Error("there is no approval rule");
+  await platform.peers.runByHand?.(approval.tenantId, "Remove-TransportRule", { Identity: approval.guid, Confirm: false });
 }
