@@ -907,3 +907,26 @@ test("over HTTPS with the application's own credential, the machine pulls its se
     await clouds.stop();
   }
 });
+
+test("tags are merged, replaced and taken away at their own door, and nothing but tags changes", async () => {
+  const arm = createTestArm();
+  const { network, resources } = await buildNetwork(arm);
+  const scope = idOf("Microsoft.Network/publicIPAddresses", "address").slice(1);
+  const tagged = async (operation: string, tags: Record<string, string>) =>
+    (await resources.tagsOperations.updateAtScope(scope, { operation, properties: { tags } })).properties.tags;
+  const before = await network.publicIPAddresses.get(group, "address");
+  expect(await tagged("Merge", { owner: "contoso", cost: "1" })).toEqual({ owner: "contoso", cost: "1" });
+  expect(await tagged("Merge", { Cost: "2" })).toEqual({ owner: "contoso", Cost: "2" });
+  expect(await tagged("Delete", { owner: "contoso" })).toEqual({ Cost: "2" });
+  expect(await tagged("Replace", { only: "this" })).toEqual({ only: "this" });
+  const { etag: _etag, tags, ...after } = await network.publicIPAddresses.get(group, "address");
+  const { etag: _before, tags: _none, ...unchanged } = before;
+  expect({ after, tags }).toEqual({ after: unchanged, tags: { only: "this" } });
+
+  const ofGroup = `subscriptions/${subscriptionId}/resourceGroups/${group}`;
+  await resources.tagsOperations.updateAtScope(ofGroup, { operation: "Merge", properties: { tags: { owner: "contoso" } } });
+  expect((await resources.resourceGroups.get(group)).tags).toEqual({ "gatehouse-tenant": "contoso", owner: "contoso" });
+  const nowhere = resources.tagsOperations.updateAtScope(`${scope}-2`, { operation: "Merge", properties: { tags: {} } });
+  await expect(nowhere).rejects.toMatchObject({ statusCode: 404 });
+  expect(arm.schemaFindings()).toEqual([]);
+});

@@ -53,6 +53,7 @@ import { shutdownSchedules } from "./shutdown-schedules.ts";
 import { sqlAdministrators, sqlDatabases, sqlFirewallRules, sqlOnlyEntra, sqlServers } from "./sql.ts";
 import { listKeys, storageAccounts } from "./storage-accounts.ts";
 import { getSubscription, listLocations, listSubscriptions } from "./subscriptions.ts";
+import { answerTags } from "./tags.ts";
 import { createThrottle, type Throttle } from "./throttle.ts";
 import { userAssignedIdentities } from "./user-assigned-identities.ts";
 import { findVault, vaults } from "./vaults.ts";
@@ -234,6 +235,8 @@ function route(arm: Arm, call: Call, subscriptionId: string): SimulatedResponse 
     requireApiVersion(call.query, "Microsoft.Resources");
     return listSubscriptions(arm.estate, arm.access, call);
   }
+  const tagged = /^(.+)\/providers\/Microsoft\.Resources\/tags\/default$/i.exec(call.path);
+  if (tagged?.[1] !== undefined) return routeTags(arm, call, tagged[1]);
   const health = /^(.+)\/providers\/Microsoft\.ResourceHealth\/availabilityStatuses\/current$/i.exec(call.path);
   if (health?.[1] !== undefined && call.method === "GET") return routeHealth(arm, call, health[1]);
   const extending = /^(\/.+\/providers\/.+)\/providers\/(Microsoft\.Insights)\/([A-Za-z]+)(?:\/([^/]+))?$/i.exec(call.path);
@@ -273,6 +276,12 @@ function routeAuthorization(
   if (method === "GET") return getRoleAssignment(estate, name, scoped);
   if (method === "DELETE") return deleteRoleAssignment(estate, name, scoped);
   throw methodNotAllowed(method);
+}
+
+function routeTags({ estate, access, types }: Arm, { query, claims, method, body }: Call, scope: string): SimulatedResponse {
+  requireApiVersion(query, "Microsoft.Resources");
+  access.authorize(claims, `Microsoft.Resources/tags/${method === "GET" ? "read" : "write"}`, scope);
+  return answerTags(estate, types, { scope, method, body });
 }
 
 function routeHealth({ estate, access }: Arm, call: Call, id: string): SimulatedResponse {

@@ -189,22 +189,28 @@ export function patchResource(estate: Estate, type: ResourceType, call: Addresse
   const patch = call.body as Json | undefined;
   const onlyTags = Object.keys(patch ?? {}).every((key) => key === "tags");
   if (onlyTags && type.manner !== "compute") {
-    requireUnlocked(estate, type, call.id);
-    const tagged: Stored = {
-      ...existing,
-      body: {
-        ...existing.body,
-        tags: patch?.["tags"] ?? {},
-        ...(type.etag === "weak" ? { etag: newEtag() } : {}),
-        ...(type.etag === "guid" ? { etag: newGuidEtag() } : {}),
-      },
-    };
-    estate.save(tagged);
+    const tagged = retagged(estate, type, existing, patch?.["tags"] ?? {});
     return { status: 200, body: shown(type, tagged, call.query), headers: etagHeader(tagged), effect: "write" };
   }
   const { id: _id, name: _name, type: _type, etag: _etag, ...body } = existing.body;
   const properties = { ...existing.body.properties, ...(patch?.["properties"] as Json | undefined) };
   return putResource(estate, type, { ...call, body: { ...body, location: existing.location, ...patch, properties } });
+}
+
+/** With other tags, and otherwise as it was. */
+export function retagged(estate: Estate, type: ResourceType, existing: Stored, tags: unknown): Stored {
+  requireUnlocked(estate, type, existing.id);
+  const tagged: Stored = {
+    ...existing,
+    body: {
+      ...existing.body,
+      tags,
+      ...(type.etag === "weak" ? { etag: newEtag() } : {}),
+      ...(type.etag === "guid" ? { etag: newGuidEtag() } : {}),
+    },
+  };
+  estate.save(tagged);
+  return tagged;
 }
 
 export function deleteResource(estate: Estate, type: ResourceType, call: Addressed): SimulatedResponse {
