@@ -1,5 +1,7 @@
 /** Everything this app runs, one line a capability. Read on in the folder of the same name. */
 import { readConfig } from "../shared/config.ts";
+import { adoptionKinds } from "./adoption/kinds.ts";
+import { registerAdoption } from "./adoption/index.ts";
 import { registerAudit } from "./audit/index.ts";
 import { registerBlocklists } from "./blocklists/index.ts";
 import { registerDelisting } from "./delisting/index.ts";
@@ -30,10 +32,12 @@ registerService(world);
 registerPartners(world);
 registerTenants(world);
 registerOnboarding(world);
+registerAdoption(world);
 registerOffboarding(world);
 registerMailFlow(world);
 registerOperations(world, {
   ...onboardingKinds(world),
+  ...adoptionKinds(world),
   ...offboardingKinds(world),
   ...mailFlowKinds(world),
   ...rotationKinds(world),

@@ -16,6 +16,7 @@ import { createApplicationPasswords } from "../shared/graph/passwords.ts";
 import { createAnnouncer } from "../shared/messages/notification.ts";
 import { createDeadLetters, type DeadLetters } from "../shared/messages/dead-letters.ts";
 import { createSender } from "../shared/messages/sender.ts";
+import type { AdoptionWorld } from "./adoption/world.ts";
 import type { BlocklistsWorld } from "./blocklists/index.ts";
 import type { DelistingWorld } from "./delisting/index.ts";
 import type { DirectoryFunctions } from "./directory/world.ts";
@@ -50,6 +51,7 @@ import type { OnboardingWorld } from "./onboarding/world.ts";
 import type { OperationsWorld } from "./operations/world.ts";
 
 export type World = OnboardingWorld &
+  AdoptionWorld &
   OffboardingWorld &
   MailFlowWorld &
   OperationsWorld &

@@ -2,6 +2,7 @@
 import { failureFrom } from "../../shared/durable/steps.ts";
 import { isStanding } from "../../shared/desired/target.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
+import { adoptedOf } from "../../shared/desired/adopted.ts";
 import { type Look, lookAt } from "../../shared/runbook/looking.ts";
 import { undisturbed } from "../../shared/runbook/surroundings.ts";
 import { rotating } from "../../shared/stores/credentials.ts";
@@ -67,7 +68,7 @@ interface Compared {
 /** A read that the walk can't go on without leaves everything unread. */
 async function looked(world: DriftWorld, tenant: TenantRecord): Promise<Compared> {
   try {
-    const look = await lookAt(world, tenant);
+    const look = await lookAt(world, tenant, { asFound: adoptedOf(tenant) });
     return { look, comparison: () => compared(look, standingSteps(tenant)) };
   } catch (error) {
     if (!(error instanceof ControlPlaneError)) world.log.warning("a tenant could not be looked at", { tenant: tenant.id, error });

@@ -1,5 +1,6 @@
 /** The two operations: when a tenant may be led round its gateway and back, and what they are started with. */
 import { refusal } from "../../shared/api/error-codes.ts";
+import { refuseAdopted } from "../../shared/desired/adopted.ts";
 import type { BypassCause } from "../../shared/desired/bypass.ts";
 import type { Ground } from "../../shared/desired/state.ts";
 import { isStanding, targetOf } from "../../shared/desired/target.ts";
@@ -44,6 +45,11 @@ export const restoringAgain = (world: Paced, cause: BypassCause): TenantOperatio
 });
 
 export function refuseUnlessLed(tenant: TenantRecord): void {
+  refuseAdopted(
+    tenant,
+    "the way back could not be proven without its loop GUID",
+    "switch off the person's forwarding rule by hand",
+  );
   if (isStanding(tenant) && tenant.facts["ground"] !== undefined) return;
   const { id, stage } = tenant;
   throw refusal("NothingToBypass", `tenant ${id} is in stage ${stage}: nobody's mail runs through its gateway`);

@@ -6,18 +6,16 @@ import type { Target } from "../../shared/desired/target.ts";
 import type { DesiredOf } from "../../shared/durable/resources.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
-import type { SecretReference } from "../../shared/vault/reference.ts";
+import { IN_NO_VAULT, type SecretReference } from "../../shared/vault/reference.ts";
 import type { Footprint } from "../../shared/desired/removals.ts";
-
-/** A tenant's onboarding that ended early made no rules that have it; removing one needs none either. */
-const NO_GUID: SecretReference = { vaultUrl: "https://never-made.invalid", name: "loop-guid", version: "0" };
 
 export function footprintOf({ facts }: Pick<TenantRecord, "facts">): Footprint {
   const ground = facts["ground"] as Ground | undefined;
   const secrets = facts["secrets"] as { loopGuid?: SecretReference } | undefined;
   const reader = ground?.applications?.exchangeWebServices;
   return {
-    loopGuid: ground?.loopGuid ?? secrets?.loopGuid ?? NO_GUID,
+    // An onboarding that ended early made no rules that have it; removing one needs none either.
+    loopGuid: ground?.loopGuid ?? secrets?.loopGuid ?? IN_NO_VAULT,
     regions: ground?.regions ?? [],
     certificate: ground?.certificate,
     reader: reader && { appId: reader.appId, servicePrincipalId: null },

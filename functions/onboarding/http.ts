@@ -6,11 +6,12 @@ import { refusal } from "../../shared/api/error-codes.ts";
 import { htmlPage } from "../../shared/api/html.ts";
 import { instanceOf, startOperation, type TenantOperation } from "../../shared/durable/tenant-operation.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
-import { claimCustomer, refuseOthersCustomer } from "./claims.ts";
 import { CONSENT_ANSWERED, onboardTenant, type Onboarding } from "./orchestrator.ts";
 import { onboardingSteps } from "../../shared/runbook/steps.ts";
 import type { Names } from "../../shared/azure/names.ts";
 import { widest } from "../../shared/desired/standing.ts";
+import { refuseAdopted } from "../../shared/desired/adopted.ts";
+import { claimCustomer, refuseOthersCustomer } from "../../shared/stores/customer-claims.ts";
 import { leftBehind } from "../../shared/tenants/left-behind.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import { piloted, standingOf, targetOf } from "../../shared/desired/target.ts";
@@ -61,6 +62,11 @@ export const onboardingOf = (world: OnboardingWorld, plan: string | undefined): 
     return { ...begun, ...(tenant.stage === "live" && { live: true }), ...(standing && { standing }) };
   },
   async check(tenant) {
+    refuseAdopted(
+      tenant,
+      "an onboarding over it would change mail that runs before it is proven",
+      "take it away with POST …/offboard, then onboard; the plan shows what would be made",
+    );
     if (tenant.stage === "bypassed")
       throw refusal(
         "TenantBypassed",

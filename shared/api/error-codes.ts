@@ -226,6 +226,27 @@ export const errorCodes = {
     meaning: "The tenant's mail is led round its gateway, so that nothing could be proven by mail.",
     remedy: "Restore it first: POST /api/tenants/{tenantId}/restore.",
   },
+  NothingToAdopt: {
+    status: 409,
+    meaning: "What stands of this tenant was built by us: there is nothing to take over.",
+    remedy: "Nothing to do; GET /api/tenants/{tenantId} shows the stage.",
+  },
+  AdoptionBlocked: {
+    status: 409,
+    meaning: "What a person made can't be taken over: something is missing, could be several, or is another tenant's.",
+    remedy: "Do what details say, then look with GET /api/tenants/{tenantId}/adopt.",
+  },
+  AdoptionUnread: {
+    status: 503,
+    meaning: "Something of what a person made could not be read, so that nothing was taken over.",
+    remedy: "Look again with GET /api/tenants/{tenantId}/adopt; consent takes minutes to be known everywhere.",
+    transient: true,
+  },
+  TenantAdopted: {
+    status: 409,
+    meaning: "A person made what stands of this tenant, and it was taken over as it is: what this call needs is not there.",
+    remedy: "Do what the message says; POST /api/tenants/{tenantId}/plan shows what an onboarding would add.",
+  },
   NothingToOffboard: {
     status: 409,
     meaning: "Nothing was built for this tenant, or nothing is left of it.",

@@ -11,6 +11,7 @@ export const operationIdSchema = z
 export const operationStatuses = ["NotStarted", "Running", "Succeeded", "Failed", "Canceled"] as const;
 export const operationKinds = [
   "onboarding",
+  "adoption",
   "rotation",
   "promotion",
   "demotion",

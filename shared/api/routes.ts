@@ -1,6 +1,7 @@
 /** The route table: what stands here is what the API has. A route's key is its name, its function's name and its operationId. */
 import * as z from "zod";
 import { tenantIdSchema, tenantSpecSchema } from "../tenants/spec.ts";
+import { adoptionChoices, adoptionInputSchema, adoptionSchema } from "./adoption.ts";
 import { auditEntrySchema } from "./audit.ts";
 import { meSchema } from "./caller.ts";
 import { acknowledgementSchema, caseIdSchema, caseStates, delistingSchema } from "./delisting.ts";
@@ -298,6 +299,29 @@ export const routes = {
     params: tenantParams,
     headers: operationIdHeader,
     body: applyInputSchema,
+    bodyOptional: true,
+    answers: { 202: operationSchema },
+    longRunning: true,
+  }),
+  getAdoption: defineRoute({
+    method: "GET",
+    path: "/api/tenants/{tenantId}/adopt",
+    tag: "Adoption",
+    summary: "Look for an installation that a person made by the manual, and what taking it over would do; nothing is written",
+    roles: ["Partner"],
+    params: tenantParams,
+    query: z.strictObject(adoptionChoices),
+    answers: { 200: adoptionSchema },
+  }),
+  startAdoption: defineRoute({
+    method: "POST",
+    path: "/api/tenants/{tenantId}/adopt",
+    tag: "Adoption",
+    summary: "Take over an installation that a person made, as it is; asking twice with the same Operation-Id is asking once",
+    roles: ["Partner"],
+    params: tenantParams,
+    headers: operationIdHeader,
+    body: adoptionInputSchema,
     bodyOptional: true,
     answers: { 202: operationSchema },
     longRunning: true,

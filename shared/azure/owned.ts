@@ -10,15 +10,17 @@ import {
   type Unknown,
   unknown,
 } from "../resources/resource.ts";
+import type { Marked } from "../resources/adoptable.ts";
 import { type Azure, type AzureClients, type FirstReply, isTerminal } from "./client.ts";
-import { ownedBy, type Place, type Subscription } from "./place.ts";
+import { isMarked, ownedBy, ownershipTags, type Place, relative, sameId, type Subscription } from "./place.ts";
 
 interface Tagged {
+  id?: string;
   tags?: Record<string, string>;
 }
 
 /** Every actual shape tells whether ARM's last write to it came to an end. */
-export interface Provisioned {
+export interface Provisioned extends Marked {
   /** `Succeeded`, or `Failed` or `Canceled` when the last write did not. */
   provisioningState: string;
 }
@@ -33,13 +35,29 @@ export async function observeOwned<Found extends Tagged, Actual extends Provisio
 ): Promise<Observed<Actual>> {
   const found = await azure.read(desired, get);
   if (found.state !== "present") return found;
-  if (!ownedBy(found.actual.tags, desired.owner))
+  const { id, tags } = found.actual;
+  const ours = ownedBy(tags, desired.owner);
+  if (!ours && isMarked(tags) && desired.adopting !== undefined)
+    return unknown("ForeignObject", `${what} carries the marks of another tenant`);
+  if (!ours && (desired.adopting === undefined || !sameId(id, desired.adopting)))
     return unknown("ForeignObject", `${what} exists and does not carry the marks of tenant ${desired.owner.tenantId}`);
-  const actual = actualOf(found.actual);
+  const actual: Actual = ours ? actualOf(found.actual) : { ...actualOf(found.actual), unmarked: true };
   if (!isTerminal(actual.provisioningState))
     return unknown("OperationUnderway", `${what} is still being written: ${actual.provisioningState}`);
   return present(actual);
 }
+
+/** Adds the tags that mark it as a tenant's; others stay, and nothing but tags is touched. */
+export const markInAzure =
+  (azure: Azure) =>
+  (desired: Place, { id }: { id: string }): Promise<Done | Begun> =>
+    azure.begin(`marking ${id}`, desired, async (clients, onResponse) =>
+      (await clients.resources()).tagsOperations.beginUpdateAtScope(
+        relative(id),
+        { operation: "Merge", properties: { tags: ownershipTags(desired.owner) } },
+        { onResponse },
+      ),
+    );
 
 /** Gone already counts as done; a stranger's object is left alone. */
 export async function removeOwned(

@@ -1,4 +1,5 @@
 /** Where in Azure an object lives and whose it is. */
+import type { TakenOver } from "../resources/adoptable.ts";
 import type { Owner } from "../resources/resource.ts";
 
 export interface Subscription {
@@ -6,7 +7,7 @@ export interface Subscription {
   subscriptionId: string;
 }
 
-export interface Place extends Subscription {
+export interface Place extends Subscription, TakenOver {
   owner: Owner;
   resourceGroup: string;
   region: string;
@@ -34,6 +35,10 @@ export const ownershipTags = ({ partnerId, tenantId }: Owner): Record<string, st
 /** A stranger's object with our name is a conflict for a person, never something to write over. */
 export const ownedBy = (tags: Record<string, string> | undefined, { partnerId, tenantId }: Owner): boolean =>
   tags?.[PARTNER_TAG] === partnerId && tags[TENANT_TAG] === tenantId;
+
+/** Whether somebody of ours has marked it, whoever that is. */
+export const isMarked = (tags: Record<string, string> | undefined): boolean =>
+  tags?.[PARTNER_TAG] !== undefined || tags?.[TENANT_TAG] !== undefined;
 
 /** The same in words, for what carries no tags but a description. */
 export const descriptionOf = ({ partnerId, tenantId }: Owner): string =>

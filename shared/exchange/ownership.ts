@@ -2,9 +2,11 @@
 import { ControlPlaneError } from "../errors.ts";
 import type { Owner } from "../resources/resource.ts";
 
+/** What all of ours carry, whosever they are. */
+const MARK = "managed by Gatehouse; partner=";
+
 /** What all objects of one tenant carry. */
-export const markOf = ({ partnerId, tenantId }: Owner): string =>
-  `managed by Gatehouse; partner=${partnerId}; tenant=${tenantId}; resource=`;
+export const markOf = ({ partnerId, tenantId }: Owner): string => `${MARK}${partnerId}; tenant=${tenantId}; resource=`;
 
 /** `kind` tells the three rules of one tenant apart when a person has renamed them. */
 export const markerOf = (owner: Owner, kind: string): string => `${markOf(owner)}${kind}`;
@@ -17,17 +19,30 @@ export interface Named {
   Guid: string;
 }
 
+/** Exchange's own limit for comments of rules. */
+const LONGEST_COMMENT = 1024;
+
+/** The marker behind what a person wrote, of which the end goes where there is no room. */
+export function markedComment(comment: string | null | undefined, marker: string): string {
+  const words = (comment ?? "").trim().slice(0, LONGEST_COMMENT - marker.length - 2);
+  return words === "" ? marker : `${words}; ${marker}`;
+}
+
 /**
  * Ours among the objects, by its marker. Throws `ForeignObject` when none is ours but somebody else's has our name: that is for a
- * person to decide.
+ * person to decide. `adopting`: the one of that GUID counts as ours while nobody has marked it.
  */
 export function ownAmong<T extends Named>(
   objects: T[],
-  { name, marker, what }: { name: string; marker: string; what: string },
+  { name, marker, what, adopting }: { name: string; marker: string; what: string; adopting?: string | undefined },
   commentOf: (object: T) => string | null | undefined,
 ): T | undefined {
   const ours = objects.find((object) => carries(commentOf(object), marker));
   if (ours) return ours;
+  const adopted = adopting === undefined ? undefined : objects.find(({ Guid }) => Guid === adopting);
+  if (adopted && !carries(commentOf(adopted), MARK)) return adopted;
+  if (adopted)
+    throw new ControlPlaneError("ForeignObject", `the ${what} "${adopted.Name}" carries the marks of another tenant`, 409);
   if (objects.some((object) => object.Name.toLowerCase() === name.toLowerCase()))
     throw new ControlPlaneError(
       "ForeignObject",

@@ -5,6 +5,7 @@
  * Source: Set-TransportRule in Microsoft's cmdlet reference. Left out are parts that mean nothing by themselves (`ADComparisonOperator`,
  * `ApplyHtmlDisclaimerLocation` and their like) and what changes neither: `SenderAddressLocation`, `SetAuditSeverity`, `RuleSubType`.
  */
+import { isDeepStrictEqual } from "node:util";
 import type { TransportRuleObject } from "./cmdlets.ts";
 
 const conditions = [
@@ -108,6 +109,8 @@ const actions = [
 const times = ["ActivationDate", "ExpiryDate"] as const;
 
 type Condition = (typeof conditions)[number];
+/** What can be said of the mail that a rule concerns. */
+export const ruleConditions: readonly Condition[] = conditions;
 export type RuleProperty = Condition | `ExceptIf${Condition}` | (typeof actions)[number] | (typeof times)[number];
 
 export const ruleProperties: readonly RuleProperty[] = [
@@ -137,8 +140,17 @@ export function addedTo(rule: TransportRuleObject, own: readonly RuleProperty[])
 const isSet = (value: unknown): boolean =>
   value !== undefined && value !== null && value !== "" && value !== false && !(Array.isArray(value) && value.length === 0);
 
-/** The parameters that take it away again: a switch is switched off, a list emptied, anything else cleared. */
-export const clearing = (added: Record<string, unknown>): Record<string, null | false | []> =>
-  Object.fromEntries(
-    Object.entries(added).map(([name, value]) => [name, typeof value === "boolean" ? false : Array.isArray(value) ? [] : null]),
-  );
+/**
+ * The parameters that take it away again, but for what a person's rule had when it was taken over: a switch is switched off, a list
+ * emptied, anything else cleared.
+ */
+export const withoutAdditions = (added: Record<string, unknown>, wanted: Record<string, unknown>): Record<string, unknown> => ({
+  ...Object.fromEntries(
+    Object.entries(added)
+      .filter(([name]) => !Object.hasOwn(wanted, name))
+      .map(([name, value]) => [name, typeof value === "boolean" ? false : Array.isArray(value) ? [] : null]),
+  ),
+  ...Object.fromEntries(
+    Object.entries(wanted).filter(([name, value]) => !hidden(name as RuleProperty) && !isDeepStrictEqual(added[name], value)),
+  ),
+});

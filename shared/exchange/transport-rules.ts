@@ -1,18 +1,19 @@
 /** What our transport rules have in common: ownership by marker, relative order, one way to observe, write and remove. */
+import { adoptable, type Marked, type TakenOver } from "../resources/adoptable.ts";
 import { observing } from "../resources/observing.ts";
 import { changesBetween, only } from "../resources/property-changes.ts";
 import { done, type Owner, type Resource } from "../resources/resource.ts";
 import { canonicalFlag } from "./canonical.ts";
 import type { Exchange } from "./client.ts";
 import type { CmdletParameters, TransportRuleObject } from "./cmdlets.ts";
-import { carries, markerOf, ownAmong } from "./ownership.ts";
-import { addedTo, clearing, type RuleProperty } from "./rule-properties.ts";
+import { carries, markedComment, markerOf, ownAmong } from "./ownership.ts";
+import { addedTo, type RuleProperty, withoutAdditions } from "./rule-properties.ts";
 import { type RuleKind, ruleKinds } from "./rule-kinds.ts";
 
 /** How many rules of ours an organisation may have. */
 export const MOST_OF_OURS = ruleKinds.length;
 
-export interface RuleDesired {
+export interface RuleDesired extends TakenOver {
   owner: Owner;
   /** Entra tenant id of the customer's Microsoft 365. */
   organization: string;
@@ -51,7 +52,7 @@ export interface RuleDefinition<Desired extends RuleDesired, Settings extends Ru
   parameters(settings: Partial<Settings>, desired: Desired): Promise<RuleParameters>;
 }
 
-export type RuleActual<Settings> = Settings & Added & { guid: string };
+export type RuleActual<Settings> = Settings & Added & Marked & { guid: string };
 
 export function transportRule<Desired extends RuleDesired, Settings extends RuleSettings>(
   exchange: Exchange,
@@ -60,15 +61,15 @@ export function transportRule<Desired extends RuleDesired, Settings extends Rule
   const { kind, name } = definition;
   const wanted = (desired: Desired): Settings & Added => ({ ...definition.settings(desired), addedByOthers: {} });
 
-  async function find({ owner, organization }: Desired): Promise<{ own: TransportRuleObject | undefined; ours: Ours }> {
+  async function find({ owner, organization, adopting }: Desired): Promise<{ own: TransportRuleObject | undefined; ours: Ours }> {
     const rules = await exchange.list(organization, "Get-TransportRule", {});
     return {
-      own: ownAmong(rules, { name, marker: markerOf(owner, kind), what: "transport rule" }, ({ Comments }) => Comments),
+      own: ownAmong(rules, { name, marker: markerOf(owner, kind), what: "transport rule", adopting }, ({ Comments }) => Comments),
       ours: rankedRules(rules, owner),
     };
   }
 
-  return {
+  const resource: Resource<Desired, RuleActual<Settings>> = {
     kind,
     observe: (desired) =>
       observing(async () => {
@@ -83,7 +84,9 @@ export function transportRule<Desired extends RuleDesired, Settings extends Rule
           order: placeOf(kind, ours) === undefined ? "kept" : "broken",
           addedByOthers: addedTo(own, definition.own),
         };
-        return { guid: own.Guid, ...common, ...(await definition.canonical(own, desired)) } as unknown as RuleActual<Settings>;
+        const unmarked = !carries(own.Comments, markerOf(desired.owner, kind));
+        const shown = { guid: own.Guid, ...common, ...(await definition.canonical(own, desired)), ...(unmarked && { unmarked }) };
+        return shown as unknown as RuleActual<Settings>;
       }),
     diff: (desired, actual) => changesBetween(wanted(desired), actual),
     async create(desired) {
@@ -103,22 +106,22 @@ export function transportRule<Desired extends RuleDesired, Settings extends Rule
     async update(desired, changes, { guid, addedByOthers }) {
       definition.check(desired);
       const changed = only(definition.settings(desired), changes);
-      const added = changes.some(({ path }) => path === "addedByOthers") ? addedByOthers : {};
+      const additions = changes.find(({ path }) => path === "addedByOthers");
       const { organization } = desired;
       const { enabled, ...others } = changed;
-      const rest = { ...others, ...added };
-      if (Object.keys(rest).length > 0) {
+      if (additions || Object.keys(others).length > 0) {
         const place = changed.order === undefined ? undefined : placeOf(kind, (await find(desired)).ours);
         await exchange.run(organization, "Set-TransportRule", {
           Identity: guid,
           ...(await definition.parameters(changed, desired)),
           ...commonParameters(changed),
-          ...(clearing(added) as RuleParameters),
+          ...(additions && (withoutAdditions(addedByOthers, additions.to as Added["addedByOthers"]) as RuleParameters)),
           Priority: place,
         });
       }
       // Last, so that a rule never works with half of its conditions.
-      if (enabled !== undefined) await exchange.run(organization, "Enable-TransportRule", { Identity: guid });
+      if (enabled !== undefined)
+        await exchange.run(organization, enabled ? "Enable-TransportRule" : "Disable-TransportRule", { Identity: guid });
       return done;
     },
     async remove(desired) {
@@ -127,6 +130,12 @@ export function transportRule<Desired extends RuleDesired, Settings extends Rule
       return done;
     },
   };
+  return adoptable(resource, async (desired, { guid }) => {
+    const { own } = await find(desired);
+    const Comments = markedComment(own?.Comments, markerOf(desired.owner, kind));
+    await exchange.run(desired.organization, "Set-TransportRule", { Identity: guid, Comments });
+    return done;
+  });
 }
 
 /** Priorities (0 is the top) of our rules that exist. */

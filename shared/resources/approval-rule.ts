@@ -5,7 +5,7 @@
 import { publicAddresses } from "../exchange/addresses.ts";
 import { canonicalAddresses, canonicalLevel, canonicalText } from "../exchange/canonical.ts";
 import type { Exchange } from "../exchange/client.ts";
-import { type LoopGuidPlace, type SecretVaults, sealedWords } from "../exchange/loop-guid.ts";
+import { type LoopGuidPlace, loopGuidFor, type SecretVaults, sealedWords } from "../exchange/loop-guid.ts";
 import { type RuleActual, type RuleDesired, type RuleSettings, transportRule } from "../exchange/transport-rules.ts";
 import type { Sealed } from "../vault/client.ts";
 import type { Resource } from "./resource.ts";
@@ -65,10 +65,10 @@ export const approvalRule = ({
       // Header and words are one condition: Exchange takes them together.
       const header = loopHeader === undefined && loopGuid === undefined ? undefined : desired;
       return {
-        FromScope: fromScope === undefined ? undefined : "InOrganization",
+        FromScope: fromScope == null ? fromScope : "InOrganization",
         SenderIpRanges: senderIpRanges,
         HeaderContainsMessageHeader: header?.loopHeader,
-        HeaderContainsWords: header && [await vaults.read(header.loopGuid, header.vaultTenantId)],
+        HeaderContainsWords: header && [await loopGuidFor(vaults, header)],
         SetSCL: setScl ?? undefined,
       };
     },

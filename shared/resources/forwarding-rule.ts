@@ -6,11 +6,11 @@
 import { publicAddresses } from "../exchange/addresses.ts";
 import { canonicalAddresses, canonicalList, canonicalSize, canonicalText } from "../exchange/canonical.ts";
 import type { Exchange } from "../exchange/client.ts";
-import { type LoopGuidPlace, type SecretVaults, sealedWords } from "../exchange/loop-guid.ts";
+import { type LoopGuidPlace, loopGuidFor, type SecretVaults, sealedWords } from "../exchange/loop-guid.ts";
 import type { RuleKind } from "../exchange/rule-kinds.ts";
 import { type RuleActual, type RuleDesired, type RuleSettings, transportRule } from "../exchange/transport-rules.ts";
 import { ControlPlaneError } from "../errors.ts";
-import type { Sealed } from "../vault/client.ts";
+import { fingerprint, type Sealed } from "../vault/client.ts";
 import type { Resource } from "./resource.ts";
 
 export interface ForwardingRule extends RuleDesired, LoopGuidPlace {
@@ -148,7 +148,7 @@ function forwarding({ exchange, vaults }: Clients, { kind, name, by }: Way): Res
         exceptEgressIps: canonicalAddresses(rule.ExceptIfSenderIpRanges),
         exceptMessageType: canonicalText(rule.ExceptIfMessageTypeMatches),
         exceptReports: canonicalList(
-          rule.ExceptIfHeaderMatchesPatterns.map((pattern) => `${rule.ExceptIfHeaderMatchesMessageHeader ?? ""}: ${pattern}`),
+          rule.ExceptIfHeaderMatchesPatterns.map((pattern) => patternOf(rule.ExceptIfHeaderMatchesMessageHeader ?? "", pattern)),
         ),
         exceptSizeOver: canonicalSize(rule.ExceptIfMessageSizeOver),
       }),
@@ -160,11 +160,11 @@ function forwarding({ exchange, vaults }: Clients, { kind, name, by }: Way): Res
           [by]: chosen.scope,
           RouteMessageOutboundConnector: chosen.outboundConnector ?? undefined,
           ExceptIfHeaderContainsMessageHeader: except?.loopHeader,
-          ExceptIfHeaderContainsWords: except && [await vaults.read(except.loopGuid, except.vaultTenantId)],
+          ExceptIfHeaderContainsWords: except && [await loopGuidFor(vaults, except)],
           ExceptIfHeaderMatchesMessageHeader: reports && (reports.length > 0 ? "Content-Type" : null),
           ExceptIfHeaderMatchesPatterns: reports && (reports.length > 0 ? [REPORTS] : []),
           ExceptIfSenderIpRanges: chosen.exceptEgressIps,
-          ExceptIfMessageTypeMatches: type === undefined ? undefined : outgoing ? "OOF" : null,
+          ExceptIfMessageTypeMatches: type === undefined ? undefined : type === null ? null : "OOF",
           ExceptIfMessageSizeOver: size === undefined ? undefined : size === null ? null : `${size / 1024 ** 2} MB`,
         };
       },
@@ -184,5 +184,9 @@ function forwarding({ exchange, vaults }: Clients, { kind, name, by }: Way): Res
     secret: ["loopGuid"],
   };
 }
+
+/** What a person's rule looks for in another header may be the loop GUID. */
+const patternOf = (header: string, pattern: string): string =>
+  `${header}: ${sameText(header, "Content-Type") ? pattern : fingerprint(pattern, header).fingerprint}`;
 
 const sameText = (one: string, other: string): boolean => one.toLowerCase() === other.toLowerCase();

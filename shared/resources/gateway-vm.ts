@@ -14,7 +14,7 @@ import { type Named, ownershipTags, regionName, sameId } from "../azure/place.ts
 import type { TenantSpec } from "../tenants/spec.ts";
 import type { Vaults } from "../vault/client.ts";
 import type { SecretReference } from "../vault/reference.ts";
-import { done, type Resource } from "./resource.ts";
+import { done, type PropertyChange, type Resource } from "./resource.ts";
 
 export interface Image {
   publisher: string;
@@ -47,6 +47,7 @@ export type GatewayVm = Named & {
   zone?: string | undefined;
   availabilitySetId?: string | undefined;
   networkInterfaceId: string;
+  /** Empty while it has none of ours. */
   identityId: string;
   /** Of the storage account that boot diagnostics go to; without one, they stay where they are. */
   diagnosticsUrl?: string | undefined;
@@ -130,7 +131,9 @@ export const gatewayVm = ({ azure, vaults }: { azure: Azure; vaults: Vaults }): 
           networkInterfaceId: sameId(desired.networkInterfaceId, actual.networkInterfaceId)
             ? actual.networkInterfaceId
             : desired.networkInterfaceId,
-          identityIds: [...new Set([...actual.identityIds, desired.identityId.toLowerCase()])].sort(),
+          identityIds: [
+            ...new Set([...actual.identityIds, ...(desired.identityId === "" ? [] : [desired.identityId.toLowerCase()])]),
+          ].sort(),
           adminUsername: desired.adminUsername,
           securityType: "TrustedLaunch",
           secureBoot: true,
@@ -152,15 +155,9 @@ export const gatewayVm = ({ azure, vaults }: { azure: Azure; vaults: Vaults }): 
       }
       if (changes.length === 0) return done;
       return azure.begin(`updating ${what(desired)}`, desired, async (clients, onResponse) =>
-        (await clients.compute()).virtualMachines.beginUpdate(
-          desired.resourceGroup,
-          desired.name,
-          patch(
-            desired,
-            changes.map(({ path }) => path),
-          ),
-          { onResponse },
-        ),
+        (await clients.compute()).virtualMachines.beginUpdate(desired.resourceGroup, desired.name, patch(desired, changes), {
+          onResponse,
+        }),
       );
     },
     remove: async (desired) =>
@@ -268,13 +265,15 @@ const bootDiagnostics = ({ diagnosticsUrl }: GatewayVm, kept?: string) => {
   return { bootDiagnostics: { enabled: true, ...(storageUri === undefined ? {} : { storageUri }) } };
 };
 
-const patch = (desired: GatewayVm, paths: string[]): VirtualMachineUpdate => ({
-  ...(paths.includes("size") ? { hardwareProfile: { vmSize: desired.size } } : {}),
-  ...(paths.includes("identityIds")
-    ? { identity: { type: "UserAssigned", userAssignedIdentities: { [desired.identityId]: {} } } }
-    : {}),
-  ...(paths.includes("secureBoot") || paths.includes("vTpm") ? { securityProfile: trustedLaunch } : {}),
-  ...(paths.includes("bootDiagnostics") || paths.includes("diagnosticsUrl")
-    ? { diagnosticsProfile: bootDiagnostics(desired) }
-    : {}),
-});
+function patch(desired: GatewayVm, changes: PropertyChange[]): VirtualMachineUpdate {
+  const { size, ...others } = Object.fromEntries(changes.map(({ path, to }) => [path, to]));
+  const changed = (path: string): boolean => Object.hasOwn(others, path);
+  return {
+    ...(size === undefined ? {} : { hardwareProfile: { vmSize: size as string } }),
+    ...(changed("identityIds")
+      ? { identity: { type: "UserAssigned", userAssignedIdentities: { [desired.identityId]: {} } } }
+      : {}),
+    ...(changed("secureBoot") || changed("vTpm") ? { securityProfile: trustedLaunch } : {}),
+    ...(changed("bootDiagnostics") || changed("diagnosticsUrl") ? { diagnosticsProfile: bootDiagnostics(desired) } : {}),
+  };
+}

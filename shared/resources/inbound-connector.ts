@@ -6,15 +6,16 @@ import { publicAddresses } from "../exchange/addresses.ts";
 import { canonicalAddresses, canonicalFlag, canonicalSenderDomains } from "../exchange/canonical.ts";
 import type { Exchange } from "../exchange/client.ts";
 import type { InboundConnectorObject } from "../exchange/cmdlets.ts";
-import { markerOf, ownAmong } from "../exchange/ownership.ts";
+import { carries, markedComment, markerOf, ownAmong } from "../exchange/ownership.ts";
 import { ControlPlaneError } from "../errors.ts";
+import { adoptable, type Marked, type TakenOver } from "./adoptable.ts";
 import { observing } from "./observing.ts";
 import { changesBetween, only } from "./property-changes.ts";
 import { done, type Owner, type Resource } from "./resource.ts";
 
 export type InboundConnector = ByAddress | ByCertificate;
 
-interface Connector {
+interface Connector extends TakenOver {
   owner: Owner;
   /** Entra tenant id of the customer's Microsoft 365. */
   organization: string;
@@ -30,7 +31,7 @@ interface ByCertificate extends Connector {
   certificateName: string;
 }
 
-export interface InboundConnectorActual extends InboundConnectorSettings {
+export interface InboundConnectorActual extends InboundConnectorSettings, Marked {
   guid: string;
 }
 
@@ -62,7 +63,7 @@ export const inboundConnector = ({ exchange }: { exchange: Exchange }): Resource
     const { name, kind } = formOf(desired);
     return ownAmong(
       await exchange.list(desired.organization, "Get-InboundConnector", {}),
-      { name, marker: markerOf(desired.owner, kind), what: "connector" },
+      { name, marker: markerOf(desired.owner, kind), what: "connector", adopting: desired.adopting },
       ({ Comment }) => Comment,
     );
   };
@@ -82,9 +83,14 @@ export const inboundConnector = ({ exchange }: { exchange: Exchange }): Resource
       );
   }
 
-  return {
+  const resource: Resource<InboundConnector, InboundConnectorActual> = {
     kind: KIND,
-    observe: (desired) => observing(async () => canonical(await find(desired))),
+    observe: (desired) =>
+      observing(async () => {
+        const found = await find(desired);
+        const unmarked = found && !carries(found.Comment, markerOf(desired.owner, formOf(desired).kind));
+        return found && { ...canonical(found), ...(unmarked && { unmarked }) };
+      }),
     diff: (desired, actual) => changesBetween(settings(desired), actual),
     async create(desired) {
       await requireLegal(desired);
@@ -113,6 +119,12 @@ export const inboundConnector = ({ exchange }: { exchange: Exchange }): Resource
       return done;
     },
   };
+  return adoptable(resource, async (desired, { guid }) => {
+    const marker = markerOf(desired.owner, formOf(desired).kind);
+    const Comment = markedComment((await find(desired))?.Comment, marker);
+    await exchange.run(desired.organization, "Set-InboundConnector", { Identity: guid, Comment });
+    return done;
+  });
 };
 
 /** A name, or one below it. */
@@ -146,21 +158,20 @@ const identity = (desired: InboundConnector) =>
         restrictDomainsToCertificate: true,
       };
 
-const canonical = (connector: InboundConnectorObject | undefined): InboundConnectorActual | undefined =>
-  connector && {
-    guid: connector.Guid,
-    name: connector.Name,
-    enabled: canonicalFlag(connector.Enabled),
-    connectorType: connector.ConnectorType ?? "Partner",
-    senderDomains: canonicalSenderDomains(connector.SenderDomains),
-    senderIpAddresses: canonicalAddresses(connector.SenderIPAddresses),
-    certificateName: connector.TlsSenderCertificateName?.toLowerCase() ?? null,
-    requireTls: canonicalFlag(connector.RequireTls),
-    restrictDomainsToCertificate: canonicalFlag(connector.RestrictDomainsToCertificate),
-    cloudServicesMailEnabled: canonicalFlag(connector.CloudServicesMailEnabled),
-    treatMessagesAsInternal: canonicalFlag(connector.TreatMessagesAsInternal),
-    efSkipLastIp: canonicalFlag(connector.EFSkipLastIP),
-  };
+const canonical = (connector: InboundConnectorObject): InboundConnectorActual => ({
+  guid: connector.Guid,
+  name: connector.Name,
+  enabled: canonicalFlag(connector.Enabled),
+  connectorType: connector.ConnectorType ?? "Partner",
+  senderDomains: canonicalSenderDomains(connector.SenderDomains),
+  senderIpAddresses: canonicalAddresses(connector.SenderIPAddresses),
+  certificateName: connector.TlsSenderCertificateName?.toLowerCase() ?? null,
+  requireTls: canonicalFlag(connector.RequireTls),
+  restrictDomainsToCertificate: canonicalFlag(connector.RestrictDomainsToCertificate),
+  cloudServicesMailEnabled: canonicalFlag(connector.CloudServicesMailEnabled),
+  treatMessagesAsInternal: canonicalFlag(connector.TreatMessagesAsInternal),
+  efSkipLastIp: canonicalFlag(connector.EFSkipLastIP),
+});
 
 const parameters = (chosen: Partial<InboundConnectorSettings>) => ({
   Name: chosen.name,

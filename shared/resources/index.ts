@@ -1,10 +1,13 @@
 /** All resources by kind. The kinds are stable: they stand in operation records and in running histories. */
 import type { Azure } from "../azure/client.ts";
+import { markInAzure, type Provisioned } from "../azure/owned.ts";
+import type { Place } from "../azure/place.ts";
 import type { DnsResolver } from "../dns/resolver.ts";
 import type { Exchange } from "../exchange/client.ts";
 import type { Graph } from "../graph/client.ts";
 import type { Certificates } from "../vault/certificates.ts";
 import type { Vaults } from "../vault/client.ts";
+import { adoptable } from "./adoptable.ts";
 import { approvalRule } from "./approval-rule.ts";
 import { availabilitySet } from "./availability-set.ts";
 import { bypassRule } from "./bypass-rule.ts";
@@ -37,6 +40,7 @@ import { networkSecurityGroup } from "./network-security-group.ts";
 import { outboundConnector } from "./outbound-connector.ts";
 import { powerShellApplication } from "./power-shell-application.ts";
 import { publicIpAddress } from "./public-ip-address.ts";
+import type { Resource } from "./resource.ts";
 import { resourceGroup } from "./resource-group.ts";
 import { roleGroup } from "./role-group.ts";
 import { roleAssignment } from "./role-assignment.ts";
@@ -63,20 +67,26 @@ export interface ResourceClients {
 
 export type Resources = ReturnType<typeof createResources>;
 
+/** Of the manual's kinds: a person may have made one. */
+const byHand =
+  (azure: Azure) =>
+  <Desired extends Place, Actual extends Provisioned & { id: string }>(resource: Resource<Desired, Actual>) =>
+    adoptable(resource, markInAzure(azure));
+
 export const createResources = ({ azure, vaults, exchange, graph, resolver, certificates }: ResourceClients) => ({
-  resourceGroup: resourceGroup({ azure }),
+  resourceGroup: byHand(azure)(resourceGroup({ azure })),
   marketplaceTerms: marketplaceTerms({ azure }),
   vmIdentity: vmIdentity({ azure }),
   vault: vault({ azure }),
   roleAssignment: roleAssignment({ azure }),
   tlsCertificate: tlsCertificate({ certificates }),
-  publicIpAddress: publicIpAddress({ azure }),
-  networkSecurityGroup: networkSecurityGroup({ azure }),
-  virtualNetwork: virtualNetwork({ azure }),
-  availabilitySet: availabilitySet({ azure }),
+  publicIpAddress: byHand(azure)(publicIpAddress({ azure })),
+  networkSecurityGroup: byHand(azure)(networkSecurityGroup({ azure })),
+  virtualNetwork: byHand(azure)(virtualNetwork({ azure })),
+  availabilitySet: byHand(azure)(availabilitySet({ azure })),
   loadBalancer: loadBalancer({ azure }),
-  networkInterface: networkInterface({ azure }),
-  gatewayVm: gatewayVm({ azure, vaults }),
+  networkInterface: byHand(azure)(networkInterface({ azure })),
+  gatewayVm: byHand(azure)(gatewayVm({ azure, vaults })),
   guest: guest({ azure }),
   dataCollectionRule: dataCollectionRule({ azure }),
   monitorAgent: monitorAgent({ azure }),

@@ -120,7 +120,7 @@ function merged(desired: NetworkInterface, found: FoundInterface): FoundInterfac
     ...found,
     location: desired.region,
     tags: { ...found.tags, ...ownershipTags(desired.owner) },
-    networkSecurityGroup: { id: desired.networkSecurityGroupId },
+    ...(desired.networkSecurityGroupId === "" ? {} : { networkSecurityGroup: { id: desired.networkSecurityGroupId } }),
     ipConfigurations: [
       {
         ...first,

@@ -63,7 +63,7 @@ export const networkSecurityGroup = ({ azure }: { azure: Azure }): Resource<Netw
         {
           location: desired.region,
           tags: { ...tags, ...ownershipTags(desired.owner) },
-          securityRules: rulesOf(desired.services).map(securityRule),
+          securityRules: wantedRules(desired).map(securityRule),
         },
         { onResponse },
       ),
@@ -111,6 +111,18 @@ export const rulesOf = (services: Partial<Services>): Rule[] =>
     )
     .sort(byPriority);
 
+/** A person's own rules stay as they were found. */
+function wantedRules({ services, found = {} }: NetworkSecurityGroup): Rule[] {
+  const rules = byName(rulesOf(services));
+  for (const [path, rule] of Object.entries(found)) {
+    const [, name] = /^rules\/(.+)$/.exec(path) ?? [];
+    if (name === undefined) continue;
+    if (rule === null) delete rules[name];
+    else rules[name] = rule as Rule;
+  }
+  return Object.values(rules).sort(byPriority);
+}
+
 const byName = (rules: Rule[]): Record<string, Rule> => Object.fromEntries(rules.map((rule) => [rule.name, rule]));
 
 /** Azure gives one value in the singular property and several in the plural one, whichever was written. */
@@ -132,16 +144,21 @@ const listOf = (one: string | undefined, several: string[] | undefined): string[
 const everybody = (addresses: string[]): string[] =>
   addresses.some((address) => /^(\*|any|internet|0\.0\.0\.0\/0)$/i.test(address)) ? ["*"] : addresses;
 
-const securityRule = ({ name, priority, direction, access, protocol, ports, sources }: Rule): SecurityRule => ({
-  name,
-  priority,
-  direction,
-  access,
-  protocol: protocol === "TCP" ? "Tcp" : "*",
-  sourcePortRange: "*",
-  destinationPortRange: ports[0] ?? "*",
-  destinationAddressPrefix: "*",
-  ...(sources.length === 1 ? { sourceAddressPrefix: sources[0] ?? "*" } : { sourceAddressPrefixes: sources }),
-});
+const securityRule = (rule: Rule): SecurityRule => {
+  const { name, priority, direction, access, protocol, ports, sources, sourcePorts, destinations } = rule;
+  return {
+    name,
+    priority,
+    direction,
+    access,
+    protocol: protocol === "*" ? "*" : `${protocol.charAt(0)}${protocol.slice(1).toLowerCase()}`,
+    ...(sourcePorts.length === 1 ? { sourcePortRange: sourcePorts[0] ?? "*" } : { sourcePortRanges: sourcePorts }),
+    ...(ports.length === 1 ? { destinationPortRange: ports[0] ?? "*" } : { destinationPortRanges: ports }),
+    ...(destinations.length === 1
+      ? { destinationAddressPrefix: destinations[0] ?? "*" }
+      : { destinationAddressPrefixes: destinations }),
+    ...(sources.length === 1 ? { sourceAddressPrefix: sources[0] ?? "*" } : { sourceAddressPrefixes: sources }),
+  };
+};
 
 const byPriority = (one: Rule, other: Rule): number => one.priority - other.priority || one.name.localeCompare(other.name);

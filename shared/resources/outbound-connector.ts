@@ -2,13 +2,14 @@
 import { canonicalFlag, canonicalSmartHosts } from "../exchange/canonical.ts";
 import type { Exchange } from "../exchange/client.ts";
 import type { OutboundConnectorObject } from "../exchange/cmdlets.ts";
-import { markerOf, ownAmong } from "../exchange/ownership.ts";
+import { carries, markedComment, markerOf, ownAmong } from "../exchange/ownership.ts";
 import { ControlPlaneError } from "../errors.ts";
+import { adoptable, type Marked, type TakenOver } from "./adoptable.ts";
 import { observing } from "./observing.ts";
 import { changesBetween, only } from "./property-changes.ts";
 import { done, type Owner, type Resource } from "./resource.ts";
 
-export interface OutboundConnector {
+export interface OutboundConnector extends TakenOver {
   owner: Owner;
   /** Entra tenant id of the customer's Microsoft 365. */
   organization: string;
@@ -18,7 +19,7 @@ export interface OutboundConnector {
   certificate?: { name?: string | undefined } | undefined;
 }
 
-export interface OutboundConnectorActual extends OutboundConnectorSettings {
+export interface OutboundConnectorActual extends OutboundConnectorSettings, Marked {
   guid: string;
 }
 
@@ -46,11 +47,11 @@ export const outboundConnector = ({ exchange }: { exchange: Exchange }): Resourc
    * By identity first: a list leaves out connectors that are scoped to rules or in test mode. Only when none has our name are the lists
    * read, for one of ours that a person renamed.
    */
-  async function find({ owner, organization }: OutboundConnector): Promise<OutboundConnectorObject | undefined> {
-    const ours = { name: OUTBOUND_CONNECTOR_NAME, marker: markerOf(owner, KIND), what: "connector" };
+  async function find({ owner, organization, adopting }: OutboundConnector): Promise<OutboundConnectorObject | undefined> {
+    const ours = { name: OUTBOUND_CONNECTOR_NAME, marker: markerOf(owner, KIND), what: "connector", adopting };
     const commentOf = ({ Comment }: OutboundConnectorObject) => Comment;
     const named = ownAmong(
-      await exchange.list(organization, "Get-OutboundConnector", { Identity: OUTBOUND_CONNECTOR_NAME }),
+      await exchange.list(organization, "Get-OutboundConnector", { Identity: adopting ?? OUTBOUND_CONNECTOR_NAME }),
       ours,
       commentOf,
     );
@@ -66,9 +67,14 @@ export const outboundConnector = ({ exchange }: { exchange: Exchange }): Resourc
     return undefined;
   }
 
-  return {
+  const resource: Resource<OutboundConnector, OutboundConnectorActual> = {
     kind: KIND,
-    observe: (desired) => observing(async () => canonical(await find(desired))),
+    observe: (desired) =>
+      observing(async () => {
+        const found = await find(desired);
+        const unmarked = found && !carries(found.Comment, markerOf(desired.owner, KIND));
+        return found && { ...canonical(found), ...(unmarked && { unmarked }) };
+      }),
     diff: (desired, actual) => changesBetween(settings(desired), actual),
     async create(desired) {
       requireSmartHost(desired);
@@ -97,6 +103,11 @@ export const outboundConnector = ({ exchange }: { exchange: Exchange }): Resourc
       return done;
     },
   };
+  return adoptable(resource, async (desired, { guid }) => {
+    const Comment = markedComment((await find(desired))?.Comment, markerOf(desired.owner, KIND));
+    await exchange.run(desired.organization, "Set-OutboundConnector", { Identity: guid, Comment });
+    return done;
+  });
 };
 
 const settings = ({ smartHosts, certificate }: OutboundConnector): OutboundConnectorSettings => ({
@@ -135,22 +146,21 @@ function requireSmartHost({ smartHosts }: OutboundConnector): void {
     );
 }
 
-const canonical = (connector: OutboundConnectorObject | undefined): OutboundConnectorActual | undefined =>
-  connector && {
-    guid: connector.Guid,
-    name: connector.Name,
-    enabled: canonicalFlag(connector.Enabled),
-    connectorType: connector.ConnectorType ?? "Partner",
-    transportRuleScoped: canonicalFlag(connector.IsTransportRuleScoped),
-    useMxRecord: canonicalFlag(connector.UseMXRecord ?? connector.UseMxRecord),
-    smartHosts: canonicalSmartHosts(connector.SmartHosts),
-    tlsSettings: connector.TlsSettings ?? null,
-    tlsDomain: connector.TlsDomain?.toLowerCase() ?? null,
-    allAcceptedDomains: canonicalFlag(connector.AllAcceptedDomains),
-    routeAllMessagesViaOnPremises: canonicalFlag(connector.RouteAllMessagesViaOnPremises),
-    cloudServicesMailEnabled: canonicalFlag(connector.CloudServicesMailEnabled),
-    testMode: canonicalFlag(connector.TestMode),
-  };
+const canonical = (connector: OutboundConnectorObject): OutboundConnectorActual => ({
+  guid: connector.Guid,
+  name: connector.Name,
+  enabled: canonicalFlag(connector.Enabled),
+  connectorType: connector.ConnectorType ?? "Partner",
+  transportRuleScoped: canonicalFlag(connector.IsTransportRuleScoped),
+  useMxRecord: canonicalFlag(connector.UseMXRecord ?? connector.UseMxRecord),
+  smartHosts: canonicalSmartHosts(connector.SmartHosts),
+  tlsSettings: connector.TlsSettings ?? null,
+  tlsDomain: connector.TlsDomain?.toLowerCase() ?? null,
+  allAcceptedDomains: canonicalFlag(connector.AllAcceptedDomains),
+  routeAllMessagesViaOnPremises: canonicalFlag(connector.RouteAllMessagesViaOnPremises),
+  cloudServicesMailEnabled: canonicalFlag(connector.CloudServicesMailEnabled),
+  testMode: canonicalFlag(connector.TestMode),
+});
 
 const parameters = (chosen: Partial<OutboundConnectorSettings>) => ({
   Name: chosen.name,

@@ -10,6 +10,8 @@ export const changesBetween = (desired: object, actual: object): PropertyChange[
     .map(([path, to]: [string, unknown]) => ({ path, from: there.get(path) ?? null, to }));
 };
 
-/** The desired values of the properties that changed. */
+/** The desired values of those settings that changed. */
 export const only = <Settings extends object>(settings: Settings, changes: PropertyChange[]): Partial<Settings> =>
-  Object.fromEntries(Object.entries(settings).filter(([name]) => changes.some(({ path }) => path === name))) as Partial<Settings>;
+  Object.fromEntries(
+    changes.filter(({ path }) => Object.hasOwn(settings, path)).map(({ path, to }) => [path, to]),
+  ) as Partial<Settings>;

@@ -90,7 +90,8 @@ export const publicIpAddress = ({ azure }: { azure: Azure }): Resource<PublicIpA
         (await clients.network()).publicIPAddresses.get(desired.resourceGroup, desired.name),
       );
       const labelSettled = actual.dnsLabel === desired.dnsLabel && actual.fqdn !== "";
-      return write("updating", desired, found ?? {}, labelSettled ? `${actual.fqdn}.` : undefined);
+      const { reverseFqdn = actual.fqdn } = (desired.found ?? {}) as Partial<ActualPublicIpAddress>;
+      return write("updating", desired, found ?? {}, labelSettled && reverseFqdn !== "" ? `${reverseFqdn}.` : undefined);
     },
     remove: async (desired) =>
       removeOwned(azure, what(desired), desired, await observe(desired), async (clients, onResponse) =>

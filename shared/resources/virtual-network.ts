@@ -98,24 +98,28 @@ export const virtualNetwork = ({ azure }: { azure: Azure }): Resource<VirtualNet
 
 /** A write replaces the whole network: what others added to it goes back as it was. */
 function merged(
-  { owner, region, addressPrefix, subnet, networkSecurityGroupId }: VirtualNetwork,
+  { owner, region, addressPrefix, subnet, found: asFound, ...desired }: VirtualNetwork,
   found: FoundNetwork,
 ): FoundNetwork {
+  const {
+    addressPrefixes = [...new Set([...(found.addressSpace?.addressPrefixes ?? []), addressPrefix])],
+    subnetAddressPrefix = subnet.addressPrefix,
+    networkSecurityGroupId = desired.networkSecurityGroupId,
+    defaultOutboundAccess = false,
+  } = (asFound ?? {}) as Partial<ActualVirtualNetwork>;
+  const { networkSecurityGroup: _, ...before }: Subnet = found.subnets?.find(({ name }) => name === subnet.name) ?? {};
   const ours: Subnet = {
-    ...found.subnets?.find(({ name }) => name === subnet.name),
+    ...before,
     name: subnet.name,
-    addressPrefix: subnet.addressPrefix,
-    networkSecurityGroup: { id: networkSecurityGroupId },
-    defaultOutboundAccess: false,
+    addressPrefix: subnetAddressPrefix,
+    ...(networkSecurityGroupId === "" ? {} : { networkSecurityGroup: { id: networkSecurityGroupId } }),
+    defaultOutboundAccess,
   };
   return {
     ...found,
     location: region,
     tags: { ...found.tags, ...ownershipTags(owner) },
-    addressSpace: {
-      ...found.addressSpace,
-      addressPrefixes: [...new Set([...(found.addressSpace?.addressPrefixes ?? []), addressPrefix])],
-    },
+    addressSpace: { ...found.addressSpace, addressPrefixes },
     subnets: [...(found.subnets ?? []).filter(({ name }) => name !== subnet.name), ours],
   };
 }

@@ -1,6 +1,7 @@
 /** What stands of a tenant beside what the runbook wants, found out by walking it with hands that only look. */
 import { settledStage } from "../desired/bypass.ts";
 import type { PlannedAction } from "../api/plan.ts";
+import { type AsFound, asFoundTarget } from "../desired/adopted.ts";
 import type { AzureAccess } from "../azure/access.ts";
 import { type SizeLists, sizeLists } from "../azure/sizes.ts";
 import { type MailRoute, mailRouteOf } from "../desired/mail-route.ts";
@@ -11,12 +12,14 @@ import type { ActualOf } from "../durable/resources.ts";
 import { typicalSeconds } from "../plans/durations.ts";
 import { ruleKinds } from "../exchange/rule-kinds.ts";
 import { remembering } from "../exchange/remembered.ts";
+import type { Found } from "../resources/adoptable.ts";
 import type { Resources } from "../resources/index.ts";
 import type { PropertyChange, Resource } from "../resources/resource.ts";
 import type { TenantRecord } from "../stores/tenants.ts";
 import type { IssuedCertificate } from "../vault/certificates.ts";
 import type { SecretReference } from "../vault/reference.ts";
 import { type Access, checkAccess } from "./access.ts";
+import { handsCompleting, handsForAdopted, type NotManaged } from "./adopted-hands.ts";
 import { agentsOf, guestOf } from "./guest.ts";
 import { dropMachines, drops, moveSmartHosts, widely } from "./moves.ts";
 import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
@@ -68,26 +71,39 @@ export interface Look extends Sight {
   sizes: SizeLists;
   /** What surrounds the mail flow in the organisation, once we may read it. */
   around: LookAround | undefined;
+  /** What an installation that a person made doesn't have. */
+  notManaged: NotManaged[];
+}
+
+/** How an installation that a person made is looked at: as it was found, or as what an onboarding would make of it. */
+export interface TakenOverView {
+  asFound?: AsFound | undefined;
+  /** What of it an onboarding could not change. */
+  lasting?: Record<string, Found> | undefined;
 }
 
 /** Reads only. Exchange Online is asked in one batch, for what its objects are and for what surrounds them. */
-export async function lookAt(world: RunbookWorld, tenant: TenantRecord): Promise<Look> {
-  const target = targetOf(tenant);
+export async function lookAt(world: RunbookWorld, tenant: TenantRecord, { asFound, lasting }: TakenOverView = {}): Promise<Look> {
+  const target = asFound ? asFoundTarget(targetOf(tenant), asFound) : targetOf(tenant);
   const [consent, azure] = await Promise.all([
     checkAccess(world, target.spec, "consent"),
     checkAccess(world, target.spec, "azureAccess"),
   ]);
   const readable = { consented: consent.state === "granted", azure: azure.state === "granted" };
   const sizes = sizeLists(world.azure, home(target));
-  const standing = standingOf(tenant);
+  const standing = asFound ? undefined : standingOf(tenant);
   const around = readable.consented ? await lookAround(world, tenant) : undefined;
   const looking = around ? { ...world, resources: world.resourcesOver(remembering(world.exchange, around.remembered)) } : world;
   const sight: Sight = { seen: [], seconds: 0 };
+  const notManaged: NotManaged[] = [];
   const hands = lookingHands(looking, tenant, { readable, sizes, sight });
-  await walked(
-    runbook(hands, { ...target, piloted: true, live: settledStage(tenant) === "live", ...(standing && { standing }) }),
-  );
-  return { target, standing, consent, azure, sizes, around, ...sight };
+  const own = asFound
+    ? handsForAdopted(hands, asFound, (one) => notManaged.push(one))
+    : lasting
+      ? handsCompleting(hands, lasting)
+      : hands;
+  await walked(runbook(own, { ...target, piloted: true, live: settledStage(tenant) === "live", ...(standing && { standing }) }));
+  return { target, standing, consent, azure, sizes, around, notManaged, ...sight };
 }
 
 /** Whose mail runs in the end is what is looked at: the narrower scope before the proof is only a step on the way. */

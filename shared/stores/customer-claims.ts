@@ -1,7 +1,7 @@
 /** A customer belongs to one tenant of one partner: the consent that one of them was given serves nobody else. */
-import { refusal } from "../../shared/api/error-codes.ts";
-import type { Stores } from "../../shared/stores/stores.ts";
-import type { TenantRecord } from "../../shared/stores/tenants.ts";
+import { refusal } from "../api/error-codes.ts";
+import type { Stores } from "./stores.ts";
+import type { TenantRecord } from "./tenants.ts";
 
 interface Wanted {
   kind: "organization" | "subscription";

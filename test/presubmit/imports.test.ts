@@ -47,6 +47,7 @@ const ROWS = [
 const VOCABULARY: Record<string, number> = {
   "shared/resources/resource.ts": 0,
   "shared/resources/property-changes.ts": 0,
+  "shared/resources/adoptable.ts": 0,
   "shared/resources/observing.ts": 2,
 };
 

@@ -3,6 +3,8 @@ import { registerDurableHttp, registerHttp } from "../../../shared/api/register.
 import { endpoint } from "../../../shared/api/endpoint.ts";
 import { createBlocklists } from "../../../shared/dns/blocklists.ts";
 import { parseBlocklistZones } from "../../../shared/dns/blocklist-zones.ts";
+import { getAdoption, startAdoption } from "../../../functions/adoption/http.ts";
+import { adoptionKinds } from "../../../functions/adoption/kinds.ts";
 import { registerAudit } from "../../../functions/audit/index.ts";
 import { listBlocklists, listListings } from "../../../functions/blocklists/http.ts";
 import { acknowledgeDelisting, getDelisting, listDelistings } from "../../../functions/delisting/http.ts";
@@ -50,6 +52,7 @@ registerHttp("getOperation", endpoint("getOperation", world, getOperation(world)
 registerHttp("listOperations", endpoint("listOperations", world, listOperations(world)));
 const kinds = {
   ...onboardingKinds(world),
+  ...adoptionKinds(world),
   ...offboardingKinds(world),
   ...mailFlowKinds(world),
   ...rotationKinds(world),
@@ -77,6 +80,8 @@ registerDurableHttp("acknowledgeDelisting", (client) => acknowledgeDelisting(wor
 registerWebhookDoors(world);
 registerHttp("listCredentials", endpoint("listCredentials", world, listCredentials(world)));
 registerHttp("rotateCredential", rotateCredential(world));
+registerHttp("getAdoption", getAdoption(world));
+registerDurableHttp("startAdoption", (client) => startAdoption(world, client));
 registerHttp("planOnboarding", planOnboarding(world));
 registerDurableHttp("startPromotion", (client) => startPromotion(world, client));
 registerDurableHttp("startDemotion", (client) => startDemotion(world, client));

@@ -17,7 +17,7 @@ export function removedTooEarly(record: Exchange[], { organization, probeMailbox
   const mail = createMailInGateways();
   /** Since when nobody's mail is sent to the gateway that was before, and whether mails were seen to go round it. */
   let stopped: { seen: boolean; sent: Set<string> } | undefined;
-  let incomplete = "";
+  let incomplete: string[] = [];
 
   const forwarding = (): Known[] => rules.all().filter((rule) => forwards(rule) && enabled(rule));
   const wide = (): boolean => forwarding().some((rule) => beyond(probeMailbox, rule));
@@ -29,12 +29,12 @@ export function removedTooEarly(record: Exchange[], { organization, probeMailbox
       .flatMap(({ settings }) => words(settings["SmartHosts"]));
   };
 
-  /** What lacks an address from which the gateway's mail comes; empty while nothing does, or no mail is sent there. */
-  function lacking(): string {
+  /** What lacks an address from which the gateway's mail comes; nothing while no mail is sent there. */
+  function lacking(): string[] {
     const ways = forwarding();
-    if (ways.length === 0) return "";
+    if (ways.length === 0) return [];
     const hosts = smartHosts();
-    if (hosts.length === 0) return "there is no outbound connector for it";
+    if (hosts.length === 0) return ["there is no outbound connector for it"];
     const header = words(ways[0]?.settings["ExceptIfHeaderContainsMessageHeader"])[0];
     const guards = rules.all().filter(({ settings }) => {
       const exempt = words(settings["ExceptIfSenderIpRanges"]);
@@ -54,9 +54,9 @@ export function removedTooEarly(record: Exchange[], { organization, probeMailbox
       ],
     ];
     const egress = hosts.flatMap(azure.egressOf);
-    return places
-      .flatMap(([place, has]) => egress.flatMap((address) => (has && !has.has(address) ? [`${place} lacks ${address}`] : [])))
-      .join(", ");
+    return places.flatMap(([place, has]) =>
+      egress.flatMap((address) => (has && !has.has(address) ? [`${place} lacks ${address}`] : [])),
+    );
   }
 
   /** Addresses that Microsoft 365 still accepts mail from as from the gateway. */
@@ -101,7 +101,9 @@ export function removedTooEarly(record: Exchange[], { organization, probeMailbox
     else if (before) stopped = { seen: false, sent: new Set() };
     if (stopped && exchange.tenant === organization) seeAround(stopped, exchange, probeMailbox);
     const now = lacking();
-    if (now !== "" && now !== incomplete) found.push(`mail is sent to the gateway while ${now}`);
+    // What lacked it before is nobody's doing now.
+    const begun = now.filter((one) => !incomplete.includes(one));
+    if (begun.length > 0) found.push(`mail is sent to the gateway while ${begun.join(", ")}`);
     incomplete = now;
     return found.map((what) => ({ invariant: 6, seq: exchange.seq, what }));
   });

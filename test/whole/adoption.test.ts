@@ -1,0 +1,204 @@
+/** An installation that a person made by the manual is shown, taken over by nothing but marks, watched, and taken away again. */
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import type { Exchange } from "../../infra/local/clouds/record.ts";
+import type { Adoption } from "../../shared/api/adoption.ts";
+import type { Drift } from "../../shared/api/drift.ts";
+import { type HandMade, makeByHand } from "../support/hand-made.ts";
+import { type MailStream, streamOfMail } from "../support/mail-stream.ts";
+import { about, customer, type OnboardingPlatform, startOnboarding } from "../support/onboarding.ts";
+
+let platform: OnboardingPlatform;
+let made: HandMade;
+let stream: MailStream;
+const contoso = customer("contoso");
+const { tenantId } = contoso;
+const { organization } = contoso.watched;
+beforeAll(async () => {
+  platform = await startOnboarding({ tempo: 0.001 });
+  await platform.organize(contoso);
+  await platform.clouds.consent(organization);
+  made = await platform.asStranger(() => makeByHand(platform.clouds, contoso));
+  await platform.register(contoso);
+  // Consent takes a moment to be known everywhere.
+  const unread = /Consent|AzureAccess|Unread/;
+  await vi.waitUntil(async () => (await look()).findings.every(({ code }) => !unread.test(code)), {
+    timeout: 60_000,
+    interval: 100,
+  });
+  stream = streamOfMail(platform, contoso);
+});
+afterAll(() => platform.stop());
+
+const look = async (): Promise<Adoption> => (await platform.northwind.getAdoption({ tenantId })).body;
+const adopt = async (plan?: string) =>
+  platform.untilEnded((await platform.northwind.startAdoption({ tenantId, ...(plan ? { body: { plan } } : {}) })).body);
+const drift = async (): Promise<Drift> => (await platform.northwind.lookForDriftNow({ tenantId })).body;
+const tenant = async () => (await platform.northwind.getTenant({ tenantId })).body;
+/** Mail that is delivered is no change of the clouds. */
+const written = async (since: number): Promise<Exchange[]> =>
+  about(contoso, await platform.record(since)).filter(
+    ({ effect, method, requestBody }) =>
+      effect === "write" &&
+      /^(POST|PUT|PATCH|DELETE)$/.test(method) &&
+      (requestBody as { byHand?: boolean } | undefined)?.byHand !== true,
+  );
+
+/** What a write said: cmdlets and their parameters, or the path and the body in Azure. */
+function said({ cloud, url, requestBody }: Exchange): string {
+  const { CmdletInput: input } = requestBody as { CmdletInput?: { CmdletName: string; Parameters: object } };
+  if (cloud === "exchange" && input) return `${input.CmdletName} ${Object.keys(input.Parameters).toSorted().join()}`;
+  const { operation, properties } = requestBody as { operation?: string; properties?: { tags?: object } };
+  const [id = ""] = url.split("/providers/Microsoft.Resources/tags/default");
+  return `${operation} ${Object.keys(properties?.tags ?? {}).join()} ${id.split("/").slice(-2).join("/")}`;
+}
+
+test("what a person made is shown, with what differs and what isn't there; nothing is written", async () => {
+  const before = await platform.now();
+  const seen = await look();
+  expect(seen).toMatchObject({ possible: true, stage: "live" });
+  expect(seen.findings.filter(({ severity }) => severity === "error")).toEqual([]);
+  expect(seen.resources.map(({ step, state, marks }) => `${step}: ${state}${marks ? ", marked" : ""}`)).toEqual([
+    "resourceGroup: found, marked",
+    "publicIpAddress: found, marked",
+    "networkSecurityGroup: found, marked",
+    "virtualNetwork: found, marked",
+    "availabilitySet: found, marked",
+    "networkInterface: found, marked",
+    "gatewayVm: found, marked",
+    "inboundConnector: found, marked",
+    "outboundConnector: found, marked",
+    "connectionFilter: found",
+    "approvalRule: found, marked",
+    "forwardingRule: found, marked",
+  ]);
+  const different = (step: string) => seen.resources.find((one) => one.step === step)?.differences.map(({ path }) => path);
+  expect(different("networkSecurityGroup")).toEqual(["rules/RDP", "rules/HTTPS", "rules/WebClient"]);
+  expect(different("gatewayVm")).toEqual(expect.arrayContaining(["image", "adminUsername", "securityType"]));
+  expect(different("inboundConnector")).toEqual(["efSkipLastIp"]);
+  expect(seen.notManaged.map(({ step }) => step)).toEqual([
+    "vmIdentity",
+    "vault",
+    "vaultAccessForGatehouse",
+    "vaultAccessForGateway",
+    "guest",
+    "webClientApplication",
+    "guardRule",
+    "stripRule",
+    "domainForwardingRule",
+  ]);
+  expect(seen.findings.map(({ code }) => code)).toContain("RemoteDesktopOpen");
+  expect(JSON.stringify(seen)).not.toContain(made.loopGuid);
+  expect((await written(before)).map(said)).toEqual([]);
+});
+
+test("another one's hash, and a tenant of another partner, are refused", async () => {
+  await expect(platform.northwind.startAdoption({ tenantId, body: { plan: "another" } })).rejects.toMatchObject({
+    code: "PlanOutdated",
+  });
+  await expect(platform.tailspin.startAdoption({ tenantId })).rejects.toMatchObject({ code: "TenantNotFound" });
+});
+
+test("it is taken over by marks alone, while mail runs on", async () => {
+  const before = await platform.now();
+  const adopted = await adopt((await look()).hash);
+  expect(adopted.error).toBeUndefined();
+  expect(adopted).toMatchObject({
+    kind: "adoption",
+    status: "Succeeded",
+    result: { stage: "live", egressIps: [made.ipAddress] },
+  });
+  const tags = "gatehouse-partner,gatehouse-tenant";
+  expect((await written(before)).map(said)).toEqual([
+    `Merge ${tags} resourceGroups/iqsuite-rg`,
+    `Merge ${tags} publicIPAddresses/iqsuite-ip`,
+    `Merge ${tags} networkSecurityGroups/iqsuite-nsg`,
+    `Merge ${tags} virtualNetworks/iqsuite-vnet`,
+    `Merge ${tags} availabilitySets/iqsuite-set`,
+    `Merge ${tags} networkInterfaces/iqsuite-nic`,
+    `Merge ${tags} virtualMachines/iqsuite-vm`,
+    "Set-InboundConnector Comment,Identity",
+    "Set-OutboundConnector Comment,Identity",
+    "Set-TransportRule Comments,Identity",
+    "Set-TransportRule Comments,Identity",
+  ]);
+  expect(await stream.one("after-adoption")).toBe("through");
+  const { stage, conditions } = await tenant();
+  expect(stage).toBe("live");
+  expect(conditions).toEqual(
+    expect.arrayContaining([
+      expect.objectContaining({ type: "Ready", status: "True", reason: "Adopted" }),
+      expect.objectContaining({ type: "MailFlowConnected", status: "Unknown", reason: "NotProven" }),
+    ]),
+  );
+});
+
+test("drift is clean afterwards, and the fleet's sweep watches the machine", async () => {
+  const before = await platform.now();
+  expect(await drift()).toMatchObject({ status: "inSync", differences: [], unread: [] });
+  expect((await tenant()).conditions).toContainEqual(expect.objectContaining({ type: "InSync", status: "True" }));
+  await platform.fire("pollGateways");
+  const gateway = async () => (await platform.northwind.getGateway({ gatewayId: `${tenantId}-iqsuite-vm` })).body;
+  await expect.poll(async () => (await gateway()).state.health, { timeout: 60_000 }).toBe("healthy");
+  expect(await gateway()).toMatchObject({ address: made.ipAddress, fqdn: made.fqdn, virtualMachineId: made.virtualMachineId });
+  expect((await written(before)).map(said)).toEqual([]);
+});
+
+test("taken over once more, nothing is written", async () => {
+  const before = await platform.now();
+  expect(await adopt()).toMatchObject({ status: "Succeeded" });
+  expect((await written(before)).map(said)).toEqual([]);
+  expect(await drift()).toMatchObject({ status: "inSync" });
+});
+
+test("what a colleague changes is drift from what was found, and a repair brings that back and nothing else", async () => {
+  const colleague = (cmdlet: string, parameters: Record<string, unknown>) =>
+    platform.asStranger(async () => platform.clouds.platform.peers.runByHand?.(organization, cmdlet, parameters));
+  await colleague("Set-TransportRule", {
+    Identity: "Approve all Mails from own SMTP Server on Azure VM",
+    FromScope: "NotInOrganization",
+  });
+  await colleague("Set-InboundConnector", { Identity: "FROM Azure VM to M365", Enabled: false });
+  const found = await drift();
+  expect(found.differences.map(({ step, changes }) => [step, changes.map(({ path, expected }) => [path, expected])])).toEqual([
+    ["inboundConnector", [["enabled", true]]],
+    ["approvalRule", [["fromScope", null]]],
+  ]);
+  const before = await platform.now();
+  const repaired = await platform.untilEnded((await platform.northwind.startRepair({ tenantId })).body);
+  expect(repaired.error).toBeUndefined();
+  expect((await written(before)).map(said)).toEqual([
+    "Set-InboundConnector Enabled,Identity",
+    "Set-TransportRule FromScope,Identity",
+  ]);
+  expect(await drift()).toMatchObject({ status: "inSync" });
+});
+
+test("a plan shows what an onboarding would add; that, and what needs what isn't there, is refused with the reason", async () => {
+  const before = await platform.now();
+  const { resources } = (await platform.northwind.planOnboarding({ tenantId })).body;
+  const actions = resources.map(({ kind, action }) => `${kind}: ${action}`);
+  expect(actions).toEqual(expect.arrayContaining(["vault: create", "guest: create", "guardRule: create", "stripRule: create"]));
+  expect(actions.filter((one) => one.endsWith("replace") || one.endsWith("blocked"))).toEqual([]);
+  const refused = { code: "TenantAdopted" };
+  await expect(platform.northwind.startOnboarding({ tenantId })).rejects.toMatchObject(refused);
+  await expect(platform.northwind.startPromotion({ tenantId })).rejects.toMatchObject(refused);
+  await expect(platform.northwind.startBypass({ tenantId, body: { reason: "it does not answer" } })).rejects.toMatchObject(
+    refused,
+  );
+  expect((await written(before)).map(said)).toEqual([]);
+});
+
+test("no mail was lost all the while, none came twice, and each went through the gateway", async () => {
+  const ways = await stream.end();
+  expect(ways.through).toBeGreaterThan(0);
+  expect(ways).toMatchObject({ around: 0, unmarked: 0 });
+});
+
+test("it is taken away like any other, once somebody answers for its queue, of which it says nothing", async () => {
+  const body = { confirm: tenantId, abandonQueues: true };
+  const offboarded = await platform.untilEnded((await platform.northwind.startOffboarding({ tenantId, body })).body);
+  expect(offboarded.error).toBeUndefined();
+  const { exchange, azure } = await platform.estate(contoso);
+  expect(exchange).toEqual({ inboundConnectors: [], outboundConnectors: [], transportRules: [] });
+  expect(azure).toEqual([]);
+});
