@@ -6,6 +6,7 @@ import { typicalSeconds } from "../../shared/plans/durations.ts";
 import type { Planned } from "../../shared/plans/plans.ts";
 import { plannedOf } from "../../shared/plans/resources.ts";
 import { lookAt, type Seen } from "../../shared/runbook/looking.ts";
+import { adoptedOf } from "../../shared/desired/adopted.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { whyNot } from "./activities.ts";
 import { compared, type Comparison } from "./compare.ts";
@@ -17,7 +18,7 @@ import type { DriftWorld } from "./world.ts";
 /** `asked`: which steps; without them all that differed when it was last looked at, as a repair takes them. */
 export async function planRepair(world: DriftWorld, tenant: TenantRecord, asked: string[] | undefined): Promise<Planned> {
   const chosen = await differing(world.stores, tenant, asked);
-  const look = await lookAt(world, tenant);
+  const look = await lookAt(world, tenant, { asFound: adoptedOf(tenant) });
   const titles = standingSteps(tenant);
   const comparison = compared(look, titles);
   const seen = look.seen.filter(({ step }) => chosen.includes(step)).map((one) => asRepaired(one, comparison));
