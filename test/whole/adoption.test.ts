@@ -98,6 +98,34 @@ test("another one's hash, and a tenant of another partner, are refused", async (
   await expect(platform.tailspin.startAdoption({ tenantId })).rejects.toMatchObject({ code: "TenantNotFound" });
 });
 
+test("what could be several is chosen, and what is another tenant's stays theirs; until then nothing is taken over", async () => {
+  const person = (cmdlet: string, parameters: Record<string, unknown>) =>
+    platform.asStranger(async () => platform.clouds.platform.peers.runByHand?.(organization, cmdlet, parameters));
+  // What was written is seen a look later.
+  const seenOf = (step: string) =>
+    expect.poll(async () => (await look()).resources.find((one) => one.step === step), { timeout: 60_000 });
+  const second = { ConnectorType: "OnPremises", SenderDomains: ["*"], SenderIPAddresses: [made.ipAddress] };
+  await person("New-InboundConnector", { Name: "Second", ...second });
+  const candidates = ["FROM Azure VM to M365", "Second"];
+  await seenOf("inboundConnector").toMatchObject({ state: "ambiguous", marks: false, candidates });
+  await expect(platform.northwind.startAdoption({ tenantId })).rejects.toMatchObject({
+    code: "AdoptionBlocked",
+    details: [expect.objectContaining({ code: "AdoptionAmbiguous" })],
+  });
+  const chosen = (await platform.northwind.getAdoption({ tenantId, inboundConnector: "from azure vm to m365" })).body;
+  expect(chosen.possible).toBe(true);
+  await person("Remove-InboundConnector", { Identity: "Second", Confirm: false });
+  await seenOf("inboundConnector").toMatchObject({ state: "found" });
+
+  const theirs = "managed by Gatehouse; partner=tailspin; tenant=contoso; resource=approvalRule";
+  const rule = "Approve all Mails from own SMTP Server on Azure VM";
+  await person("Set-TransportRule", { Identity: rule, Comments: theirs });
+  await seenOf("approvalRule").toMatchObject({ state: "foreign", marks: false });
+  expect((await look()).possible).toBe(false);
+  await person("Set-TransportRule", { Identity: rule, Comments: "by hand" });
+  await seenOf("approvalRule").toMatchObject({ state: "found", marks: true });
+});
+
 test("it is taken over by marks alone, while mail runs on", async () => {
   const before = await platform.now();
   const adopted = await adopt((await look()).hash);
@@ -140,6 +168,10 @@ test("drift is clean afterwards, and the fleet's sweep watches the machine", asy
   const gateway = async () => (await platform.northwind.getGateway({ gatewayId: `${tenantId}-iqsuite-vm` })).body;
   await expect.poll(async () => (await gateway()).state.health, { timeout: 60_000 }).toBe("healthy");
   expect(await gateway()).toMatchObject({ address: made.ipAddress, fqdn: made.fqdn, virtualMachineId: made.virtualMachineId });
+  await platform.fire("pollBlocklists");
+  const reversed = made.ipAddress.split(".").toReversed().join(".");
+  const asked = async () => (await platform.clouds.requests("dns", before)).filter(({ url }) => url.includes(`${reversed}.`));
+  await expect.poll(async () => (await asked()).length, { timeout: 60_000 }).toBeGreaterThan(0);
   expect((await written(before)).map(said)).toEqual([]);
 });
 
