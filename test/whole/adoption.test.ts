@@ -220,6 +220,34 @@ test("a plan shows what an onboarding would add; that, and what needs what isn't
   expect((await written(before)).map(said)).toEqual([]);
 });
 
+test("where the person's rule names somebody, it is a pilot, and its marks stay when the adoption ends early", async () => {
+  const adatum = customer("contoso", "adatum");
+  const { tenantId: other, spec, watched } = adatum;
+  await platform.organize(adatum);
+  await platform.clouds.consent(watched.organization);
+  await platform.asStranger(() => makeByHand(platform.clouds, adatum, { from: spec.pilot.addresses, name: "adatum" }));
+  await platform.register(adatum);
+  const seen = async () => (await platform.northwind.getAdoption({ tenantId: other })).body;
+  await expect.poll(async () => (await seen()).possible, { timeout: 60_000 }).toBe(true);
+  expect((await seen()).stage).toBe("pilot");
+  await platform.clouds.fault("arm", { kind: "status", status: 400 }, { method: "PATCH", path: "adatum-vm" });
+  const start = async () => platform.untilEnded((await platform.northwind.startAdoption({ tenantId: other })).body);
+  const failed = await start();
+  expect(failed).toMatchObject({ status: "Failed", error: { code: "AzureRefused" } });
+  // Some of it carries our marks: an onboarding would write over the rest, an offboarding break it.
+  await expect(platform.northwind.startOnboarding({ tenantId: other })).rejects.toMatchObject({ code: "TenantAdopted" });
+  const leaving = platform.northwind.startOffboarding({ tenantId: other, body: { confirm: other } });
+  await expect(leaving).rejects.toMatchObject({ code: "TenantAdopted" });
+  const before = await platform.now();
+  expect(await start()).toMatchObject({ status: "Succeeded", result: { stage: "pilot" } });
+  const again = about(adatum, await platform.record(before)).filter(
+    ({ method, url }) => method === "PATCH" && url.includes("/tags/"),
+  );
+  expect(again.map(({ url }) => url.includes("adatum-vm"))).toEqual([true]);
+  expect((await platform.northwind.lookForDriftNow({ tenantId: other })).body).toMatchObject({ status: "inSync" });
+  expect((await platform.northwind.getTenant({ tenantId: other })).body.stage).toBe("pilot");
+});
+
 test("no mail was lost all the while, none came twice, and each went through the gateway", async () => {
   const ways = await stream.end();
   expect(ways.through).toBeGreaterThan(0);
