@@ -258,7 +258,8 @@ test("it is taken away like any other, once somebody answers for its queue, of w
   const body = { confirm: tenantId, abandonQueues: true };
   const offboarded = await platform.untilEnded((await platform.northwind.startOffboarding({ tenantId, body })).body);
   expect(offboarded.error).toBeUndefined();
-  const { exchange, azure } = await platform.estate(contoso);
+  const { exchange, azure, addresses } = await platform.estate(contoso);
   expect(exchange).toEqual({ inboundConnectors: [], outboundConnectors: [], transportRules: [] });
+  expect(addresses.connectionFilter).toEqual([]);
   expect(azure).toEqual([]);
 });
