@@ -105,7 +105,12 @@ export async function estateOf(clouds: OpenClouds, { spec }: Pick<Customer, "spe
       applications: applications.length,
       servicePrincipals: principals.filter(({ appOwnerOrganizationId }) => appOwnerOrganizationId === organization).length,
     },
-    secrets: Object.fromEntries(secrets.map(({ name, versions }) => [name, versions.length])),
+    // Made side by side, in either order.
+    secrets: Object.fromEntries(
+      secrets
+        .map(({ name, versions }) => [name, versions.length] as const)
+        .toSorted(([one], [other]) => one.localeCompare(other)),
+    ),
     publicIpAddress: address && { fqdn: dnsSettings?.fqdn ?? "", address: ipAddress ?? "", region: address.location },
     admitted: securityRules
       .map(({ name, properties }): Record<string, unknown> => ({ name, ...properties }))

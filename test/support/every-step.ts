@@ -2,6 +2,7 @@
  * An operation that fails at one of its activities, before its effect or after all of it: another attempt completes it, and a roll-back
  * leaves the clouds as they were. Or its host is killed there, and another one goes on. In virtual time, each from the same moment.
  */
+import type { Exchange } from "../../infra/local/clouds/record.ts";
 import type { Operation } from "../../shared/api/operation.ts";
 import { clientSecretsIn } from "./client-secrets.ts";
 import { canonical } from "./estate.ts";
@@ -19,6 +20,8 @@ export const undisturbed = (worlds: Worlds, { from, start }: Way): Promise<{ act
     if (status !== "Succeeded") throw new Error(`undisturbed it ended as ${status}: ${JSON.stringify(error)}`);
     return { activities: activitiesCalled(), left: await leftIn(worlds, life) };
   }, from);
+
+const TEN_MINUTES = 600_000;
 
 export interface Left {
   /** What the clouds hold. */
@@ -79,6 +82,8 @@ export async function failedThere(
     failure.called = activitiesCalled().includes(plan.activity);
     if (failure.operation.status === "Succeeded") failure.wrong = await asUndisturbed(worlds, life, failure.operation, expected);
     failAt(undefined);
+    // Mail that was on its way arrives: nobody asks for anything in the same second.
+    await life.pass(TEN_MINUTES);
   }, way.from);
   try {
     const { operation, before, called, wrong } = failure;
@@ -188,8 +193,15 @@ function mayRefuse(kind: Operation["kind"], steps: Operation["steps"]): boolean 
 }
 
 async function unsafe({ customer: { watched } }: Worlds, life: Life): Promise<string[]> {
-  return violations(await life.record(), watched).map((violation) => JSON.stringify(violation));
+  const record = await life.record();
+  const byStrangers = new Set(record.filter(byHand).map(({ seq }) => seq));
+  return violations(record, watched).flatMap((violation) => (byStrangers.has(violation.seq) ? [] : [JSON.stringify(violation)]));
 }
+
+/** What somebody else did in the customer's cloud: not ours to answer for. */
+const byHand = ({ requestBody }: Exchange): boolean =>
+  typeof requestBody === "object" && requestBody !== null && "byHand" in requestBody;
+
 /** Every cloud but what it assigns by itself; the secrets of a deleted vault go with it once Azure forgets it. */
 async function everything(life: Life): Promise<unknown> {
   const arm = (await life.state("arm")) as { resources: { id: string; type: string }[] };

@@ -92,6 +92,8 @@ export interface Life {
   ended(operation: Pick<Operation, "id">): Promise<Operation>;
   /** Lets time go on until it has happened. */
   until<T>(happened: Promise<T>): Promise<T>;
+  /** Lets so much time go by. */
+  pass(milliseconds: number): Promise<void>;
   /** What the host has written down by this instant: a path. */
   stateNow(): string;
   /** Another host takes the place of this one, and knows what that file says. */
@@ -200,12 +202,15 @@ export async function startWorlds(): Promise<Worlds> {
     return { status: operation.status, ...(operation.error ? { error: operation.error } : {}), operation };
   }
 
+  const pass = (milliseconds: number): Promise<void> =>
+    time.until(new Promise<void>((resolve) => void clock.setTimer(clock.now() + milliseconds, resolve)));
+
   async function goBackTo(moment: Beginning): Promise<void> {
     await clouds.restore(moment.clouds);
     tables.restore(moment.tables);
     bus.restore(moment.bus);
     // A day later: no token that a library of this process still remembers is valid any more.
-    await time.until(new Promise<void>((resolve) => void clock.setTimer(clock.now() + MILLISECONDS_A_DAY, resolve)));
+    await pass(MILLISECONDS_A_DAY);
   }
 
   /** @returns what it gave, and where the host has left its state */
@@ -238,6 +243,7 @@ export async function startWorlds(): Promise<Worlds> {
     };
     const restarts = {
       until: time.until,
+      pass,
       stateNow: () => {
         const copy = stateFile(`${hosts}-noted`);
         for (const part of ["", "-wal"]) if (existsSync(`${file}${part}`)) copyFileSync(`${file}${part}`, `${copy}${part}`);
