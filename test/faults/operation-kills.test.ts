@@ -18,7 +18,7 @@ import {
   startCommand,
   withFolder,
 } from "../support/command.ts";
-import { violations, watchedOf } from "../support/invariants.ts";
+import { ownViolations, watchedOf } from "../support/invariants.ts";
 import { anonymousEstate, killProcess, onboard, seed, stopped } from "../support/kills.ts";
 import { createRandom } from "../support/random.ts";
 
@@ -123,7 +123,7 @@ test(
           });
           process.stdout.write(`killed: ${killed.join(", ")}\n`);
           expect({ killed, lived }).toEqual({ killed, lived: undisturbed });
-          expect(violations(await recordOf(await endpointsOf(folder)), watchedOf(customer.spec))).toEqual([]);
+          expect(ownViolations(await recordOf(await endpointsOf(folder)), watchedOf(customer.spec))).toEqual([]);
         }
       } finally {
         await stopped(command);

@@ -2,12 +2,11 @@
  * An operation that fails at one of its activities, before its effect or after all of it: another attempt completes it, and a roll-back
  * leaves the clouds as they were. Or its host is killed there, and another one goes on. In virtual time, each from the same moment.
  */
-import type { Exchange } from "../../infra/local/clouds/record.ts";
 import type { Operation } from "../../shared/api/operation.ts";
 import { clientSecretsIn } from "./client-secrets.ts";
 import { canonical } from "./estate.ts";
 import { activitiesCalled, type FailAt, failAt, killAt } from "./failing.ts";
-import { violations } from "./invariants.ts";
+import { ownViolations } from "./invariants.ts";
 import { serverAssigned } from "./server-assigned.ts";
 import type { Way } from "./ways.ts";
 import type { Beginning, Life, Worlds } from "./worlds.ts";
@@ -193,14 +192,8 @@ function mayRefuse(kind: Operation["kind"], steps: Operation["steps"]): boolean 
 }
 
 async function unsafe({ customer: { watched } }: Worlds, life: Life): Promise<string[]> {
-  const record = await life.record();
-  const byStrangers = new Set(record.filter(byHand).map(({ seq }) => seq));
-  return violations(record, watched).flatMap((violation) => (byStrangers.has(violation.seq) ? [] : [JSON.stringify(violation)]));
+  return ownViolations(await life.record(), watched).map((violation) => JSON.stringify(violation));
 }
-
-/** What somebody else did in the customer's cloud: not ours to answer for. */
-const byHand = ({ requestBody }: Exchange): boolean =>
-  typeof requestBody === "object" && requestBody !== null && "byHand" in requestBody;
 
 /** Every cloud but what it assigns by itself; the secrets of a deleted vault go with it once Azure forgets it. */
 async function everything(life: Life): Promise<unknown> {

@@ -28,3 +28,12 @@ export const violations = (record: Exchange[], watched: Watched): Violation[] =>
   ...effectsTwice(record),
   ...credentialsOverlap(record),
 ];
+
+/** Without those that somebody else brought about, by hand at the control door: not ours to answer for. */
+export function ownViolations(record: Exchange[], watched: Watched): Violation[] {
+  const strangers = new Set(record.filter(byHand).map(({ seq }) => seq));
+  return violations(record, watched).filter(({ seq }) => !strangers.has(seq));
+}
+
+const byHand = ({ requestBody }: Exchange): boolean =>
+  typeof requestBody === "object" && requestBody !== null && "byHand" in requestBody;
