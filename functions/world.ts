@@ -185,6 +185,8 @@ export function createWorld(config: Config): World {
       pace: {
         patience,
         operationDeadlineInSeconds,
+        probeIntervalInSeconds: config.PROBE_INTERVAL,
+        probeDeadlineInSeconds: config.PROBE_DEADLINE,
         overlapInSeconds: config.ROTATION_OVERLAP,
         lifetimeInSeconds: config.CLIENT_SECRET_LIFETIME,
       },

@@ -1,6 +1,7 @@
 /** What a rotation does beside the guest: each activity may run again, and a late one that woke up after its time harms nothing. */
 import type { Failure } from "../../shared/durable/steps.ts";
 import type { Work } from "../../shared/durable/resources.ts";
+import type { Ground } from "../../shared/desired/state.ts";
 import { type MailRoute, mailRouteOf, type MailRouteQuestion } from "../../shared/desired/mail-route.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
@@ -9,11 +10,12 @@ import {
   type CredentialRecord,
   type CredentialVersion,
   guestGenerationOf,
+  isClientSecret,
   mayBegin,
   rotating,
   secretsInUse,
 } from "../../shared/stores/credentials.ts";
-import { type CredentialName, secretNames } from "../../shared/vault/credential-names.ts";
+import { type ClientSecretName, type CredentialName, secretNames } from "../../shared/vault/credential-names.ts";
 import { oldestFirst } from "../../shared/vault/client.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
@@ -29,10 +31,19 @@ const nameOf = (operationId: string): string => `${OURS}${operationId}`;
 const conditionOf: Record<CredentialName, string> = {
   clientSecret: "CredentialsFresh",
   exchangeWebServicesSecret: "MailboxCredentialFresh",
+  loopGuid: "LoopGuidFresh",
 };
 
+/** What the condition says when it is true. */
+const freshness = (name: CredentialName, current: CredentialVersion | undefined, oldUntil: string | undefined): string =>
+  isClientSecret(name)
+    ? `the client secret is good until ${current?.expiresAt}`
+    : oldUntil === undefined
+      ? "the loop GUID was replaced"
+      : `the loop GUID was replaced; rules accept the one before until ${oldUntil}`;
+
 /** What the guest's document holds of the tenant's other credentials: how often they were rotated, and their references. */
-export interface Beside extends Partial<Record<CredentialName, SecretReference>> {
+export interface Beside extends Partial<Record<ClientSecretName, SecretReference>> {
   rotations: number;
 }
 
@@ -40,6 +51,8 @@ interface Claim {
   claimed: boolean;
   flipped?: CredentialVersion;
   beside?: Beside;
+  /** What another rotation has changed of the ground since this one was begun. */
+  ground?: Pick<Ground, "loopGuid">;
 }
 
 const besideOf = (others: CredentialRecord[]): Beside => ({
@@ -90,7 +103,12 @@ export const createRotationActivities = (world: RotationWorld) => {
       const flipped = current && credential.generation === generation ? current : undefined;
       if (!flipped) await waitFor(others, work, key);
       await progress(work, { status: "Running" });
-      return { claimed, ...(flipped && { flipped }), ...(others.length > 0 && { beside: besideOf(others) }) };
+      return {
+        claimed,
+        ...(flipped && { flipped }),
+        ...(others.length > 0 && { beside: besideOf(others) }),
+        ...(others.some(({ name }) => !isClientSecret(name)) && { ground: await groundOf(key) }),
+      };
     },
 
     /**
@@ -197,19 +215,27 @@ export const createRotationActivities = (world: RotationWorld) => {
         return { result: undefined, change: surplus.length > 0 ? "updated" : "unchanged" };
       }),
 
-    /** The row last: whoever is stopped before it is found by the next sweep, or tried again. */
-    finishRotation: async ({ work, key, generation }: Step & { generation: number }): Promise<void> => {
-      const { current } = await credentialOf(key);
+    /**
+     * The row last: whoever is stopped before it is found by the next sweep, or tried again. `oldStays`: the one before is left to a later
+     * rotation of the same generation.
+     */
+    finishRotation: async ({
+      work,
+      key,
+      generation,
+      oldStays = false,
+    }: Step & { generation: number; oldStays?: boolean }): Promise<void> => {
+      const { current, keptUntil } = await credentialOf(key);
       await tenants.setConditions(key.partnerId, key.tenantId, [
         {
           type: conditionOf[key.name],
           status: "True",
           reason: "Rotated",
-          message: `the client secret is good until ${current?.expiresAt}`,
+          message: freshness(key.name, current, oldStays ? keptUntil : undefined),
         },
       ]);
       await credentials.change(key, ({ rotation }) =>
-        rotation?.operationId === work.operationId ? { rotation: null, previous: null } : undefined,
+        rotation?.operationId === work.operationId ? { rotation: null, ...(!oldStays && { previous: null }) } : undefined,
       );
       await progress(work, { status: "Succeeded", waitingFor: null, result: { generation, expiresAt: current?.expiresAt } });
     },
@@ -237,6 +263,11 @@ export const createRotationActivities = (world: RotationWorld) => {
       await credentials.change(key, ({ rotation }) => (rotation?.operationId === operationId ? { rotation: null } : undefined));
     const message = `operation ${busy.rotation?.operationId} is giving the gateway its next ${busy.name}`;
     throw new ControlPlaneError("RotationUnderWay", message, 503, true);
+  }
+
+  async function groundOf({ partnerId, tenantId }: CredentialKey): Promise<Pick<Ground, "loopGuid">> {
+    const { loopGuid } = (await tenants.get(partnerId, tenantId)).facts["ground"] as Ground;
+    return { loopGuid };
   }
 
   async function accepted(key: CredentialKey, spec: TenantSpec, { reference }: CredentialVersion): Promise<boolean> {

@@ -2,6 +2,7 @@
 import type * as z from "zod";
 import type { credentialSchema, credentialStates } from "../../shared/api/credential.ts";
 import type { Handler } from "../../shared/api/endpoint.ts";
+import { credentialsOf } from "./own-credentials.ts";
 import { type CredentialRecord, rotating } from "../../shared/stores/credentials.ts";
 import type { RotationWorld } from "./world.ts";
 
@@ -11,19 +12,20 @@ type World = Pick<RotationWorld, "stores" | "clock" | "rotation">;
 export const listCredentials =
   (world: World): Handler<"listCredentials"> =>
   async ({ caller: { partnerId }, params: { tenantId } }) => {
-    await world.stores.tenants.get(partnerId, tenantId);
-    const found = await world.stores.credentials.list(partnerId, tenantId);
+    const tenant = await world.stores.tenants.get(partnerId, tenantId);
+    const found = await credentialsOf(world.stores, tenant);
     return { body: { value: found.map((credential) => shown(world, credential)) } };
   };
 
 function shown({ clock, rotation: { leadInSeconds } }: World, credential: CredentialRecord): z.input<typeof credentialSchema> {
   const { name, generation, current, previous, rotation, rotatedAt, updatedAt } = credential;
-  const nextAt = current && Date.parse(current.expiresAt) - leadInSeconds * 1000;
+  const nextAt = current?.expiresAt === undefined ? undefined : Date.parse(current.expiresAt) - leadInSeconds * 1000;
   return {
     name,
     state: stateOf(credential, nextAt !== undefined && nextAt <= clock.now()),
     generation,
-    ...(current ? { version: current.reference.version, expiresAt: current.expiresAt } : {}),
+    ...(current ? { version: current.reference.version } : {}),
+    ...(current?.expiresAt === undefined ? {} : { expiresAt: current.expiresAt }),
     ...(rotatedAt === undefined ? {} : { lastRotatedAt: rotatedAt }),
     ...(nextAt === undefined ? {} : { nextRotationAt: new Date(nextAt).toISOString() }),
     overlapping: previous !== undefined,

@@ -5,7 +5,9 @@ import { registerActivities, registerOrchestrator } from "../../shared/durable/r
 import { registerQueue, registerTimer } from "../../shared/triggers.ts";
 import { createRotationActivities } from "./activities.ts";
 import { listCredentials } from "./http.ts";
-import { rotateClientSecret } from "./orchestrator.ts";
+import { rotateClientSecret } from "./client-secret.ts";
+import { rotateLoopGuid } from "./loop-guid.ts";
+import { createLoopGuidActivities } from "./loop-guid-activities.ts";
 import { acceptNearExpiry } from "./queue.ts";
 import { rotateCredential } from "./request.ts";
 import { sweepCredentials } from "./timer.ts";
@@ -17,6 +19,8 @@ export function registerRotation(world: RotationWorld): void {
   registerHttp("listCredentials", endpoint("listCredentials", world, listCredentials(world)));
   registerHttp("rotateCredential", rotateCredential(world));
   registerOrchestrator(rotateClientSecret);
+  registerOrchestrator(rotateLoopGuid);
   const { readMailRoute: _shared, ...activities } = createRotationActivities(world);
   registerActivities(activities, world);
+  registerActivities(createLoopGuidActivities(world), world);
 }

@@ -1,7 +1,7 @@
 /**
- * Rotates a tenant's client secret with two valid ones in between: create and store, test, apply to the machine, verify, flip, and only
- * after the overlap revoke the old one. The order makes every crash harmless: nothing is used before it is stored, nothing is revoked before
- * it is out of use, and nothing is cleaned up while something is being made.
+ * Rotates a credential with two valid ones in between: create and store, test, apply to one machine after another, verify, flip, and only
+ * after the overlap revoke the old one. The order is the same for every kind of credential, and makes every crash harmless: nothing is used
+ * before it is stored, nothing is revoked before it is out of use, and nothing is cleaned up while something is being made.
  */
 import type { Names } from "../../shared/azure/names.ts";
 import type { Patience } from "../../shared/durable/patience.ts";
@@ -14,7 +14,7 @@ import { guest, mailRouteWanted } from "../../shared/desired/state.ts";
 import { type ResourcePace, resourceSteps, type Work } from "../../shared/durable/resources.ts";
 import type { OrchestrationContext, Routine } from "../../shared/durable/routine.ts";
 import { failureFrom, stepsOf } from "../../shared/durable/steps.ts";
-import { waitForEventOr } from "../../shared/durable/wait.ts";
+import type { LoopPace } from "../../shared/proof/loop.ts";
 import type { Beside, RotationActivities } from "./activities.ts";
 
 export interface Rotation {
@@ -31,51 +31,72 @@ export interface Rotation {
 }
 
 /** What onboarding has kept of the ground, and where machines report, which the guest's document repeats. */
-export type RotationGround = Pick<Ground, "regions" | "loopGuid" | "identityClientId" | "applications" | "namedSecrets"> &
+export type RotationGround = Pick<
+  Ground,
+  "regions" | "loopGuid" | "otherLoopGuid" | "certificate" | "identityClientId" | "applications" | "namedSecrets"
+> &
   Pick<GuestGeneration, "agents">;
 
-export interface RotationPace extends ResourcePace {
+export interface RotationPace extends ResourcePace, LoopPace {
   patience: Patience;
   overlapInSeconds: number;
   lifetimeInSeconds: number;
+  probeDeadlineInSeconds: number;
 }
 
-/** Nobody has to wait for the end of the overlap to see that the rotation was canceled: the next activity reads it. */
-export const OVERLAP_CANCELED = "overlapCanceled";
+/** What is particular to a kind of credential, in the order of the walk. */
+export interface Chapters {
+  /** Made, and in the vault. What an earlier try of this generation has stored is used again. */
+  create(): Routine<CredentialVersion>;
+  /** Whoever takes it takes it, before any machine has it. */
+  test(made: CredentialVersion): Routine<void>;
+  /** What the machines' documents say with it, beside the tenant's other credentials. */
+  told(made: CredentialVersion): { ground?: Partial<RotationGround>; secrets?: Partial<GuestGeneration> };
+  /** It works, now that all machines have it. */
+  verify(made: CredentialVersion): Routine<void>;
+  /** From here on everybody is given the new one. */
+  flip(made: CredentialVersion): Routine<void>;
+  /** While both are valid; gives whether the old one goes now, or is left to a later rotation of the same generation. */
+  overlap(): Routine<boolean>;
+  /** The old one goes, and is seen to be dead. */
+  revoke(current: CredentialVersion): Routine<void>;
+}
 
-export function* rotateClientSecret(context: OrchestrationContext, rotation: Rotation): Routine<void> {
-  const { work, key, generation, emergency, spec, names, ground, pace } = rotation;
+/** Whoever may not begin says nothing more; a try that failed after the flip goes on at the overlap. */
+export function* rotate(context: OrchestrationContext, rotation: Rotation, chapters: Chapters): Routine<void> {
+  const { work, key, generation, emergency, spec, names, pace } = rotation;
   const steps = stepsOf<RotationActivities>(context, pace.patience);
   const { ensure, confirm } = resourceSteps<Resources>(context, work, pace);
   try {
-    const { claimed, flipped, beside } = yield* steps.claimRotation({ work, key, generation, ...(emergency && { emergency }) });
-    if (!claimed) return;
-    const current = flipped ?? (yield* replaced(beside));
-    yield* steps.beginOverlap({ work });
-    yield* waitForEventOr(context, OVERLAP_CANCELED, pace.overlapInSeconds);
-    yield* steps.revokeClientSecrets({ work, key, spec, current });
-    yield* steps.finishRotation({ work, key, generation });
+    const claim = yield* steps.claimRotation({ work, key, generation, ...(emergency && { emergency }) });
+    if (!claim.claimed) return;
+    const ground = { ...rotation.ground, ...claim.ground };
+    const current = claim.flipped ?? (yield* replaced(ground, claim.beside));
+    const over = yield* chapters.overlap();
+    if (over) yield* chapters.revoke(current);
+    yield* steps.finishRotation({ work, key, generation, ...(over ? {} : { oldStays: true }) });
   } catch (error) {
     yield* steps.failRotation({ work, key, failure: failureFrom(error) });
   }
 
   /** Until everybody is given the new one. */
-  function* replaced({ rotations, ...others }: Beside = { rotations: 0 }): Routine<CredentialVersion> {
-    const made = yield* steps.createClientSecret({ work, key, generation, spec, lifetimeInSeconds: pace.lifetimeInSeconds });
-    yield* steps.testClientSecret({ work, step: "testSecret", key, spec, version: made });
+  function* replaced(ground: RotationGround, { rotations, ...others }: Beside = { rotations: 0 }): Routine<CredentialVersion> {
+    const made = yield* chapters.create();
+    yield* chapters.test(made);
 
     const target = { work, spec, names };
     const route = yield* steps.readMailRoute(mailRouteWanted(target));
-    const secrets = { ...others, [key.name]: made.reference };
-    const generationMade = { generation: generation + rotations, ...secrets, agents: ground.agents };
-    // One machine after another: if the new secret harms one, the others still work.
+    const told = chapters.told(made);
+    const from = { ...ground, ...told.ground };
+    const generationMade = { generation: generation + rotations, ...others, ...told.secrets, agents: ground.agents };
+    // One machine after another: if the new one harms one, the others still work.
     for (const { region, machine, address, suffix } of machinesOf(target, ground)) {
-      const desired = guest(target, { region, machine }, address.fqdn, ground, route, generationMade);
+      const desired = guest(target, { region, machine }, address.fqdn, from, route, generationMade);
       yield* ensure("guest", `applyToGateway${suffix}`, desired);
       yield* confirm("guest", `verifyGateway${suffix}`, desired);
     }
-    yield* steps.testClientSecret({ work, step: "verifySecret", key, spec, version: made });
-    yield* steps.flipClientSecret({ work, key, generation, made });
+    yield* chapters.verify(made);
+    yield* chapters.flip(made);
     return made;
   }
 }

@@ -3,7 +3,7 @@
  * because whoever made them died in between, and those that a late worker stored for a generation that had ended by then. They are swept
  * by age, apart from where secrets are made, so that none is taken away from who is about to store it.
  */
-import type { CredentialRecord } from "../../shared/stores/credentials.ts";
+import { type CredentialRecord, isClientSecret } from "../../shared/stores/credentials.ts";
 import { secretNames } from "../../shared/vault/credential-names.ts";
 import { OURS } from "./activities.ts";
 import type { RotationWorld } from "./world.ts";
@@ -19,6 +19,7 @@ export async function removeOrphans(
   { stores, passwords, vaults, clock }: RotationWorld,
   { partnerId, tenantId, name, generation, vaultUrl, objectId, current, previous }: CredentialRecord,
 ): Promise<number> {
+  if (!isClientSecret(name)) return 0;
   const { spec } = await stores.tenants.get(partnerId, tenantId);
   const organization = spec.microsoft365.tenantId;
   const old = (await passwords.list(organization, objectId)).filter(

@@ -1,9 +1,13 @@
 /** The door of queue `rotation`: a repeated message finds its rotation under way, or done, and changes nothing. */
 import type { DurableClient } from "durable-functions";
 import { auditedStart } from "../../shared/durable/audited-start.ts";
-import { begin } from "../../shared/durable/tenant-operation.ts";
+import { begin, claimTenant, refuseWhileUnderWay } from "../../shared/durable/tenant-operation.ts";
+import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { type Due, parseDue } from "../../shared/messages/near-expiry.ts";
-import { type CredentialKey, type CredentialRecord, generationToMake } from "../../shared/stores/credentials.ts";
+import { type CredentialKey, type CredentialRecord, generationToMake, isClientSecret } from "../../shared/stores/credentials.ts";
+import type { OperationRecord } from "../../shared/stores/operations.ts";
+import type { TenantRecord } from "../../shared/stores/tenants.ts";
+import type { CredentialName } from "../../shared/vault/credential-names.ts";
 import type { MessageHandler } from "../../shared/triggers.ts";
 import { rotationOf, type RotationRequest } from "./rotations.ts";
 import type { RotationWorld } from "./world.ts";
@@ -31,7 +35,27 @@ async function startAsked(
   const operation = await operations.find(partnerId, operationId);
   if (operation?.status !== "NotStarted") return;
   const tenant = await tenants.get(partnerId, operation.tenantId);
-  await begin(client, rotationOf(world, operation.request as RotationRequest), tenant, operation);
+  await claimAndBegin(world, client, tenant, operation);
+}
+
+/** What rules are made of is written by one operation at a time: one that comes second ends here, and is asked for again. */
+async function claimAndBegin(
+  world: RotationWorld,
+  client: DurableClient,
+  tenant: TenantRecord,
+  operation: OperationRecord,
+): Promise<void> {
+  const { tenants, operations } = world.stores;
+  const wanted = rotationOf(world, operation.request as RotationRequest);
+  if (wanted.kind === "rotation") return begin(client, wanted, tenant, operation);
+  try {
+    if (tenant.operationId !== operation.id) await refuseWhileUnderWay(world.stores, tenant, wanted.kind);
+    const claimed = await claimTenant(tenants, operation, tenant.operationId);
+    return await begin(client, wanted, claimed, operation);
+  } catch (error) {
+    if (!(error instanceof ControlPlaneError) || error.code !== "OperationInProgress") throw error;
+    await operations.recordProgress(operation.partnerId, operation.id, { status: "Failed", error: detailOf(error) });
+  }
 }
 
 /** Acts only on what is still current: an event may be late, repeated or out of order. */
@@ -61,35 +85,40 @@ async function startRotation(world: RotationWorld, client: DurableClient, creden
   const tenant = await tenants.get(partnerId, tenantId);
   if (tenant.facts["ground"] === undefined) return; // nothing was built yet
   const generation = generationToMake(credential);
-  const id = operationIdOf(credential, generation, await failedAttempts(world, credential, generation));
-  const request = { name, generation };
+  const id = await idOf(world, credential, generation);
+  const finish = credential.previous !== undefined;
+  const request: RotationRequest = { name, generation, ...(finish && !isClientSecret(name) && { finish }) };
   const wanted = rotationOf(world, request);
-  await auditedStart(world.stores, { partnerId, tenantId, operationId: id }, "rotation", async () => {
+  await auditedStart(world.stores, { partnerId, tenantId, operationId: id }, wanted.kind, async () => {
     const { operation } = await operations.create({
       partnerId,
       tenantId,
       id,
-      kind: "rotation",
+      kind: wanted.kind,
       requestHash: `${name} ${generation}`,
       request,
       steps: wanted.stepsOf(tenant),
     });
-    await begin(client, wanted, tenant, operation);
+    if (operation.status === "NotStarted" || wanted.kind === "rotation") await claimAndBegin(world, client, tenant, operation);
   });
 }
 
-/** A generation that failed is tried again under the next number; its vault version is found and used. */
-async function failedAttempts(
+/**
+ * A generation that failed is tried again under the next number; its vault version is found and used. Letting the old one go is another
+ * operation than making the new one, where the one doesn't wait for the other.
+ */
+async function idOf(
   { stores: { operations } }: RotationWorld,
-  key: CredentialKey,
+  { partnerId, tenantId, name, previous }: CredentialRecord,
   generation: number,
-): Promise<number> {
+): Promise<string> {
+  // A number at its end for the WebClient's, words for the others: no tenant's id makes two of them the same.
+  const ending = `${endings[name]}${previous !== undefined && !isClientSecret(name) ? "-old" : ""}`;
   for (let attempt = 0; ; attempt++) {
-    const known = await operations.find(key.partnerId, operationIdOf(key, generation, attempt));
-    if (known?.status !== "Failed" && known?.status !== "Canceled") return attempt;
+    const id = `rotation-${tenantId}-${generation}-${attempt}${ending}`;
+    const known = await operations.find(partnerId, id);
+    if (known?.status !== "Failed" && known?.status !== "Canceled") return id;
   }
 }
 
-/** A number at its end for the WebClient's, a word for the others: no tenant's id makes two of them the same. */
-const operationIdOf = ({ tenantId, name }: CredentialKey, generation: number, attempt: number): string =>
-  `rotation-${tenantId}-${generation}-${attempt}${name === "clientSecret" ? "" : "-ews"}`;
+const endings: Record<CredentialName, string> = { clientSecret: "", exchangeWebServicesSecret: "-ews", loopGuid: "-guid" };

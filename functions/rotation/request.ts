@@ -3,10 +3,12 @@ import { createHash, randomUUID } from "node:crypto";
 import { refusal } from "../../shared/api/error-codes.ts";
 import { accepted, endpoint } from "../../shared/api/endpoint.ts";
 import type { RotationAsked } from "../../shared/messages/near-expiry.ts";
-import type { CredentialRecord } from "../../shared/stores/credentials.ts";
+import { refuseWhileUnderWay } from "../../shared/durable/tenant-operation.ts";
+import { type CredentialRecord, isClientSecret } from "../../shared/stores/credentials.ts";
 import type { OperationRecord } from "../../shared/stores/operations.ts";
 import type { TaskCheck, TaskKey } from "../../shared/stores/tasks.ts";
 import type { CredentialName } from "../../shared/vault/credential-names.ts";
+import { credentialsOf, firstLoopGuid } from "./own-credentials.ts";
 import { rotationOf, type RotationRequest } from "./rotations.ts";
 import type { RotationWorld } from "./world.ts";
 
@@ -29,14 +31,16 @@ export const rotateCredential = (world: RotationWorld) =>
   });
 
 async function credentialOf(
-  { stores: { tenants, credentials } }: Pick<RotationWorld, "stores">,
+  { stores }: Pick<RotationWorld, "stores">,
   partnerId: string,
   tenantId: string,
   name: string,
 ): Promise<CredentialRecord> {
-  await tenants.get(partnerId, tenantId);
-  const found = (await credentials.list(partnerId, tenantId)).find((one) => one.name === name);
+  const tenant = await stores.tenants.get(partnerId, tenantId);
+  const found = (await credentialsOf(stores, tenant)).find((one) => one.name === name);
   if (!found) throw refusal("CredentialNotFound", `tenant ${tenantId} has no credential ${name}`);
+  const first = firstLoopGuid(tenant);
+  if (found.name === "loopGuid" && first) await stores.credentials.add(first);
   return found;
 }
 
@@ -48,10 +52,18 @@ async function asked(
 ): Promise<OperationRecord> {
   const { tenants, operations } = world.stores;
   const tenant = await tenants.get(partnerId, tenantId);
-  const next = previous === undefined || emergency ? generation + 1 : generation;
-  const request: RotationRequest = { name, generation: next, ...(emergency && { emergency }) };
+  const finish = previous !== undefined && !emergency;
+  const request: RotationRequest = {
+    name,
+    generation: finish ? generation : generation + 1,
+    ...(emergency && { emergency }),
+    ...(finish && { finish }),
+  };
   const wanted = rotationOf(world, request);
-  if (!(await operations.find(partnerId, id))) await wanted.check(tenant);
+  if (!(await operations.find(partnerId, id))) {
+    if (wanted.kind === "renewal") await refuseWhileUnderWay(world.stores, tenant, wanted.kind);
+    await wanted.check(tenant);
+  }
   const requestHash = createHash("sha256").update(JSON.stringify({ tenantId, name, emergency })).digest("hex");
   const steps = wanted.stepsOf(tenant);
   const { operation } = await operations.create({
@@ -73,6 +85,8 @@ const riskOf: Record<CredentialName, string> = {
     "the old client secret is refused as soon as the gateways hold the new one: whatever else was given it, and a sign-in that is under way, fails",
   exchangeWebServicesSecret:
     "the old client secret is refused as soon as the gateways hold the new one: a mailbox that is being read is read again later",
+  loopGuid:
+    "rules accept the old loop GUID no longer as soon as the gateways write the new one: mail that is under way with the old one may be judged as spam once more",
 };
 
 const keyOf = ({ partnerId, tenantId, name }: CredentialRecord): TaskKey => ({
@@ -92,7 +106,7 @@ async function openTask(
     ...keyOf(credential),
     operationId,
     title: `Find out what the compromised ${name} was used for`,
-    instructions: `Its rotation skips all waits; ${riskOf[name]}. Look in the sign-in logs of the application for the key below, find out who had it, and say here that you have.`,
+    instructions: `Its rotation skips all waits; ${riskOf[name]}. ${isClientSecret(name) ? "Look in the sign-in logs of the application for the key below" : "Look in the message trace for mail that passed by the gateway"}, find out who had it, and say here that you have.`,
     fields: current ? [{ label: "Key", value: current.keyId }] : [],
   });
 }

@@ -1,10 +1,14 @@
 /** A rotation as an operation: of which credential, and the generation that it makes. */
 import { refusal } from "../../shared/api/error-codes.ts";
-import { targetOf } from "../../shared/desired/target.ts";
+import { settledStage } from "../../shared/desired/bypass.ts";
+import { isStanding, targetOf } from "../../shared/desired/target.ts";
 import type { TenantOperation } from "../../shared/durable/tenant-operation.ts";
-import { type CredentialKey, mayBegin } from "../../shared/stores/credentials.ts";
-import { rotateClientSecret, type Rotation, type RotationGround } from "./orchestrator.ts";
-import { rotationSteps } from "./steps.ts";
+import { type CredentialKey, isClientSecret, mayBegin } from "../../shared/stores/credentials.ts";
+import type { TenantRecord } from "../../shared/stores/tenants.ts";
+import { rotateClientSecret } from "./client-secret.ts";
+import { type LoopGuidRotation, rotateLoopGuid } from "./loop-guid.ts";
+import type { Rotation, RotationGround } from "./orchestrator.ts";
+import { loopGuidSteps, rotationSteps } from "./steps.ts";
 import type { RotationWorld } from "./world.ts";
 
 export interface RotationRequest {
@@ -12,29 +16,63 @@ export interface RotationRequest {
   generation: number;
   /** Without any wait for whoever still uses the old one. */
   emergency?: boolean;
+  /** Only lets the old one go. */
+  finish?: boolean;
 }
 
-export const rotationOf = (
-  { stores, rotation }: Pick<RotationWorld, "stores" | "rotation">,
+type World = Pick<RotationWorld, "stores" | "rotation" | "clock">;
+
+/** Client secrets rotate beside other operations of their tenant; what rules are made of does not. */
+export const rotationOf = (world: World, request: RotationRequest): TenantOperation<LoopGuidRotation> =>
+  isClientSecret(request.name)
+    ? {
+        kind: "rotation",
+        orchestrator: rotateClientSecret,
+        stepsOf: ({ spec }) => rotationSteps(spec),
+        // Whatever else the loop GUID's takes it knows nothing of.
+        inputOf: (tenant, operationId) => inputOf(world, request, tenant, operationId) as LoopGuidRotation,
+        check: (tenant) => check(world, request, tenant),
+      }
+    : {
+        kind: "renewal",
+        orchestrator: rotateLoopGuid,
+        stepsOf: (tenant) => loopGuidSteps(tenant, request),
+        inputOf: (tenant, operationId) => ({
+          ...inputOf(world, request, tenant, operationId),
+          ...(request.finish === true && { finish: true }),
+          live: settledStage(tenant) === "live",
+          bypassed: tenant.stage === "bypassed",
+        }),
+        check: (tenant) => check(world, request, tenant),
+      };
+
+function inputOf(
+  { rotation: { pace } }: World,
   { name, generation, emergency = false }: RotationRequest,
-): TenantOperation<Rotation> => ({
-  kind: "rotation",
-  orchestrator: rotateClientSecret,
-  stepsOf: ({ spec }) => rotationSteps(spec),
-  inputOf(tenant, operationId) {
-    const { work, spec, names } = targetOf(tenant);
-    const key = { partnerId: tenant.partnerId, tenantId: tenant.id, name };
-    const ground = tenant.facts["ground"] as RotationGround;
-    const input = { work: { ...work, operationId }, key, generation, spec, names, ground };
-    if (!emergency) return { ...input, pace: rotation.pace };
-    return { ...input, emergency, pace: { ...rotation.pace, overlapInSeconds: 0 } };
-  },
-  async check({ partnerId, id: tenantId, facts }) {
-    const credential = await stores.credentials.find({ partnerId, tenantId, name });
-    if (credential && facts["ground"] !== undefined && mayBegin(credential, generation, emergency)) return;
-    if (!credential?.rotation)
-      throw refusal("RetryOutdated", `${name} of tenant ${tenantId} is no longer at what this rotation would have made`);
+  tenant: TenantRecord,
+  operationId: string,
+): Rotation {
+  const { work, spec, names } = targetOf(tenant);
+  const key = { partnerId: tenant.partnerId, tenantId: tenant.id, name };
+  const ground = tenant.facts["ground"] as RotationGround;
+  const input = { work: { ...work, operationId }, key, generation, spec, names, ground };
+  return emergency ? { ...input, emergency, pace: { ...pace, overlapInSeconds: 0 } } : { ...input, pace };
+}
+
+async function check(
+  { stores, clock }: World,
+  { name, generation, emergency, finish }: RotationRequest,
+  tenant: TenantRecord,
+): Promise<void> {
+  const { partnerId, id: tenantId } = tenant;
+  const credential = await stores.credentials.find({ partnerId, tenantId, name });
+  if (credential?.rotation && !mayBegin(credential, generation, emergency)) {
     const { operationId } = credential.rotation;
     throw refusal("OperationInProgress", `operation ${operationId} is rotating ${name}`, { target: operationId });
-  },
-});
+  }
+  const built = tenant.facts["ground"] !== undefined && (isClientSecret(name) || isStanding(tenant));
+  if (!credential || !built || !mayBegin(credential, generation, emergency))
+    throw refusal("RetryOutdated", `${name} of tenant ${tenantId} is no longer at what this rotation would have made`);
+  if (finish && credential.keptUntil !== undefined && Date.parse(credential.keptUntil) > clock.now())
+    throw refusal("CredentialOverlapping", `${name} was replaced, and the one before is accepted until ${credential.keptUntil}`);
+}

@@ -1,7 +1,13 @@
 /** The step graph of a rotation, known before it starts. */
 import type { Branch } from "../../shared/api/operation.ts";
 import { machineTitles } from "../../shared/desired/machines.ts";
+import { settledStage } from "../../shared/desired/bypass.ts";
+import { markedRules } from "../../shared/desired/marked-rules.ts";
+import type { Ground } from "../../shared/desired/state.ts";
+import { targetOf } from "../../shared/desired/target.ts";
+import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
+import type { RotationRequest } from "./rotations.ts";
 
 const step = (branch: Branch, name: string, title: string) => ({ name, title, branch });
 
@@ -16,3 +22,29 @@ export const rotationSteps = (spec: { gateway: Pick<TenantSpec["gateway"], "regi
   step("directory", "flip", "The new secret is the current one"),
   step("directory", "revoke", "The old secret is revoked, and dead"),
 ];
+
+/** Of the loop GUID's: the new one comes into use in one operation, and the old one goes in another, unless nothing may wait. */
+export function loopGuidSteps(
+  tenant: TenantRecord,
+  { emergency = false, finish = false }: Pick<RotationRequest, "emergency" | "finish">,
+) {
+  const target = targetOf(tenant);
+  // Only the rules' kinds are read here.
+  const rules = markedRules(target, tenant.facts["ground"] as Ground, settledStage(tenant) === "live");
+  const proof = tenant.stage === "bypassed" ? [] : [step("proof", "probeMail", "A mail comes back with the new loop GUID")];
+  const replaced = [
+    step("root", "createLoopGuid", "New loop GUID, in the vault"),
+    ...rules.map(({ kind, title }) => step("mailFlow", `both-${kind}`, `${title}: accepts the old one and the new one`)),
+    ...machineTitles(tenant.spec).flatMap(({ suffix, where }) => [
+      step("gateway", `applyToGateway${suffix}`, ["The gateway writes the new loop GUID", ...where].join(", ")),
+      step("gateway", `verifyGateway${suffix}`, ["The gateway's own test says so", ...where].join(", ")),
+    ]),
+    ...proof,
+    step("root", "flip", "The new loop GUID is the current one"),
+  ];
+  const dropped = [
+    ...rules.map(({ kind, title }) => step("mailFlow", `only-${kind}`, `${title}: accepts the new one only`)),
+    step("root", "revoke", "The old loop GUID is switched off in the vault"),
+  ];
+  return [...(finish ? [] : replaced), ...(finish || emergency ? dropped : [])];
+}

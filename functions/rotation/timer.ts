@@ -46,8 +46,12 @@ async function orphansRemoved(world: RotationWorld, credential: CredentialRecord
 
 /** Never made; near its expiry as the row says, or as the vault does, where a person may have changed it; or an old one is left over. */
 async function isDue(world: RotationWorld, credential: CredentialRecord, until: number): Promise<boolean> {
-  const { current, previous } = credential;
-  if (current === undefined || previous !== undefined || Date.parse(current.expiresAt) <= until) return true;
+  const { current, previous, keptUntil } = credential;
+  if (previous !== undefined) return keptUntil === undefined || Date.parse(keptUntil) <= world.clock.now();
+  if (current === undefined) return true;
+  // What never expires is replaced on request only.
+  if (current.expiresAt === undefined) return false;
+  if (Date.parse(current.expiresAt) <= until) return true;
   const expiresAt = await expiryInVault(world, credential, current.reference);
   return expiresAt !== undefined && expiresAt <= until;
 }

@@ -175,6 +175,11 @@ export const errorCodes = {
     meaning: "The task has expired, or nobody needs it any more.",
     remedy: "Look at GET /api/tasks for an open one; asking for the operation again opens what is still needed.",
   },
+  CredentialOverlapping: {
+    status: 409,
+    meaning: "The credential was replaced a short while ago, and the one before is still accepted for whoever has it.",
+    remedy: "Wait until the time that the message names; or ask for an emergency rotation, which waits for nobody.",
+  },
   CredentialNotFound: {
     status: 404,
     meaning: "There is no such credential among those of the caller.",

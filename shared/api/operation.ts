@@ -13,6 +13,7 @@ export const operationKinds = [
   "onboarding",
   "adoption",
   "rotation",
+  "renewal",
   "promotion",
   "demotion",
   "bypass",

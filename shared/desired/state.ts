@@ -21,6 +21,8 @@ import type { Target } from "./target.ts";
 /** What stands before the branches begin: everything they need of each other, so that none waits for another. */
 export interface Ground {
   loopGuid: SecretReference;
+  /** While it is being replaced: the other one that rules accept as well. */
+  otherLoopGuid?: SecretReference | undefined;
   adminPassword: SecretReference;
   identityId: string;
   identityClientId: string;
@@ -546,12 +548,14 @@ const applicationOf = (target: Target, uniqueName: string, product: string) => (
 });
 
 const mailFlow = (target: Target) => ({ owner: home(target).owner, organization: organization(target) });
-const marked = (target: Target, loopGuid: Ground["loopGuid"]) => ({
+const marked = (target: Target, { loopGuid, otherLoopGuid }: Marks) => ({
   ...mailFlow(target),
   loopHeader: LOOP_HEADER,
   loopGuid,
+  ...(otherLoopGuid === undefined ? {} : { otherLoopGuid }),
   vaultTenantId: target.spec.azure.tenantId,
 });
+type Marks = Pick<Ground, "loopGuid" | "otherLoopGuid">;
 type Addresses = Pick<Ground, "regions">;
 type MailServers = Pick<Ground, "regions" | "certificate">;
 
@@ -597,8 +601,8 @@ export const bypassRule = (target: Target, ground: Addresses, spared: "nobody" |
 /** Mission C11. */
 export const stripRule = (target: Target): Desired<"stripRule"> => ({ ...mailFlow(target), loopHeader: LOOP_HEADER });
 /** Mission C4. */
-export const approvalRule = (target: Target, ground: Addresses & Pick<Ground, "loopGuid">): Desired<"approvalRule"> => ({
-  ...marked(target, ground.loopGuid),
+export const approvalRule = (target: Target, ground: Addresses & Marks): Desired<"approvalRule"> => ({
+  ...marked(target, ground),
   egressIps: egressIps(ground),
 });
 
@@ -612,9 +616,9 @@ export const spfRecords = (target: Target, ground: Addresses, earlier: "stay" | 
   });
 };
 
-type Forwarded = Addresses & Pick<Ground, "loopGuid">;
+type Forwarded = Addresses & Marks;
 const forwardingTo = (target: Target, ground: Forwarded, mailboxes: string[]): Desired<"forwardingRule"> => ({
-  ...marked(target, ground.loopGuid),
+  ...marked(target, ground),
   outboundConnector: OUTBOUND_CONNECTOR,
   egressIps: egressIps(ground),
   ...target.spec.forwarding,

@@ -98,6 +98,16 @@ export function begin<Input extends { work: Work }>(
   return startOnce(client, orchestrator, instanceOf(partnerId, id, attempt), { ...input, work });
 }
 
+/** For whoever makes an operation now that is begun later: one at a time changes a tenant. */
+export async function refuseWhileUnderWay(
+  { operations }: Pick<Stores, "operations">,
+  { partnerId, id: tenantId, operationId: other }: TenantRecord,
+  wanted: OperationKind,
+): Promise<void> {
+  const running = other === undefined ? undefined : await operations.find(partnerId, other);
+  if (running && !ended(running)) throw operationInProgress(tenantId, running, wanted);
+}
+
 export function operationInProgress(
   tenantId: string,
   { id, kind, status }: { id: string; kind: OperationKind; status?: OperationStatus },

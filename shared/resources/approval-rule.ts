@@ -5,9 +5,15 @@
 import { publicAddresses } from "../exchange/addresses.ts";
 import { canonicalAddresses, canonicalLevel, canonicalText } from "../exchange/canonical.ts";
 import type { Exchange } from "../exchange/client.ts";
-import { type LoopGuidPlace, loopGuidFor, type SecretVaults, sealedWords } from "../exchange/loop-guid.ts";
+import {
+  acceptedWords,
+  type LoopGuidPlace,
+  type SealedWords,
+  type SecretVaults,
+  sealedWords,
+  wordsOf,
+} from "../exchange/loop-guid.ts";
 import { type RuleActual, type RuleDesired, type RuleSettings, transportRule } from "../exchange/transport-rules.ts";
-import type { Sealed } from "../vault/client.ts";
 import type { Resource } from "./resource.ts";
 
 export interface ApprovalRule extends RuleDesired, LoopGuidPlace {
@@ -22,7 +28,7 @@ interface ApprovalRuleSettings extends RuleSettings {
   fromScope: string | null;
   senderIpRanges: string[];
   loopHeader: string | null;
-  loopGuid: Sealed | null;
+  loopGuid: SealedWords | null;
   setScl: string | null;
 }
 
@@ -40,7 +46,7 @@ export const approvalRule = ({
     name: NAME,
     own: ["FromScope", "SenderIpRanges", "HeaderContainsMessageHeader", "HeaderContainsWords", "SetSCL"],
     check: ({ egressIps }) => void publicAddresses(egressIps),
-    settings: ({ loopHeader, loopGuid, egressIps }) => ({
+    settings: ({ loopHeader, loopGuid, otherLoopGuid, egressIps }) => ({
       name: NAME,
       enabled: true,
       mode: "Enforce",
@@ -51,7 +57,7 @@ export const approvalRule = ({
       fromScope: "InOrganization",
       senderIpRanges: canonicalAddresses(egressIps),
       loopHeader: loopHeader,
-      loopGuid,
+      loopGuid: acceptedWords({ loopGuid, otherLoopGuid }),
       setScl: "-1",
     }),
     canonical: async (rule, desired) => ({
@@ -68,7 +74,7 @@ export const approvalRule = ({
         FromScope: fromScope == null ? fromScope : "InOrganization",
         SenderIpRanges: senderIpRanges,
         HeaderContainsMessageHeader: header?.loopHeader,
-        HeaderContainsWords: header && [await loopGuidFor(vaults, header)],
+        HeaderContainsWords: header && (await wordsOf(vaults, header)),
         SetSCL: setScl ?? undefined,
       };
     },

@@ -6,11 +6,18 @@
 import { publicAddresses } from "../exchange/addresses.ts";
 import { canonicalAddresses, canonicalList, canonicalSize, canonicalText } from "../exchange/canonical.ts";
 import type { Exchange } from "../exchange/client.ts";
-import { type LoopGuidPlace, loopGuidFor, type SecretVaults, sealedWords } from "../exchange/loop-guid.ts";
+import {
+  acceptedWords,
+  type LoopGuidPlace,
+  type SealedWords,
+  type SecretVaults,
+  sealedWords,
+  wordsOf,
+} from "../exchange/loop-guid.ts";
 import type { RuleKind } from "../exchange/rule-kinds.ts";
 import { type RuleActual, type RuleDesired, type RuleSettings, transportRule } from "../exchange/transport-rules.ts";
 import { ControlPlaneError } from "../errors.ts";
-import { fingerprint, type Sealed } from "../vault/client.ts";
+import { fingerprint } from "../vault/client.ts";
 import type { Resource } from "./resource.ts";
 
 export interface ForwardingRule extends RuleDesired, LoopGuidPlace {
@@ -32,7 +39,7 @@ interface ForwardingRuleSettings extends RuleSettings {
   scope: string[];
   outboundConnector: string | null;
   exceptLoopHeader: string | null;
-  loopGuid: Sealed | null;
+  loopGuid: SealedWords | null;
   exceptEgressIps: string[];
   exceptMessageType: string | null;
   exceptReports: string[];
@@ -122,7 +129,7 @@ function forwarding({ exchange, vaults }: Clients, { kind, name, by }: Way): Res
         const message = "a forwarding rule without a scope would move everybody's mail";
         throw new ControlPlaneError("ForwardingScopeMissing", message, 400, false, { target: "scope.mailboxes" });
       },
-      settings: ({ loopHeader, loopGuid, outboundConnector, egressIps, largestMessageInMegabytes, scope }) => ({
+      settings: ({ loopHeader, loopGuid, otherLoopGuid, outboundConnector, egressIps, largestMessageInMegabytes, scope }) => ({
         name,
         enabled: true,
         mode: "Enforce",
@@ -134,7 +141,7 @@ function forwarding({ exchange, vaults }: Clients, { kind, name, by }: Way): Res
         scope: canonicalList(scope.mailboxes),
         outboundConnector,
         exceptLoopHeader: loopHeader,
-        loopGuid,
+        loopGuid: acceptedWords({ loopGuid, otherLoopGuid }),
         exceptEgressIps: canonicalAddresses(egressIps),
         exceptMessageType: outgoing ? "OOF" : null,
         exceptReports: outgoing ? [`content-type: ${REPORTS}`] : [],
@@ -160,7 +167,7 @@ function forwarding({ exchange, vaults }: Clients, { kind, name, by }: Way): Res
           [by]: chosen.scope,
           RouteMessageOutboundConnector: chosen.outboundConnector ?? undefined,
           ExceptIfHeaderContainsMessageHeader: except?.loopHeader,
-          ExceptIfHeaderContainsWords: except && [await loopGuidFor(vaults, except)],
+          ExceptIfHeaderContainsWords: except && (await wordsOf(vaults, except)),
           ExceptIfHeaderMatchesMessageHeader: reports && (reports.length > 0 ? "Content-Type" : null),
           ExceptIfHeaderMatchesPatterns: reports && (reports.length > 0 ? [REPORTS] : []),
           ExceptIfSenderIpRanges: chosen.exceptEgressIps,

@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { refusal } from "../api/error-codes.ts";
-import { type CredentialName, secretNames } from "../vault/credential-names.ts";
+import { type ClientSecretName, clientSecretNames, type CredentialName, secretNames } from "../vault/credential-names.ts";
 import type { SecretReference } from "../vault/reference.ts";
 import { rowsBeginning, where } from "./filter.ts";
 import type { Storage } from "./storage.ts";
@@ -21,15 +21,15 @@ export interface CredentialKey {
 /** One version that is or was in use. */
 export interface CredentialVersion {
   reference: SecretReference;
-  /** Entra's id of it. */
+  /** Entra's id of it; of what isn't Entra's, its version in the vault. */
   keyId: string;
-  /** ISO 8601. */
-  expiresAt: string;
+  /** ISO 8601; left out where it never expires. */
+  expiresAt?: string;
 }
 
 export interface CredentialRecord extends CredentialKey {
   vaultUrl: string;
-  /** Object id and client id of the application that it belongs to. */
+  /** Object id and client id of the application that it belongs to; empty where it belongs to none. */
   objectId: string;
   clientId: string;
   /** Counts rotations, from 1. */
@@ -37,6 +37,8 @@ export interface CredentialRecord extends CredentialKey {
   current?: CredentialVersion;
   /** Valid until the overlap is over. */
   previous?: CredentialVersion;
+  /** Until when the previous one stays, where no rotation waits for that; ISO 8601. */
+  keptUntil?: string;
   /** When the current one came into use; ISO 8601. */
   rotatedAt?: string;
   /** The rotation under way: its operation and the generation that it makes. */
@@ -44,8 +46,8 @@ export interface CredentialRecord extends CredentialKey {
   updatedAt: string;
 }
 
-export type NewCredential = CredentialKey & Pick<CredentialRecord, "vaultUrl" | "objectId" | "clientId">;
-export type CredentialChange = Partial<Pick<CredentialRecord, "generation" | "current" | "rotatedAt">> & {
+export type NewCredential = CredentialKey & Pick<CredentialRecord, "vaultUrl" | "objectId" | "clientId" | "current">;
+export type CredentialChange = Partial<Pick<CredentialRecord, "generation" | "current" | "rotatedAt" | "keptUntil">> & {
   previous?: CredentialVersion | null;
   rotation?: CredentialRecord["rotation"] | null;
 };
@@ -69,11 +71,15 @@ export interface CredentialStore {
 export const guestGenerationOf = (credentials: Pick<CredentialRecord, "generation">[]): number =>
   credentials.reduce((sum, { generation }) => sum + generation - 1, 1);
 
-/** The reference of each credential that is in use, by its name. */
+/** The reference of each client secret that is in use, by its name. */
 export const secretsInUse = (
   credentials: Pick<CredentialRecord, "name" | "current">[],
-): Partial<Record<CredentialName, SecretReference>> =>
-  Object.fromEntries(credentials.flatMap(({ name, current }) => (current ? [[name, current.reference]] : [])));
+): Partial<Record<ClientSecretName, SecretReference>> =>
+  Object.fromEntries(
+    credentials.flatMap(({ name, current }) => (current && isClientSecret(name) ? [[name, current.reference]] : [])),
+  );
+
+export const isClientSecret = (name: CredentialName): name is ClientSecretName => clientSecretNames.some((one) => one === name);
 
 /** From its claim to its flip a rotation writes the guest's document: meanwhile nobody else does. */
 export const rotating = ({ rotation, generation }: Pick<CredentialRecord, "rotation" | "generation">): boolean =>
@@ -207,6 +213,7 @@ const recordOf = (row: StoredRow): CredentialRecord => ({
   generation: Number(row["generation"]),
   ...optional("current", unpacked(row, "current") as CredentialVersion | undefined),
   ...optional("previous", unpacked(row, "previous") as CredentialVersion | undefined),
+  ...optional("keptUntil", row["keptUntil"] as string | undefined),
   ...optional("rotatedAt", row["rotatedAt"] as string | undefined),
   ...optional("rotation", unpacked(row, "rotation") as NonNullable<CredentialRecord["rotation"]> | undefined),
   updatedAt: String(row["updatedAt"]),

@@ -1,10 +1,15 @@
 /** The credentials of a tenant that are rotated, and the secret in its vault that each of them is. */
 
 /** The WebClient's, and that by which the gateways reach mailboxes. */
-export const credentialNames = ["clientSecret", "exchangeWebServicesSecret"] as const;
+export const clientSecretNames = ["clientSecret", "exchangeWebServicesSecret"] as const;
+export type ClientSecretName = (typeof clientSecretNames)[number];
+
+/** Beside them the loop GUID, which is a secret too: who knows it can pass by the gateway. */
+export const credentialNames = [...clientSecretNames, "loopGuid"] as const;
 export type CredentialName = (typeof credentialNames)[number];
 
 export const secretNames: Record<CredentialName, string> = {
   clientSecret: "webclient-client-secret",
   exchangeWebServicesSecret: "ews-client-secret",
+  loopGuid: "loop-guid",
 };

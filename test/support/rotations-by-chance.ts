@@ -6,7 +6,8 @@
 import { readFileSync } from "node:fs";
 import type { OrchestrationContext, Task } from "durable-functions";
 import { createRotationActivities, OURS } from "../../functions/rotation/activities.ts";
-import { rotateClientSecret, type Rotation } from "../../functions/rotation/orchestrator.ts";
+import { rotateClientSecret } from "../../functions/rotation/client-secret.ts";
+import type { Rotation } from "../../functions/rotation/orchestrator.ts";
 import { removeOrphans } from "../../functions/rotation/orphans.ts";
 import type { RotationWorld } from "../../functions/rotation/world.ts";
 import { targetOf } from "../../shared/desired/target.ts";
@@ -76,6 +77,8 @@ const { work, names } = targetOf(tenant);
 const pace: ResourcePace & Rotation["pace"] = {
   patience: { tries: 6, firstWaitInSeconds: 5, longestWaitInSeconds: 60 },
   operationDeadlineInSeconds: 300,
+  probeIntervalInSeconds: 60,
+  probeDeadlineInSeconds: HOUR,
   overlapInSeconds: 24 * HOUR,
   lifetimeInSeconds: LIFETIME,
 };

@@ -2,6 +2,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Operation } from "../../shared/api/operation.ts";
+import { exchangeOf } from "../support/exchange.ts";
 import { type MailStream, streamOfMail } from "../support/mail-stream.ts";
 import { customer, type OnboardingPlatform, startOnboarding } from "../support/onboarding.ts";
 
@@ -66,6 +67,45 @@ test("a compromised one says what its rotation risks, in the answer and in a tas
   await platform.northwind.completeTask({ taskId: value[0]?.id ?? "" });
   const after = (await platform.northwind.listTasks({ tenantId, kind: "emergencyRotation" })).body.value;
   expect(after).toMatchObject([{ state: "done" }]);
+});
+
+const guidsInRules = async (): Promise<Record<string, number>> => {
+  const rules = await (await exchangeOf(platform.clouds, contoso.watched.organization)).list("Get-TransportRule");
+  const counted = rules.map(({ Name, HeaderContainsWords, ExceptIfHeaderContainsWords }) => {
+    const words = [...asList(HeaderContainsWords), ...asList(ExceptIfHeaderContainsWords)];
+    return [String(Name), words.filter((word) => /^[0-9a-f-]{36}$/.test(word)).length] as const;
+  });
+  return Object.fromEntries(counted.filter(([, count]) => count > 0));
+};
+const asList = (words: unknown): string[] => (Array.isArray(words) ? words.map(String) : []);
+
+test("the loop GUID: rules accept both, machines write the new one, and the next sweep drops the old one", async () => {
+  const before = await credential("loopGuid");
+  expect(before).toMatchObject({ state: "current", generation: 1, overlapping: false });
+  const operation = await rotated("loopGuid");
+  expect(operation).toMatchObject({ kind: "renewal", status: "Succeeded" });
+  expect(operation.steps.filter(({ status }) => status !== "Succeeded")).toEqual([]);
+  const between = await credential("loopGuid");
+  expect(between).toMatchObject({ state: "overlapping", generation: 2 });
+  expect(between?.version).not.toBe(before?.version);
+  const both = await guidsInRules();
+  expect(Object.keys(both).length).toBeGreaterThan(2);
+  expect(new Set(Object.values(both))).toEqual(new Set([2]));
+  expect(await stream.one("between")).toBe("through");
+
+  await platform.fire("sweepCredentials");
+  const dropped = await platform.untilEndedOf("renewal", contoso);
+  expect(dropped.error).toBeUndefined();
+  await expect.poll(async () => (await credential("loopGuid"))?.state, { timeout: 60_000 }).toBe("current");
+  expect(new Set(Object.values(await guidsInRules()))).toEqual(new Set([1]));
+  expect(await stream.one("after")).toBe("through");
+});
+
+test("a compromised loop GUID is accepted nowhere when its rotation ends", async () => {
+  await rotated("loopGuid", true);
+  expect(await credential("loopGuid")).toMatchObject({ state: "current", generation: 3, overlapping: false });
+  expect(new Set(Object.values(await guidsInRules()))).toEqual(new Set([1]));
+  expect(await stream.one("compromised")).toBe("through");
 });
 
 test("all mail of all that time arrived once, and had been at the gateway", async () => {

@@ -1,11 +1,17 @@
-/** 2: one loop GUID, made once, kept in the vault, and no other value in a rule. The record shows vault secrets as redacted. */
+/** 2: one loop GUID, made once unless it is rotated, kept in the vault, and no other value in a rule. The record shows vault secrets as redacted. */
 import type { Exchange } from "../../../infra/local/clouds/record.ts";
 import { cmdletsOf, pathOf, tookEffect, type Violation, type Watched, words } from "./record.ts";
+
+/** A rotation says of which generation it is: two are accepted meanwhile. */
+const rotated = (body: unknown): boolean =>
+  (body as { tags?: Record<string, string> } | null)?.tags?.["gatehouse-generation"] !== undefined;
 
 export function moreThanOneGuid(record: Exchange[], { organization }: Watched): Violation[] {
   const written = record.filter((exchange) => exchange.cloud === "vault" && tookEffect(exchange));
   const putTo = Map.groupBy(
-    written.filter(({ method, url }) => method === "PUT" && pathOf(url).endsWith("/secrets/loop-guid")),
+    written.filter(
+      ({ method, url, requestBody }) => method === "PUT" && pathOf(url).endsWith("/secrets/loop-guid") && !rotated(requestBody),
+    ),
     ({ url }) => pathOf(url),
   );
   const twice = [...putTo].flatMap(([path, puts]): Violation[] => {

@@ -1,0 +1,119 @@
+/** What the rotation of a loop GUID does beside rules and machines: each may run again, and a late one changes nothing. */
+import { randomUUID } from "node:crypto";
+import type { Work } from "../../shared/durable/resources.ts";
+import type { Ground } from "../../shared/desired/state.ts";
+import { recordingSteps } from "../../shared/resources/activities.ts";
+import { chosenSecrets, tenantSecrets } from "../../shared/runbook/secrets.ts";
+import type { CredentialKey, CredentialVersion } from "../../shared/stores/credentials.ts";
+import type { TenantSpec } from "../../shared/tenants/spec.ts";
+import { oldestFirst } from "../../shared/vault/client.ts";
+import type { SecretReference } from "../../shared/vault/reference.ts";
+import type { RotationWorld } from "./world.ts";
+
+export type LoopGuidActivities = ReturnType<typeof createLoopGuidActivities>;
+
+interface Step {
+  work: Work;
+  key: CredentialKey;
+}
+
+export const createLoopGuidActivities = ({ stores, vaults, clock }: Pick<RotationWorld, "stores" | "vaults" | "clock">) => {
+  const { credentials, tenants } = stores;
+  const recorded = recordingSteps(stores);
+  const { name } = tenantSecrets.loopGuid;
+
+  /** What onboarding, drift and whoever else writes rules start from; `decide` gives what to change, if it is still as it was. */
+  const changeGround = async ({ partnerId, tenantId }: Work, decide: (ground: Ground) => Partial<Ground> | undefined) => {
+    await tenants.change(partnerId, tenantId, (tenant) => {
+      const ground = tenant.facts["ground"] as Ground;
+      const change = decide(ground);
+      if (change === undefined) return undefined;
+      const secrets = { ...chosenSecrets(tenant), ...(change.loopGuid && { loopGuid: change.loopGuid }) };
+      return { facts: { ...tenant.facts, secrets, ground: { ...ground, ...change } } };
+    });
+  };
+
+  return {
+    /** The first version of this generation, whoever stored it. */
+    createLoopGuid: ({
+      work,
+      key,
+      generation,
+      spec,
+    }: Step & { generation: number; spec: TenantSpec }): Promise<CredentialVersion> =>
+      recorded(work, "createLoopGuid", async (begin) => {
+        const { vaultUrl } = await held(key);
+        const entraTenantId = spec.azure.tenantId;
+        const stored = async (): Promise<CredentialVersion | undefined> => {
+          const versions = oldestFirst(await vaults.versions(vaultUrl, name, entraTenantId));
+          const first = versions.find(({ tags }) => tags["gatehouse-generation"] === String(generation));
+          return first && { reference: first.reference, keyId: first.reference.version };
+        };
+        const known = await stored();
+        if (known) return { result: known, change: "unchanged" };
+        await begin({ action: "create", target: { kind: "loopGuid", name } });
+        const tags = { "gatehouse-generation": String(generation) };
+        const reference = await vaults.write({ vaultUrl, name, value: randomUUID(), entraTenantId, tags });
+        return { result: (await stored()) ?? { reference, keyId: reference.version }, change: "created" };
+      }),
+
+    /** Before any rule says so: whoever writes rules meanwhile writes both. */
+    acceptLoopGuid: ({ work, old, also }: { work: Work; old: SecretReference; also: SecretReference }): Promise<void> =>
+      changeGround(work, ({ loopGuid }) => (loopGuid.version === old.version ? { otherLoopGuid: also } : undefined)),
+
+    flipLoopGuid: ({ work, key, generation, made, old, overlapInSeconds }: Flip): Promise<void> =>
+      recorded(work, "flip", async (begin) => {
+        const { rotation, generation: reached } = await held(key);
+        if (rotation?.operationId !== work.operationId || reached >= generation)
+          return { result: undefined, change: "unchanged" };
+        const { reference } = made;
+        await begin({
+          action: "update",
+          target: { kind: "credential", name: key.name },
+          changes: [{ path: "current", from: old, to: reference }],
+        });
+        await changeGround(work, ({ loopGuid }) =>
+          loopGuid.version === old.version ? { loopGuid: reference, otherLoopGuid: old } : undefined,
+        );
+        const now = clock.now();
+        await credentials.change(key, (known) =>
+          known.rotation?.operationId !== work.operationId || known.generation >= generation
+            ? undefined
+            : {
+                generation,
+                current: made,
+                previous: { reference: old, keyId: old.version },
+                rotatedAt: new Date(now).toISOString(),
+                keptUntil: new Date(now + overlapInSeconds * 1000).toISOString(),
+              },
+        );
+        return { result: undefined, change: "updated" };
+      }),
+
+    /** Whoever writes rules from now on writes the new one only. */
+    dropLoopGuid: ({ work, current }: { work: Work; current: SecretReference }): Promise<void> =>
+      changeGround(work, ({ loopGuid }) => (loopGuid.version === current.version ? { otherLoopGuid: undefined } : undefined)),
+
+    /** No rule accepts it any more, as was read back; nobody reads it any more either. */
+    retireLoopGuid: ({ work, key, spec }: Step & { spec: TenantSpec }): Promise<void> =>
+      recorded(work, "revoke", async (begin) => {
+        const { previous, rotation, current } = await held(key);
+        if (!previous || rotation?.operationId !== work.operationId || previous.keyId === current?.keyId)
+          return { result: undefined, change: "unchanged" };
+        await begin({ action: "remove", target: { kind: "loopGuid", name } });
+        await vaults.disable(previous.reference, spec.azure.tenantId);
+        return { result: undefined, change: "updated" };
+      }),
+  };
+
+  async function held(key: CredentialKey) {
+    return credentials.change(key, () => undefined);
+  }
+};
+
+interface Flip extends Step {
+  generation: number;
+  made: CredentialVersion;
+  old: SecretReference;
+  overlapInSeconds: number;
+}
