@@ -4,7 +4,7 @@ import { auditedStart } from "../../shared/durable/audited-start.ts";
 import { begin, claimTenant, refuseWhileUnderWay } from "../../shared/durable/tenant-operation.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { type Due, parseDue } from "../../shared/messages/near-expiry.ts";
-import { type CredentialKey, type CredentialRecord, generationToMake, isClientSecret } from "../../shared/stores/credentials.ts";
+import { type CredentialRecord, generationToMake, isClientSecret } from "../../shared/stores/credentials.ts";
 import type { OperationRecord } from "../../shared/stores/operations.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { CredentialName } from "../../shared/vault/credential-names.ts";
