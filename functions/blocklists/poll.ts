@@ -5,7 +5,7 @@ import type { ListHealth, ListingRecord, ListingState } from "../../shared/store
 import { due, type Moment, WATCHED } from "./due.ts";
 import { healthAfter, held, longBlind, resting, tooMany } from "./health.ts";
 import { see } from "./sightings.ts";
-import { reopened, setCondition, tell } from "./tell.ts";
+import { type Outcome, reopened, setConditions, tell } from "./tell.ts";
 import type { BlocklistsWorld, EgressAddress } from "./world.ts";
 
 /** What a run knows when it begins. */
@@ -42,8 +42,11 @@ export async function pollBlocklists(world: BlocklistsWorld): Promise<void> {
   for (const batch of await world.blocklists.check((zone) => wanted(run, zone)))
     if (await believed(run, batch)) answers.set(batch.zoneId, batch);
   for (const { id } of world.blocklists.zones) await tellOfLongBlindness(run, id);
-  for (const address of addresses) await keep(run, address, answers);
-  await forgetGone(world, records, addresses);
+  // What is told goes out before a row is written: a run that dies in between tells the same again, under the same ids.
+  const outcomes = forgotten(run);
+  for (const address of addresses) outcomes.push(await answered(run, address, answers));
+  await setConditions(world, outcomes);
+  for (const { address, next, changed } of outcomes) if (changed) await listings.change(address, () => next);
   await listings.recordPoll(now);
 }
 
@@ -116,8 +119,8 @@ async function tellOfLongBlindness({ world, healths, now }: Run, list: string): 
   });
 }
 
-/** What is told goes out before the row is written: a run that dies in between tells the same again, under the same ids. */
-async function keep(run: Run, address: EgressAddress, answers: Map<string, ZoneBatch>): Promise<void> {
+/** What becomes of an address by the answers about it, and what others are told of it; its row is written afterwards. */
+async function answered(run: Run, address: EgressAddress, answers: Map<string, ZoneBatch>): Promise<Outcome> {
   const { world, now } = run;
   const before = stateOf(run, address);
   const next: ListingState = { sightings: { ...before.sightings }, past: { ...before.past } };
@@ -138,18 +141,15 @@ async function keep(run: Run, address: EgressAddress, answers: Map<string, ZoneB
     turned = true;
     await tell(world, address, list, seen, known.sighting);
   }
-  if (turned) await setCondition(world, address, next.sightings);
-  if (JSON.stringify(before) !== JSON.stringify(next)) await world.stores.listings.change(address, () => next);
+  return { address, next, turned, changed: JSON.stringify(before) !== JSON.stringify(next) };
 }
 
 /** An address that is no gateway's any more is somebody else's concern. */
-async function forgetGone(world: BlocklistsWorld, records: ListingRecord[], addresses: EgressAddress[]): Promise<void> {
+function forgotten({ addresses, known }: Run): Outcome[] {
   const ours = new Set(addresses.map(keyOf));
-  for (const record of records) {
-    if (ours.has(keyOf(record))) continue;
-    await setCondition(world, record, {});
-    await world.stores.listings.change(record, () => ({ sightings: {}, past: {} }));
-  }
+  return [...known.values()]
+    .filter((record) => !ours.has(keyOf(record)))
+    .map((address) => ({ address, next: { sightings: {}, past: {} }, turned: true, changed: true }));
 }
 
 const stateOf = ({ known }: Run, address: EgressAddress): ListingState => {

@@ -1,8 +1,18 @@
 /** What others learn of a listing: its delisting case, the partner's event, the tenant's condition. */
 import { caseIdOf, type Listing } from "../../shared/messages/listing.ts";
-import type { Sighting } from "../../shared/stores/listings.ts";
+import type { ListingState, Sighting } from "../../shared/stores/listings.ts";
 import type { Seen } from "./sightings.ts";
 import type { BlocklistsWorld, EgressAddress } from "./world.ts";
+
+/** What a run made of one address. */
+export interface Outcome {
+  address: EgressAddress;
+  next: ListingState;
+  /** Something of it is told. */
+  turned: boolean;
+  /** Its row is to be written. */
+  changed: boolean;
+}
 
 export async function tell(
   { stores, sender, blocklists }: BlocklistsWorld,
@@ -45,28 +55,27 @@ function eventOf(
   return { id: `confirmed-${id}`, type: "address.listed", at: since };
 }
 
-/** Condition `Listed` of the tenant, over all of its addresses. */
-export async function setCondition(
-  { stores, blocklists }: BlocklistsWorld,
-  { partnerId, tenantId, address }: EgressAddress,
-  next: Record<string, Sighting>,
-): Promise<void> {
-  if (!(await stores.tenants.find(partnerId, tenantId))) return;
-  const others = (await stores.listings.of(partnerId)).filter(
-    (record) => record.tenantId === tenantId && record.address !== address,
-  );
-  const listings = [...others, { address, sightings: next }].flatMap((record) =>
-    Object.entries(record.sightings)
-      .filter(([, { state }]) => state === "listed" || state === "clearing")
-      .map(([list]) => ({ address: record.address, zone: blocklists.zones.find(({ id }) => id === list) }))
-      .filter(({ zone }) => zone !== undefined && zone.weight !== "informational")
-      .map((one) => `${one.address} is on ${one.zone?.title}`),
-  );
-  await stores.tenants.setConditions(partnerId, tenantId, [
-    listings.length > 0
-      ? { type: "Listed", status: "True", reason: "OnBlocklist", message: listings.toSorted().join("; ") }
-      : { type: "Listed", status: "False", reason: "NotListed", message: "no blocklist has the gateway's address" },
-  ]);
+/** Condition `Listed` of the tenants for which something turned, over all of their addresses. */
+export async function setConditions({ stores, blocklists }: BlocklistsWorld, outcomes: Outcome[]): Promise<void> {
+  const tenants = Map.groupBy(outcomes, ({ address }) => `${address.partnerId} ${address.tenantId}`);
+  for (const theirs of tenants.values()) {
+    const [one] = theirs;
+    if (!one || !theirs.some(({ turned }) => turned)) continue;
+    const { partnerId, tenantId } = one.address;
+    if (!(await stores.tenants.find(partnerId, tenantId))) continue;
+    const listings = theirs.flatMap(({ address, next }) =>
+      Object.entries(next.sightings)
+        .filter(([, { state }]) => state === "listed" || state === "clearing")
+        .map(([list]) => blocklists.zones.find(({ id }) => id === list))
+        .filter((zone) => zone !== undefined && zone.weight !== "informational")
+        .map((zone) => `${address.address} is on ${zone?.title}`),
+    );
+    await stores.tenants.setConditions(partnerId, tenantId, [
+      listings.length > 0
+        ? { type: "Listed", status: "True", reason: "OnBlocklist", message: listings.toSorted().join("; ") }
+        : { type: "Listed", status: "False", reason: "NotListed", message: "no blocklist has the gateway's address" },
+    ]);
+  }
 }
 
 /** After so long a listed address without an open case counts as newly listed: its message was lost, or it came back unseen. */

@@ -8,7 +8,7 @@ import type { OutgoingMessage } from "../../shared/messages/sender.ts";
 import type { ApiWorld } from "../../shared/api/world.ts";
 import type { Clock } from "../../shared/clock.ts";
 import { type BlocklistZone, blocklistZonesSchema } from "../../shared/dns/blocklist-zones.ts";
-import { createBlocklists } from "../../shared/dns/blocklists.ts";
+import { type BlocklistsOptions, createBlocklists } from "../../shared/dns/blocklists.ts";
 import { createResolver } from "../../shared/dns/resolver.ts";
 import { createLog } from "../../shared/log.ts";
 import { tenantSpecSchema } from "../../shared/tenants/spec.ts";
@@ -48,14 +48,14 @@ export interface ListingTest {
   mails: Map<string, PlainMail>;
 }
 
-/** One tenant with one gateway at `addresses`. Time is the clock's; nothing is waited for. */
+/** One tenant with gateways at `addresses`. Time is the clock's; nothing is waited for. */
 export async function listingTest(
-  clouds: TestClouds,
+  clouds: { environment: Pick<TestClouds["environment"], "dnsServers"> },
   clock: Clock,
   zones: BlocklistZone[],
   addresses: string[],
+  { stores = testStores(clock), ...more }: Partial<BlocklistsOptions> & { stores?: ReturnType<typeof testStores> } = {},
 ): Promise<ListingTest> {
-  const stores = testStores(clock);
   const partnerId = unique("partner");
   const tenantId = unique("contoso");
   await stores.tenants.add(partnerId, tenantId, tenantSpecSchema.parse(contoso));
@@ -76,6 +76,7 @@ export async function listingTest(
       readKey: () => Promise.reject(new Error("no keys here")),
       timeoutInSeconds: 0.2,
       queriesPerSecond: 10_000,
+      ...more,
     }),
     resolver: createResolver({ servers, timeoutInSeconds: 0.2 }),
     // New ones, which are asked about as often as the pace says.
