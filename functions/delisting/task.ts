@@ -48,7 +48,7 @@ export const stepInTask = (about: About, why: string): Prefilled => ({
   steps: [
     "Find and end the cause: the gateway's queue and its last mail show who sends.",
     "Open a ticket with the list's support and give its number to POST /delistings/{caseId}/acknowledge.",
-    "Or give the gateway another address: POST /gateways/{gatewayId}/replaceAddress.",
+    "Or give the gateway another address.",
     "Or leave it: say that it is done, and the case is watched on without reminders.",
   ],
   kind: "stepIn",
