@@ -88,19 +88,43 @@ function memoryTable() {
   };
 }
 
-/** Our own filters join comparisons with texts by `and`. */
+/** Of our own filters what stores ask with: comparisons of text and truth, in parentheses, joined by `and` and `or`. */
 function conditionOf(filter: string): (row: Row) => boolean {
-  const comparisons = [...filter.matchAll(/(\w+) (eq|ne|ge|gt|le|lt) '((?:[^']|'')*)'/g)].map(
-    ([, property = "", how = "", text = ""]) => ({
-      property: property === "PartitionKey" ? "partitionKey" : property === "RowKey" ? "rowKey" : property,
-      holds: holding[how] ?? (() => false),
-      text: text.replaceAll("''", "'"),
-    }),
-  );
-  return (row) => comparisons.every(({ property, holds, text }) => holds(textOf(row[property]), text));
+  const tokens = filter.match(/'(?:[^']|'')*'|[()]|[^\s()]+/g) ?? [];
+  const some = (): ((row: Row) => boolean) => {
+    let left = every();
+    while (tokens[0] === "or") {
+      tokens.shift();
+      const [one, other] = [left, every()];
+      left = (row) => one(row) || other(row);
+    }
+    return left;
+  };
+  const every = (): ((row: Row) => boolean) => {
+    let left = comparison();
+    while (tokens[0] === "and") {
+      tokens.shift();
+      const [one, other] = [left, comparison()];
+      left = (row) => one(row) && other(row);
+    }
+    return left;
+  };
+  const comparison = (): ((row: Row) => boolean) => {
+    const first = tokens.shift() ?? "";
+    if (first === "(") {
+      const inner = some();
+      tokens.shift();
+      return inner;
+    }
+    const [sign = "", literal = ""] = tokens.splice(0, 2);
+    const name = first.replace(/^[PR](?=artitionKey|owKey)/, (letter) => letter.toLowerCase());
+    const wanted = literal.startsWith("'") ? literal.slice(1, -1).replaceAll("''", "'") : literal;
+    const holds = holding[sign];
+    if (holds === undefined) throw new Error(`a filter has the sign ${sign}`);
+    return (row) => row[name] !== undefined && holds(String(row[name]), wanted);
+  };
+  return some();
 }
-
-const textOf = (value: unknown): string => (typeof value === "string" ? value : "");
 
 const holding: Record<string, (one: string, other: string) => boolean> = {
   eq: (one, other) => one === other,
