@@ -2,6 +2,7 @@
 import type { TaskChecks } from "../shared/stores/tasks.ts";
 import { delistingCheck } from "./delisting/case-tasks.ts";
 import type { DelistingWorld } from "./delisting/world.ts";
+import { restoreMailCheck } from "./mail-flow/outages.ts";
 import { withdrawSpfCheck } from "./offboarding/withdraw-spf.ts";
 import { accessCheck } from "./onboarding/access-tasks.ts";
 import { certificateCheck } from "./onboarding/certificate-activities.ts";
@@ -19,4 +20,5 @@ export const taskChecks = (world: OnboardingWorld & DelistingWorld): TaskChecks 
   ucmReport: ucmReportCheck(world),
   delisting: delistingCheck(world),
   emergencyRotation: emergencyCheck(world),
+  restoreMail: restoreMailCheck(world),
 });

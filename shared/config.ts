@@ -178,6 +178,11 @@ export const settings = {
     schedule,
     "0 25 * * * *",
   ),
+  OUTAGES_SCHEDULE: setting(
+    "When it is looked whose mail goes round gateways that are down, and back, by their spec's own policy (NCRONTAB).",
+    schedule,
+    "0 2-59/5 * * * *",
+  ),
   HEARTBEAT_INTERVAL: setting(
     "How often a machine reports; one of which three reports in a row are missing is silent.",
     seconds,

@@ -10,7 +10,8 @@ const bench = (...flags: string[]) => spawnSync(process.execPath, ["test/bench/r
 test("without a name it lists them, and an unknown one is an error", () => {
   const [listed, unknown] = [bench(), bench("speed")];
   expect([listed.status, unknown.status, unknown.stderr]).toEqual([0, 1, listed.stdout]);
-  for (const name of ["coldstart", "economy", "makespan", "api", "sweep", "platform"]) expect(listed.stdout).toContain(`\n  ${name} `);
+  for (const name of ["coldstart", "economy", "makespan", "api", "sweep", "platform"])
+    expect(listed.stdout).toContain(`\n  ${name} `);
 });
 
 test("the API's runs: our routes and the idle ones answer, in the process and over HTTP", () => {

@@ -66,6 +66,10 @@ export const createMailFlowActivities = ({ stores, resources, validateOutboundCo
       const { partnerId, tenantId, operationId } = work;
       await operations.recordProgress(partnerId, operationId, { status: "Running" });
       await tenants.change(partnerId, tenantId, ({ stage, facts }) => {
+        // Whoever asks for what a policy has begun makes it their own: then no policy ends it.
+        const known = bypassOf({ facts });
+        if (stage === "bypassed" && known?.by === "policy" && cause.by === "call")
+          return { facts: { ...facts, bypass: { ...known, ...cause } } };
         if (stage !== "pilot" && stage !== "live") return undefined;
         const bypass: Bypass = { ...cause, stage, since: new Date(at * 1000).toISOString() };
         return { stage: "bypassed", facts: { ...facts, bypass } };

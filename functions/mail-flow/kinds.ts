@@ -6,9 +6,12 @@ import { noWayBack } from "../../shared/resources/irreversible.ts";
 import { ASKED_FOR, bypassing, restoringAgain } from "./redirections.ts";
 import type { MailFlowDoors } from "./world.ts";
 
-/** What was asked for then: a door's body. */
-const asked = z.object({ reason: z.string() });
-const causeOf = (request: unknown): BypassCause => ({ ...ASKED_FOR, ...asked.safeParse(request).data });
+/** What was asked for then: a door's body, or a policy's reason. */
+const asked = z.object({ reason: z.string(), by: z.literal("policy").optional() });
+const causeOf = (request: unknown): BypassCause => {
+  const { reason = ASKED_FOR.reason, by = ASKED_FOR.by } = asked.safeParse(request).data ?? {};
+  return { by, reason };
+};
 
 export const mailFlowKinds = (world: Pick<MailFlowDoors, "mailFlowPace" | "plans">) =>
   ({

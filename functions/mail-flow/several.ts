@@ -8,6 +8,7 @@ import { refusal } from "../../shared/api/error-codes.ts";
 import type { TenantOutcome } from "../../shared/api/mail-flow.ts";
 import type { OperationKind } from "../../shared/api/operation.ts";
 import { partnerInScope } from "../../shared/api/scope.ts";
+import { bypassOf } from "../../shared/desired/bypass.ts";
 import { isStanding } from "../../shared/desired/target.ts";
 import { startOperation, type TenantOperation } from "../../shared/durable/tenant-operation.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
@@ -91,7 +92,7 @@ async function several(world: MailFlowDoors, client: DurableClient, tenants: Ten
 async function outcomeOf(
   { stores, log }: MailFlowDoors,
   client: DurableClient,
-  { partnerId, id: tenantId, stage, operationId: last }: TenantRecord,
+  { partnerId, id: tenantId, stage, facts, operationId: last }: TenantRecord,
   { wanted, operationId, body }: Wanted,
 ): Promise<TenantOutcome> {
   const { operations } = stores;
@@ -101,7 +102,10 @@ async function outcomeOf(
     const under = running !== undefined && running.kind === wanted.kind && !ended(running) ? running : undefined;
     if (under && under.id !== id) return { tenantId, outcome: "underway", operation: summary(under) };
     const known = id !== undefined && (await operations.find(partnerId, id)) !== undefined;
-    if (!known && !under && thereAlready[wanted.kind]?.includes(stage)) return { tenantId, outcome: "already" };
+    // What a policy has begun becomes that person's own.
+    const by = wanted.kind === "bypass" ? bypassOf({ facts })?.by : undefined;
+    if (!known && !under && by !== "policy" && thereAlready[wanted.kind]?.includes(stage))
+      return { tenantId, outcome: "already" };
     const operation = await startOperation(stores, client, wanted, { partnerId, tenantId, operationId: id, body });
     return { tenantId, outcome: "accepted", operation: summary(operation) };
   } catch (error) {

@@ -147,9 +147,9 @@ var queries = [
     severity: 1
     frequency: 'PT15M'
     window: 'PT1H'
-    query: 'AppRequests | where Name in ("pollGateways", "pollBlocklists", "sweepDrift", "sweepNotifications") | distinct Name'
+    query: 'AppRequests | where Name in ("pollGateways", "watchOutages", "pollBlocklists", "sweepDrift", "sweepNotifications") | distinct Name'
     operator: 'LessThan'
-    threshold: 4
+    threshold: 5
   }
 ]
 

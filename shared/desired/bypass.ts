@@ -3,8 +3,8 @@ import type { Stage } from "../api/tenant.ts";
 import type { TenantRecord } from "../stores/tenants.ts";
 
 export interface BypassCause {
-  /** Somebody asked for it. */
-  by: "call";
+  /** Somebody asked for it, or the tenant's spec did. */
+  by: "call" | "policy";
   reason: string;
 }
 

@@ -17,6 +17,7 @@ import { createDriftStore, type DriftStore } from "./drift.ts";
 import { createOperationStore, type OperationStore } from "./operations.ts";
 import { createPartnerStore, type PartnerStore } from "./partners.ts";
 import { createSentMailStore, type SentMailStore } from "./sent-mails.ts";
+import { createOutageStore, type OutageStore } from "./outages.ts";
 import { createPlanStore, type PlanStore } from "./plans.ts";
 import { createQuotaStore, type QuotaStore } from "./quotas.ts";
 import { createStorage, type StorageSettings } from "./storage.ts";
@@ -49,6 +50,7 @@ export interface Stores {
   drift: DriftStore;
   webhooks: WebhookStore;
   deliveries: DeliveryStore;
+  outages: OutageStore;
   /** Throws when tables or blobs don't answer. */
   check(): Promise<void>;
 }
@@ -95,6 +97,7 @@ export function createStores({
     drift: createDriftStore(storage),
     webhooks,
     deliveries: createDeliveryStore(storage),
+    outages: createOutageStore(storage),
     check: async () => {
       const blobs = await storage.container("before-images");
       await Promise.all([probe.get({ partitionKey: "partners", rowKey: "check" }), blobs.getProperties()]);

@@ -209,6 +209,20 @@ export const directorySpecSchema = z.strictObject({
   file: windowsFile.optional(),
 });
 
+/**
+ * Mission F5: what becomes of mail when no gateway works. `failClosed`: it waits, as Exchange Online keeps it, until somebody bypasses them.
+ * `failOpen`: it goes round them, unprocessed, and comes back by itself.
+ */
+export const outagePolicySchema = z.strictObject({
+  mailFlow: z.enum(["failOpen", "failClosed"]),
+  /** How long all of them have to be down. */
+  afterInMinutes: z.int().min(0).max(1440).default(30),
+  /** How long all of them have to be healthy again. */
+  restoreAfterInMinutes: z.int().min(1).max(1440).default(30),
+  /** With the last one of a day, mail stays round the gateways until a person leads it back. */
+  bypassesADay: z.int().min(1).max(24).default(3),
+});
+
 /** Zones are three, an availability set has two or three fault domains: more machines in a region add little. */
 const MOST_MACHINES = 8;
 const MOST_REGIONS = 4;
@@ -293,6 +307,8 @@ export const tenantSpecSchema = z
     directory: directorySpecSchema.optional(),
     /** Mission F6: what becomes of what somebody changed by hand. `automatic` brings it back, a few times a day; without it, it is reported. */
     drift: z.strictObject({ repair: z.enum(["report", "automatic"]) }).optional(),
+    /** Without it mail waits for the gateways. */
+    outage: outagePolicySchema.optional(),
     /** Without it nobody's SPF is looked at: a gateway that sends by Microsoft 365 needs none of its own. */
     spf: spfSchema.optional(),
   })
@@ -352,6 +368,7 @@ export const tenantSpecSchema = z
   });
 
 export type TenantSpec = z.output<typeof tenantSpecSchema>;
+export type OutagePolicy = z.output<typeof outagePolicySchema>;
 export type Database = z.output<typeof databaseSchema>;
 export type AzureSql = Extract<Database, { kind: "azureSql" }>;
 export type ExchangeWebServices = z.output<typeof exchangeWebServicesSchema>;

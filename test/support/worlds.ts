@@ -140,6 +140,7 @@ export async function startWorlds(): Promise<Worlds> {
       DRIFT_SCHEDULE: NEVER,
       GATEWAYS_SCHEDULE: NEVER,
       FLEET_SCHEDULE: NEVER,
+      OUTAGES_SCHEDULE: NEVER,
       BLOCKLISTS_SCHEDULE: NEVER,
       ROTATION_SCHEDULE: NEVER,
       // A mail each half a minute for so long: of half an hour of them the first ten have shown all there is to see.

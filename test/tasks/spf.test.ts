@@ -82,6 +82,7 @@ const taskChecks = (): TaskChecks => ({
   ucmReport: nobody,
   delisting: nobody,
   emergencyRotation: nobody,
+  restoreMail: nobody,
 });
 const sweep = () => remindTasks({ stores, taskChecks: taskChecks(), log: createLog("debug", () => undefined) })();
 const tasks = async () => (await stores.tasks.list(partnerId, {}, 50)).items;

@@ -9,7 +9,15 @@ let platform: OnboardingPlatform;
 let heartbeats: { stop(): void };
 let stream: MailStream;
 let rulesBefore: unknown;
-const contoso = customer("contoso", "contoso", {}, { pilot: { addresses: ["pilot@contoso.example"], incoming: true } });
+const contoso = customer(
+  "contoso",
+  "contoso",
+  {},
+  {
+    pilot: { addresses: ["pilot@contoso.example"], incoming: true },
+    outage: { mailFlow: "failOpen", afterInMinutes: 0, restoreAfterInMinutes: 1, bypassesADay: 2 },
+  },
+);
 const { tenantId } = contoso;
 beforeAll(async () => {
   // Mail that waits is tried again in modelled minutes: at this tempo a day of it is longer than the test.
@@ -176,4 +184,86 @@ test("the gateway's door and the partner's lead all their tenants round and back
     status: "Succeeded",
   });
   expect((await tenant()).stage).toBe("live");
+});
+
+const byPolicy = async (kind: "bypass" | "restore") =>
+  (await platform.northwind.listOperations({ tenantId })).body.value.filter(
+    (operation) => operation.kind === kind && operation.id.startsWith("outage-"),
+  );
+/** Looks for outages again and again, until something is so. */
+const looking = (seen: () => Promise<boolean>) =>
+  expect
+    .poll(
+      async () => {
+        await platform.fire("watchOutages");
+        return seen();
+      },
+      { timeout: 240_000, interval: 2000 },
+    )
+    .toBe(true);
+const endOf = async (operationId = "") => platform.untilEnded((await platform.northwind.getOperation({ operationId })).body);
+/** The policy's next operation of that kind, to its end. */
+async function next(kind: "bypass" | "restore", known: number) {
+  await looking(async () => (await byPolicy(kind)).length > known);
+  const [begun] = await byPolicy(kind);
+  return endOf(begun?.id);
+}
+
+test("by policy mail goes round a gateway that dies, and comes back once it has been well for a while", {
+  timeout: 400_000,
+}, async () => {
+  stream = streamOfMail(platform, contoso);
+  expect(await stream.one("before-the-outage")).toBe("through");
+  const before = await platform.now();
+  await power("stopped");
+  expect(await next("bypass", 0)).toMatchObject({
+    status: "Succeeded",
+    result: { stage: "bypassed", before: "live", by: "policy", reason: expect.stringContaining("gateway-1 is stopped") },
+  });
+  expect(exchangeWrites(await platform.record(before), contoso)).toEqual(["New-TransportRule"]);
+  expect(await stream.one("during-the-outage")).toBe("around");
+
+  const mended = await platform.now();
+  await power("running");
+  expect(await next("restore", 0)).toMatchObject({ status: "Succeeded", result: { stage: "live" } });
+  expect(exchangeWrites(await platform.record(mended), contoso)).toEqual(["Set-TransportRule", "Remove-TransportRule"]);
+  expect(await rules()).toEqual(rulesBefore);
+  expect(await stream.one("after-the-outage")).toBe("through");
+});
+
+test("with the last bypass that a day may have, mail stays round the gateway, and a person is asked; none was lost all the while", {
+  timeout: 400_000,
+}, async () => {
+  await power("stopped");
+  expect(await next("bypass", 1)).toMatchObject({ status: "Succeeded" });
+  await power("running");
+  await looking(async () => (await said()).includes("tenant.mailflow.policy.held"));
+  expect(await byPolicy("restore")).toHaveLength(1);
+  expect((await tenant()).stage).toBe("bypassed");
+  const asked = async () =>
+    (await platform.northwind.listTasks({ tenantId, kind: "restoreMail" })).body.value.map(({ state }) => state);
+  expect(await asked()).toEqual(["open"]);
+
+  expect(await restore()).toMatchObject({ status: "Succeeded", result: { stage: "live" } });
+  await looking(async () => (await asked()).join() === "done");
+  const { through, around, unmarked } = await stream.end();
+  expect([through > 0, around > 0, unmarked]).toEqual([true, true, 0]);
+  expect((await said()).filter((type) => type === "tenant.mailflow.policy.held")).toHaveLength(1);
+});
+
+test("whom a person leads round the gateway, the policy leaves there, also when it began", { timeout: 400_000 }, async () => {
+  await power("stopped");
+  expect(await next("bypass", 2)).toMatchObject({ status: "Succeeded", result: { by: "policy" } });
+  const gatewayId = `${tenantId}-gateway-1`;
+  const [mine] = (await platform.northwind.startGatewayBypass({ gatewayId, body: { reason: "maintenance" } })).body.value;
+  expect(mine).toMatchObject({ outcome: "accepted" });
+  expect(await endOf(mine?.operation?.id)).toMatchObject({
+    status: "Succeeded",
+    result: { by: "call" },
+  });
+  await power("running");
+  const since = Date.now();
+  await looking(async () => Date.now() - since > 65_000);
+  expect(await byPolicy("restore")).toHaveLength(1);
+  expect(await restore()).toMatchObject({ status: "Succeeded", result: { stage: "live" } });
 });
