@@ -121,7 +121,10 @@ function conditionOf(filter: string): (row: Row) => boolean {
     const wanted = literal.startsWith("'") ? literal.slice(1, -1).replaceAll("''", "'") : literal;
     const holds = holding[sign];
     if (holds === undefined) throw new Error(`a filter has the sign ${sign}`);
-    return (row) => row[name] !== undefined && holds(String(row[name]), wanted);
+    return (row) => {
+      const value = row[name];
+      return typeof value === "string" ? holds(value, wanted) : typeof value === "boolean" && holds(String(value), wanted);
+    };
   };
   return some();
 }
