@@ -75,14 +75,14 @@ function prefilled({ known: { address, evidence }, way, contact }: About): Pick<
 const nameIn = (evidence: CaseRecord["evidence"]): string | undefined => evidence?.reverseNames?.[0] ?? evidence?.gateway?.name;
 
 /** What lists ask of a request: who sends, from where, why it was listed, what was done (Spamhaus' and Microsoft's forms). */
-export function requestText({ known: { address, listTitle, evidence }, contact }: About): string {
+export function requestText({ known: { address, listTitle, evidence }, way, contact }: About): string {
   const name = nameIn(evidence);
   const domain = contact.split("@")[1] ?? "";
   return [
     `Please remove ${address}${name === undefined ? "" : ` (${name})`} from ${listTitle}.`,
     `It is a single, statically assigned address of a mail gateway that we run ourselves. It only relays mail of ${domain} ` +
       "that comes from Microsoft 365 over TLS, is no open relay, and has matching forward and reverse DNS names.",
-    ...(evidence?.reply === undefined ? [] : [`The reply that it gets: ${evidence.reply}`]),
+    ...(way.seenIn === "replies" && evidence?.reply ? [`The reply that it gets: ${evidence.reply}`] : []),
     `Questions are answered at ${contact}.`,
   ].join("\n");
 }

@@ -482,6 +482,20 @@ describe("Microsoft's own lists", () => {
     expect(one.submissions).toHaveLength(1);
   });
 
+  test("what Microsoft replies is no other list's business", async () => {
+    const under = await blocked("elsewhere");
+    await under.accept(under.listing);
+    await under.run({
+      beforeLook: async (hours) => {
+        await under.beat("250 2.1.5 Recipient OK");
+        if (hours > 0.2) await gone("elsewhere");
+      },
+    });
+    const one = await under.one();
+    expect(one).toMatchObject({ evidence: { reply: "250 2.1.5 Recipient OK" }, task: { kind: "askForRemoval" } });
+    expect(one.task?.text).not.toContain("250 2.1.5");
+  });
+
   test("a reply that is about something else says nothing", () => {
     const replies = {
       "250 2.1.5 Recipient OK": "clean",
