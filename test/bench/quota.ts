@@ -45,7 +45,7 @@ export async function quota({ print, brief }: BenchmarkOptions): Promise<void> {
   print(
     `${requests.length} requests to Azure Resource Manager an onboarding, all in one subscription, begun at once; virtual time`,
   );
-  print(row(10, "", "begun", "seconds", "of bound", "sent/need", "refused", "table"));
+  print(row(10, "", "onboardings", "seconds", "of the bound", "sent/needed", "refused", "table calls"));
   for (const onboardings of sizes) {
     const bound = leastSeconds(requests, onboardings);
     const needed = requests.length * onboardings;
