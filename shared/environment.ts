@@ -42,11 +42,7 @@ const usGovernment: CloudEnvironment = {
   name: "AzureUSGovernment",
   authorityHost: "https://login.microsoftonline.us",
   instanceDiscovery: true,
-  resourceManager: {
-    endpoint: "https://management.usgovcloudapi.net",
-    audience: "https://management.usgovcloudapi.net",
-    refill: 1,
-  },
+  resourceManager: { endpoint: "https://management.usgovcloudapi.net", audience: "https://management.usgovcloudapi.net", refill: 1 },
   graph: { endpoint: "https://graph.microsoft.us", audience: "https://graph.microsoft.us" },
   exchange: {
     endpoint: "https://outlook.office365.us",
@@ -93,11 +89,7 @@ export const cloudEnvironments: Record<string, CloudEnvironment> = {
     name: "AzureChinaCloud",
     authorityHost: "https://login.chinacloudapi.cn",
     instanceDiscovery: true,
-    resourceManager: {
-      endpoint: "https://management.chinacloudapi.cn",
-      audience: "https://management.chinacloudapi.cn",
-      refill: 1,
-    },
+    resourceManager: { endpoint: "https://management.chinacloudapi.cn", audience: "https://management.chinacloudapi.cn", refill: 1 },
     graph: { endpoint: "https://microsoftgraph.chinacloudapi.cn", audience: "https://microsoftgraph.chinacloudapi.cn" },
     exchange: {
       endpoint: "https://outlook.office365.cn",
