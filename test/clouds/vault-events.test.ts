@@ -49,5 +49,5 @@ test.for(["CloudEventSchemaV1_0", "EventGridSchema"])("%s", async (schema) => {
 test("a secret that isn't there is not found, and nothing is delivered", async () => {
   expect((await bringNear({ vault: "gatehouse", name: "none", expiresInSeconds: 1 })).status).toBe(404);
   expect((await bringNear({ vault: "nowhere", name: "signing-key", expiresInSeconds: 1 })).status).toBe(404);
-  expect(bus.state().queues.map(({ active }) => active)).toEqual([0, 0]);
+  expect(bus.state().queues.filter(({ active }) => active > 0)).toEqual([]);
 });
