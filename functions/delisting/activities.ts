@@ -18,9 +18,11 @@ export type DelistingActivities = ReturnType<typeof createDelistingActivities>;
 /** A turn of the case, and what it waits for. */
 export interface Moved {
   state: CaseRecord["state"];
-  needs?: Turn["needs"] | undefined;
+  needs?: Turn["needs"] | "escalation" | undefined;
   waitInSeconds: number;
 }
+
+type Step = Case & { pace: DelistingPace; sight?: Sight };
 
 /** More turns at once would be a circle. */
 const MOST_TURNS = 6;
@@ -54,6 +56,32 @@ export function createDelistingActivities(world: DelistingWorld) {
     );
   }
 
+  async function move({ partnerId, caseId, pace, sight }: Step, mayEscalate: boolean): Promise<Moved> {
+    let known = await settled(await cases.get(partnerId, caseId));
+    const way = wayOfCase(known);
+    const rules: Rules = { way, pace, paused: world.pausedLists.includes(known.list), contact: await contactFor(known) };
+    let seen = sight;
+    for (let turns = 0; turns < MOST_TURNS; turns += 1) {
+      const now = clock.now();
+      let turn: Turn = {};
+      let held = false;
+      known = await cases.change(partnerId, caseId, (current) => {
+        turn = decide(current, seen, now, rules);
+        held = turn.change?.state === "escalated" && !mayEscalate;
+        return held || !turn.change ? undefined : { ...turn.change, ...owing(current, turn.change, now) };
+      });
+      if (held) return { state: known.state, needs: "escalation", waitInSeconds: waitOf(known, now, rules) };
+      known = await settled(known);
+      if (turn.needs === "offer") {
+        const id = `${caseId}-${known.offers + 1}`;
+        rules.offered = await dailyOffers.claim({ id, partnerId }, now, DAILY_LIMITS);
+      } else if (turn.needs !== "more")
+        return { state: known.state, needs: turn.needs, waitInSeconds: waitOf(known, now, rules) };
+      seen = undefined;
+    }
+    throw new ControlPlaneError("InternalServerError", `case ${caseId} goes round in circles`, 500);
+  }
+
   return {
     /** Each item may be missing; none of them holds the case up. */
     gatherEvidence: async ({ partnerId, caseId, verdict }: Case & { verdict: Sight["verdict"] }): Promise<void> => {
@@ -76,29 +104,11 @@ export function createDelistingActivities(world: DelistingWorld) {
       return { verdict, seenAt: clock.now(), released };
     },
 
-    /** Takes the case as far as it goes by what is known now. */
-    moveCase: async ({ partnerId, caseId, pace, sight }: Case & { pace: DelistingPace; sight?: Sight }): Promise<Moved> => {
-      let known = await settled(await cases.get(partnerId, caseId));
-      const way = wayOfCase(known);
-      const rules: Rules = { way, pace, paused: world.pausedLists.includes(known.list), contact: await contactFor(known) };
-      let seen = sight;
-      for (let turns = 0; turns < MOST_TURNS; turns += 1) {
-        const now = clock.now();
-        let turn: Turn = {};
-        known = await cases.change(partnerId, caseId, (current) => {
-          turn = decide(current, seen, now, rules);
-          return turn.change && { ...turn.change, ...owing(current, turn.change, now) };
-        });
-        known = await settled(known);
-        if (turn.needs === "offer") {
-          const id = `${caseId}-${known.offers + 1}`;
-          rules.offered = await dailyOffers.claim({ id, partnerId }, now, DAILY_LIMITS);
-        } else if (turn.needs !== "more")
-          return { state: known.state, needs: turn.needs, waitInSeconds: waitOf(known, now, rules) };
-        seen = undefined;
-      }
-      throw new ControlPlaneError("InternalServerError", `case ${caseId} goes round in circles`, 500);
-    },
+    /** Takes the case as far as it goes by what is known now, but leaves it to nobody: that is `escalateCase`'s. */
+    moveCase: (input: Step): Promise<Moved> => move(input, false),
+
+    /** Leaves the case to a person. It has a name of its own: an alert watches for it. */
+    escalateCase: (input: Omit<Step, "sight">): Promise<Moved> => move(input, true),
 
     /** The approved mail goes out at most once: one whose answer was lost counts as sent. */
     sendRequest: async ({ partnerId, caseId }: Case): Promise<void> => {

@@ -51,13 +51,17 @@ export function* delistAddress(context: OrchestrationContext, input: DelistingIn
 
 /** Undefined when it failed for good: no case is given up for that, and the next look does what is missing. */
 function* turn(context: OrchestrationContext, one: Case, pace: DelistingPace): Routine<Moved | undefined> {
-  const { checkListing, gatherEvidence, moveCase, sendRequest } = stepsOf<DelistingActivities>(context, pace.patience);
+  const { checkListing, escalateCase, gatherEvidence, moveCase, sendRequest } = stepsOf<DelistingActivities>(
+    context,
+    pace.patience,
+  );
   const sight: Sight | undefined = yield* tried(checkListing(one));
-  const moved = yield* tried(moveCase({ ...one, pace, ...(sight ? { sight } : {}) }));
-  if (moved?.needs === "evidence") yield* tried(gatherEvidence({ ...one, verdict: sight?.verdict ?? "unknown" }));
-  else if (moved?.needs === "request") yield* tried(sendRequest(one));
-  else return moved;
-  return yield* tried(moveCase({ ...one, pace }));
+  let moved = yield* tried(moveCase({ ...one, pace, ...(sight ? { sight } : {}) }));
+  const needed = moved?.needs;
+  if (needed === "evidence") yield* tried(gatherEvidence({ ...one, verdict: sight?.verdict ?? "unknown" }));
+  if (needed === "request") yield* tried(sendRequest(one));
+  if (needed === "evidence" || needed === "request") moved = yield* tried(moveCase({ ...one, pace }));
+  return moved?.needs === "escalation" ? yield* tried(escalateCase({ ...one, pace })) : moved;
 }
 
 function* tried<T>(routine: Routine<T>): Routine<T | undefined> {

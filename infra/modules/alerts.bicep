@@ -103,11 +103,11 @@ resource undelivered 'Microsoft.Insights/metricAlerts@2018-03-01' = {
 var queries = [
   {
     name: 'failed-operations'
-    description: 'An operation failed: an activity ran whose work is to put that on record. GET /api/operations says which and why; a delisting that needs a person is a task.'
+    description: 'An operation failed, or a delisting needs a person: an activity ran whose work is to put that on record. GET /api/operations and GET /api/delistings say which and why.'
     severity: 2
     frequency: 'PT5M'
     window: 'PT15M'
-    query: 'AppRequests | where Name matches regex "^fail[A-Z]"'
+    query: 'AppRequests | where Name matches regex "^(fail|escalate)[A-Z]"'
     operator: 'GreaterThan'
     threshold: 0
   }

@@ -131,8 +131,9 @@ test("a listing is asked off once and found gone: evidence, task, acknowledgemen
     if (task?.state === "open") await under.complete(task);
     if (hours >= 1) await gone("plain");
   };
-  const { result } = await under.run({ beforeLook: acknowledge, repeatActivities: true });
+  const { calls, result } = await under.run({ beforeLook: acknowledge, repeatActivities: true });
   expect(result).toBe("closed");
+  expect(calls).not.toContain("escalateCase");
   const one = await under.one();
   expect(one).toMatchObject({
     state: "closed",
@@ -212,7 +213,7 @@ test("an acknowledgement wakes the case at once", async () => {
 test("when nobody asks for a day a person has to step in, once, and the case is watched until it is over", async () => {
   const under = await setup("stubborn");
   await under.accept(under.listing);
-  const { elapsedInMilliseconds } = await under.run({
+  const { calls, elapsedInMilliseconds } = await under.run({
     beforeLook: (hours) => (hours > 24 * 9 ? gone("stubborn") : Promise.resolve()),
   });
   const one = await under.one();
@@ -222,6 +223,8 @@ test("when nobody asks for a day a person has to step in, once, and the case is 
   expect(Date.parse(escalated?.at ?? "") - Date.parse(one.openedAt)).toBe(24 * HOUR + MINUTE);
   expect(elapsedInMilliseconds).toBeLessThan(12 * 24 * HOUR);
   expect((await under.events()).filter((type) => type === "delisting.escalated")).toHaveLength(1);
+  // The name that an alert watches for.
+  expect(calls.filter((name) => name === "escalateCase")).toHaveLength(1);
 });
 
 test("a list that was asked and does not let go is a person's matter after a day, with a task of its own", async () => {

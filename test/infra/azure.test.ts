@@ -294,7 +294,7 @@ describe("alerts", () => {
   test("a failed operation is one: activities that put failures on record are found by their names", () => {
     const pattern = /^AppRequests \| where Name matches regex "(.+)"$/.exec(queryOf("failed-operations"))?.[1] ?? "";
     const found = activities.filter((name) => new RegExp(pattern).test(name));
-    expect(found).toEqual(expect.arrayContaining(["failOnboarding", "failRotation", "failOffboarding"]));
+    expect(found).toEqual(expect.arrayContaining(["failOnboarding", "failRotation", "escalateCase"]));
   });
 
   test("a timer that stands still is one, if it runs several times an hour", () => {
