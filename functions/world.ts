@@ -4,6 +4,7 @@ import { createAuthentication } from "../shared/api/authentication.ts";
 import { createSigner } from "../shared/api/signing.ts";
 import { createAzureAccess } from "../shared/azure/access.ts";
 import { createAzure } from "../shared/azure/client.ts";
+import { createGovernor } from "../shared/azure/governor.ts";
 import { systemClock } from "../shared/clock.ts";
 import type { Config } from "../shared/config.ts";
 import { createAuthorities } from "../shared/dns/authorities.ts";
@@ -77,7 +78,8 @@ export function createWorld(config: Config): World {
     clock,
     announce: createAnnouncer({ sender, clock, log }),
   });
-  const azure = createAzure({ environment, credentials });
+  const governor = createGovernor({ quotas: stores.quotas, clock, refill: environment.resourceManager.refill });
+  const azure = createAzure({ environment, credentials, governor });
   const vaults = createVaults({ environment, credentials });
   const certificates = createCertificates({ environment, credentials, clock });
   const warned = (warning: Parameters<NonNullable<ExchangeOptions["warned"]>>[0]) =>

@@ -9,7 +9,8 @@ export const cloudEnvironmentSchema = z.strictObject({
   authorityHost: https,
   /** Whether MSAL may ask Microsoft's public directory whether the authority is genuine; false outside Microsoft's clouds. */
   instanceDiscovery: z.boolean(),
-  resourceManager: z.strictObject({ endpoint: https, audience: https }),
+  /** `refill`: how many times as fast as Azure's its token buckets fill; 1 where it is Azure. */
+  resourceManager: z.strictObject({ endpoint: https, audience: https, refill: z.number().positive().default(1) }),
   graph: z.strictObject({ endpoint: https, audience: https }),
   /** `spfHost`: the host whose SPF record lists the addresses that Exchange Online sends from. */
   exchange: z.strictObject({ endpoint: https, audience: https, spfHost: z.string() }),
@@ -41,7 +42,11 @@ const usGovernment: CloudEnvironment = {
   name: "AzureUSGovernment",
   authorityHost: "https://login.microsoftonline.us",
   instanceDiscovery: true,
-  resourceManager: { endpoint: "https://management.usgovcloudapi.net", audience: "https://management.usgovcloudapi.net" },
+  resourceManager: {
+    endpoint: "https://management.usgovcloudapi.net",
+    audience: "https://management.usgovcloudapi.net",
+    refill: 1,
+  },
   graph: { endpoint: "https://graph.microsoft.us", audience: "https://graph.microsoft.us" },
   exchange: {
     endpoint: "https://outlook.office365.us",
@@ -60,7 +65,7 @@ export const cloudEnvironments: Record<string, CloudEnvironment> = {
     name: "AzureCloud",
     authorityHost: "https://login.microsoftonline.com",
     instanceDiscovery: true,
-    resourceManager: { endpoint: "https://management.azure.com", audience: "https://management.azure.com" },
+    resourceManager: { endpoint: "https://management.azure.com", audience: "https://management.azure.com", refill: 1 },
     graph: { endpoint: "https://graph.microsoft.com", audience: "https://graph.microsoft.com" },
     exchange: {
       endpoint: "https://outlook.office365.com",
@@ -88,7 +93,11 @@ export const cloudEnvironments: Record<string, CloudEnvironment> = {
     name: "AzureChinaCloud",
     authorityHost: "https://login.chinacloudapi.cn",
     instanceDiscovery: true,
-    resourceManager: { endpoint: "https://management.chinacloudapi.cn", audience: "https://management.chinacloudapi.cn" },
+    resourceManager: {
+      endpoint: "https://management.chinacloudapi.cn",
+      audience: "https://management.chinacloudapi.cn",
+      refill: 1,
+    },
     graph: { endpoint: "https://microsoftgraph.chinacloudapi.cn", audience: "https://microsoftgraph.chinacloudapi.cn" },
     exchange: {
       endpoint: "https://outlook.office365.cn",

@@ -14,6 +14,8 @@ export interface ControlPlaneErrorOptions extends ErrorOptions {
   details?: ErrorDetail[] | undefined;
   /** What the other side asked us to wait before the next try. */
   retryAfterInSeconds?: number | undefined;
+  /** We ourselves let it wait before anything was sent: that is no try, however often it happens. */
+  untried?: boolean | undefined;
 }
 
 /**
@@ -27,6 +29,7 @@ export class ControlPlaneError extends Error {
   readonly target: string | undefined;
   readonly details: ErrorDetail[] | undefined;
   readonly retryAfterInSeconds: number | undefined;
+  readonly untried: boolean;
 
   constructor(code: string, message: string, status = 500, transient = false, options: ControlPlaneErrorOptions = {}) {
     super(message, "cause" in options ? { cause: options.cause } : undefined);
@@ -37,6 +40,7 @@ export class ControlPlaneError extends Error {
     this.target = options.target;
     this.details = options.details;
     this.retryAfterInSeconds = options.retryAfterInSeconds;
+    this.untried = options.untried === true;
   }
 }
 

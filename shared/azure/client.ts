@@ -18,6 +18,7 @@ import type { CloudEnvironment } from "../environment.ts";
 import { ControlPlaneError } from "../errors.ts";
 import { type Begun, type Done, done, type Observed, present } from "../resources/resource.ts";
 import { armFailureOf, azureError, isGone, retryAfterOf, unreadable } from "./errors.ts";
+import { type Governor, isQuotaUsed } from "./governor.ts";
 import type { Subscription } from "./place.ts";
 
 /** The SDK clients of one subscription, each loaded and made at its first use. */
@@ -51,7 +52,7 @@ export type Polled =
 export interface Azure {
   readonly environment: CloudEnvironment;
   clients(subscription: Subscription): AzureClients;
-  /** Absent only when ARM says that the thing or its group is not there; any other failure is unknown. */
+  /** Absent only when ARM says that the thing or its group is not there; any other failure is unknown. Throws `AzureQuotaUsed` when it may not ask yet. */
   read<Found>(subscription: Subscription, get: (clients: AzureClients) => Promise<Found>): Promise<Observed<Found>>;
   /** Sends one write and reads from its first reply whether the cloud goes on working. `action` is part of the error's message. */
   begin(
@@ -74,7 +75,14 @@ export interface Azure {
 /** What ARM's own guidance says to wait when a reply names no Retry-After. Source: "Track asynchronous Azure operations". */
 const DEFAULT_RETRY_AFTER_IN_SECONDS = 10;
 
-export function createAzure({ environment, credentials }: { environment: CloudEnvironment; credentials: Credentials }): Azure {
+export interface AzureOptions {
+  environment: CloudEnvironment;
+  credentials: Credentials;
+  /** Sends nothing that would be one too many; without it Azure itself says so. */
+  governor?: Governor | undefined;
+}
+
+export function createAzure({ environment, credentials, governor }: AzureOptions): Azure {
   const { endpoint, audience } = environment.resourceManager;
   const scope = `${audience}/.default`;
   // Keyed by credential: forgetting a tenant's credential also forgets the clients that cached its tokens.
@@ -85,14 +93,14 @@ export function createAzure({ environment, credentials }: { environment: CloudEn
     const credential = credentials.inTenant(entraTenantId);
     const known = clientsOf.get(credential) ?? new Map<string, AzureClients>();
     clientsOf.set(credential, known);
-    const found = known.get(subscriptionId) ?? createClients(credential, subscriptionId, endpoint, scope);
+    const found = known.get(subscriptionId) ?? createClients(credential, subscriptionId, endpoint, scope, governor);
     known.set(subscriptionId, found);
     return found;
   };
 
   const sender = (entraTenantId: string): Promise<(url: string) => Promise<PipelineResponse>> => {
     const credential = credentials.inTenant(entraTenantId);
-    const found = sendersOf.get(credential) ?? createSender(credential, scope);
+    const found = sendersOf.get(credential) ?? createSender(credential, scope, governor);
     sendersOf.set(credential, found);
     return found;
   };
@@ -118,6 +126,7 @@ export function createAzure({ environment, credentials }: { environment: CloudEn
       try {
         return present(await get(clients(subscription)));
       } catch (cause) {
+        if (isQuotaUsed(cause)) throw cause;
         return unreadable(cause);
       }
     },
@@ -145,6 +154,7 @@ export function createAzure({ environment, credentials }: { environment: CloudEn
         if (response.status >= 300) throw await refusalOf(response);
         return present(JSON.parse(response.bodyAsText ?? "null"));
       } catch (cause) {
+        if (isQuotaUsed(cause)) throw cause;
         return unreadable(cause);
       }
     },
@@ -221,53 +231,59 @@ async function refusalOf(response: PipelineResponse): Promise<Error> {
   return new RestError(message, { code, statusCode: response.status, request: response.request, response });
 }
 
-function createClients(credential: TokenCredential, subscriptionId: string, endpoint: string, scope: string): AzureClients {
+function createClients(
+  credential: TokenCredential,
+  subscriptionId: string,
+  endpoint: string,
+  scope: string,
+  governor: Governor | undefined,
+): AzureClients {
   const generated = { endpoint, credentials: { scopes: [scope] } };
   const older = { endpoint, $host: endpoint, credentialScopes: scope };
   return {
     resources: once(async () => {
       const { ResourceManagementClient } = await import("@azure/arm-resources");
-      return patientOnce(new ResourceManagementClient(credential, subscriptionId, generated));
+      return patientOnce(new ResourceManagementClient(credential, subscriptionId, generated), governor);
     }),
     network: once(async () => {
       const { NetworkManagementClient } = await import("@azure/arm-network");
-      return patientOnce(new NetworkManagementClient(credential, subscriptionId, generated));
+      return patientOnce(new NetworkManagementClient(credential, subscriptionId, generated), governor);
     }),
     compute: once(async () => {
       const { ComputeManagementClient } = await import("@azure/arm-compute");
-      return patientOnce(new ComputeManagementClient(credential, subscriptionId, generated));
+      return patientOnce(new ComputeManagementClient(credential, subscriptionId, generated), governor);
     }),
     keyVault: once(async () => {
       const { KeyVaultManagementClient } = await import("@azure/arm-keyvault");
-      return patientOnce(new KeyVaultManagementClient(credential, subscriptionId, generated));
+      return patientOnce(new KeyVaultManagementClient(credential, subscriptionId, generated), governor);
     }),
     identities: once(async () => {
       const { ManagedServiceIdentityClient } = await import("@azure/arm-msi");
-      return patientOnce(new ManagedServiceIdentityClient(credential, subscriptionId, older));
+      return patientOnce(new ManagedServiceIdentityClient(credential, subscriptionId, older), governor);
     }),
     authorization: once(async () => {
       const { AuthorizationManagementClient } = await import("@azure/arm-authorization");
-      return patientOnce(new AuthorizationManagementClient(credential, subscriptionId, older));
+      return patientOnce(new AuthorizationManagementClient(credential, subscriptionId, older), governor);
     }),
     sql: once(async () => {
       const { SqlManagementClient } = await import("@azure/arm-sql");
-      return patientOnce(new SqlManagementClient(credential, subscriptionId, older));
+      return patientOnce(new SqlManagementClient(credential, subscriptionId, older), governor);
     }),
     storage: once(async () => {
       const { StorageManagementClient } = await import("@azure/arm-storage");
-      return patientOnce(new StorageManagementClient(credential, subscriptionId, generated));
+      return patientOnce(new StorageManagementClient(credential, subscriptionId, generated), governor);
     }),
     marketplace: once(async () => {
       const { MarketplaceOrderingAgreements } = await import("@azure/arm-marketplaceordering");
-      return patientOnce(new MarketplaceOrderingAgreements(credential, subscriptionId, older));
+      return patientOnce(new MarketplaceOrderingAgreements(credential, subscriptionId, older), governor);
     }),
     monitor: once(async () => {
       const { MonitorClient } = await import("@azure/arm-monitor");
-      return patientOnce(new MonitorClient(credential, subscriptionId, generated));
+      return patientOnce(new MonitorClient(credential, subscriptionId, generated), governor);
     }),
     dns: once(async () => {
       const { DnsManagementClient } = await import("@azure/arm-dns");
-      return patientOnce(new DnsManagementClient(credential, subscriptionId, older));
+      return patientOnce(new DnsManagementClient(credential, subscriptionId, older), governor);
     }),
   };
 }
@@ -276,13 +292,24 @@ function createClients(credential: TokenCredential, subscriptionId: string, endp
  * The SDKs would sleep on a Retry-After inside the call. Waiting belongs to durable timers, so only a broken connection is tried
  * once more.
  */
-export async function patientOnce<Client extends { pipeline: Pipeline }>(client: Client): Promise<Client> {
+export async function patientOnce<Client extends { pipeline: Pipeline }>(client: Client, governor?: Governor): Promise<Client> {
   const { RestError, systemErrorRetryPolicy } = await import("@azure/core-rest-pipeline");
   client.pipeline.removePolicy({ name: "defaultRetryPolicy" });
   client.pipeline.addPolicy(systemErrorRetryPolicy({ maxRetries: 1, retryDelayInMs: 250 }), { phase: "Retry" });
   client.pipeline.addPolicy(answerPolicy(RestError), { phase: "Retry" });
+  if (governor) client.pipeline.addPolicy(governedBy(governor), { phase: "Retry" });
   return client;
 }
+
+const governedBy = (governor: Governor): PipelinePolicy => ({
+  name: "governorPolicy",
+  async sendRequest(request, next) {
+    await governor.admit(request.method, request.url);
+    const response = await next(request);
+    governor.learn(request.method, request.url, (name) => response.headers.get(name));
+    return response;
+  },
+});
 
 /** The SDKs take a proxy's page with status 200 for an object without properties, and for an empty list. ARM speaks nothing but JSON. */
 const answerPolicy = (Malformed: typeof RestError): PipelinePolicy => ({
@@ -301,7 +328,11 @@ const answerPolicy = (Malformed: typeof RestError): PipelinePolicy => ({
   },
 });
 
-async function createSender(credential: TokenCredential, scope: string): Promise<(url: string) => Promise<PipelineResponse>> {
+async function createSender(
+  credential: TokenCredential,
+  scope: string,
+  governor: Governor | undefined,
+): Promise<(url: string) => Promise<PipelineResponse>> {
   const {
     bearerTokenAuthenticationPolicy,
     createDefaultHttpClient,
@@ -311,7 +342,7 @@ async function createSender(credential: TokenCredential, scope: string): Promise
   } = await import("@azure/core-rest-pipeline");
   const pipeline = createPipelineFromOptions({});
   pipeline.addPolicy(bearerTokenAuthenticationPolicy({ credential, scopes: scope }), { phase: "Sign" });
-  await patientOnce({ pipeline });
+  await patientOnce({ pipeline }, governor);
   const httpClient = createDefaultHttpClient();
   return (url) =>
     pipeline.sendRequest(

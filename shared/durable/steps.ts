@@ -8,7 +8,10 @@
 import { ControlPlaneError, type ErrorDetail } from "../errors.ts";
 import { type Patience, waitBefore } from "./patience.ts";
 import type { OrchestrationContext, Routine } from "./routine.ts";
-import { wait } from "./wait.ts";
+import { secondsNow, wait } from "./wait.ts";
+
+/** A thousand onboardings in one subscription wait a quarter of an hour; a step that waits for half a day waits for something else. */
+const LONGEST_QUEUE_IN_SECONDS = 12 * 3600;
 
 type Activity = (input: never) => Promise<unknown>;
 type StepOf<F> = F extends (input: infer Input) => Promise<infer Output> ? (input: Input) => Routine<Output> : never;
@@ -21,9 +24,15 @@ export const stepsOf = <Activities>(context: OrchestrationContext, patience: Pat
   });
 
 function* step(context: OrchestrationContext, name: string, patience: Patience, input: unknown): Routine<unknown> {
+  const began = secondsNow(context);
   for (let attempt = 1; ; attempt++) {
     const failure = failureOf(yield context.df.callActivity(name, input));
     if (failure instanceof Success) return failure.value;
+    if (failure.untried === true && secondsNow(context) - began < LONGEST_QUEUE_IN_SECONDS) {
+      attempt -= 1;
+      yield* wait(context, failure.retryAfterInSeconds ?? patience.firstWaitInSeconds);
+      continue;
+    }
     if (!failure.transient || attempt >= patience.tries) throw errorOf(failure);
     yield* wait(context, waitBefore(attempt + 1, patience, failure.retryAfterInSeconds));
   }
@@ -34,6 +43,7 @@ export interface Failure extends ErrorDetail {
   status: number;
   transient: boolean;
   retryAfterInSeconds?: number | undefined;
+  untried?: true | undefined;
 }
 
 export const failureFrom = (error: unknown): Failure =>
@@ -46,6 +56,7 @@ export const failureFrom = (error: unknown): Failure =>
         ...(error.target === undefined ? {} : { target: error.target }),
         ...(error.details === undefined ? {} : { details: error.details }),
         ...(error.retryAfterInSeconds === undefined ? {} : { retryAfterInSeconds: error.retryAfterInSeconds }),
+        ...(error.untried ? { untried: true as const } : {}),
       }
     : {
         code: "InternalServerError",

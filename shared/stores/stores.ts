@@ -19,6 +19,7 @@ import { createPartnerStore, type PartnerStore } from "./partners.ts";
 import { createSentMailStore, type SentMailStore } from "./sent-mails.ts";
 import { createOutageStore, type OutageStore } from "./outages.ts";
 import { createPlanStore, type PlanStore } from "./plans.ts";
+import { createQuotaStore, type QuotaStore } from "./quotas.ts";
 import { createStorage, type StorageSettings } from "./storage.ts";
 import { createTable } from "./table.ts";
 import { createTaskStore, type TaskStore } from "./tasks.ts";
@@ -33,6 +34,7 @@ export interface Stores {
   usedStates: UsedStateStore;
   sentMails: SentMailStore;
   leases: LeaseStore;
+  quotas: QuotaStore;
   claims: ClaimStore;
   credentials: CredentialStore;
   listings: ListingStore;
@@ -79,6 +81,7 @@ export function createStores({
     usedStates: createUsedStateStore(storage),
     sentMails: createSentMailStore(storage),
     leases: createLeaseStore(storage, clock),
+    quotas: createQuotaStore(storage, clock),
     claims: createClaimStore(storage),
     credentials: createCredentialStore(storage, clock),
     listings: createListingStore(storage),

@@ -8,6 +8,7 @@ import { directory } from "./directory.ts";
 import { economy } from "./economy.ts";
 import { makespan } from "./makespan.ts";
 import { platform } from "./platform.ts";
+import { quota } from "./quota.ts";
 import type { BenchmarkOptions } from "./rounds.ts";
 import { sweep } from "./sweep.ts";
 
@@ -17,6 +18,7 @@ const benchmarks: Record<string, { about: string; run: (options: BenchmarkOption
   makespan: { about: "how long an onboarding takes, beside its critical path", run: makespan },
   directory: { about: "a directory of 50,000 users as LDIF, beside a loop that only writes", run: directory },
   api: { about: "answers a second of three routes, beside functions that only answer JSON", run: api },
+  quota: { about: "a thousand onboardings in one subscription, beside clients that wait when they are refused", run: quota },
   sweep: { about: "calls of a sweep over the fleet, beside the fewest possible and a loop over tenants", run: sweep },
   platform: { about: "start, memory and durable work of the local platform, beside bare Node", run: platform },
 };

@@ -283,6 +283,21 @@ test("what may pass is tried again: after what the cloud asks to wait, else afte
   expect(at).toEqual([0, 90, 100, 120, 160]);
 });
 
+test("a step that we ourselves let wait before anything was sent has not been tried, however often it waits", async () => {
+  let count = 0;
+  const { ended, elapsed } = await onboard(() => ({
+    ensureResource: ({ kind }: Ensure) => {
+      if (kind !== "vault") return undefined;
+      count += 1;
+      const options = { retryAfterInSeconds: 7, untried: true };
+      if (count <= 40) throw new ControlPlaneError("AzureQuotaUsed", "the reads are used up", 503, true, options);
+      return undefined;
+    },
+  }));
+  expect({ count, ended }).toEqual({ count: 41, ended: { status: "Succeeded" } });
+  expect(elapsed).toBeGreaterThanOrEqual(40 * 7);
+});
+
 test("what is busy for good is given up after twelve tries, and what can't be mended at once", async () => {
   const tries = async (transient: boolean): Promise<[number, Story["ended"]]> => {
     let count = 0;

@@ -131,7 +131,7 @@ export async function createClouds(options: CloudsOptions = {}): Promise<Clouds>
   };
   const smtpProxyPassword = keptSetting("smtpProxyPassword", () => randomBytes(16).toString("hex"));
   const environment: CloudEnvironment = {
-    ...environmentBehind((name) => door(name).url, `127.0.0.1:${dnsPort}`),
+    ...environmentBehind((name) => door(name).url, `127.0.0.1:${dnsPort}`, options.tempo ?? 1),
     webhookTargets: { ports: [443, door("webhooks").port], allowedRanges: ["127.0.0.0/8"] },
     smtpProxy: `http://gatehouse:${smtpProxyPassword}@127.0.0.1:${smtpProxyPort}`,
   };
@@ -283,11 +283,12 @@ function afterReally(milliseconds: number, run: () => void): { cancel(): void } 
 }
 
 /** Audiences are the public cloud's own, not the endpoints: a client that confuses the two fails here as it does there. */
-const environmentBehind = (url: (name: Door) => string, dnsServer: string): CloudEnvironment => ({
+const environmentBehind = (url: (name: Door) => string, dnsServer: string, tempo: number): CloudEnvironment => ({
   name: "Local",
   authorityHost: url("entra"),
   instanceDiscovery: false,
-  resourceManager: { endpoint: url("arm"), audience: "https://management.azure.com" },
+  // Seconds are the platform's own; at tempo 0 nothing is throttled.
+  resourceManager: { endpoint: url("arm"), audience: "https://management.azure.com", refill: tempo === 0 ? 1e6 : 1 / tempo },
   graph: { endpoint: url("graph"), audience: "https://graph.microsoft.com" },
   exchange: { endpoint: url("exchange"), audience: "https://outlook.office365.com", spfHost: "spf.protection.outlook.com" },
   vault: { url: `${url("vault")}/vaults/{name}`, audience: "https://vault.azure.net", verifyChallenge: false },

@@ -63,7 +63,7 @@ export const drainSchema = z.strictObject({
 const kindOf = (method: string): Kind =>
   method === "GET" || method === "HEAD" ? "reads" : method === "DELETE" ? "deletes" : "writes";
 
-export function createThrottle(platform: Platform): Throttle {
+export function createThrottle(platform: Pick<Platform, "now" | "tempo">): Throttle {
   const buckets = new Map<string, Bucket>();
   const drained = new Map<string, number>();
   const { tempo } = platform;
