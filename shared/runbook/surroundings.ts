@@ -2,7 +2,8 @@
 import type { Condition } from "../api/tenant.ts";
 import type { Check, Finding } from "../api/plan.ts";
 import { egressIps, type Ground, home, LOOP_HEADER, organization } from "../desired/state.ts";
-import { type Target, targetOf } from "../desired/target.ts";
+import { targetOf } from "../desired/target.ts";
+import { adoptedOf } from "../desired/adopted.ts";
 import { interactionFindings } from "../exchange/findings/interactions.ts";
 import { senderChecks } from "../exchange/findings/senders.ts";
 import { type MailFlow, surroundingsOf } from "../exchange/findings/surroundings.ts";
@@ -24,23 +25,29 @@ export async function lookAround(
   { exchange, clock }: Pick<RunbookWorld, "exchange" | "clock">,
   tenant: TenantRecord,
 ): Promise<LookAround> {
-  const flow = mailFlowOf(targetOf(tenant), tenant.facts["ground"] as Ground | undefined);
+  const flow = mailFlowOf(tenant);
   const { remembered, ...seen } = await surroundingsOf(exchange, flow);
   return { checks: senderChecks(seen, flow), findings: interactionFindings(seen, flow, clock.now()), remembered };
 }
 
-function mailFlowOf(target: Target, ground: Ground | undefined): MailFlow {
+/** What a person made and we took over stands as well as what an onboarding left. */
+export function mailFlowOf(tenant: TenantRecord): MailFlow {
+  const target = targetOf(tenant);
+  const ground = tenant.facts["ground"] as Ground | undefined;
+  const adopted = adoptedOf(tenant);
+  const standing = ground ?? adopted;
   const { microsoft365, pilot, gateway, connectionFilter } = target.spec;
   return {
     owner: home(target).owner,
     organization: organization(target),
     loopHeader: LOOP_HEADER,
     outboundConnector: OUTBOUND_CONNECTOR_NAME,
-    egressIps: ground ? egressIps(ground) : [],
+    egressIps: standing ? egressIps(standing) : [],
     senders: [...new Set([microsoft365.probeMailbox, ...pilot.addresses])],
     domains: microsoft365.domains,
     connectionFilter,
-    onboarded: ground !== undefined,
+    // A person need not have put the address there.
+    onboarded: ground !== undefined || (adopted !== undefined && Object.hasOwn(adopted.found, "connectionFilter")),
     exchangeWebServices: gateway.exchangeWebServices && {
       applicationId: ground?.applications?.exchangeWebServices?.appId,
     },
