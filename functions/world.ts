@@ -183,7 +183,6 @@ export function createWorld(config: Config): World {
     passwords: createApplicationPasswords(graph),
     checkClientSecret: checkClientSecret(environment),
     rotation: {
-      leadInSeconds: config.ROTATION_LEAD,
       pace: {
         patience,
         operationDeadlineInSeconds,

@@ -216,7 +216,6 @@ export const settings = {
     listNames,
     "none",
   ),
-  ROTATION_LEAD: setting("How long before its expiry a credential is replaced.", seconds, "P30D"),
   ROTATION_OVERLAP: setting("How long the replaced credential stays valid after the new one is in use.", seconds, "PT24H"),
   CLIENT_SECRET_LIFETIME: setting("How long a new client secret of the web client application is valid.", seconds, "P180D"),
   LOG_LEVEL: setting(

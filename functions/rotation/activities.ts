@@ -131,11 +131,18 @@ export const createRotationActivities = (world: RotationWorld) => {
         // One that was stored long ago by a try that failed would be due again as soon as it is used.
         const freshEnough = clock.now() + (lifetimeInSeconds / 2) * 1000;
         const stored = async (): Promise<CredentialVersion | undefined> => {
-          for (const { reference, tags, expiresOn } of oldestFirst(await vaults.versions(vaultUrl, name, entraTenantId))) {
+          for (const { reference, tags, createdOn, expiresOn } of oldestFirst(
+            await vaults.versions(vaultUrl, name, entraTenantId),
+          )) {
             const { "gatehouse-generation": madeFor, "gatehouse-key": keyId } = tags;
             if (madeFor !== String(generation) || keyId === undefined || !live.has(keyId)) continue;
             if (expiresOn !== undefined && expiresOn.getTime() >= freshEnough)
-              return { reference, keyId, expiresAt: expiresOn.toISOString() };
+              return {
+                reference,
+                keyId,
+                ...(createdOn && { madeAt: createdOn.toISOString() }),
+                expiresAt: expiresOn.toISOString(),
+              };
           }
           return undefined;
         };
@@ -155,7 +162,8 @@ export const createRotationActivities = (world: RotationWorld) => {
         };
         const reference = await vaults.write({ vaultUrl, name, value: made.secretText, entraTenantId, tags, expiresOn });
         live.add(made.keyId);
-        const own = { reference, keyId: made.keyId, expiresAt: expiresOn.toISOString() };
+        const madeAt = new Date(clock.now()).toISOString();
+        const own = { reference, keyId: made.keyId, madeAt, expiresAt: expiresOn.toISOString() };
         return { result: (await stored()) ?? own, change: "created" };
       }),
 

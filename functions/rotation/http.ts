@@ -2,11 +2,12 @@
 import type * as z from "zod";
 import type { credentialSchema, credentialStates } from "../../shared/api/credential.ts";
 import type { Handler } from "../../shared/api/endpoint.ts";
-import { credentialsOf } from "./own-credentials.ts";
 import { type CredentialRecord, rotating } from "../../shared/stores/credentials.ts";
+import { credentialsOf } from "./own-credentials.ts";
+import { lifeOf, renewalAt } from "./renewal.ts";
 import type { RotationWorld } from "./world.ts";
 
-type World = Pick<RotationWorld, "stores" | "clock" | "rotation">;
+type World = Pick<RotationWorld, "stores" | "clock">;
 
 /** GET /api/tenants/{tenantId}/credentials */
 export const listCredentials =
@@ -17,9 +18,10 @@ export const listCredentials =
     return { body: { value: found.map((credential) => shown(world, credential)) } };
   };
 
-function shown({ clock, rotation: { leadInSeconds } }: World, credential: CredentialRecord): z.input<typeof credentialSchema> {
+function shown({ clock }: World, credential: CredentialRecord): z.input<typeof credentialSchema> {
   const { name, generation, current, previous, rotation, rotatedAt, updatedAt } = credential;
-  const nextAt = current?.expiresAt === undefined ? undefined : Date.parse(current.expiresAt) - leadInSeconds * 1000;
+  const life = lifeOf(credential);
+  const nextAt = life && renewalAt(credential, life);
   return {
     name,
     state: stateOf(credential, nextAt !== undefined && nextAt <= clock.now()),

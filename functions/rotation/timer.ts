@@ -2,36 +2,59 @@
 import { createHash } from "node:crypto";
 import type { CredentialDue } from "../../shared/messages/near-expiry.ts";
 import type { CredentialRecord } from "../../shared/stores/credentials.ts";
+import { followExpiring, type Looked } from "./expiring.ts";
 import { removeOrphans } from "./orphans.ts";
+import { type Life, lifeOf, renewalAt } from "./renewal.ts";
 import type { RotationWorld } from "./world.ts";
 
-/** How many vaults are asked at a time: ten thousand take minutes, and nobody waits for a sweep. */
-const VAULTS_AT_A_TIME = 16;
+/** How many tenants are looked at at a time: ten thousand take minutes, and nobody waits for a sweep. */
+const TENANTS_AT_A_TIME = 16;
 
 export const sweepCredentials = (world: RotationWorld) => async (): Promise<void> => {
-  const { stores, sender, clock, rotation, log } = world;
-  const until = clock.now() + rotation.leadInSeconds * 1000;
-  const day = new Date(clock.now()).toISOString().slice(0, 10);
-  const all = (await stores.credentials.all()).filter(({ rotation: running }) => running === undefined);
-  let due = 0;
-  let orphans = 0;
-  for (let first = 0; first < all.length; first += VAULTS_AT_A_TIME) {
-    const some = all.slice(first, first + VAULTS_AT_A_TIME);
-    await Promise.all(
-      some.map(async (credential) => {
-        orphans += await orphansRemoved(world, credential);
-        if (!(await isDue(world, credential, until))) return;
-        due += 1;
-        const { partnerId, tenantId, name, generation } = credential;
-        const body: CredentialDue = { kind: "credentialDue", partnerId, tenantId, name, generation };
-        // Two ids of 64 characters would be more than a message's id may have.
-        const about = createHash("sha256").update([partnerId, tenantId, name, generation].join("/")).digest("hex").slice(0, 32);
-        await sender.send("rotation", { messageId: `due-${about}-${day}`, body });
-      }),
+  const { stores, clock, log } = world;
+  const all = await stores.credentials.all();
+  const tenants = Map.groupBy(all, ({ partnerId, tenantId }) => `${partnerId}/${tenantId}`);
+  const counts = { due: 0, orphans: 0, expiring: 0 };
+  const waiting = [...tenants.values()];
+  while (waiting.length > 0) await Promise.all(waiting.splice(0, TENANTS_AT_A_TIME).map(sweepTenant));
+  log.information("credentials looked at", { credentials: all.length, ...counts });
+
+  async function sweepTenant(credentials: CredentialRecord[]): Promise<void> {
+    const looked = await Promise.all(
+      credentials.map(async (credential): Promise<Looked> => ({ credential, life: await lifeInVault(world, credential) })),
     );
+    counts.expiring += await expiringFollowed(world, looked);
+    for (const { credential, life } of looked) {
+      if (credential.rotation !== undefined) continue;
+      counts.orphans += await orphansRemoved(world, credential);
+      if (!isDue(credential, life, clock.now())) continue;
+      counts.due += 1;
+      await announce(world, credential);
+    }
   }
-  log.information("credentials looked at", { credentials: all.length, due, orphans });
 };
+
+async function announce({ sender, clock }: RotationWorld, credential: CredentialRecord): Promise<void> {
+  const { partnerId, tenantId, name, generation } = credential;
+  const day = new Date(clock.now()).toISOString().slice(0, 10);
+  const body: CredentialDue = { kind: "credentialDue", partnerId, tenantId, name, generation };
+  // Two ids of 64 characters would be more than a message's id may have.
+  const about = createHash("sha256").update([partnerId, tenantId, name, generation].join("/")).digest("hex").slice(0, 32);
+  await sender.send("rotation", { messageId: `due-${about}-${day}`, body });
+}
+
+/** What can't be written today is written tomorrow, and none of it keeps a credential from being replaced. */
+async function expiringFollowed(world: RotationWorld, looked: Looked[]): Promise<number> {
+  const [first] = looked;
+  if (first === undefined) return 0;
+  const { partnerId, tenantId } = first.credential;
+  try {
+    return await followExpiring(world, { partnerId, tenantId }, looked);
+  } catch (error) {
+    world.log.warning("nobody could say which credentials are near their end", { partnerId, tenantId, error });
+    return 0;
+  }
+}
 
 /** What can't be asked today is asked tomorrow. */
 async function orphansRemoved(world: RotationWorld, credential: CredentialRecord): Promise<number> {
@@ -44,30 +67,31 @@ async function orphansRemoved(world: RotationWorld, credential: CredentialRecord
   }
 }
 
-/** Never made; near its expiry as the row says, or as the vault does, where a person may have changed it; or an old one is left over. */
-async function isDue(world: RotationWorld, credential: CredentialRecord, until: number): Promise<boolean> {
+/** Never made; at its renewal; or an old one is left over. What never expires is replaced on request only. */
+function isDue(credential: CredentialRecord, life: Life | undefined, now: number): boolean {
   const { current, previous, keptUntil } = credential;
-  if (previous !== undefined) return keptUntil === undefined || Date.parse(keptUntil) <= world.clock.now();
-  if (current === undefined) return true;
-  // What never expires is replaced on request only.
-  if (current.expiresAt === undefined) return false;
-  if (Date.parse(current.expiresAt) <= until) return true;
-  const expiresAt = await expiryInVault(world, credential, current.reference);
-  return expiresAt !== undefined && expiresAt <= until;
+  if (previous !== undefined) return keptUntil === undefined || Date.parse(keptUntil) <= now;
+  return current === undefined || (life !== undefined && renewalAt(credential, life) <= now);
 }
 
-/** A vault that can't be asked must not end the sweep for all others: then the row alone decides. */
-async function expiryInVault(
-  { stores, vaults, log }: RotationWorld,
-  { partnerId, tenantId }: CredentialRecord,
-  { vaultUrl, name, version }: NonNullable<CredentialRecord["current"]>["reference"],
-): Promise<number | undefined> {
+/**
+ * As the row says, or as the vault does, where a person has changed it: then it ends earlier, and all that is counted from its end is
+ * earlier by as much. A vault that can't be asked must not end the sweep for all others: then the row alone decides.
+ */
+async function lifeInVault(world: RotationWorld, credential: CredentialRecord): Promise<Life | undefined> {
+  const { stores, vaults, log } = world;
+  const { partnerId, tenantId, current } = credential;
+  const life = lifeOf(credential);
+  if (life === undefined || current === undefined) return life;
+  const { vaultUrl, name, version } = current.reference;
   try {
     const { spec } = await stores.tenants.get(partnerId, tenantId);
     const versions = await vaults.versions(vaultUrl, name, spec.azure.tenantId);
-    return versions.find(({ reference }) => reference.version === version)?.expiresOn?.getTime();
+    const expiresAt = versions.find(({ reference }) => reference.version === version)?.expiresOn?.getTime() ?? life.expiresAt;
+    const earlier = Math.max(0, life.expiresAt - expiresAt);
+    return { madeAt: life.madeAt - earlier, expiresAt: life.expiresAt - earlier };
   } catch (error) {
     log.warning("the vault does not say when a credential expires", { partnerId, tenantId, error });
-    return undefined;
+    return life;
   }
 }

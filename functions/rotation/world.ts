@@ -13,10 +13,6 @@ export interface RotationWorld extends ApiWorld, MailRouteClients {
   checkClientSecret(secret: { entraTenantId: string; clientId: string; clientSecret: string }): Promise<boolean>;
   sender: Sender;
   deadLetters: DeadLetters;
-  rotation: {
-    pace: RotationPace;
-    /** How long before its expiry a credential is due. */
-    leadInSeconds: number;
-  };
+  rotation: { pace: RotationPace };
   reportFailure(activity: string, error: unknown): void;
 }

@@ -23,7 +23,9 @@ export interface CredentialVersion {
   reference: SecretReference;
   /** Entra's id of it; of what isn't Entra's, its version in the vault. */
   keyId: string;
-  /** ISO 8601; left out where it never expires. */
+  /** ISO 8601, as all dates here: since when it is good; where it is left out, since it came into use. */
+  madeAt?: string;
+  /** Left out where it never expires. */
   expiresAt?: string;
 }
 

@@ -12,14 +12,13 @@ let platform: OnboardingPlatform;
 let record: Exchange[];
 let life: Exchange[];
 beforeAll(async () => {
-  // A client secret that is due again as soon as it is made.
-  platform = await startOnboarding({ settings: { CLIENT_SECRET_LIFETIME: "P1D", OFFBOARDING_SETTLE: "PT0.1S" } });
+  platform = await startOnboarding({ settings: { OFFBOARDING_SETTLE: "PT0.1S" } });
   expect(await platform.onboard(contoso)).toMatchObject({ status: "Succeeded" });
-  for (const generation of [2, 3]) {
-    await platform.fire("sweepCredentials");
-    await untilRotated(generation);
-  }
   const { tenantId } = contoso;
+  await platform.fire("sweepCredentials");
+  await untilRotated(2);
+  await platform.northwind.rotateCredential({ tenantId, name: "clientSecret" });
+  await untilRotated(3);
   await succeeded(platform.northwind.startPromotion({ tenantId }));
   record = await platform.record();
   await succeeded(platform.northwind.startOffboarding({ tenantId, body: { confirm: tenantId, abandonQueues: true } }));
