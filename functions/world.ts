@@ -15,10 +15,12 @@ import { createBlocklists } from "../shared/dns/blocklists.ts";
 import { checkClientSecret } from "../shared/entra/client-secret.ts";
 import { createApplicationPasswords } from "../shared/graph/passwords.ts";
 import { createAnnouncer } from "../shared/messages/notification.ts";
+import { createDeadLetterReader } from "../shared/messages/dead-letter-reader.ts";
 import { createDeadLetters, type DeadLetters } from "../shared/messages/dead-letters.ts";
 import { createSender } from "../shared/messages/sender.ts";
 import type { AdoptionWorld } from "./adoption/world.ts";
 import type { BlocklistsWorld } from "./blocklists/index.ts";
+import type { DeadLettersWorld } from "./dead-letters/world.ts";
 import type { DelistingWorld } from "./delisting/index.ts";
 import type { DirectoryFunctions } from "./directory/world.ts";
 import type { DriftWorld } from "./drift/world.ts";
@@ -58,6 +60,7 @@ export type World = OnboardingWorld &
   OperationsWorld &
   GatewaysWorld &
   BlocklistsWorld &
+  DeadLettersWorld &
   DelistingWorld &
   DirectoryFunctions &
   DriftWorld &
@@ -158,6 +161,7 @@ export function createWorld(config: Config): World {
     consentUrl: (request) => adminConsentUrl({ environment, applicationId, ...request }),
     sender,
     deadLetters: createDeadLetters(bus),
+    deadLetterReader: createDeadLetterReader(bus),
     heartbeatEveryInSeconds: config.HEARTBEAT_INTERVAL,
     fleet: createFleet({ environment, credentials, azure }),
     blocklists: createBlocklists({

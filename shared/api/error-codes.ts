@@ -160,6 +160,11 @@ export const errorCodes = {
     meaning: "Nobody is to ask the list at present: something comes first, it was asked lately, or it looks gone.",
     remedy: "GET /api/delistings/{caseId} shows the state and what is waited for.",
   },
+  DeadLetterNotFound: {
+    status: 404,
+    meaning: "There is no such dead letter: there never was, or it was replayed or discarded.",
+    remedy: "GET /api/dead-letters lists those that exist.",
+  },
   TaskNotFound: {
     status: 404,
     meaning: "There is no such task among those of the caller.",

@@ -4,6 +4,7 @@ import { tenantIdSchema, tenantSpecSchema } from "../tenants/spec.ts";
 import { adoptionChoices, adoptionInputSchema, adoptionSchema } from "./adoption.ts";
 import { auditEntrySchema } from "./audit.ts";
 import { meSchema } from "./caller.ts";
+import { deadLetterIdSchema, deadLetterSchema, discardInputSchema } from "./dead-letter.ts";
 import { acknowledgementSchema, caseIdSchema, caseStates, delistingSchema } from "./delisting.ts";
 import { driftSchema, repairInputSchema } from "./drift.ts";
 import { byteRangeSchema, directoryRefreshSchema, directorySchema } from "./directory.ts";
@@ -29,6 +30,7 @@ import { pageOf, pageQuery } from "./page.ts";
 import { partnerIdSchema, partnerInputSchema, partnerSchema } from "./partner.ts";
 import { applyInputSchema, planInputSchema, planSchema } from "./plan.ts";
 import { defineRoute, type Route } from "./route.ts";
+import { queueNames } from "../messages/service-bus.ts";
 import { healthSchema, readinessSchema } from "./service.ts";
 import { taskIdSchema, taskKinds, taskSchema, taskStates } from "./task.ts";
 import {
@@ -727,6 +729,34 @@ export const routes = {
     roles: ["Partner"],
     params: z.object({ webhookId: webhookIdSchema, deliveryId: deliveryIdSchema }),
     answers: { 202: deliverySchema },
+  }),
+  listDeadLetters: defineRoute({
+    method: "GET",
+    path: "/api/dead-letters",
+    tag: "Service",
+    summary: "List messages that could not be handled, queue by queue, oldest first",
+    roles: ["Operator"],
+    query: z.strictObject({ queue: z.enum(queueNames).optional(), ...pageQuery }),
+    answers: { 200: pageOf(deadLetterSchema) },
+  }),
+  replayDeadLetter: defineRoute({
+    method: "POST",
+    path: "/api/dead-letters/{deadLetterId}/replay",
+    tag: "Service",
+    summary: "Send a dead letter to its queue once more; one that was is no dead letter any more",
+    roles: ["Operator"],
+    params: z.object({ deadLetterId: deadLetterIdSchema }),
+    answers: { 200: deadLetterSchema },
+  }),
+  discardDeadLetter: defineRoute({
+    method: "POST",
+    path: "/api/dead-letters/{deadLetterId}/discard",
+    tag: "Service",
+    summary: "Throw a dead letter away for good; the reason stays in the audit log",
+    roles: ["Operator"],
+    params: z.object({ deadLetterId: deadLetterIdSchema }),
+    body: discardInputSchema,
+    answers: { 200: deadLetterSchema },
   }),
   getHealth: defineRoute({
     method: "GET",

@@ -3,7 +3,8 @@ import type { ServiceBusClient } from "@azure/service-bus";
 import type { TokenCredential } from "@azure/identity";
 
 /** The queues, as they are named in every namespace. */
-export type QueueName = "delisting" | "notifications" | "rotation";
+export const queueNames = ["delisting", "notifications", "rotation"] as const;
+export type QueueName = (typeof queueNames)[number];
 
 export interface ServiceBusSettings {
   /** A namespace's host, reached with the credential, or a connection string. */

@@ -67,7 +67,10 @@ const ofOneThing = guarded.filter(
 );
 
 const pathOf = ({ path }: Route, ids: Record<string, string>): string =>
-  path.replace(/\{(\w+)\}/g, (_match, name: string) => ids[name] ?? { step: "consent", name: "clientSecret" }[name] ?? "");
+  path.replace(
+    /\{(\w+)\}/g,
+    (_match, name: string) => ids[name] ?? { step: "consent", name: "clientSecret", deadLetterId: "delisting-1" }[name] ?? "",
+  );
 const send = (route: Route, token: string | undefined, ids: Record<string, string>) =>
   api.request(route.method, pathOf(route, ids), {
     ...(token === undefined ? {} : { token }),

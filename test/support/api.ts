@@ -1,6 +1,7 @@
 /** The API over the wire: the real handlers in the local host, on the test run's Azurite, with tokens of a little Entra. */
 import { randomUUID } from "node:crypto";
 import type { HeartbeatWorld } from "../../functions/gateways/heartbeat.ts";
+import type { DeadLettersWorld } from "../../functions/dead-letters/world.ts";
 import type { DriftWorld } from "../../functions/drift/world.ts";
 import type { WebhooksWorld } from "../../functions/notifications/world.ts";
 import type { MailFlowWorld } from "../../functions/mail-flow/world.ts";
@@ -15,6 +16,7 @@ import { createSigner } from "../../shared/api/signing.ts";
 import type { ApiWorld } from "../../shared/api/world.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { createLog } from "../../shared/log.ts";
+import { createDeadLetterReader } from "../../shared/messages/dead-letter-reader.ts";
 import { createPlans } from "../../shared/plans/plans.ts";
 import { notificationsUnderTest } from "./notifications.ts";
 import { testStores, unique } from "./stores.ts";
@@ -58,7 +60,8 @@ export function worldUnderTest(): WorldOfDoors {
   return current;
 }
 
-export async function startApi(): Promise<TestApi> {
+/** @param serviceBus connection string of a broker, where a test has one */
+export async function startApi({ serviceBus = "broker.example" }: { serviceBus?: string } = {}): Promise<TestApi> {
   const issuer = await startTokenIssuer();
   const { applicationId, homeTenantId, authorityHost } = issuer;
   const stores = testStores();
@@ -80,7 +83,15 @@ export async function startApi(): Promise<TestApi> {
     settings,
   };
   const heartbeatEveryInSeconds = 600;
-  current = withoutClouds({ ...world, plans: createPlans(stores.plans), heartbeatEveryInSeconds, ...notificationsUnderTest() });
+  const credential = { getToken: () => Promise.reject(new Error("there is no broker in this test")) };
+  const deadLetterReader = createDeadLetterReader({ connection: serviceBus, credential });
+  current = withoutClouds({
+    ...world,
+    plans: createPlans(stores.plans),
+    heartbeatEveryInSeconds,
+    deadLetterReader,
+    ...notificationsUnderTest(),
+  });
   const host = await createHost({ appDirectory: "test/support/api-app", stateFile: ":memory:", port: 0, log: () => undefined });
   settings.publicUrl = host.url;
 
@@ -123,11 +134,14 @@ type WorldOfDoors = OnboardingWorld &
   RotationWorld &
   TasksWorld &
   DriftWorld &
+  DeadLettersWorld &
   HeartbeatWorld &
   WebhooksWorld;
 
 /** Where the API's subject ends: whoever reaches for a cloud in these tests has gone too far. */
-const withoutClouds = (world: ApiWorld & Pick<WorldOfDoors, "plans" | "heartbeatEveryInSeconds">): WorldOfDoors =>
+const withoutClouds = (
+  world: ApiWorld & Pick<WorldOfDoors, "plans" | "heartbeatEveryInSeconds" | "deadLetterReader">,
+): WorldOfDoors =>
   new Proxy(world as WorldOfDoors, {
     get: (target, name, receiver) => {
       if (!Reflect.has(target, name)) throw new Error(`the API reached for ${String(name)}`);

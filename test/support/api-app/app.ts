@@ -7,6 +7,7 @@ import { getAdoption, startAdoption } from "../../../functions/adoption/http.ts"
 import { adoptionKinds } from "../../../functions/adoption/kinds.ts";
 import { registerAudit } from "../../../functions/audit/index.ts";
 import { listBlocklists, listListings } from "../../../functions/blocklists/http.ts";
+import { registerDeadLetters } from "../../../functions/dead-letters/index.ts";
 import { acknowledgeDelisting, getDelisting, listDelistings } from "../../../functions/delisting/http.ts";
 import { postHeartbeat } from "../../../functions/gateways/heartbeat.ts";
 import { getGateway, listEvents, listGateways } from "../../../functions/gateways/http.ts";
@@ -77,6 +78,7 @@ registerHttp("listBlocklists", endpoint("listBlocklists", world, listBlocklists(
 registerHttp("listDelistings", endpoint("listDelistings", world, listDelistings(world)));
 registerHttp("getDelisting", endpoint("getDelisting", world, getDelisting(world)));
 registerDurableHttp("acknowledgeDelisting", (client) => acknowledgeDelisting(world, client));
+registerDeadLetters(world);
 registerWebhookDoors(world);
 registerHttp("listCredentials", endpoint("listCredentials", world, listCredentials(world)));
 registerHttp("rotateCredential", rotateCredential(world));
