@@ -134,6 +134,7 @@ const sameState = (one: Judgement, other: Judgement): boolean =>
   JSON.stringify(one.findings ?? []) === JSON.stringify(other.findings ?? []);
 
 const fromWorst: Health[] = ["stopped", "unavailable", "failing", "unknown", "degraded", "healthy"];
+export const byWorst = (one: Health, other: Health): number => fromWorst.indexOf(one) - fromWorst.indexOf(other);
 const statuses: Record<Health, Condition["status"]> = {
   healthy: "True",
   degraded: "False",
@@ -145,7 +146,7 @@ const statuses: Record<Health, Condition["status"]> = {
 
 /** A tenant's gateways are as well as the worst of them. */
 export function conditionOf(gateways: readonly GatewayRecord[]): Omit<Condition, "since"> | undefined {
-  const [worst] = gateways.toSorted((a, b) => fromWorst.indexOf(a.state.health) - fromWorst.indexOf(b.state.health));
+  const [worst] = gateways.toSorted((a, b) => byWorst(a.state.health, b.state.health));
   if (!worst) return undefined;
   const { state, id } = worst;
   return { type: "GatewayHealthy", status: statuses[state.health], reason: state.reason, message: messageOf(id, state) };

@@ -24,7 +24,7 @@ import {
 } from "./operation.ts";
 import { eventSchema, eventTypeSchema } from "./event.ts";
 import { gatewayIdSchema } from "./gateway-id.ts";
-import { gatewayDetailSchema, gatewaySchema } from "./gateway.ts";
+import { gatewayDetailSchema, gatewaySchema, historyQuery, historySchema } from "./gateway.ts";
 import { heartbeatAcceptedSchema, heartbeatInputSchema, vmIdSchema } from "./heartbeat.ts";
 import { pageOf, pageQuery } from "./page.ts";
 import { partnerIdSchema, partnerInputSchema, partnerSchema } from "./partner.ts";
@@ -598,6 +598,16 @@ export const routes = {
     params: z.object({ gatewayId: gatewayIdSchema }),
     query: z.strictObject(ofPartner),
     answers: { 200: gatewayDetailSchema },
+  }),
+  getGatewayHistory: defineRoute({
+    method: "GET",
+    path: "/api/gateways/{gatewayId}/history",
+    tag: "Gateways",
+    summary: "Read how a gateway was: a day by ten minutes, 90 days by the hour",
+    roles: ["Partner", "Operator"],
+    params: z.object({ gatewayId: gatewayIdSchema }),
+    query: z.strictObject({ ...ofPartner, ...historyQuery }),
+    answers: { 200: historySchema },
   }),
   postHeartbeat: defineRoute({
     method: "POST",

@@ -1,12 +1,14 @@
 /**
- * Table `heartbeats`: partition = partner, row = gateway's id. A row holds who may report for the machine, its last heartbeat, and the
- * readings of the last 24 hours packed, one each ten minutes; so a beat is one read and one write, and a partner's gateway one read. Two
- * columns, when it was heard last and whether anything is wrong, let a sweep read those alone who are silent or have something to say.
+ * Table `heartbeats`: partition = partner, row = gateway's id. A row holds who may report for the machine, its last heartbeat, the readings
+ * of the last 24 hours packed, one each ten minutes, and the hours of 90 days packed, each written by the first beat of the next; so a
+ * beat is one read and one write, and a partner's gateway one read. Two columns, when it was heard last and whether anything is wrong,
+ * let a sweep read those alone who are silent or have something to say.
  */
 import { refusal } from "../api/error-codes.ts";
 import type { HeartbeatInput, Reading, ReportFinding } from "../api/heartbeat.ts";
 import type { Clock } from "../clock.ts";
 import { any, where } from "./filter.ts";
+import { unpackHours, type WorstReading, withEndedHours } from "./hourly-readings.ts";
 import type { Storage } from "./storage.ts";
 import { createTable, packed, type Row, type StoredRow, textOf, unpacked, untilUncontested } from "./table.ts";
 
@@ -24,6 +26,8 @@ export interface HeartbeatRecord extends Agent {
   last?: HeartbeatInput & { receivedAt: string };
   readings: Reading[];
   findings: ReportFinding[];
+  /** The worst of each hour that is over, oldest first, of 90 days; unpacked when they are asked for. */
+  hours(): WorstReading[];
 }
 
 /** What a sweep has to know of a machine: when it was heard last (or registered), and what its readings agree on. */
@@ -67,7 +71,7 @@ export function createHeartbeatStore(storage: Storage, clock: Clock): HeartbeatS
   const read = (partnerId: string, gatewayId: string) => table.get({ partitionKey: partnerId, rowKey: gatewayId });
 
   const at = (): string => new Date(clock.now()).toISOString();
-  const newcomer = (agent: Agent): Kept => ({ ...agent, readings: [], findings: [], heardAt: at() });
+  const newcomer = (agent: Agent): Kept => ({ ...agent, readings: [], findings: [], heardAt: at(), hours: () => [] });
 
   return {
     register: (agent) =>
@@ -96,7 +100,8 @@ export function createHeartbeatStore(storage: Storage, clock: Clock): HeartbeatS
         const readings = withReading(known.readings, reading, readingInSeconds * 1000);
         const newest = readings.slice(-READINGS_TO_JUDGE_BY).map((one) => one.levels ?? {});
         const findings = judge(known.findings, newest);
-        const next = { ...known, last: { ...heartbeat, receivedAt }, readings, findings, heardAt: receivedAt };
+        const packedHours = withEndedHours(known.packedHours, [...known.readings, reading]);
+        const next = { ...known, last: { ...heartbeat, receivedAt }, readings, findings, heardAt: receivedAt, packedHours };
         return (await table.replace(rowOf(next), row.etag)).outcome === "done" ? { receivedAt } : undefined;
       }),
     exceptions: async (silentSince) => {
@@ -134,12 +139,24 @@ function withReading(readings: Reading[], reading: Reading, slotInMilliseconds: 
 }
 
 /** Without a time: it was written before that was kept, and counts from its next heartbeat. */
-type Kept = HeartbeatRecord & { heardAt?: string | undefined };
+type Kept = HeartbeatRecord & { heardAt?: string | undefined; packedHours?: string | undefined };
 
 const findingsIn = (row: StoredRow): ReportFinding[] => (unpacked(row, "findings") ?? []) as ReportFinding[];
 
 const rowOf = (record: Kept): Row => {
-  const { partnerId, gatewayId, tenantId, virtualMachineId, entraTenantId, clientId, last, readings, findings, heardAt } = record;
+  const {
+    partnerId,
+    gatewayId,
+    tenantId,
+    virtualMachineId,
+    entraTenantId,
+    clientId,
+    last,
+    readings,
+    findings,
+    heardAt,
+    packedHours,
+  } = record;
   return {
     partitionKey: partnerId,
     rowKey: gatewayId,
@@ -152,11 +169,13 @@ const rowOf = (record: Kept): Row => {
     ...packed("last", last),
     ...packed("readings", readings),
     ...packed("findings", findings),
+    ...packed("hours", packedHours),
   };
 };
 
 function recordOf(row: StoredRow): Kept {
   const last = unpacked(row, "last") as HeartbeatRecord["last"];
+  const packedHours = unpacked(row, "hours") as string | undefined;
   return {
     partnerId: row.partitionKey,
     gatewayId: row.rowKey,
@@ -168,6 +187,8 @@ function recordOf(row: StoredRow): Kept {
     ...(last === undefined ? {} : { last }),
     readings: (unpacked(row, "readings") ?? []) as Reading[],
     findings: findingsIn(row),
+    packedHours,
+    hours: () => unpackHours(packedHours),
     ...(row["heardAt"] === undefined ? {} : { heardAt: textOf(row, "heardAt") }),
   };
 }

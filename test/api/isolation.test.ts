@@ -102,6 +102,7 @@ test("there are routes of one thing, and this file looks at them all", () => {
     "getDirectory",
     "getDrift",
     "getGateway",
+    "getGatewayHistory",
     "getOperation",
     "getTask",
     "getTenant",

@@ -79,6 +79,39 @@ test("another partner sees none of it, and a gateway of another's is as one that
     expect((await get(`${path}?partnerId=${owner.partnerId}`, stranger.token)).status).toBe(403);
 });
 
+test("a gateway's history comes in pages that follow each other through one window, and to its partner alone", async () => {
+  const gatewayId = "contoso-gateway-1";
+  const { body: all } = await owner.api.getGatewayHistory({ gatewayId, resolution: "PT1H" });
+  expect(all.value).toHaveLength(90 * 24);
+  expect(all.value.at(-1)).toMatchObject({ health: "healthy", reported: false });
+  expect(all.nextLink).toBeUndefined();
+
+  const times: string[] = [];
+  let page: { value: { at: string }[]; nextLink?: string | undefined; from: string; to: string };
+  page = (await owner.api.getGatewayHistory({ gatewayId, maxpagesize: 60 })).body;
+  const { from, to } = page;
+  while (true) {
+    times.push(...page.value.map(({ at }) => at));
+    expect(page).toMatchObject({ from, to, resolution: "PT10M" });
+    if (page.nextLink === undefined) break;
+    const response = await fetch(page.nextLink, { headers: { authorization: `Bearer ${owner.token}` } });
+    page = (await response.json()) as typeof page;
+  }
+  expect(times).toHaveLength(144);
+  expect(new Set(times).size).toBe(144);
+  expect(times[0]).toBe(from);
+
+  const theirs = await get("/api/gateways/contoso-gateway-1/history", stranger.token);
+  const nobodys = await get("/api/gateways/nowhere-gateway-1/history", stranger.token);
+  expect(theirs.status).toBe(404);
+  expect(theirs.text.replaceAll("contoso", "nowhere")).toBe(nobodys.text);
+  const wrong = await get("/api/gateways/contoso-gateway-1/history?resolution=PT5M&from=yesterday&maxpagesize=9999", owner.token);
+  expect(wrong.status).toBe(400);
+  for (const target of ["resolution", "from", "maxpagesize"]) expect(wrong.text).toContain(`"target":"${target}"`);
+  const operators = await get(`/api/gateways/contoso-gateway-1/history?partnerId=${owner.partnerId}`, api.operator.token);
+  expect(operators.status).toBe(200);
+});
+
 test("an operator names the partner", async () => {
   const { body } = await api.operator.api.listGateways({ partnerId: owner.partnerId });
   expect(body.value).toHaveLength(3);

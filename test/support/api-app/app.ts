@@ -10,6 +10,7 @@ import { listBlocklists, listListings } from "../../../functions/blocklists/http
 import { registerDeadLetters } from "../../../functions/dead-letters/index.ts";
 import { acknowledgeDelisting, getDelisting, listDelistings } from "../../../functions/delisting/http.ts";
 import { postHeartbeat } from "../../../functions/gateways/heartbeat.ts";
+import { getGatewayHistory } from "../../../functions/gateways/history.ts";
 import { getGateway, listEvents, listGateways } from "../../../functions/gateways/http.ts";
 import { getDirectoryDocument } from "../../../functions/directory/document.ts";
 import { getDirectory, startDirectoryRefresh } from "../../../functions/directory/http.ts";
@@ -65,6 +66,7 @@ registerDurableHttp("retryOperation", (client) => retryOperation(world, kinds, c
 registerDurableHttp("cancelOperation", (client) => cancelOperation(world, kinds, client));
 registerHttp("listGateways", endpoint("listGateways", world, listGateways(world)));
 registerHttp("getGateway", endpoint("getGateway", world, getGateway(world)));
+registerHttp("getGatewayHistory", endpoint("getGatewayHistory", world, getGatewayHistory(world)));
 registerHttp("listEvents", endpoint("listEvents", world, listEvents(world)));
 registerHttp("postHeartbeat", endpoint("postHeartbeat", world, postHeartbeat(world)));
 const blocklists = createBlocklists({
