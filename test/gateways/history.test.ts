@@ -1,5 +1,5 @@
 /** A gateway's time line: what is kept of readings and states, and in which window it is shown. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { pointsOf, windowOf } from "../../functions/gateways/history.ts";
 import { aspects, type Reading } from "../../shared/api/heartbeat.ts";
