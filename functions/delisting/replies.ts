@@ -1,4 +1,5 @@
 /** What Microsoft 365 replies to a gateway: the only place where its own block list shows. */
+import { readReply } from "../../shared/smtp/microsoft-block.ts";
 import type { CaseRecord } from "../../shared/stores/cases.ts";
 import type { Sight } from "./decide.ts";
 import { gatewayAt } from "./evidence.ts";
@@ -17,9 +18,8 @@ export async function repliesOf(
     : { verdict: "unknown", seenAt: world.clock.now() };
 }
 
-/** The enhanced code first, then the words (Exchange Online's table of non-delivery reports). A reply about something else says nothing. */
+/** A reply about something else says nothing. */
 export function verdictIn(reply: string): Sight["verdict"] {
-  if (/^2\d\d\b/.test(reply)) return "clean";
-  if (/\b5\.7\.(511|60[6-9]|6[1-4]\d)\b/.test(reply)) return "listed";
-  return /\b5\.7\.1\b.*(delist@microsoft\.com|blocked using blocklist)/i.test(reply) ? "listed" : "unknown";
+  const { says } = readReply(reply);
+  return says === "accepted" ? "clean" : says === "blocked" ? "listed" : "unknown";
 }

@@ -1,5 +1,6 @@
 /** How an address gets off each list: what the zones' definitions say, Microsoft's own two lists, and the steps that a person takes there. */
 import { type BlocklistZone, removalOf } from "../../shared/dns/blocklist-zones.ts";
+import { microsoftMail, microsoftPortal } from "../../shared/smtp/microsoft-block.ts";
 
 /** `mail`: we send the request ourselves, once somebody has approved it. The others are the zones'. */
 export interface Way {
@@ -15,10 +16,6 @@ export interface Way {
   /** What shows that it has let go: its own answers, or Microsoft 365's replies to the gateway. */
   seenIn: "zone" | "replies";
 }
-
-/** Ids of Microsoft's own lists, which no DNS answers for: they show in what Microsoft 365 replies to the gateway. */
-export const microsoftPortal = "microsoft-portal";
-export const microsoftMail = "microsoft-mail";
 
 export const DELIST_MAILBOX = "delist@microsoft.com";
 

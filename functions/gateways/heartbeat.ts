@@ -5,24 +5,28 @@ import type { Heartbeat } from "../../shared/api/heartbeat.ts";
 import type { ApiWorld } from "../../shared/api/world.ts";
 import type { HeartbeatRecord } from "../../shared/stores/heartbeats.ts";
 import { type MailFlowMonitor, mailFlowMonitorSchema } from "../../shared/tenants/iq-suite.ts";
+import { type BlockWorld, nextBlock, tellBlock } from "./block.ts";
 import { levelOf, levelsOf, nextFindings } from "./report.ts";
 
-export interface HeartbeatWorld extends ApiWorld {
+export interface HeartbeatWorld extends ApiWorld, Pick<BlockWorld, "sender"> {
   /** How often machines report. */
   heartbeatEveryInSeconds: number;
 }
 
 /** POST /api/agents/{vmId}/heartbeat */
 export const postHeartbeat =
-  ({ stores, clock, heartbeatEveryInSeconds }: HeartbeatWorld): Handler<"postHeartbeat"> =>
+  (world: HeartbeatWorld): Handler<"postHeartbeat"> =>
   async ({ caller, params, body }) => {
-    const { partnerId, gatewayId, tenantId } = await agentAt(stores.heartbeats, caller, params.vmId);
+    const { stores, clock, heartbeatEveryInSeconds } = world;
+    const agent = await agentAt(stores.heartbeats, caller, params.vmId);
+    const { partnerId, gatewayId, tenantId } = agent;
     const tenant = await stores.tenants.find(partnerId, tenantId);
     const monitor = tenant?.spec.gateway.iqSuite?.monitoring ?? theManuals;
     const assessment = {
       levels: levelsOf(body, monitor, clock.now()),
       readingInSeconds: heartbeatEveryInSeconds,
       judge: nextFindings,
+      block: await tellBlock(world, agent, nextBlock(agent.block, body.probe, clock.now())),
     };
     return { status: 202, body: await stores.heartbeats.record(partnerId, gatewayId, body, assessment) };
   };

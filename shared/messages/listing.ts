@@ -1,4 +1,4 @@
-/** Queue `delisting`: a confirmed listing, sent by the blocklists' timer, taken up as a delisting case. */
+/** Queue `delisting`: a confirmed listing, sent by the blocklists' timer or by who reads a gateway's heartbeat, taken up as a delisting case. */
 import * as z from "zod";
 import { ControlPlaneError } from "../errors.ts";
 

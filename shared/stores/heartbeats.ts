@@ -28,6 +28,21 @@ export interface HeartbeatRecord extends Agent {
   findings: ReportFinding[];
   /** The worst of each hour that is over, oldest first, of 90 days; unpacked when they are asked for. */
   hours(): WorstReading[];
+  block?: SeenBlock;
+}
+
+/** Microsoft's own block list has the machine's address, as its probes say. */
+export interface SeenBlock {
+  list: string;
+  /** Of the newest reply. */
+  code: string;
+  since: string;
+  /** The machine's time of the newest probe that counts. */
+  probedAt: string;
+  /** Two probes in a row said so. */
+  agreed?: true;
+  /** A case of it was asked for, or was there. */
+  toldAt?: string;
 }
 
 /** What a sweep has to know of a machine: when it was heard last (or registered), and what its readings agree on. */
@@ -45,6 +60,8 @@ export interface Assessment {
   readingInSeconds: number;
   /** What was found before, with the newest reading's levels and those before it, oldest first. */
   judge(findings: readonly ReportFinding[], levels: NonNullable<Reading["levels"]>[]): ReportFinding[];
+  /** As it is by this heartbeat. */
+  block?: SeenBlock | undefined;
 }
 
 export interface HeartbeatStore {
@@ -89,19 +106,27 @@ export function createHeartbeatStore(storage: Storage, clock: Clock): HeartbeatS
     forget: async (partnerId, gatewayId) => {
       await table.remove({ partitionKey: partnerId, rowKey: gatewayId }, "*");
     },
-    record: (partnerId, gatewayId, heartbeat, { levels, readingInSeconds, judge }) =>
+    record: (partnerId, gatewayId, heartbeat, { levels, readingInSeconds, judge, block }) =>
       untilUncontested(`heartbeats of ${gatewayId}`, async () => {
         const row = await read(partnerId, gatewayId);
         if (row === undefined) throw refusal("AgentNotFound", `there is no machine ${partnerId}.${gatewayId}`);
         const now = clock.now();
         const receivedAt = new Date(now).toISOString();
-        const known = recordOf(row);
+        const { block: _, ...known } = recordOf(row);
         const reading = readingOf(heartbeat, receivedAt, levels);
         const readings = withReading(known.readings, reading, readingInSeconds * 1000);
         const newest = readings.slice(-READINGS_TO_JUDGE_BY).map((one) => one.levels ?? {});
         const findings = judge(known.findings, newest);
         const packedHours = withEndedHours(known.packedHours, [...known.readings, reading]);
-        const next = { ...known, last: { ...heartbeat, receivedAt }, readings, findings, heardAt: receivedAt, packedHours };
+        const next = {
+          ...known,
+          last: { ...heartbeat, receivedAt },
+          readings,
+          findings,
+          heardAt: receivedAt,
+          packedHours,
+          ...(block ? { block } : {}),
+        };
         return (await table.replace(rowOf(next), row.etag)).outcome === "done" ? { receivedAt } : undefined;
       }),
     exceptions: async (silentSince) => {
@@ -156,6 +181,7 @@ const rowOf = (record: Kept): Row => {
     findings,
     heardAt,
     packedHours,
+    block,
   } = record;
   return {
     partitionKey: partnerId,
@@ -170,12 +196,14 @@ const rowOf = (record: Kept): Row => {
     ...packed("readings", readings),
     ...packed("findings", findings),
     ...packed("hours", packedHours),
+    ...packed("block", block),
   };
 };
 
 function recordOf(row: StoredRow): Kept {
   const last = unpacked(row, "last") as HeartbeatRecord["last"];
   const packedHours = unpacked(row, "hours") as string | undefined;
+  const block = unpacked(row, "block") as HeartbeatRecord["block"];
   return {
     partnerId: row.partitionKey,
     gatewayId: row.rowKey,
@@ -189,6 +217,7 @@ function recordOf(row: StoredRow): Kept {
     findings: findingsIn(row),
     packedHours,
     hours: () => unpackHours(packedHours),
+    ...(block === undefined ? {} : { block }),
     ...(row["heardAt"] === undefined ? {} : { heardAt: textOf(row, "heardAt") }),
   };
 }

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { BlocklistsWorld } from "../../functions/blocklists/world.ts";
 import type { DelistingWorld } from "../../functions/delisting/world.ts";
+import type { HeartbeatWorld } from "../../functions/gateways/heartbeat.ts";
 import type { PlainMail } from "../../shared/graph/mail.ts";
 import type { DeadLetters } from "../../shared/messages/dead-letters.ts";
 import type { OutgoingMessage } from "../../shared/messages/sender.ts";
@@ -124,7 +125,7 @@ function alone(listings: BlocklistsWorld["stores"]["listings"], partnerId: strin
 }
 
 interface Playing {
-  world: ListingTest["world"];
+  world: ListingTest["world"] & HeartbeatWorld;
   deadLetters: Pick<DeadLetters, "add">;
 }
 let current: Playing | undefined;
