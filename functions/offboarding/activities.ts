@@ -15,6 +15,8 @@ import type { OperationChange } from "../../shared/stores/operations.ts";
 import { contentsOf } from "../../shared/azure/contents.ts";
 import { standingFootprint } from "./footprint.ts";
 import { connectionRemovals, type Footprint, forwardingRemovals, remains } from "../../shared/desired/removals.ts";
+import { keepExport, withoutOlderExport } from "./export.ts";
+import { EXPORT } from "./steps.ts";
 import { askToWithdraw } from "./withdraw-spf.ts";
 import type { OffboardingWorld } from "./world.ts";
 
@@ -38,6 +40,12 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
   };
 
   return {
+    /** Reads only; nothing of the tenant is changed where it fails. */
+    exportTenant: async ({ work }: { work: Work }): Promise<void> => {
+      await recordProgress(work, { status: "Running" });
+      await recorded(work, EXPORT, async () => ({ result: await keepExport(world, work) }));
+    },
+
     /** From here on the tenant is on its way out. Gives what stands, and whether an earlier offboarding has seen its queues empty. */
     beginOffboarding: async ({
       work,
@@ -45,8 +53,8 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
       names,
     }: Target & { work: Work }): Promise<{ ground: Footprint; drained: boolean }> => {
       await recordProgress(work, { status: "Running" });
-      const { facts } = await tenants.change(work.partnerId, work.tenantId, ({ stage }) =>
-        stage === "offboarding" ? undefined : { stage: "offboarding" },
+      const { facts } = await tenants.change(work.partnerId, work.tenantId, (tenant) =>
+        tenant.stage === "offboarding" ? undefined : { stage: "offboarding", facts: withoutOlderExport(tenant, work) },
       );
       const message = "the tenant is being taken away";
       await tenants.setConditions(work.partnerId, work.tenantId, [
@@ -138,7 +146,10 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
         { type: "Ready", status: "False", reason: "Offboarded", message: "nothing of it is left in the clouds" },
       ]);
       // Last of all: what is gone can't be offboarded again.
-      await tenants.change(partnerId, tenantId, ({ facts: { names } }) => ({ stage: "gone", facts: { names } }));
+      await tenants.change(partnerId, tenantId, ({ facts: { names, export: kept } }) => ({
+        stage: "gone",
+        facts: { names, ...(kept === undefined ? {} : { export: kept }) },
+      }));
       await recordProgress(work, {
         status: "Succeeded",
         waitingFor: null,
@@ -154,9 +165,11 @@ export const createOffboardingActivities = (world: OffboardingWorld) => {
     },
 
     failOffboarding: async ({ work, failure }: { work: Work; failure: Failure }): Promise<void> => {
-      await tenants.setConditions(work.partnerId, work.tenantId, [
-        { type: "Ready", status: "False", reason: failure.code, message: failure.message },
-      ]);
+      // Where nothing was changed, its mail runs as before.
+      if ((await tenants.get(work.partnerId, work.tenantId)).stage === "offboarding")
+        await tenants.setConditions(work.partnerId, work.tenantId, [
+          { type: "Ready", status: "False", reason: failure.code, message: failure.message },
+        ]);
       await recordProgress(work, { status: "Failed", waitingFor: null, error: detailOf(failure) });
     },
   };

@@ -22,14 +22,21 @@ export const startOffboarding = (world: ApiWorld & Pick<OffboardingWorld, "offbo
 
 export const offboardingOf = (
   world: Pick<OffboardingWorld, "offboardingPace" | "plans">,
-  { confirm, deleteDatabases = false, abandonQueues = false, plan }: OffboardInput,
+  { confirm, deleteDatabases = false, abandonQueues = false, export: exported = false, plan }: OffboardInput,
 ): TenantOperation<Offboarding> => ({
   kind: "offboarding",
   orchestrator: offboardTenant,
-  stepsOf: (tenant) => offboardingSteps(targetOf(tenant), footprintOf(tenant)),
+  stepsOf: (tenant) => offboardingSteps(targetOf(tenant), footprintOf(tenant), exported),
   inputOf(tenant, operationId) {
     const { work, spec, names } = targetOf(tenant);
-    return { work: { ...work, operationId }, spec, names, abandonQueues, pace: world.offboardingPace };
+    return {
+      work: { ...work, operationId },
+      spec,
+      names,
+      abandonQueues,
+      ...(exported && { exported }),
+      pace: world.offboardingPace,
+    };
   },
   async check(tenant) {
     const { id, spec } = tenant;

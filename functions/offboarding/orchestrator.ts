@@ -22,6 +22,8 @@ export interface Offboarding {
   names: Names;
   /** Gives up on a gateway that can't say whether mail waits in it. */
   abandonQueues: boolean;
+  /** What stands is kept first. */
+  exported?: boolean;
   pace: LeavingPace;
 }
 
@@ -29,6 +31,7 @@ export function* offboardTenant(context: OrchestrationContext, tenant: Offboardi
   const { work, spec, names, pace } = tenant;
   const steps = stepsOf<OffboardingActivities>(context, pace.patience);
   try {
+    if (tenant.exported === true) yield* steps.exportTenant({ work });
     const { ground, drained } = yield* steps.beginOffboarding({ work, spec, names });
     yield* wayOut(handsOf(context, tenant, drained), tenant, ground);
     yield* steps.scanResidue({ work, spec, names, ground });

@@ -8,9 +8,12 @@ const step = (branch: Branch, name: string, title: string) => ({ name, title, br
 const removed = ({ step: name, title, kind }: Removal) =>
   step(kind.endsWith("Application") ? "directory" : "mailFlow", name, title);
 
-export function offboardingSteps(target: Target, ground: Footprint) {
+export const EXPORT = "export";
+
+export function offboardingSteps(target: Target, ground: Footprint, exported = false) {
   const { gateway } = target.spec;
   return [
+    ...(exported ? [step("access", EXPORT, "What stands is kept, so that a person could make it again")] : []),
     ...forwardingRemovals(target, ground).map(removed),
     step("proof", "aroundGateway", "Probe mails arrive without having met the gateway"),
     step("proof", "emptyQueues", "No mail waits in a gateway"),

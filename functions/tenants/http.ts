@@ -55,12 +55,13 @@ export const getTenant =
 
 /** DELETE /api/tenants/{tenantId}: only what was never built can just go; the rest is offboarded. */
 export const deleteTenant =
-  ({ stores: { tenants, operations, claims } }: ApiWorld): Handler<"deleteTenant"> =>
+  ({ stores: { tenants, operations, claims, exports } }: ApiWorld): Handler<"deleteTenant"> =>
   async ({ caller: { partnerId }, params: { tenantId }, checkConditions }) =>
     untilUncontested(`tenant ${tenantId}`, async () => {
       const known = await tenants.get(partnerId, tenantId);
       checkConditions(known.etag);
       refuseInUse(known, await isUnderWay(operations, known), "it can't be deleted");
+      if (known.facts["export"] !== undefined) await exports.forget({ partnerId, tenantId });
       if (!(await tenants.delete(known))) return undefined;
       await claims.release("organization", known.spec.microsoft365.tenantId, { partnerId, tenantId });
       return { status: 204 };

@@ -65,6 +65,11 @@ export const errorCodes = {
     meaning: "There is no such partner.",
     remedy: "Check the id; GET /api/partners lists those that exist.",
   },
+  ExportNotFound: {
+    status: 404,
+    meaning: "Nothing was kept of this tenant: its offboarding was not asked to, or has not come that far.",
+    remedy: 'Offboard with "export": true.',
+  },
   TenantNotFound: {
     status: 404,
     meaning: "There is no such tenant among those of the caller.",

@@ -15,6 +15,10 @@ export const offboardInputSchema = z.strictObject({
     .boolean()
     .optional()
     .describe("Goes on although a gateway can't say that its queue is empty: mail that waits in it is lost."),
+  export: z
+    .boolean()
+    .optional()
+    .describe("First keeps what stands, for GET …/export; where that can't be read in full, nothing is changed."),
   plan: insistedPlanSchema,
 });
 

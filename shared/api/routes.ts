@@ -11,6 +11,7 @@ import { byteRangeSchema, directoryRefreshSchema, directorySchema } from "./dire
 import { blocklistsSchema, listingSchema } from "./listing.ts";
 import { credentialListSchema, rotateInputSchema } from "./credential.ts";
 import { offboardInputSchema } from "./offboarding.ts";
+import { exportSchema } from "./export.ts";
 import { bypassInputSchema, tenantBypassInputSchema, tenantOutcomesSchema } from "./mail-flow.ts";
 import {
   beforeImageSchema,
@@ -291,6 +292,16 @@ export const routes = {
     body: offboardInputSchema,
     answers: { 202: operationSchema },
     longRunning: true,
+  }),
+  getExport: defineRoute({
+    method: "GET",
+    path: "/api/tenants/{tenantId}/export",
+    tag: "Offboarding",
+    summary: "Read what was kept of a tenant before it was taken away; it is there as long as the tenant's record",
+    roles: ["Partner", "Operator"],
+    params: tenantParams,
+    query: z.strictObject(ofPartner),
+    answers: { 200: exportSchema },
   }),
   startOnboarding: defineRoute({
     method: "POST",

@@ -196,7 +196,7 @@ export const looksInto =
       if (unmade && code !== "ForeignObject") return told("create", more);
       return told(code === "ForeignObject" ? "blocked" : "unknown", { reason: `${code}: ${message}` });
     }
-    if (or === "drop") return told("remove");
+    if (or === "drop") return told("remove", { actual: observed.actual });
     const changes = resource.diff(wanted, observed.actual);
     if (changes.some(({ path, to }) => resource.fixed?.(path) && !needsLater(to)))
       told("replace", {

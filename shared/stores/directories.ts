@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { PassThrough, pipeline } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { createGunzip, createGzip } from "node:zlib";
-import type { Storage } from "./storage.ts";
+import { nothingThere, type Storage } from "./storage.ts";
 import { createTable, packed, type Row, type StoredRow, unpacked, untilUncontested } from "./table.ts";
 
 export type DirectoryKind = "users" | "groups";
@@ -158,12 +158,6 @@ const packs = (path: string): boolean => path.endsWith(".gz");
 /** Two who do the same write the same: whoever ends first throws the other's blocks away, and the file is there, whole. */
 function writtenMeanwhile(error: unknown): void {
   if (!(error instanceof Error && "code" in error && error.code === "InvalidBlockList")) throw error;
-}
-
-/** No such blob, or none of its bytes are there. */
-function nothingThere(error: unknown): undefined {
-  if (error instanceof Error && "statusCode" in error && (error.statusCode === 404 || error.statusCode === 416)) return undefined;
-  throw error;
 }
 
 const rowOf = ({ partnerId, tenantId, run, links, published, held, lookedAt }: DirectoryRecord): Row => ({

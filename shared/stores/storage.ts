@@ -61,3 +61,9 @@ function once<Opened>(open: (name: string) => Promise<Opened>): (name: string) =
     return opening;
   };
 }
+
+/** No such blob, or none of its bytes are there. */
+export function nothingThere(error: unknown): undefined {
+  if (error instanceof Error && "statusCode" in error && (error.statusCode === 404 || error.statusCode === 416)) return undefined;
+  throw error;
+}

@@ -13,6 +13,7 @@ import { createListingStore, type ListingStore } from "./listings.ts";
 import { type CredentialStore, createCredentialStore } from "./credentials.ts";
 import { createDailyOfferStore, type DailyOfferStore } from "./daily-offers.ts";
 import { createDirectoryStore, type DirectoryStore } from "./directories.ts";
+import { createExportStore, type ExportStore } from "./exports.ts";
 import { createDriftStore, type DriftStore } from "./drift.ts";
 import { createOperationStore, type OperationStore } from "./operations.ts";
 import { createPartnerStore, type PartnerStore } from "./partners.ts";
@@ -44,6 +45,7 @@ export interface Stores {
   events: EventStore;
   heartbeats: HeartbeatStore;
   directories: DirectoryStore;
+  exports: ExportStore;
   tasks: TaskStore;
   plans: PlanStore;
   audit: AuditStore;
@@ -91,6 +93,7 @@ export function createStores({
     events,
     heartbeats: createHeartbeatStore(storage, clock),
     directories: createDirectoryStore(storage),
+    exports: createExportStore(storage),
     tasks: createTaskStore(storage, clock, events),
     plans: createPlanStore(storage, clock),
     audit: createAuditStore(storage, clock),

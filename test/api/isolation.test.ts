@@ -101,6 +101,7 @@ test("there are routes of one thing, and this file looks at them all", () => {
     "getDelisting",
     "getDirectory",
     "getDrift",
+    "getExport",
     "getGateway",
     "getGatewayHistory",
     "getOperation",

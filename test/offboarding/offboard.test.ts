@@ -18,6 +18,7 @@ afterAll(() => platform.stop());
 interface Asked {
   confirm?: string;
   abandonQueues?: boolean;
+  export?: boolean;
 }
 
 const offboard = async ({ tenantId }: Customer, asked: Asked = {}): Promise<Operation> => {
@@ -52,6 +53,8 @@ const removals = (record: Exchange[]): string[] =>
   });
 
 describe("contoso", () => {
+  let secret: string;
+
   test("is not taken away by mistake", async () => {
     const { tenantId } = contoso;
     const asked = platform.northwind.startOffboarding({ tenantId, body: { confirm: "fabrikam" } });
@@ -86,18 +89,37 @@ describe("contoso", () => {
     expect((await platform.northwind.getTenant({ tenantId })).body.stage).toBe("pilot");
   });
 
+  test("is not touched while what stands can't be read in full", async () => {
+    const { tenantId } = contoso;
+    const { body: before } = await platform.northwind.getTenant({ tenantId });
+    const since = await platform.now();
+    await platform.clouds.fault("exchange", "503", { path: "$batch" }, 1000);
+    const { body: asked } = await platform.northwind.startOffboarding({ tenantId, body: { confirm: tenantId, export: true } });
+    const first = async () => (await platform.northwind.getOperation({ operationId: asked.id })).body.steps[0];
+    await expect.poll(async () => (await first())?.tries, { timeout: 60_000 }).toBeGreaterThan(1);
+    expect(await first()).toMatchObject({ name: "export", status: "Running" });
+    await platform.northwind.cancelOperation({ operationId: asked.id });
+    expect(await platform.untilEnded(asked)).toMatchObject({ status: "Canceled" });
+    await platform.clouds.clearFaults();
+    expect(writes(await platform.record(since))).toEqual([]);
+    const { body: after } = await platform.northwind.getTenant({ tenantId });
+    expect(after).toMatchObject({ stage: "pilot", conditions: before.conditions });
+    await expect(platform.northwind.getExport({ tenantId })).rejects.toMatchObject({ code: "ExportNotFound" });
+  });
+
   test("stays whole while a gateway has mail in its queue; the rule is gone already, so the queue only gets shorter", async () => {
     const stuck: Post = (url, init) => {
       const body = { ...(JSON.parse(init.body) as object), queue: { count: 3, oldestAgeInSeconds: 60 } };
       return fetch(url, { ...init, body: JSON.stringify(body) });
     };
-    const ended = await reporting(() => offboard(contoso), stuck);
+    const ended = await reporting(() => offboard(contoso, { export: true }), stuck);
     expect(ended).toMatchObject({ status: "Failed", error: { code: "QueueNotEmpty" } });
     expect(ended.error?.message).toContain("3 mails in its queue");
-    const { azure, exchange } = await platform.estate(contoso);
+    const { azure, exchange, loopGuid } = await platform.estate(contoso);
     expect(azure).toContain("Microsoft.Compute/virtualMachines");
     expect(exchange.inboundConnectors).toHaveLength(1);
     expect(exchange.transportRules).not.toContain("Route all Mails to own Azure VM");
+    secret = loopGuid.vault ?? "";
   });
 
   test("goes in the safe order once the queue is empty, and nothing is left of it", async () => {
@@ -129,6 +151,14 @@ describe("contoso", () => {
     expect((await platform.northwind.listCredentials({ tenantId })).body.value).toEqual([]);
     await expect(offboard(contoso)).rejects.toMatchObject({ code: "NothingToOffboard" });
     await expectWholeLog(platform, contoso);
+    const { body: kept } = await platform.northwind.getExport({ tenantId });
+    expect(kept).toMatchObject({ stage: "pilot", spec: { microsoft365: { domains: ["contoso.example"] } } });
+    expect(kept.objects.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["gatewayVm", "forwardingRule", "guest"]));
+    expect(kept.objects.filter(({ actual }) => actual === undefined)).toEqual([]);
+    expect(kept.audit.length).toBeGreaterThan(10);
+    expect(secret).toMatch(/^[0-9a-f-]{36}$/);
+    expect(JSON.stringify(kept)).not.toContain(secret);
+    await expect(platform.tailspin.getExport({ tenantId })).rejects.toMatchObject({ code: "TenantNotFound" });
     await platform.northwind.deleteTenant({ tenantId });
     await expect(platform.northwind.getTenant({ tenantId })).rejects.toMatchObject({ code: "TenantNotFound" });
   });

@@ -53,7 +53,7 @@ const beginnings = {
   offboarding: {
     after: "promotion",
     start: async ({ partner }, tenantId, plan) =>
-      (await partner.startOffboarding({ tenantId, body: { confirm: tenantId, abandonQueues: true, plan } })).body,
+      (await partner.startOffboarding({ tenantId, body: { confirm: tenantId, abandonQueues: true, export: true, plan } })).body,
   },
 } satisfies Record<string, BeginningOf> as Record<Kind, BeginningOf>;
 

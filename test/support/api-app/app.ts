@@ -16,6 +16,7 @@ import { getDirectoryDocument } from "../../../functions/directory/document.ts";
 import { getDirectory, startDirectoryRefresh } from "../../../functions/directory/http.ts";
 import { getDrift, lookForDriftNow, startRepair } from "../../../functions/drift/http.ts";
 import { repairKinds } from "../../../functions/drift/repair.ts";
+import { getExport } from "../../../functions/offboarding/export.ts";
 import { startOffboarding } from "../../../functions/offboarding/http.ts";
 import { offboardingKinds } from "../../../functions/offboarding/kinds.ts";
 import { mailFlowKinds } from "../../../functions/mail-flow/kinds.ts";
@@ -98,6 +99,7 @@ registerDurableHttp("startPartnerRestore", (client) => startPartnerRestore(world
 registerDurableHttp("startOffboarding", (client) => startOffboarding(world, client));
 registerHttp("getDirectory", endpoint("getDirectory", world, getDirectory(world)));
 registerHttp("getDirectoryDocument", endpoint("getDirectoryDocument", world, getDirectoryDocument(world)));
+registerHttp("getExport", endpoint("getExport", world, getExport(world)));
 registerHttp("getDrift", endpoint("getDrift", world, getDrift(world)));
 registerHttp("lookForDriftNow", endpoint("lookForDriftNow", world, lookForDriftNow(world)));
 registerDurableHttp("startRepair", (client) => startRepair(world, client));
