@@ -1,7 +1,8 @@
 /**
  * One look at the whole fleet: a set of pages for each Entra tenant, often only of what is down, the machines that are silent or have
- * something to say, a second look at whatever is suspicious, and a write for each packed row in which something changed. A change is written first, together with the event that is owed for it, and told afterwards: whoever
- * dies in between leaves the debt to the next sweep, and two sweeps at once tell it under the same id.
+ * something to say, a second look at whatever is suspicious, and one transaction for a partner's packed rows in which something changed. A
+ * change is written first, together with the event that is owed for it, and told afterwards: whoever dies in between leaves the debt to
+ * the next sweep, and two sweeps at once tell it under the same id.
  */
 import { randomUUID } from "node:crypto";
 import type { Clock } from "../../shared/clock.ts";
@@ -78,14 +79,10 @@ export async function sweepFleet(world: SweepWorld, which: Which): Promise<Sweep
       findings.set(keyOf(suspicion.gateway), { found: "judged", judgement: judgeAgain(suspicion) });
 
   const at = new Date(world.clock.now()).toISOString();
-  const written: FleetRow[] = [];
-  for (const row of rows)
-    written.push(
-      await gateways.recordState(row, (gateway) => {
-        const finding = findings.get(keyOf(gateway));
-        return finding && changeOf(gateway, finding, at, randomUUID);
-      }),
-    );
+  const written = await gateways.recordStates(rows, (gateway) => {
+    const finding = findings.get(keyOf(gateway));
+    return finding && changeOf(gateway, finding, at, randomUUID);
+  });
   const told = await tellOwed(world, written);
   const failed = [...answers.values()].filter((answer) => "code" in answer).length;
   return { gateways: all.length, failed, suspicious: suspicious.length, told };
@@ -163,27 +160,48 @@ async function secondLook({ fleet, log }: SweepWorld, { gateway, heard, seen }: 
 }
 
 /** Events first, then the condition as it is by now, then the debt is crossed off. */
-async function tellOwed({ stores, log }: SweepWorld, rows: FleetRow[]): Promise<number> {
+async function tellOwed(world: SweepWorld, rows: FleetRow[]): Promise<number> {
+  const { gateways } = world.stores;
   let told = 0;
-  const all = rows.flatMap(({ gateways }) => gateways);
-  for (const row of rows) {
-    const owing = row.gateways.filter(({ owed }) => owed.length > 0);
-    if (owing.length === 0) continue;
-    for (const gateway of owing) {
-      for (const event of gateway.owed) if (await stores.events.add(eventOf(gateway, event))) told += 1;
-      const { partnerId, tenantId } = gateway;
-      const condition = conditionOf(all.filter((one) => one.partnerId === partnerId && one.tenantId === tenantId));
-      if (condition)
-        await stores.tenants.setConditions(partnerId, tenantId, [condition]).catch((error: unknown) => {
-          if (!(error instanceof ControlPlaneError) || error.code !== "TenantNotFound") throw error;
-          log.warning("a gateway's tenant is gone", { partnerId, tenantId, gateway: gateway.id });
-        });
-    }
+  const all = rows.flatMap((row) => row.gateways);
+  for (const some of inTurns(rows.filter((row) => row.gateways.some(owes)))) {
+    const owing = some.flatMap((row) => row.gateways.filter(owes));
+    for (const gateway of owing) told += await tell(world, gateway, all);
     const paid = new Set(owing.flatMap(({ owed }) => owed.map(({ id }) => id)));
-    await stores.gateways.recordState(row, ({ state, misses, owed }) =>
+    await gateways.recordStates(some, ({ state, misses, owed }) =>
       owed.some(({ id }) => paid.has(id)) ? { state, misses, owed: owed.filter(({ id }) => !paid.has(id)) } : undefined,
     );
   }
+  return told;
+}
+
+const owes = ({ owed }: GatewayRecord): boolean => owed.length > 0;
+
+/** Who dies while it tells of many tells no more than these again. */
+const MOST_TOLD_AT_ONCE = 200;
+
+function inTurns(rows: FleetRow[]): FleetRow[][] {
+  const turns: FleetRow[][] = [];
+  let room = 0;
+  for (const row of rows) {
+    const count = row.gateways.filter(owes).length;
+    if (count <= room) turns.at(-1)?.push(row);
+    else turns.push([row]);
+    room = (count <= room ? room : MOST_TOLD_AT_ONCE) - count;
+  }
+  return turns;
+}
+
+async function tell({ stores, log }: SweepWorld, gateway: GatewayRecord, all: GatewayRecord[]): Promise<number> {
+  let told = 0;
+  for (const event of gateway.owed) if (await stores.events.add(eventOf(gateway, event))) told += 1;
+  const { partnerId, tenantId } = gateway;
+  const condition = conditionOf(all.filter((one) => one.partnerId === partnerId && one.tenantId === tenantId));
+  if (condition)
+    await stores.tenants.setConditions(partnerId, tenantId, [condition]).catch((error: unknown) => {
+      if (!(error instanceof ControlPlaneError) || error.code !== "TenantNotFound") throw error;
+      log.warning("a gateway's tenant is gone", { partnerId, tenantId, gateway: gateway.id });
+    });
   return told;
 }
 

@@ -1,6 +1,7 @@
 /**
  * Table `gateways`: partition = partner, row `g_<nnnn>` = up to 200 of its gateways packed as one JSON document, filled in turn. A sweep
- * over the fleet reads a row where it would read 200, and writes only rows in which something changed; a partner's list is its partition.
+ * over the fleet reads a row where it would read 200, and writes only rows in which something changed, a partner's in one transaction; a
+ * partner's list is its partition.
  */
 import { refusal } from "../api/error-codes.ts";
 import { gatewayIdOf } from "../api/gateway-id.ts";
@@ -65,6 +66,8 @@ export interface FleetRow {
   readonly gateways: readonly GatewayRecord[];
 }
 
+export type Decide = (gateway: GatewayRecord) => StateChange | undefined;
+
 export interface GatewayStore {
   /** Idempotent: by virtual machine; what says the same again writes nothing. */
   put(registration: GatewayRegistration): Promise<{ gateway: GatewayRecord; created: boolean }>;
@@ -81,10 +84,10 @@ export interface GatewayStore {
   /** Everybody's gateways; for timers. */
   all(): Promise<GatewayRecord[]>;
   /**
-   * Changes a packed row over what was read, and again over what somebody else wrote in between. `decide` gives what changes in a gateway,
+   * Changes packed rows over what was read, and again over what somebody else wrote in between. `decide` gives what changes in a gateway,
    * `undefined` for nothing; it may be called several times. Writes nothing when nothing changes.
    */
-  recordState(row: FleetRow, decide: (gateway: GatewayRecord) => StateChange | undefined): Promise<FleetRow>;
+  recordStates(rows: readonly FleetRow[], decide: Decide): Promise<FleetRow[]>;
 }
 
 /** A row of 200 stays far below what Table Storage takes, and below what is slow to read (research: 20 kB to 100 kB). */
@@ -100,6 +103,32 @@ export function createGatewayStore(storage: Storage, clock: Clock): GatewayStore
   async function replace(row: FleetRow, gateways: GatewayRecord[]): Promise<FleetRow | undefined> {
     const written = await table.replace(rowOf(row.partnerId, row.row, gateways), row.etag);
     return written.outcome === "done" ? { ...row, gateways, etag: written.etag } : undefined;
+  }
+
+  /** The row itself when nothing changes. */
+  function changedBy(row: FleetRow, decide: Decide): FleetRow {
+    const gateways = row.gateways.map((gateway) => {
+      const change = decide(gateway);
+      return change === undefined ? gateway : { ...gateway, ...change, updatedAt: now() };
+    });
+    return gateways.every((gateway, index) => gateway === row.gateways[index]) ? row : { ...row, gateways };
+  }
+
+  /** Somebody else wrote one of the rows: each by itself, and again over what is there by now. */
+  async function recordAlone(row: FleetRow, decide: Decide): Promise<FleetRow> {
+    let current: FleetRow | undefined = row;
+    return untilUncontested(`gateways of ${row.partnerId}`, async () => {
+      if (current === undefined) {
+        const read = await table.get({ partitionKey: row.partnerId, rowKey: row.row });
+        if (!read) return { ...row, gateways: [] };
+        current = fleetRowOf(read);
+      }
+      const next = changedBy(current, decide);
+      if (next === current) return current;
+      const written = await replace(current, [...next.gateways]);
+      current = undefined;
+      return written;
+    });
   }
 
   const of = async (partnerId: string): Promise<GatewayRecord[]> => (await rowsOf(partnerId)).flatMap(({ gateways }) => gateways);
@@ -176,25 +205,53 @@ export function createGatewayStore(storage: Storage, clock: Clock): GatewayStore
     },
     fleet: async () => (await table.all(fleetFilter)).map(fleetRowOf),
     all: async () => (await table.all(fleetFilter)).flatMap((row) => fleetRowOf(row).gateways),
-    recordState: async (row, decide) => {
-      let current: FleetRow | undefined = row;
-      return untilUncontested(`gateways of ${row.partnerId}`, async () => {
-        if (current === undefined) {
-          const read = await table.get({ partitionKey: row.partnerId, rowKey: row.row });
-          if (!read) return { ...row, gateways: [] };
-          current = fleetRowOf(read);
-        }
-        const gateways = current.gateways.map((gateway) => {
-          const change = decide(gateway);
-          return change === undefined ? gateway : { ...gateway, ...change, updatedAt: now() };
-        });
-        if (gateways.every((gateway, index) => gateway === current?.gateways[index])) return current;
-        const written = await replace(current, gateways);
-        current = undefined;
-        return written;
-      });
+    recordStates: async (rows, decide) => {
+      const next = rows.map((row) => changedBy(row, decide));
+      const changed = next.filter((row, index) => row !== rows[index]);
+      const written = new Map<string, FleetRow>();
+      for (const together of transactionsOf(changed)) {
+        const actions = together.map(({ row, stored }) => ({ replace: stored, etag: row.etag }));
+        const outcome = await table.transact(actions);
+        for (const [index, { row }] of together.entries())
+          written.set(
+            nameOf(row),
+            outcome.outcome === "done"
+              ? { ...row, etag: outcome.etags[index] ?? "" }
+              : await recordAlone(rows.find((read) => nameOf(read) === nameOf(row)) ?? row, decide),
+          );
+      }
+      return rows.map((row) => written.get(nameOf(row)) ?? row);
     },
   };
+}
+
+const nameOf = ({ partnerId, row }: FleetRow): string => `${partnerId} ${row}`;
+
+interface ToWrite {
+  row: FleetRow;
+  stored: Row;
+}
+
+/** A transaction takes 100 rows of one partition and 4 MiB; in JSON a text of JSON grows by its quotation marks. */
+const MOST_ROWS = 100;
+const MOST_CHARACTERS = 3_000_000;
+
+function transactionsOf(rows: readonly FleetRow[]): ToWrite[][] {
+  const transactions: ToWrite[][] = [];
+  let room = 0;
+  for (const row of rows) {
+    const stored = rowOf(row.partnerId, row.row, row.gateways);
+    const size = JSON.stringify(stored).length;
+    const open = transactions.at(-1);
+    if (open?.[0]?.row.partnerId === row.partnerId && open.length < MOST_ROWS && size <= room) {
+      open.push({ row, stored });
+      room -= size;
+    } else {
+      transactions.push([{ row, stored }]);
+      room = MOST_CHARACTERS - size;
+    }
+  }
+  return transactions;
 }
 
 /** All packed rows of all partners: rows begin with `g_`, and "`" is the character after "_". */

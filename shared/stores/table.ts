@@ -23,8 +23,10 @@ export interface Key {
 export type Row = Key & Record<string, string | number | boolean | Date | undefined>;
 export type StoredRow = Key & { etag: string } & Record<string, unknown>;
 
-/** `refused` names the action of a transaction that failed, counted from 0. */
-export type WriteOutcome = { outcome: "done"; etag: string } | { outcome: "exists" | "missing" | "changed"; refused: number };
+/** `etags` are those of a transaction's actions; `refused` names the action of a transaction that failed, counted from 0. */
+export type WriteOutcome =
+  | { outcome: "done"; etag: string; etags: string[] }
+  | { outcome: "exists" | "missing" | "changed"; refused: number };
 
 export type Action = { create: Row } | { replace: Row; etag: string } | { upsert: Row } | { remove: Key };
 
@@ -70,18 +72,18 @@ export function createTable(storage: Storage, name: string): Table {
         throw error;
       }
     },
-    create: async (row) => written(async () => (await (await client()).createEntity(checked(row))).etag),
+    create: async (row) => written(async () => [(await (await client()).createEntity(checked(row))).etag]),
     replace: async (row, etag) =>
-      written(async () => (await (await client()).updateEntity(checked(row), "Replace", { etag })).etag),
+      written(async () => [(await (await client()).updateEntity(checked(row), "Replace", { etag })).etag]),
     remove: async ({ partitionKey, rowKey }, etag) =>
       written(async () => {
         await (await client()).deleteEntity(partitionKey, rowKey, { etag });
-        return "";
+        return [];
       }),
     transact: async (actions) =>
       written(async () => {
         const { subResponses } = await (await client()).submitTransaction(actions.map(transactionAction));
-        return subResponses[0]?.etag;
+        return subResponses.map(({ etag }) => etag);
       }),
     page: (filter, pageSize, after) => page(filter, pageSize, after),
     all: async (filter, columns) => {
@@ -175,9 +177,10 @@ function transactionAction(action: Action): TransactionAction {
   return ["delete", action.remove as TableEntity];
 }
 
-async function written(write: () => Promise<string | undefined>): Promise<WriteOutcome> {
+async function written(write: () => Promise<(string | undefined)[]>): Promise<WriteOutcome> {
   try {
-    return { outcome: "done", etag: (await write()) ?? "" };
+    const etags = (await write()).map((etag) => etag ?? "");
+    return { outcome: "done", etag: etags[0] ?? "", etags };
   } catch (error) {
     const outcome = expected[statusOf(error) ?? 0];
     if (outcome === undefined) throw error;

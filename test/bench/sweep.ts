@@ -52,7 +52,7 @@ export async function sweep({ print, brief }: BenchmarkOptions): Promise<void> {
         row.least.set(size, 3 + (which === "everything" ? Math.ceil(size / 1000) : 1));
       }
       changed.calls.set(size, await fleet.stopSome());
-      changed.least.set(size, 4 + 4 * CHANGES + Math.min(CHANGES, Math.ceil(size / GATEWAYS_A_ROW)));
+      changed.least.set(size, 4 + 4 * CHANGES + 1);
       loop.set(size, size <= LARGEST_LOOP ? await fleet.loop() : (perTenant(loop) ?? 0) * size + 1);
       if (size > LARGEST_ESTATE) continue;
       own.calls.set(size, await (await fleetOf(clouds, size, size)).sweep("exceptions"));

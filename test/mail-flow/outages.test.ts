@@ -64,7 +64,7 @@ const refusals = async () =>
 async function become(health: GatewayState["health"]): Promise<void> {
   const since = new Date(clock.time).toISOString();
   for (const row of await stores.gateways.fleet())
-    await stores.gateways.recordState(row, ({ misses, owed }) => ({ state: { health, reason: health, since }, misses, owed }));
+    await stores.gateways.recordStates([row], ({ misses, owed }) => ({ state: { health, reason: health, since }, misses, owed }));
 }
 
 test("what is refused is said once for each reason, tried again each half hour, and is no bypass", async () => {

@@ -1,6 +1,6 @@
 /** The fleet's packed rows: idempotent registration, change-only writes, no lost update, paging within and across rows. */
 import { expect, test } from "vitest";
-import { GATEWAYS_A_ROW, type GatewayRegistration } from "../../shared/stores/gateways.ts";
+import { type Decide, GATEWAYS_A_ROW, type GatewayRegistration } from "../../shared/stores/gateways.ts";
 import { testStores, unique } from "../support/stores.ts";
 
 const { gateways } = testStores();
@@ -25,7 +25,7 @@ test("registering twice is registering once, and keeps the state that was found 
   const [row] = await rowsOf(partnerId);
   if (!row) throw new Error("no row");
   const stopped = { health: "stopped" as const, reason: "Deallocated", since: "2026-11-22T10:00:00.000Z" };
-  await gateways.recordState(row, () => ({ state: stopped, misses: 0, owed: [] }));
+  await gateways.recordStates([row], () => ({ state: stopped, misses: 0, owed: [] }));
   const [changed] = await rowsOf(partnerId);
 
   const shouted = registration(partnerId, "contoso");
@@ -50,11 +50,11 @@ test("what changes nothing writes nothing; a write in between is seen and not lo
   await gateways.put(registration(partnerId, "contoso"));
   const [row] = await rowsOf(partnerId);
   if (!row) throw new Error("no row");
-  expect((await gateways.recordState(row, () => undefined)).etag).toBe(row.etag);
+  expect(await gateways.recordStates([row], () => undefined)).toEqual([row]);
 
   await gateways.put(registration(partnerId, "fabrikam"));
-  const written = await gateways.recordState(row, ({ state, owed }) => ({ state, owed, misses: 1 }));
-  expect(written.gateways.map(({ tenantId, misses }) => `${tenantId} ${misses}`)).toEqual(["contoso 1", "fabrikam 1"]);
+  const [written] = await gateways.recordStates([row], ({ state, owed }) => ({ state, owed, misses: 1 }));
+  expect(written?.gateways.map(({ tenantId, misses }) => `${tenantId} ${misses}`)).toEqual(["contoso 1", "fabrikam 1"]);
 });
 
 test("a partner's list is paged within and across packed rows, and others' gateways are not in it", async () => {
@@ -74,6 +74,17 @@ test("a partner's list is paged within and across packed rows, and others' gatew
   } while (after !== undefined);
   expect(seen).toHaveLength(count);
   expect(new Set(seen).size).toBe(count);
+
+  // What changes in both rows is one write that knows their new versions; a rival in one of them loses neither.
+  const miss: Decide = ({ state, owed, misses }) => ({ state, owed, misses: misses + 1 });
+  const [first, second] = await gateways.recordStates(await rowsOf(partnerId), miss);
+  if (!first || !second) throw new Error("no rows");
+  expect(await rowsOf(partnerId)).toEqual([first, second]);
+  await gateways.recordStates([second], miss);
+  const contested = await gateways.recordStates([first, second], miss);
+  expect(contested.map((row) => [...new Set(row.gateways.map(({ misses }) => misses))])).toEqual([[2], [3]]);
+  expect(await rowsOf(partnerId)).toEqual(contested);
+
   expect(await gateways.listOf(unique("partner"), 50)).toEqual({ items: [] });
   await expect(gateways.get(unique("partner"), "customer-000-gateway-1")).rejects.toMatchObject({ code: "GatewayNotFound" });
 });
