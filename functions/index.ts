@@ -21,6 +21,7 @@ import { onboardingKinds } from "./onboarding/kinds.ts";
 import { registerOnboarding } from "./onboarding/index.ts";
 import { registerOperations } from "./operations/index.ts";
 import { registerPartners } from "./partners/index.ts";
+import { registerSchedules } from "./schedules/index.ts";
 import { registerService } from "./service/index.ts";
 import { taskChecks } from "./task-checks.ts";
 import { registerTasks } from "./tasks/index.ts";
@@ -29,6 +30,7 @@ import { createWorld } from "./world.ts";
 
 const world = createWorld(readConfig());
 
+registerSchedules(world);
 registerService(world);
 registerPartners(world);
 registerTenants(world);

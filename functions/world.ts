@@ -25,6 +25,7 @@ import type { DelistingWorld } from "./delisting/index.ts";
 import type { DirectoryFunctions } from "./directory/world.ts";
 import type { DriftWorld } from "./drift/world.ts";
 import type { GatewaysWorld } from "./gateways/index.ts";
+import type { SchedulesWorld } from "./schedules/world.ts";
 import type { RotationWorld } from "./rotation/world.ts";
 import { createCredentials } from "../shared/entra/credentials.ts";
 import { createExchange, type Exchange, type ExchangeOptions } from "../shared/exchange/client.ts";
@@ -65,7 +66,8 @@ export type World = OnboardingWorld &
   DirectoryFunctions &
   DriftWorld &
   RotationWorld &
-  NotificationsWorld & { deadLetters: DeadLetters };
+  NotificationsWorld &
+  SchedulesWorld & { deadLetters: DeadLetters };
 
 export function createWorld(config: Config): World {
   const environment = config.CLOUD_ENVIRONMENT;
@@ -196,6 +198,11 @@ export function createWorld(config: Config): World {
         lifetimeInSeconds: config.CLIENT_SECRET_LIFETIME,
       },
     },
+    schedules: Object.fromEntries(
+      Object.entries(config).flatMap(([name, value]) =>
+        name.endsWith("_SCHEDULE") && typeof value === "string" ? [[name, value]] : [],
+      ),
+    ),
     webhookTargets,
     webhookSecrets: createWebhookSecrets(vaults, config.PLATFORM_VAULT_URL),
     postWebhook: createPostWebhook({ targets: webhookTargets, addressesOf: (name) => resolver.everyAddress(name) }),

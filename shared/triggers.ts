@@ -11,19 +11,52 @@ export interface TimerCall {
 }
 
 /** @param schedule a setting's name between percent signs, such as `%GATEWAYS_SCHEDULE%` */
-export const registerTimer = (name: string, schedule: string, handler: (timer: TimerCall) => Promise<void>): void =>
-  app.timer(name, { schedule, handler: ({ isPastDue }) => handler({ pastDue: isPastDue }) });
+export function registerTimer(name: string, schedule: string, handler: (timer: TimerCall) => Promise<void>): void {
+  const watched = watch;
+  note(name, schedule, () => handler(byHand));
+  app.timer(name, { schedule, handler: ({ isPastDue }) => watched(name, () => handler({ pastDue: isPastDue })) });
+}
 
 /** The same for a timer that starts orchestrations. */
-export const registerDurableTimer = (
+export function registerDurableTimer(
   name: string,
   schedule: string,
   handlerWith: (client: durable.DurableClient) => (timer: TimerCall) => Promise<void>,
-): void =>
+): void {
+  const watched = watch;
+  note(name, schedule, (client) => handlerWith(client)(byHand));
   durable.app.client.timer(name, {
     schedule,
-    handler: ({ isPastDue }, client) => handlerWith(client)({ pastDue: isPastDue }),
+    handler: ({ isPastDue }, client) => watched(name, () => handlerWith(client)({ pastDue: isPastDue })),
   });
+}
+
+/** Whoever runs a timer by hand means now. */
+const byHand: TimerCall = { pastDue: false };
+
+export interface RegisteredTimer {
+  name: string;
+  /** The setting that has its schedule. */
+  setting: string;
+  /** What it does when its time has come; nobody watches this run by itself. */
+  run(client: durable.DurableClient): Promise<void>;
+}
+
+/** Every timer of this app, by its name. */
+export const timers = new Map<string, RegisteredTimer>();
+
+const note = (name: string, schedule: string, run: RegisteredTimer["run"]): void =>
+  void timers.set(name, { name, setting: schedule.replaceAll("%", ""), run });
+
+/** Runs a timer's function and sees how that goes. It fails when the function does, and for no other reason. */
+export type WatchTimer = (timer: string, run: () => Promise<void>) => Promise<void>;
+
+let watch: WatchTimer = (_timer, run) => run();
+
+/** Said before the first timer is registered: who watches the runs of those that follow. */
+export const watchTimers = (watching: WatchTimer): void => {
+  watch = watching;
+};
 
 /** What the broker says about one delivery of a message. */
 export interface Delivery {

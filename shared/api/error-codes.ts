@@ -215,6 +215,16 @@ export const errorCodes = {
     meaning: "The webhook is disabled, so nothing is sent to it.",
     remedy: "Register it again with enabled set to true.",
   },
+  ScheduleNotFound: {
+    status: 404,
+    meaning: "There is no such timer.",
+    remedy: "Check the name; GET /api/schedules lists those that exist.",
+  },
+  ScheduleRunning: {
+    status: 409,
+    meaning: "The timer is running at this moment.",
+    remedy: "Wait until it has ended; GET /api/schedules shows that.",
+  },
   ChangedMeanwhile: {
     status: 409,
     meaning: "Somebody else changed the same thing at the same time, several times over.",

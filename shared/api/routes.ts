@@ -32,6 +32,7 @@ import { partnerIdSchema, partnerInputSchema, partnerSchema } from "./partner.ts
 import { applyInputSchema, planInputSchema, planSchema } from "./plan.ts";
 import { defineRoute, type Route } from "./route.ts";
 import { queueNames } from "../messages/service-bus.ts";
+import { scheduleSchema, timerNameSchema } from "./schedule.ts";
 import { healthSchema, readinessSchema } from "./service.ts";
 import { taskIdSchema, taskKinds, taskSchema, taskStates } from "./task.ts";
 import {
@@ -778,6 +779,24 @@ export const routes = {
     params: z.object({ deadLetterId: deadLetterIdSchema }),
     body: discardInputSchema,
     answers: { 200: deadLetterSchema },
+  }),
+  listSchedules: defineRoute({
+    method: "GET",
+    path: "/api/schedules",
+    tag: "Service",
+    summary: "List what runs by the clock: last run, outcome, next run",
+    roles: ["Operator"],
+    answers: { 200: z.object({ value: z.array(scheduleSchema) }) },
+  }),
+  runSchedule: defineRoute({
+    method: "POST",
+    path: "/api/schedules/{timer}/run",
+    tag: "Service",
+    summary: "Run a timer now; asking twice with the same Operation-Id is asking once",
+    roles: ["Operator"],
+    params: z.object({ timer: timerNameSchema }),
+    headers: operationIdHeader,
+    answers: { 200: scheduleSchema },
   }),
   getHealth: defineRoute({
     method: "GET",

@@ -22,6 +22,7 @@ import { createOutageStore, type OutageStore } from "./outages.ts";
 import { createPlanStore, type PlanStore } from "./plans.ts";
 import { createQuotaStore, type QuotaStore } from "./quotas.ts";
 import { createStorage, type StorageSettings } from "./storage.ts";
+import { createScheduleStore, type ScheduleStore } from "./schedules.ts";
 import { createTable } from "./table.ts";
 import { createTaskStore, type TaskStore } from "./tasks.ts";
 import { createTenantStore, type TenantStore } from "./tenants.ts";
@@ -53,6 +54,7 @@ export interface Stores {
   webhooks: WebhookStore;
   deliveries: DeliveryStore;
   outages: OutageStore;
+  schedules: ScheduleStore;
   /** Throws when tables or blobs don't answer. */
   check(): Promise<void>;
 }
@@ -101,6 +103,7 @@ export function createStores({
     webhooks,
     deliveries: createDeliveryStore(storage),
     outages: createOutageStore(storage),
+    schedules: createScheduleStore(storage),
     check: async () => {
       const blobs = await storage.container("before-images");
       await Promise.all([probe.get({ partitionKey: "partners", rowKey: "check" }), blobs.getProperties()]);

@@ -203,6 +203,7 @@ describe.each(guarded)("%s", (_name, route) => {
     deliveryId,
     partnerId: owner.partnerId,
     gatewayId,
+    timer: "pollExample",
     vmId: `${owner.partnerId}.${gatewayId}`,
   });
 

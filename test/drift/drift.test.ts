@@ -28,7 +28,8 @@ const repair = async (steps?: string[]) =>
 async function sweep(): Promise<void> {
   const ends = () => platform.logged.filter((line) => line.includes("swept for drift")).length;
   const before = ends();
-  await platform.fire("sweepDrift");
+  const { body } = await platform.operator.runSchedule({ timer: "sweepDrift" });
+  expect(body).toMatchObject({ setting: "DRIFT_SCHEDULE", lastRun: { startedBy: "operator", outcome: "succeeded" } });
   await vi.waitUntil(() => ends() > before, { timeout: 30_000, interval: 25 });
 }
 

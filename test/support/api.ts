@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { HeartbeatWorld } from "../../functions/gateways/heartbeat.ts";
 import type { DeadLettersWorld } from "../../functions/dead-letters/world.ts";
 import type { DriftWorld } from "../../functions/drift/world.ts";
+import type { SchedulesWorld } from "../../functions/schedules/world.ts";
 import type { WebhooksWorld } from "../../functions/notifications/world.ts";
 import type { MailFlowWorld } from "../../functions/mail-flow/world.ts";
 import type { OffboardingWorld } from "../../functions/offboarding/world.ts";
@@ -52,6 +53,10 @@ export interface TestApi {
   stop(): Promise<void>;
 }
 
+/** What the timer of test/support/api-app does when it is run; its own time hardly ever comes. */
+export const timerUnderTest: { work: () => Promise<void> } = { work: () => Promise.resolve() };
+export const LEAP_DAY = "0 0 0 29 2 *";
+
 let current: WorldOfDoors | undefined;
 
 /** For test/support/api-app, which the host loads without arguments. */
@@ -91,7 +96,9 @@ export async function startApi({ serviceBus = "broker.example" }: { serviceBus?:
     heartbeatEveryInSeconds,
     deadLetterReader,
     ...notificationsUnderTest(),
+    schedules: { LEAP_DAY_SCHEDULE: LEAP_DAY },
   });
+  process.env["LEAP_DAY_SCHEDULE"] = LEAP_DAY;
   const host = await createHost({ appDirectory: "test/support/api-app", stateFile: ":memory:", port: 0, log: () => undefined });
   settings.publicUrl = host.url;
 
@@ -136,11 +143,12 @@ type WorldOfDoors = OnboardingWorld &
   DriftWorld &
   DeadLettersWorld &
   HeartbeatWorld &
+  SchedulesWorld &
   WebhooksWorld;
 
 /** Where the API's subject ends: whoever reaches for a cloud in these tests has gone too far. */
 const withoutClouds = (
-  world: ApiWorld & Pick<WorldOfDoors, "plans" | "heartbeatEveryInSeconds" | "deadLetterReader">,
+  world: ApiWorld & Pick<WorldOfDoors, "plans" | "heartbeatEveryInSeconds" | "deadLetterReader" | "schedules">,
 ): WorldOfDoors =>
   new Proxy(world as WorldOfDoors, {
     get: (target, name, receiver) => {

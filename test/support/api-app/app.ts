@@ -27,6 +27,7 @@ import {
   startPartnerBypass,
   startPartnerRestore,
 } from "../../../functions/mail-flow/several.ts";
+import { registerSchedules } from "../../../functions/schedules/index.ts";
 import { registerWebhookDoors } from "../../../functions/notifications/index.ts";
 import { onboardingKinds } from "../../../functions/onboarding/kinds.ts";
 import { cancelOperation } from "../../../functions/operations/cancel.ts";
@@ -43,9 +44,13 @@ import { rotateCredential } from "../../../functions/rotation/request.ts";
 import { registerService } from "../../../functions/service/index.ts";
 import { completeTask, getTask, listTasks } from "../../../functions/tasks/http.ts";
 import { registerTenants } from "../../../functions/tenants/index.ts";
-import { worldUnderTest } from "../api.ts";
+import { registerTimer } from "../../../shared/triggers.ts";
+import { timerUnderTest, worldUnderTest } from "../api.ts";
 
 const world = worldUnderTest();
+
+registerSchedules(world);
+registerTimer("pollExample", "%LEAP_DAY_SCHEDULE%", () => timerUnderTest.work());
 
 registerService(world);
 registerPartners(world);
