@@ -96,6 +96,8 @@ const accountName = oneLine(104).regex(
   /^([A-Za-z0-9.-]{1,15}\\)?[^\\/"[\]:;|=,+*?<>@]{1,64}$/,
   "must be an account's name such as CONTOSO\\svc-ucm",
 );
+/** Windows' own rules for the name of a local user, and no domain before it. */
+const localAccount = /^(?![. ]+$)[^"/\\[\]:;|=,+*?<>@]+$/;
 const ipv4Range = z.union([z.ipv4(), z.cidrv4(), z.literal("LocalSubnet")]);
 
 const portRange = z
@@ -112,6 +114,11 @@ export const guestDocumentSchema = z.strictObject({
   generation: z.int().min(1).max(2_147_483_647),
   /** A document that doesn't fit into one run is cut into parts, which the machine takes in order. */
   part: z.strictObject({ number: z.int().min(1), of: z.int().min(2).max(99) }).optional(),
+  /**
+   * A document beside the one that says how the machine is to be: with generations of its own, so that neither of the two outdates the
+   * other. Left out: that one.
+   */
+  beside: z.enum(["passwords"]).optional(),
   /**
    * What has to be there, with nobody writing it any more, before anything is changed: an image's own set-up has to have ended (mission
    * B16). A file that may be gone already only has to be in nobody's hands while it is there.
@@ -224,6 +231,19 @@ export const guestDocumentSchema = z.strictObject({
       }),
     )
     .optional(),
+  /** Passwords of the machine's own accounts. */
+  passwords: z
+    .array(
+      z.strictObject({
+        account: oneLine(20).regex(localAccount, "must be the name of a local account such as gatehouse"),
+        secret: secretReference,
+        /** Those that it may have until then: by one that it has it is changed, so that what Windows encrypted for it stays readable. */
+        earlier: z.array(secretReference).max(2).optional(),
+        /** Where it has none of them: set all the same. Without this it is a failure. */
+        reset: z.literal(true).optional(),
+      }),
+    )
+    .optional(),
   services: z
     .array(
       z.strictObject({
@@ -254,5 +274,6 @@ export const guestKinds = [
   "tasks",
   "groups",
   "rights",
+  "passwords",
   "services",
 ] as const satisfies (keyof GuestDocument)[];

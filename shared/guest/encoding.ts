@@ -59,10 +59,11 @@ export function decodeDocument(encoded: string): GuestDocument {
 export function partsOf(document: GuestDocument): GuestDocument[] {
   const whole = complete(document);
   if (textOf(whole).length <= MOST_CHARACTERS) return [whole];
-  const { schema, generation, evidence, services, firewall } = whole;
+  const { schema, generation, beside, evidence, services, firewall } = whole;
   const frame: GuestDocument = {
     schema,
     generation,
+    ...(beside === undefined ? {} : { beside }),
     ...(evidence === undefined ? {} : { evidence }),
     ...(firewall === undefined ? {} : { firewallNames: firewall.map(({ name }) => name) }),
   };

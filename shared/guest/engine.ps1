@@ -76,6 +76,7 @@ $ExitCodes = @{
     GuestFailed         = 1
     LcmBusy             = 3
     PartMissing         = 2
+    PasswordUnknown     = 1
     RelayListMissing    = 1
     RestartNeeded       = 3
     RightsFailed        = 1
@@ -726,6 +727,39 @@ function Set-Right($Entry) {
     finally { [IO.File]::Delete($file); [IO.File]::Delete($database) }
 }
 
+# --- Passwords of local accounts (mission F4) ---------------------------------------------------------------------------------------
+
+# The class that Windows has for accounts; PowerShell 5.1 does not load it by itself.
+function Open-LocalAccounts {
+    [void] [Reflection.Assembly]::Load('System.DirectoryServices.AccountManagement, Version=4.0.0.0, Culture=neutral, PublicKeyToken=b77a5c561934e089')
+    return New-Object DirectoryServices.AccountManagement.PrincipalContext('Machine')
+}
+
+# A log-on. One that fails counts for the account's lockout (ten of them in ten minutes), so no password is tried more often than it must.
+function Test-Password($Entry) {
+    $accounts = Open-LocalAccounts
+    try { return $accounts.ValidateCredentials($Entry.account, (Get-Secret $Entry.secret)) } finally { $accounts.Dispose() }
+}
+
+function Set-Password($Entry) {
+    $wanted = Get-Secret $Entry.secret
+    $accounts = Open-LocalAccounts
+    try {
+        $account = [DirectoryServices.AccountManagement.UserPrincipal]::FindByIdentity($accounts, $Entry.account)
+        if ($null -eq $account) { Stop-Engine 'AccountUnknown' "Windows finds no account $($Entry.account)" }
+        foreach ($earlier in (Get-Section $Entry 'earlier')) {
+            $there = Get-Secret $earlier
+            if (-not $accounts.ValidateCredentials($Entry.account, $there)) { continue }
+            # Unlike a reset this keeps what the Data Protection API has encrypted for the account.
+            $account.ChangePassword($there, $wanted)
+            return
+        }
+        if ($null -eq (Get-Optional $Entry 'reset')) { Stop-Engine 'PasswordUnknown' "the account $($Entry.account) has none of the passwords that are known: somebody else has changed it" }
+        $account.SetPassword($wanted)
+    }
+    finally { $accounts.Dispose() }
+}
+
 # --- Services -----------------------------------------------------------------------------------------------------------------------
 
 function Test-ServiceEntry($Entry) {
@@ -766,6 +800,7 @@ function Get-Differences($Desired) {
     foreach ($entry in (Get-Section $Desired 'tasks')) { if (-not (Test-Task $entry)) { $found.Add("tasks/$($entry.name)") } }
     foreach ($entry in (Get-Section $Desired 'groups')) { foreach ($member in (Get-MissingMembers $entry)) { $found.Add("groups/$($entry.group)/$member") } }
     foreach ($entry in (Get-Section $Desired 'rights')) { foreach ($account in (Get-MissingHolders $entry)) { $found.Add("rights/$($entry.right)/$account") } }
+    foreach ($entry in (Get-Section $Desired 'passwords')) { if (-not (Test-Password $entry)) { $found.Add("passwords/$($entry.account)") } }
     foreach ($entry in (Get-Section $Desired 'services')) { if (-not (Test-ServiceEntry $entry)) { $found.Add("services/$($entry.name)") } }
     return $found
 }
@@ -787,6 +822,7 @@ function Set-Differences($Desired, [string[]] $Before, [bool] $AfterParts) {
     foreach ($entry in (Get-Section $Desired 'tasks')) { if (-not (Test-Task $entry)) { Set-Task $entry } }
     foreach ($entry in (Get-Section $Desired 'groups')) { Set-Members $entry }
     foreach ($entry in (Get-Section $Desired 'rights')) { if (@(Get-MissingHolders $entry).Count -gt 0) { Set-Right $entry } }
+    foreach ($entry in (Get-Section $Desired 'passwords')) { if (-not (Test-Password $entry)) { Set-Password $entry } }
     foreach ($entry in (Get-Section $Desired 'services')) {
         if (-not (Test-ServiceEntry $entry)) { Set-ServiceEntry $entry }
         Restart-Affected $entry $Before $AfterParts
@@ -866,6 +902,9 @@ try {
 
     $desired = Read-Document $Document
     $generation = [int] $desired.generation
+    # A document beside the machine's own has a fence of its own.
+    $beside = Get-Optional $desired 'beside'
+    if ($null -ne $beside) { $StateKey = "$StateKey\$beside" }
     $slice = Get-Optional $desired 'part'
     $part = 1
     $last = $true

@@ -20,6 +20,7 @@ export const engineCodes = {
   GuestFailed: 1,
   LcmBusy: 3,
   PartMissing: 2,
+  PasswordUnknown: 1,
   RelayListMissing: 1,
   RestartNeeded: 3,
   RightsFailed: 1,

@@ -146,7 +146,7 @@ export const guest = ({ azure }: { azure: Azure }): GuestResource => {
       const document = parts[index];
       if (document === undefined) continue;
       sequence += 1;
-      const name = `gatehouse-${mode}-${sequence}-${hashes[index]}`;
+      const name = `${prefixOf(desired)}-${mode}-${sequence}-${hashes[index]}`;
       last = await azure.begin(`running the engine in mode ${mode} on ${what(desired)}`, desired, async (clients, onResponse) =>
         (await clients.compute()).virtualMachineRunCommands.beginCreateOrUpdate(
           desired.resourceGroup,
@@ -239,8 +239,12 @@ interface Run {
 
 const ours = (runs: Run[]): Run[] => runs.filter((run) => run.ours);
 
-function runFrom({ name = "", tags, provisioningState }: VirtualMachineRunCommand, { owner }: Guest): Run | undefined {
-  const [, sequence, hash] = /^gatehouse-(?:set|test)-(\d+)-([0-9a-f]{12})$/.exec(name) ?? [];
+/** Runs of a document beside the machine's own are counted apart: neither of the two takes the other's runs for its own. */
+const prefixOf = ({ document: { beside } }: Guest): string => (beside === undefined ? "gatehouse" : `gatehouse-${beside}`);
+
+function runFrom({ name = "", tags, provisioningState }: VirtualMachineRunCommand, desired: Guest): Run | undefined {
+  const { owner } = desired;
+  const [, sequence, hash] = new RegExp(`^${prefixOf(desired)}-(?:set|test)-(\\d+)-([0-9a-f]{12})$`).exec(name) ?? [];
   if (sequence === undefined || hash === undefined || provisioningState === "Deleting") return undefined;
   return { name, sequence: Number(sequence), hash, ours: ownedBy(tags, owner) };
 }

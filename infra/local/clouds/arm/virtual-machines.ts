@@ -12,6 +12,7 @@ import { allocationFailed, skuNotAvailable, zonalAllocationFailed } from "./fail
 import { checkPlan } from "./marketplace.ts";
 import { withSetUpBegun } from "../guest/product.ts";
 import { freshGuest } from "../guest/state.ts";
+import { hashOf } from "../guest/values.ts";
 import { checkReservation, machineUsing } from "./network-interfaces.ts";
 import type { Failure } from "./operations.ts";
 import { checkCores } from "./quotas.ts";
@@ -145,6 +146,7 @@ function acceptMachine(
     facts: {
       passwordSalt: salt,
       passwordHash,
+      ...(adminPassword === undefined ? keptPassword(existing) : { firstPassword: hashOf(adminPassword) }),
       diskName,
       generation: image.generation,
       power: existing?.facts["power"] ?? "starting",
@@ -194,6 +196,10 @@ function acceptMachine(
     },
   };
 }
+
+/** What Windows knows of its first user's password. */
+const keptPassword = (existing: Stored | undefined) =>
+  existing?.facts["firstPassword"] === undefined ? {} : { firstPassword: existing.facts["firstPassword"] };
 
 const hashed = (password: string, salt: string): string => createHmac("sha256", salt).update(password).digest("hex");
 
@@ -500,11 +506,15 @@ function build(estate: Estate, resource: Stored, ordered: Failure | undefined): 
     );
   if (estate.guests.get(keyOf(resource.id)) === undefined) {
     const image = imageOf(imageReference)?.image;
-    const fresh = freshGuest({
-      virtualMachineId: resource.id,
-      computerName: String((resource.body.properties["osProfile"] as Json)["computerName"]),
-      smtpServerFeature: image?.smtpServerFeature ?? false,
-    });
+    const { computerName, adminUsername } = resource.body.properties["osProfile"] as Record<string, string>;
+    const fresh = {
+      ...freshGuest({
+        virtualMachineId: resource.id,
+        computerName: String(computerName),
+        smtpServerFeature: image?.smtpServerFeature ?? false,
+      }),
+      passwords: { [String(adminUsername).toLowerCase()]: String(resource.facts["firstPassword"]) },
+    };
     const endsAt = estate.platform.now() + estate.duration(SET_UP_IN_SECONDS);
     estate.guests.set(keyOf(resource.id), image?.setsItselfUp === true ? withSetUpBegun(fresh, endsAt) : fresh);
   }

@@ -8,6 +8,7 @@ export const documentSchema = z.object({
   schema: z.number(),
   generation: z.number().int(),
   part: z.object({ number: z.number().int(), of: z.number().int() }).optional(),
+  beside: z.string().optional(),
   evidence: z
     .array(z.object({ file: z.string(), path: z.string().optional(), whenPresent: z.literal(true).optional() }))
     .default([]),
@@ -96,6 +97,16 @@ export const documentSchema = z.object({
     .default([]),
   groups: z.array(z.object({ group: z.string(), members: z.array(z.string()) })).default([]),
   rights: z.array(z.object({ right: z.string(), accounts: z.array(z.string()) })).default([]),
+  passwords: z
+    .array(
+      z.object({
+        account: z.string(),
+        secret,
+        earlier: z.array(secret).default([]),
+        reset: z.literal(true).optional(),
+      }),
+    )
+    .default([]),
   services: z
     .array(
       z.object({

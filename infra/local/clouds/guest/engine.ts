@@ -99,22 +99,22 @@ export async function runEngine(
     ({ generation } = document);
     const part = document.part?.number ?? 1;
     const last = document.part === undefined || part === document.part.of;
-    const afterParts = last && document.part !== undefined && numberOf(guest, "RestartDue") !== 0;
-    guest = fenced(guest, generation, part, mode);
+    const afterParts = last && document.part !== undefined && numberOf(guest, "RestartDue", document) !== 0;
+    guest = fenced(guest, document, part, mode);
     if (mode === "set") requireEvidence(guest, document);
     const means = await meansFor(guest, document, { now, readSecret: (reference) => readSecret(reference, identityClientId) });
     const found = differences(guest, document, means);
     let left = found;
     if (mode === "set") {
       if (found.length > 0 || afterParts) {
-        if (!last) guest = withNumber(guest, "RestartDue", 1);
+        if (!last) guest = withNumber(guest, "RestartDue", 1, document);
         const untouched = guest;
         for (const kind of Object.values(kinds)) guest = derived(kind.set(guest, document, means));
         guest = derived(productStarted(untouched, restart(guest, document, found, afterParts)));
         left = differences(guest, document, means);
       }
-      if (left.length === 0) guest = applied(guest, generation, part);
-      if (left.length === 0 && afterParts) guest = withNumber(guest, "RestartDue", 0);
+      if (left.length === 0) guest = applied(guest, document, part);
+      if (left.length === 0 && afterParts) guest = withNumber(guest, "RestartDue", 0, document);
     }
     const changed = found.filter((difference) => !left.includes(difference));
     const secrets = fingerprints(guest, document);
@@ -167,9 +167,9 @@ export function wouldChange(guest: GuestState, { document: encoded, mode }: Engi
     const document = readDocument(encoded);
     const { generation } = document;
     const part = document.part?.number ?? 1;
-    if (generation < numberOf(guest, "Generation") || part > appliedPart(guest, generation) + 1) return false;
-    if (part > appliedPart(guest, generation)) return true;
-    if (part === document.part?.of && numberOf(guest, "RestartDue") !== 0) return true;
+    if (generation < numberOf(guest, "Generation", document) || part > appliedPart(guest, document) + 1) return false;
+    if (part > appliedPart(guest, document)) return true;
+    if (part === document.part?.of && numberOf(guest, "RestartDue", document) !== 0) return true;
     return differences(guest, document, { now, values: rememberedValues(guest), certificates: new Map() }).length > 0;
   } catch (error) {
     if (error instanceof EngineFailure) return false;
@@ -213,33 +213,42 @@ function fingerprints(guest: GuestState, { registry }: MachineDocument): string[
 
 const STATE_KEY = "hklm\\software\\gatehouse\\guest";
 
-const numberOf = ({ registry }: GuestState, name: string): number => Number(registry[STATE_KEY]?.[name]?.data ?? 0);
-const withNumber = (guest: GuestState, name: string, data: number): GuestState => ({
-  ...guest,
-  registry: { ...guest.registry, [STATE_KEY]: { ...guest.registry[STATE_KEY], [name]: { type: "DWord", data } } },
-});
-const appliedPart = (guest: GuestState, generation: number): number =>
-  numberOf(guest, "AppliedGeneration") === generation ? numberOf(guest, "AppliedPart") : 0;
+/** A document beside the machine's own has numbers of its own. */
+const keyOf = ({ beside }: Beside): string => (beside === undefined ? STATE_KEY : `${STATE_KEY}\\${beside}`);
+type Beside = Pick<MachineDocument, "beside">;
 
-function fenced(guest: GuestState, generation: number, part: number, mode: "test" | "set"): GuestState {
-  const seen = numberOf(guest, "Generation");
+const numberOf = ({ registry }: GuestState, name: string, document: Beside): number =>
+  Number(registry[keyOf(document)]?.[name]?.data ?? 0);
+const withNumber = (guest: GuestState, name: string, data: number, document: Beside): GuestState => ({
+  ...guest,
+  registry: {
+    ...guest.registry,
+    [keyOf(document)]: { ...guest.registry[keyOf(document)], [name]: { type: "DWord", data } },
+  },
+});
+const appliedPart = (guest: GuestState, document: Beside & Pick<MachineDocument, "generation">): number =>
+  numberOf(guest, "AppliedGeneration", document) === document.generation ? numberOf(guest, "AppliedPart", document) : 0;
+
+function fenced(guest: GuestState, document: MachineDocument, part: number, mode: "test" | "set"): GuestState {
+  const { generation } = document;
+  const seen = numberOf(guest, "Generation", document);
   if (generation < seen)
     throw new EngineFailure("GenerationOutdated", `the machine has generation ${seen}, the document is ${generation}`);
   if (mode === "test") return guest;
-  if (part > appliedPart(guest, generation) + 1)
+  if (part > appliedPart(guest, document) + 1)
     throw new EngineFailure("PartMissing", `part ${part} of generation ${generation} came before the one that it follows`);
-  return generation > seen ? withNumber(guest, "Generation", generation) : guest;
+  return generation > seen ? withNumber(guest, "Generation", generation, document) : guest;
 }
 
-const applied = (guest: GuestState, generation: number, part: number): GuestState =>
-  part <= appliedPart(guest, generation)
+const applied = (guest: GuestState, document: MachineDocument, part: number): GuestState =>
+  part <= appliedPart(guest, document)
     ? guest
-    : withNumber(withNumber(guest, "AppliedPart", part), "AppliedGeneration", generation);
+    : withNumber(withNumber(guest, "AppliedPart", part, document), "AppliedGeneration", document.generation, document);
 
 /** What the heartbeat tells of it. */
 export const appliedOf = (guest: GuestState): { generation: number; part: number } => ({
-  generation: numberOf(guest, "AppliedGeneration"),
-  part: numberOf(guest, "AppliedPart"),
+  generation: numberOf(guest, "AppliedGeneration", {}),
+  part: numberOf(guest, "AppliedPart", {}),
 });
 
 interface Told {

@@ -2,7 +2,7 @@
 import { type MachineDocument, EngineFailure } from "./document.ts";
 import { type FirewallRule, type GuestState, type MachineCertificate } from "./state.ts";
 import { sameList, setSmtp, smtpDifferences } from "./smtp.ts";
-import { type Values, withOrigin } from "./values.ts";
+import { hashOf, type Values, withOrigin } from "./values.ts";
 import { setXml, xmlDifferences, xmlHasText } from "./xml.ts";
 
 /** What the kinds are given beside the machine: its clock, the texts of secrets, and certificates that came out of the vault. */
@@ -279,6 +279,30 @@ const rights: Kind = {
     }, before),
 };
 
+/** A user that isn't there can't log on either. */
+const passwords: Kind = {
+  differences: (guest, { passwords: wanted }, { values }) =>
+    wanted
+      .filter((entry) => !values.hashed(entry, `passwords/${entry.account}`, guest.passwords[entry.account.toLowerCase()] ?? ""))
+      .map(({ account }) => `passwords/${account}`),
+  set: (before, document, means) =>
+    document.passwords.reduce((guest, entry) => {
+      const { account, secret, earlier, reset } = entry;
+      if (passwords.differences(guest, { ...document, passwords: [entry] }, means).length === 0) return guest;
+      const there = guest.passwords[account.toLowerCase()];
+      if (there === undefined) throw new EngineFailure("AccountUnknown", `Windows finds no account ${account}`);
+      const known = earlier.some((one) => hashOf(means.values.text({ secret: one })) === there);
+      if (!known && !reset)
+        throw new EngineFailure(
+          "PasswordUnknown",
+          `the account ${account} has none of the passwords that are known: somebody else has changed it`,
+        );
+      const text = means.values.text({ secret });
+      const written = { ...guest, passwords: { ...guest.passwords, [account.toLowerCase()]: hashOf(text) } };
+      return withOrigin(written, { secret }, `passwords/${account}`, text);
+    }, before),
+};
+
 const services: Kind = {
   differences: ({ services: there }, { services: wanted }) =>
     wanted
@@ -334,5 +358,6 @@ export const kinds: Record<string, Kind> = {
   tasks,
   groups,
   rights,
+  passwords,
   services,
 };

@@ -23,6 +23,8 @@ export interface GuestState extends SimulatedGuest {
   tasks: Record<string, ScheduledTask>;
   /** Names that Windows can translate, in lower case, and their SIDs. */
   accounts: Record<string, string>;
+  /** Hashes of local users' passwords, by the user's name in lower case. */
+  passwords: Record<string, string>;
   /** SIDs of members, by the group's SID. */
   groups: Record<string, string[]>;
   /** SIDs of those who hold a user right. */
@@ -117,6 +119,7 @@ export const freshGuest = ({
   exclusions: [],
   tasks: {},
   accounts: { administrator: "S-1-5-21-1004336348-1177238915-682003330-500" },
+  passwords: {},
   groups: { "S-1-5-32-544": ["S-1-5-21-1004336348-1177238915-682003330-500"] },
   rights: { SeServiceLogonRight: ["S-1-5-80-0"] },
   lcmBusy: false,

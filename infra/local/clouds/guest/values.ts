@@ -8,6 +8,8 @@ export interface Values {
   text(entry: Valued): string;
   /** Whether what is there is what belongs there. `place` is a difference's name. */
   same(entry: Valued, place: string, actual: string): boolean;
+  /** Whether a hash is that of what belongs there. */
+  hashed(entry: Valued, place: string, hash: string): boolean;
   /** Whether a fingerprint that the machine remembers is that of the entry's secret. */
   fingerprinted(entry: Valued, place: string, fingerprint: string): boolean;
 }
@@ -26,6 +28,7 @@ export function knownValues(secrets: ReadonlyMap<string, string>): Values {
   return {
     text,
     same: (entry, _place, actual) => text(entry) === actual,
+    hashed: (entry, _place, hash) => hashOf(text(entry)) === hash,
     fingerprinted: ({ secret }, _place, fingerprint) =>
       secret !== undefined && fingerprintOf(secret.name, secrets.get(secretId(secret)) ?? "") === fingerprint,
   };
@@ -38,6 +41,10 @@ export const rememberedValues = ({ origins }: GuestState): Values => ({
     if (entry.secret === undefined) return literal(entry.value) === actual;
     const origin = origins[place.toLowerCase()];
     return origin?.secret === originOf(entry) && origin.hash === hashOf(actual);
+  },
+  hashed: (entry, place, hash) => {
+    const origin = origins[place.toLowerCase()];
+    return origin?.secret === originOf(entry) && origin.hash === hash;
   },
   fingerprinted: (entry, place) => origins[place.toLowerCase()]?.secret === originOf(entry),
 });
@@ -52,7 +59,8 @@ export function withOrigin(guest: GuestState, entry: Valued, place: string, text
 }
 
 /** All secrets that a document names, each once. */
-export function secretsIn({ files, certificates, registry, xml }: MachineDocument): SecretName[] {
-  const named = [...files, ...certificates, ...registry, ...xml.flatMap(({ nodes }) => nodes)].map(({ secret }) => secret);
+export function secretsIn({ files, certificates, registry, xml, passwords }: MachineDocument): SecretName[] {
+  const entries = [...files, ...certificates, ...registry, ...xml.flatMap(({ nodes }) => nodes), ...passwords];
+  const named = [...entries.map(({ secret }) => secret), ...passwords.flatMap(({ earlier }) => earlier)];
   return [...new Map(named.filter((secret) => secret !== undefined).map((secret) => [secretId(secret), secret])).values()];
 }
