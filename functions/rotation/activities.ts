@@ -11,9 +11,10 @@ import {
   type CredentialVersion,
   guestGenerationOf,
   isClientSecret,
+  isPassword,
   mayBegin,
-  rotating,
   secretsInUse,
+  writingDocument,
 } from "../../shared/stores/credentials.ts";
 import { type ClientSecretName, type CredentialName, secretNames } from "../../shared/vault/credential-names.ts";
 import { oldestFirst } from "../../shared/vault/client.ts";
@@ -32,27 +33,31 @@ const conditionOf: Record<CredentialName, string> = {
   clientSecret: "CredentialsFresh",
   exchangeWebServicesSecret: "MailboxCredentialFresh",
   loopGuid: "LoopGuidFresh",
+  administratorPassword: "AdministratorPasswordFresh",
 };
 
 /** What the condition says when it is true. */
-const freshness = (name: CredentialName, current: CredentialVersion | undefined, oldUntil: string | undefined): string =>
-  isClientSecret(name)
-    ? `the client secret is good until ${current?.expiresAt}`
-    : oldUntil === undefined
-      ? "the loop GUID was replaced"
-      : `the loop GUID was replaced; rules accept the one before until ${oldUntil}`;
+function freshness(name: CredentialName, current: CredentialVersion | undefined, oldUntil: string | undefined): string {
+  if (isClientSecret(name)) return `the client secret is good until ${current?.expiresAt}`;
+  if (isPassword(name)) return "the gateways were seen to take the new password";
+  return oldUntil === undefined
+    ? "the loop GUID was replaced"
+    : `the loop GUID was replaced; rules accept the one before until ${oldUntil}`;
+}
 
 /** What the guest's document holds of the tenant's other credentials: how often they were rotated, and their references. */
 export interface Beside extends Partial<Record<ClientSecretName, SecretReference>> {
   rotations: number;
 }
 
-interface Claim {
+export interface Claim {
   claimed: boolean;
   flipped?: CredentialVersion;
   beside?: Beside;
   /** What another rotation has changed of the ground since this one was begun. */
   ground?: Pick<Ground, "loopGuid">;
+  /** Of a password: what accounts have until this one is given to them. */
+  old?: SecretReference;
 }
 
 const besideOf = (others: CredentialRecord[]): Beside => ({
@@ -99,15 +104,18 @@ export const createRotationActivities = (world: RotationWorld) => {
         await progress(work, { status: "Canceled" });
         return { claimed };
       }
-      const others = (await credentials.list(key.partnerId, key.tenantId)).filter(({ name }) => name !== key.name);
+      const others = (await credentials.list(key.partnerId, key.tenantId)).filter(
+        ({ name }) => name !== key.name && !isPassword(name),
+      );
       const flipped = current && credential.generation === generation ? current : undefined;
-      if (!flipped) await waitFor(others, work, key);
+      if (!flipped && !isPassword(key.name)) await waitFor(others, work, key);
       await progress(work, { status: "Running" });
       return {
         claimed,
         ...(flipped && { flipped }),
         ...(others.length > 0 && { beside: besideOf(others) }),
         ...(others.some(({ name }) => !isClientSecret(name)) && { ground: await groundOf(key) }),
+        ...(isPassword(key.name) && current && { old: current.reference }),
       };
     },
 
@@ -265,7 +273,7 @@ export const createRotationActivities = (world: RotationWorld) => {
    * later gives way; whoever waits is tried again.
    */
   async function waitFor(others: CredentialRecord[], { operationId }: Work, key: CredentialKey): Promise<void> {
-    const busy = others.find(rotating);
+    const busy = others.find(writingDocument);
     if (!busy) return;
     if (busy.name < key.name)
       await credentials.change(key, ({ rotation }) => (rotation?.operationId === operationId ? { rotation: null } : undefined));

@@ -7,6 +7,8 @@ import { createRotationActivities } from "./activities.ts";
 import { listCredentials } from "./http.ts";
 import { rotateClientSecret } from "./client-secret.ts";
 import { rotateLoopGuid } from "./loop-guid.ts";
+import { rotatePassword } from "./password.ts";
+import { createPasswordActivities } from "./password-activities.ts";
 import { createLoopGuidActivities } from "./loop-guid-activities.ts";
 import { acceptNearExpiry } from "./queue.ts";
 import { rotateCredential } from "./request.ts";
@@ -20,7 +22,9 @@ export function registerRotation(world: RotationWorld): void {
   registerHttp("rotateCredential", rotateCredential(world));
   registerOrchestrator(rotateClientSecret);
   registerOrchestrator(rotateLoopGuid);
+  registerOrchestrator(rotatePassword);
   const { readMailRoute: _shared, ...activities } = createRotationActivities(world);
   registerActivities(activities, world);
   registerActivities(createLoopGuidActivities(world), world);
+  registerActivities(createPasswordActivities(world), world);
 }

@@ -1,13 +1,12 @@
 /** What the rotation of a loop GUID does beside rules and machines: each may run again, and a late one changes nothing. */
 import { randomUUID } from "node:crypto";
 import type { Work } from "../../shared/durable/resources.ts";
-import type { Ground } from "../../shared/desired/state.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
-import { chosenSecrets, tenantSecrets } from "../../shared/runbook/secrets.ts";
+import { tenantSecrets } from "../../shared/runbook/secrets.ts";
 import type { CredentialKey, CredentialVersion } from "../../shared/stores/credentials.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
-import { oldestFirst } from "../../shared/vault/client.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
+import { changeGround, ensureGenerated } from "./generated.ts";
 import type { RotationWorld } from "./world.ts";
 
 export type LoopGuidActivities = ReturnType<typeof createLoopGuidActivities>;
@@ -22,17 +21,6 @@ export const createLoopGuidActivities = ({ stores, vaults, clock }: Pick<Rotatio
   const recorded = recordingSteps(stores);
   const { name } = tenantSecrets.loopGuid;
 
-  /** What onboarding, drift and whoever else writes rules start from; `decide` gives what to change, if it is still as it was. */
-  const changeGround = async ({ partnerId, tenantId }: Work, decide: (ground: Ground) => Partial<Ground> | undefined) => {
-    await tenants.change(partnerId, tenantId, (tenant) => {
-      const ground = tenant.facts["ground"] as Ground;
-      const change = decide(ground);
-      if (change === undefined) return undefined;
-      const secrets = { ...chosenSecrets(tenant), ...(change.loopGuid && { loopGuid: change.loopGuid }) };
-      return { facts: { ...tenant.facts, secrets, ground: { ...ground, ...change } } };
-    });
-  };
-
   return {
     /** The first version of this generation, whoever stored it. */
     createLoopGuid: ({
@@ -43,23 +31,13 @@ export const createLoopGuidActivities = ({ stores, vaults, clock }: Pick<Rotatio
     }: Step & { generation: number; spec: TenantSpec }): Promise<CredentialVersion> =>
       recorded(work, "createLoopGuid", async (begin) => {
         const { vaultUrl } = await held(key);
-        const entraTenantId = spec.azure.tenantId;
-        const stored = async (): Promise<CredentialVersion | undefined> => {
-          const versions = oldestFirst(await vaults.versions(vaultUrl, name, entraTenantId));
-          const first = versions.find(({ tags }) => tags["gatehouse-generation"] === String(generation));
-          return first && { reference: first.reference, keyId: first.reference.version };
-        };
-        const known = await stored();
-        if (known) return { result: known, change: "unchanged" };
-        await begin({ action: "create", target: { kind: "loopGuid", name } });
-        const tags = { "gatehouse-generation": String(generation) };
-        const reference = await vaults.write({ vaultUrl, name, value: randomUUID(), entraTenantId, tags });
-        return { result: (await stored()) ?? { reference, keyId: reference.version }, change: "created" };
+        const wanted = { vaultUrl, name, entraTenantId: spec.azure.tenantId, generation, generate: randomUUID };
+        return ensureGenerated(vaults, wanted, () => begin({ action: "create", target: { kind: "loopGuid", name } }));
       }),
 
     /** Before any rule says so: whoever writes rules meanwhile writes both. */
     acceptLoopGuid: ({ work, old, also }: { work: Work; old: SecretReference; also: SecretReference }): Promise<void> =>
-      changeGround(work, ({ loopGuid }) => (loopGuid.version === old.version ? { otherLoopGuid: also } : undefined)),
+      changeGround(tenants, work, ({ loopGuid }) => (loopGuid.version === old.version ? { otherLoopGuid: also } : undefined)),
 
     flipLoopGuid: ({ work, key, generation, made, old, overlapInSeconds }: Flip): Promise<void> =>
       recorded(work, "flip", async (begin) => {
@@ -72,7 +50,7 @@ export const createLoopGuidActivities = ({ stores, vaults, clock }: Pick<Rotatio
           target: { kind: "credential", name: key.name },
           changes: [{ path: "current", from: old, to: reference }],
         });
-        await changeGround(work, ({ loopGuid }) =>
+        await changeGround(tenants, work, ({ loopGuid }) =>
           loopGuid.version === old.version ? { loopGuid: reference, otherLoopGuid: old } : undefined,
         );
         const now = clock.now();
@@ -92,7 +70,9 @@ export const createLoopGuidActivities = ({ stores, vaults, clock }: Pick<Rotatio
 
     /** Whoever writes rules from now on writes the new one only. */
     dropLoopGuid: ({ work, current }: { work: Work; current: SecretReference }): Promise<void> =>
-      changeGround(work, ({ loopGuid }) => (loopGuid.version === current.version ? { otherLoopGuid: undefined } : undefined)),
+      changeGround(tenants, work, ({ loopGuid }) =>
+        loopGuid.version === current.version ? { otherLoopGuid: undefined } : undefined,
+      ),
 
     /** No rule accepts it any more, as was read back; nobody reads it any more either. */
     retireLoopGuid: ({ work, key, spec }: Step & { spec: TenantSpec }): Promise<void> =>

@@ -15,7 +15,8 @@ import { type ResourcePace, resourceSteps, type Work } from "../../shared/durabl
 import type { OrchestrationContext, Routine } from "../../shared/durable/routine.ts";
 import { failureFrom, stepsOf } from "../../shared/durable/steps.ts";
 import type { LoopPace } from "../../shared/proof/loop.ts";
-import type { Beside, RotationActivities } from "./activities.ts";
+import type { SecretReference } from "../../shared/vault/reference.ts";
+import type { Beside, Claim, RotationActivities } from "./activities.ts";
 
 export interface Rotation {
   work: Work;
@@ -45,13 +46,25 @@ export interface RotationPace extends ResourcePace, LoopPace {
 }
 
 /** What is particular to a kind of credential, in the order of the walk. */
-export interface Chapters {
+export type Chapters = Particular & (Told | Given);
+
+/** The machines' documents hold it. */
+interface Told {
+  /** What they say with it, beside the tenant's other credentials. */
+  told(made: CredentialVersion): { ground?: Partial<RotationGround>; secrets?: Partial<GuestGeneration> };
+}
+
+/** It stands in none of them. */
+interface Given {
+  /** To one machine after another, each of which is seen to take it. `old` is what they have until then; undefined where nobody knows. */
+  give(made: CredentialVersion, old: SecretReference | undefined): Routine<void>;
+}
+
+interface Particular {
   /** Made, and in the vault. What an earlier try of this generation has stored is used again. */
   create(): Routine<CredentialVersion>;
   /** Whoever takes it takes it, before any machine has it. */
   test(made: CredentialVersion): Routine<void>;
-  /** What the machines' documents say with it, beside the tenant's other credentials. */
-  told(made: CredentialVersion): { ground?: Partial<RotationGround>; secrets?: Partial<GuestGeneration> };
   /** It works, now that all machines have it. */
   verify(made: CredentialVersion): Routine<void>;
   /** From here on everybody is given the new one. */
@@ -71,7 +84,7 @@ export function* rotate(context: OrchestrationContext, rotation: Rotation, chapt
     const claim = yield* steps.claimRotation({ work, key, generation, ...(emergency && { emergency }) });
     if (!claim.claimed) return;
     const ground = { ...rotation.ground, ...claim.ground };
-    const current = claim.flipped ?? (yield* replaced(ground, claim.beside));
+    const current = claim.flipped ?? (yield* replaced(ground, claim));
     const over = yield* chapters.overlap();
     if (over) yield* chapters.revoke(current);
     yield* steps.finishRotation({ work, key, generation, ...(over ? {} : { oldStays: true }) });
@@ -80,13 +93,23 @@ export function* rotate(context: OrchestrationContext, rotation: Rotation, chapt
   }
 
   /** Until everybody is given the new one. */
-  function* replaced(ground: RotationGround, { rotations, ...others }: Beside = { rotations: 0 }): Routine<CredentialVersion> {
+  function* replaced(ground: RotationGround, { beside, old }: Pick<Claim, "beside" | "old">): Routine<CredentialVersion> {
     const made = yield* chapters.create();
     yield* chapters.test(made);
+    if ("give" in chapters) yield* chapters.give(made, old);
+    else yield* tell(chapters.told(made), ground, beside);
+    yield* chapters.verify(made);
+    yield* chapters.flip(made);
+    return made;
+  }
 
+  function* tell(
+    told: ReturnType<Told["told"]>,
+    ground: RotationGround,
+    { rotations, ...others }: Beside = { rotations: 0 },
+  ): Routine<void> {
     const target = { work, spec, names };
     const route = yield* steps.readMailRoute(mailRouteWanted(target));
-    const told = chapters.told(made);
     const from = { ...ground, ...told.ground };
     const generationMade = { generation: generation + rotations, ...others, ...told.secrets, agents: ground.agents };
     // One machine after another: if the new one harms one, the others still work.
@@ -95,8 +118,5 @@ export function* rotate(context: OrchestrationContext, rotation: Rotation, chapt
       yield* ensure("guest", `applyToGateway${suffix}`, desired);
       yield* confirm("guest", `verifyGateway${suffix}`, desired);
     }
-    yield* chapters.verify(made);
-    yield* chapters.flip(made);
-    return made;
   }
 }

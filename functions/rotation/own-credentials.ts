@@ -1,7 +1,8 @@
-/** The credentials of a tenant: those that stand in the store, and the loop GUID, which has a row from its first rotation on. */
+/** The credentials of a tenant: those that stand in the store, and those that have a row from their first rotation on. */
 import type { Ground } from "../../shared/desired/state.ts";
 import type { CredentialRecord, NewCredential } from "../../shared/stores/credentials.ts";
 import type { Stores } from "../../shared/stores/stores.ts";
+import type { CredentialName } from "../../shared/vault/credential-names.ts";
 import { isInVault } from "../../shared/vault/reference.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 
@@ -10,17 +11,23 @@ export async function credentialsOf(
   tenant: TenantRecord,
 ): Promise<CredentialRecord[]> {
   const known = await credentials.list(tenant.partnerId, tenant.id);
-  const first = firstLoopGuid(tenant);
-  if (first === undefined || known.some(({ name }) => name === "loopGuid")) return known;
-  return [...known, { ...first, generation: 1, updatedAt: tenant.createdAt }];
+  const first = firstOf(tenant).filter(({ name }) => known.every((one) => one.name !== name));
+  return [...known, ...first.map((one) => ({ ...one, generation: 1, updatedAt: tenant.createdAt }))];
 }
 
-/** As onboarding has made it; undefined before. */
-export function firstLoopGuid({ partnerId, id: tenantId, facts }: TenantRecord): NewCredential | undefined {
-  const ground = facts["ground"] as Pick<Ground, "loopGuid"> | undefined;
-  // Where a person made it we know no more than its fingerprint.
-  if (ground === undefined || !isInVault(ground.loopGuid)) return undefined;
-  const { loopGuid: reference } = ground;
-  const current = { reference, keyId: reference.version };
-  return { partnerId, tenantId, name: "loopGuid", vaultUrl: reference.vaultUrl, objectId: "", clientId: "", current };
+/** As onboarding has made them; none before. */
+export function firstOf({ partnerId, id: tenantId, facts }: TenantRecord): NewCredential[] {
+  const ground = facts["ground"] as Pick<Ground, "loopGuid" | "adminPassword"> | undefined;
+  if (ground === undefined) return [];
+  const { loopGuid, adminPassword } = ground;
+  const all: [CredentialName, Ground["loopGuid"] | undefined][] = [
+    ["loopGuid", loopGuid],
+    ["administratorPassword", adminPassword],
+  ];
+  return all.flatMap(([name, reference]) => {
+    // Where a person made it we know no more than its fingerprint.
+    if (reference === undefined || !isInVault(reference)) return [];
+    const current = { reference, keyId: reference.version };
+    return [{ partnerId, tenantId, name, vaultUrl: reference.vaultUrl, objectId: "", clientId: "", current }];
+  });
 }

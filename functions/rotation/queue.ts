@@ -121,4 +121,9 @@ async function idOf(
   }
 }
 
-const endings: Record<CredentialName, string> = { clientSecret: "", exchangeWebServicesSecret: "-ews", loopGuid: "-guid" };
+const endings: Record<CredentialName, string> = {
+  clientSecret: "",
+  exchangeWebServicesSecret: "-ews",
+  loopGuid: "-guid",
+  administratorPassword: "-administrator",
+};

@@ -4,11 +4,11 @@ import { refusal } from "../../shared/api/error-codes.ts";
 import { accepted, endpoint } from "../../shared/api/endpoint.ts";
 import type { RotationAsked } from "../../shared/messages/near-expiry.ts";
 import { refuseWhileUnderWay } from "../../shared/durable/tenant-operation.ts";
-import { type CredentialRecord, isClientSecret } from "../../shared/stores/credentials.ts";
+import { type CredentialRecord, isClientSecret, isPassword } from "../../shared/stores/credentials.ts";
 import type { OperationRecord } from "../../shared/stores/operations.ts";
 import type { TaskCheck, TaskKey } from "../../shared/stores/tasks.ts";
 import type { CredentialName } from "../../shared/vault/credential-names.ts";
-import { credentialsOf, firstLoopGuid } from "./own-credentials.ts";
+import { credentialsOf, firstOf } from "./own-credentials.ts";
 import { rotationOf, type RotationRequest } from "./rotations.ts";
 import type { RotationWorld } from "./world.ts";
 
@@ -39,8 +39,8 @@ async function credentialOf(
   const tenant = await stores.tenants.get(partnerId, tenantId);
   const found = (await credentialsOf(stores, tenant)).find((one) => one.name === name);
   if (!found) throw refusal("CredentialNotFound", `tenant ${tenantId} has no credential ${name}`);
-  const first = firstLoopGuid(tenant);
-  if (found.name === "loopGuid" && first) await stores.credentials.add(first);
+  const first = firstOf(tenant).find((one) => one.name === name);
+  if (first) await stores.credentials.add(first);
   return found;
 }
 
@@ -87,6 +87,8 @@ const riskOf: Record<CredentialName, string> = {
     "the old client secret is refused as soon as the gateways hold the new one: a mailbox that is being read is read again later",
   loopGuid:
     "rules accept the old loop GUID no longer as soon as the gateways write the new one: mail that is under way with the old one may be judged as spam once more",
+  administratorPassword:
+    "where somebody else has changed the password it is set all the same, and what Windows has encrypted for the account under that one (Data Protection API) can't be read any more",
 };
 
 const keyOf = ({ partnerId, tenantId, name }: CredentialRecord): TaskKey => ({
@@ -106,9 +108,16 @@ async function openTask(
     ...keyOf(credential),
     operationId,
     title: `Find out what the compromised ${name} was used for`,
-    instructions: `Its rotation skips all waits; ${riskOf[name]}. ${isClientSecret(name) ? "Look in the sign-in logs of the application for the key below" : "Look in the message trace for mail that passed by the gateway"}, find out who had it, and say here that you have.`,
+    instructions: `Its rotation skips all waits; ${riskOf[name]}. ${whereToLook(name)}, find out who had it, and say here that you have.`,
     fields: current ? [{ label: "Key", value: current.keyId }] : [],
   });
+}
+
+function whereToLook(name: CredentialName): string {
+  if (isClientSecret(name)) return "Look in the sign-in logs of the application for the key below";
+  return isPassword(name)
+    ? "Look in the gateways' Security log for log-ons (4624) of the account"
+    : "Look in the message trace for mail that passed by the gateway";
 }
 
 /** Nobody but the person can tell. */

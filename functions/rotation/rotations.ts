@@ -3,12 +3,13 @@ import { refusal } from "../../shared/api/error-codes.ts";
 import { settledStage } from "../../shared/desired/bypass.ts";
 import { isStanding, targetOf } from "../../shared/desired/target.ts";
 import type { TenantOperation } from "../../shared/durable/tenant-operation.ts";
-import { type CredentialKey, isClientSecret, mayBegin } from "../../shared/stores/credentials.ts";
+import { type CredentialKey, isClientSecret, isPassword, mayBegin } from "../../shared/stores/credentials.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { rotateClientSecret } from "./client-secret.ts";
 import { type LoopGuidRotation, rotateLoopGuid } from "./loop-guid.ts";
 import type { Rotation, RotationGround } from "./orchestrator.ts";
-import { loopGuidSteps, rotationSteps } from "./steps.ts";
+import { rotatePassword } from "./password.ts";
+import { loopGuidSteps, passwordSteps, rotationSteps } from "./steps.ts";
 import type { RotationWorld } from "./world.ts";
 
 export interface RotationRequest {
@@ -22,29 +23,41 @@ export interface RotationRequest {
 
 type World = Pick<RotationWorld, "stores" | "rotation" | "clock">;
 
-/** Client secrets rotate beside other operations of their tenant; what rules are made of does not. */
-export const rotationOf = (world: World, request: RotationRequest): TenantOperation<LoopGuidRotation> =>
-  isClientSecret(request.name)
-    ? {
-        kind: "rotation",
-        orchestrator: rotateClientSecret,
-        stepsOf: ({ spec }) => rotationSteps(spec),
-        // Whatever else the loop GUID's takes it knows nothing of.
-        inputOf: (tenant, operationId) => inputOf(world, request, tenant, operationId) as LoopGuidRotation,
-        check: (tenant) => check(world, request, tenant),
-      }
-    : {
-        kind: "renewal",
-        orchestrator: rotateLoopGuid,
-        stepsOf: (tenant) => loopGuidSteps(tenant, request),
-        inputOf: (tenant, operationId) => ({
-          ...inputOf(world, request, tenant, operationId),
-          ...(request.finish === true && { finish: true }),
-          live: settledStage(tenant) === "live",
-          bypassed: tenant.stage === "bypassed",
-        }),
-        check: (tenant) => check(world, request, tenant),
-      };
+/** Client secrets rotate beside other operations of their tenant; what rules and machines are made of does not. */
+export function rotationOf(world: World, request: RotationRequest): TenantOperation<LoopGuidRotation> {
+  const { name, finish } = request;
+  const checked = (tenant: TenantRecord) => check(world, request, tenant);
+  // Whatever else the loop GUID's takes the others know nothing of.
+  const input = (tenant: TenantRecord, operationId: string) => inputOf(world, request, tenant, operationId) as LoopGuidRotation;
+  if (isClientSecret(name))
+    return {
+      kind: "rotation",
+      orchestrator: rotateClientSecret,
+      stepsOf: ({ spec }) => rotationSteps(spec),
+      inputOf: input,
+      check: checked,
+    };
+  if (isPassword(name))
+    return {
+      kind: "renewal",
+      orchestrator: rotatePassword,
+      stepsOf: ({ spec }) => passwordSteps(spec, request),
+      inputOf: input,
+      check: checked,
+    };
+  return {
+    kind: "renewal",
+    orchestrator: rotateLoopGuid,
+    stepsOf: (tenant) => loopGuidSteps(tenant, request),
+    inputOf: (tenant, operationId) => ({
+      ...input(tenant, operationId),
+      ...(finish === true && { finish: true }),
+      live: settledStage(tenant) === "live",
+      bypassed: tenant.stage === "bypassed",
+    }),
+    check: checked,
+  };
+}
 
 function inputOf(
   { rotation: { pace } }: World,

@@ -23,6 +23,22 @@ export const rotationSteps = (spec: { gateway: Pick<TenantSpec["gateway"], "regi
   step("directory", "revoke", "The old secret is revoked, and dead"),
 ];
 
+/** Of a password's. With `finish` only the old one is left to go. */
+export const passwordSteps = (
+  spec: { gateway: Pick<TenantSpec["gateway"], "regions"> },
+  { finish = false }: Pick<RotationRequest, "finish">,
+) => {
+  const changed = [
+    step("root", "createPassword", "New password, in the vault"),
+    ...machineTitles(spec).flatMap(({ suffix, where }) => [
+      step("gateway", `changeOnGateway${suffix}`, ["The account has the new password", ...where].join(", ")),
+      step("gateway", `logOnToGateway${suffix}`, ["Windows lets it log on", ...where].join(", ")),
+    ]),
+    step("root", "flip", "The new password is the current one"),
+  ];
+  return [...(finish ? [] : changed), step("root", "revoke", "The old password is switched off in the vault")];
+};
+
 /** Of the loop GUID's: the new one comes into use in one operation, and the old one goes in another, unless nothing may wait. */
 export function loopGuidSteps(
   tenant: TenantRecord,

@@ -5,6 +5,7 @@ import type { DesiredOf } from "../durable/resources.ts";
 import type { MachineNames, MachineRole, RegionNames, RoleNames } from "../azure/names.ts";
 import { eitherOf, openServices } from "../azure/services.ts";
 import { virtualMachineId } from "../azure/place.ts";
+import { GUEST_SCHEMA } from "../guest/document.ts";
 import { gatewayDocument } from "../guest/gateway.ts";
 import { keyManagerDocument } from "../guest/keymanager.ts";
 import { ucmDocument } from "../guest/ucm.ts";
@@ -416,6 +417,28 @@ export const guest = (
     }),
   };
 };
+
+/** Of a password: its generation, and what takes its place where. */
+export interface PasswordChange {
+  generation: number;
+  secret: SecretReference;
+  earlier: SecretReference[];
+  /** Also where somebody else has changed it. */
+  reset?: true;
+}
+
+/** The password of the administrator that the machine was made with; beside its own document, which this one leaves as it is. */
+export const administratorPassword = (
+  target: Target,
+  { region, machine }: MachinePlace,
+  { identityClientId }: Pick<Ground, "identityClientId">,
+  { generation, ...change }: PasswordChange,
+): Desired<"guest"> => ({
+  ...placeIn(target, region),
+  virtualMachine: machine.virtualMachine,
+  identityClientId,
+  document: { schema: GUEST_SCHEMA, generation, beside: "passwords", passwords: [{ account: ADMIN_USERNAME, ...change }] },
+});
 
 /** One of our own doors, as the machine reaches it with its own identity. */
 const agentSettings = (

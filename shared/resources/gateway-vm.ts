@@ -98,7 +98,8 @@ export const gatewayVm = ({ azure, vaults }: { azure: Azure; vaults: Vaults }): 
     options: { ifNoneMatch?: string },
     found: FoundMachine | undefined,
   ) => {
-    const adminPassword = await vaults.read(desired.adminPassword, desired.entraTenantId);
+    // What was made with one keeps it, and Azure takes no other for it; inside it may have another one by now.
+    const adminPassword = found ? undefined : await vaults.read(desired.adminPassword, desired.entraTenantId);
     return azure.begin(`${action} ${what(desired)}`, desired, async (clients, onResponse) =>
       (await clients.compute()).virtualMachines.beginCreateOrUpdate(
         desired.resourceGroup,
@@ -222,7 +223,7 @@ const canonicalPlan = (plan: Partial<Plan> | undefined): Plan | null =>
 const trustedLaunch = { securityType: "TrustedLaunch", uefiSettings: { secureBootEnabled: true, vTpmEnabled: true } };
 
 /** Generation 2 comes with the image; Trusted Launch is said, since the API's own default still is to leave it off. */
-const machine = (desired: GatewayVm, adminPassword: string, found: FoundMachine | undefined): FoundMachine => ({
+const machine = (desired: GatewayVm, adminPassword: string | undefined, found: FoundMachine | undefined): FoundMachine => ({
   location: desired.region,
   // What others added to a machine whose last write failed goes back as it was.
   tags: { ...found?.tags, ...ownershipTags(desired.owner) },
@@ -251,7 +252,7 @@ const machine = (desired: GatewayVm, adminPassword: string, found: FoundMachine 
   osProfile: {
     computerName: desired.computerName,
     adminUsername: desired.adminUsername,
-    adminPassword,
+    ...(adminPassword === undefined ? {} : { adminPassword }),
     allowExtensionOperations: true,
     windowsConfiguration: { provisionVMAgent: true, enableAutomaticUpdates: true, patchSettings: { patchMode: "AutomaticByOS" } },
   },

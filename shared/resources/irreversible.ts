@@ -6,7 +6,8 @@ export const noWayBack = {
   onboarding:
     "the gateway stands and mail runs through it; put the spec back and onboard again, which moves mail before it takes anything away",
   rotation: "both secrets are good while it goes on, and the next look at the credential finishes it or makes another",
-  renewal: "both are accepted until the old one is dropped; asked for again it goes on where it ended",
+  renewal:
+    "of a loop GUID both are accepted until the old one is dropped, of a password each machine has one that the vault has; asked for again it goes on where it ended",
   bypass: "a restore is the way back, which proves the gateway before anybody's mail goes there",
   restore: "a bypass is the way back, which proves that mails go round the gateway",
   repair: "what stood before was wrong; change the tenant's spec where it was not",

@@ -2,7 +2,7 @@
 import type { Agents, GuestGeneration } from "../desired/state.ts";
 import { apiVersion } from "../api/routes.ts";
 import { ControlPlaneError } from "../errors.ts";
-import { type CredentialRecord, guestGenerationOf, rotating, secretsInUse } from "../stores/credentials.ts";
+import { type CredentialRecord, guestGenerationOf, secretsInUse, writingDocument } from "../stores/credentials.ts";
 import type { RunbookWorld } from "./world.ts";
 
 type Tenant = Pick<CredentialRecord, "partnerId" | "tenantId">;
@@ -21,7 +21,7 @@ export async function settledGuestOf(
   { partnerId, tenantId }: Tenant,
 ): Promise<GuestGeneration> {
   const known = await stores.credentials.list(partnerId, tenantId);
-  const busy = known.find(rotating);
+  const busy = known.find(writingDocument);
   if (busy)
     throw new ControlPlaneError(
       "RotationUnderWay",

@@ -6,7 +6,14 @@
 import { createHash } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { refusal } from "../api/error-codes.ts";
-import { type ClientSecretName, clientSecretNames, type CredentialName, secretNames } from "../vault/credential-names.ts";
+import {
+  type ClientSecretName,
+  clientSecretNames,
+  type CredentialName,
+  type PasswordName,
+  passwordNames,
+  secretNames,
+} from "../vault/credential-names.ts";
 import type { SecretReference } from "../vault/reference.ts";
 import { rowsBeginning, where } from "./filter.ts";
 import type { Storage } from "./storage.ts";
@@ -69,9 +76,9 @@ export interface CredentialStore {
   removeAll(partnerId: string, tenantId: string): Promise<void>;
 }
 
-/** The generation of the guest's document, which holds all of a tenant's credentials: it grows with each of their rotations. */
-export const guestGenerationOf = (credentials: Pick<CredentialRecord, "generation">[]): number =>
-  credentials.reduce((sum, { generation }) => sum + generation - 1, 1);
+/** The generation of the guest's document: it grows with each rotation of a credential that it holds. */
+export const guestGenerationOf = (credentials: Pick<CredentialRecord, "name" | "generation">[]): number =>
+  credentials.filter(inDocument).reduce((sum, { generation }) => sum + generation - 1, 1);
 
 /** The reference of each client secret that is in use, by its name. */
 export const secretsInUse = (
@@ -83,7 +90,16 @@ export const secretsInUse = (
 
 export const isClientSecret = (name: CredentialName): name is ClientSecretName => clientSecretNames.some((one) => one === name);
 
+export const isPassword = (name: CredentialName): name is PasswordName => passwordNames.some((one) => one === name);
+
+/** Passwords go to the machines in a document of their own. */
+const inDocument = ({ name }: Pick<CredentialRecord, "name">): boolean => !isPassword(name);
+
 /** From its claim to its flip a rotation writes the guest's document: meanwhile nobody else does. */
+export const writingDocument = (credential: Pick<CredentialRecord, "name" | "rotation" | "generation">): boolean =>
+  inDocument(credential) && rotating(credential);
+
+/** From its claim to its flip a rotation gives machines the next one. */
 export const rotating = ({ rotation, generation }: Pick<CredentialRecord, "rotation" | "generation">): boolean =>
   rotation !== undefined && rotation.generation > generation;
 

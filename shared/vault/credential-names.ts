@@ -4,12 +4,17 @@
 export const clientSecretNames = ["clientSecret", "exchangeWebServicesSecret"] as const;
 export type ClientSecretName = (typeof clientSecretNames)[number];
 
+/** Of accounts inside the machines: an account has one, so that the old one is dead as soon as it has the new one. */
+export const passwordNames = ["administratorPassword"] as const;
+export type PasswordName = (typeof passwordNames)[number];
+
 /** Beside them the loop GUID, which is a secret too: who knows it can pass by the gateway. */
-export const credentialNames = [...clientSecretNames, "loopGuid"] as const;
+export const credentialNames = [...clientSecretNames, "loopGuid", ...passwordNames] as const;
 export type CredentialName = (typeof credentialNames)[number];
 
 export const secretNames: Record<CredentialName, string> = {
   clientSecret: "webclient-client-secret",
   exchangeWebServicesSecret: "ews-client-secret",
   loopGuid: "loop-guid",
+  administratorPassword: "gateway-admin-password",
 };
