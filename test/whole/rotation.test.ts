@@ -1,14 +1,22 @@
 /** Credentials are replaced on request while mail goes on all the time: none is lost, none comes twice, none goes by unprocessed. */
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Application } from "../../infra/local/clouds/entra/directory.ts";
+import { hashOf } from "../../infra/local/clouds/entra/directory.ts";
+import type { GuestState } from "../../infra/local/clouds/guest/state.ts";
 import type { Operation } from "../../shared/api/operation.ts";
 import { exchangeOf } from "../support/exchange.ts";
 import { type MailStream, streamOfMail } from "../support/mail-stream.ts";
-import { customer, type OnboardingPlatform, startOnboarding } from "../support/onboarding.ts";
+import { customer, type OnboardingPlatform, startOnboarding, writes } from "../support/onboarding.ts";
 
 let platform: OnboardingPlatform;
 let stream: MailStream;
-const contoso = customer("contoso", "contoso", {}, { pilot: { addresses: ["pilot@contoso.example"], incoming: true } });
+const contoso = customer(
+  "contoso",
+  "contoso",
+  { exchangeWebServices: { access: "allMailboxes" } },
+  { pilot: { addresses: ["pilot@contoso.example"], incoming: true } },
+);
 const { tenantId } = contoso;
 beforeAll(async () => {
   platform = await startOnboarding({ tempo: 0.001 });
@@ -69,6 +77,42 @@ test("a compromised one says what its rotation risks, in the answer and in a tas
   expect(after).toMatchObject([{ state: "done" }]);
 });
 
+const guests = () => platform.clouds.platform.collection<GuestState>("arm.guests");
+const machines = (): [string, GuestState][] =>
+  guests()
+    .entries()
+    .filter(([id]) => id.toLowerCase().includes(contoso.spec.azure.subscriptionId));
+
+/** What the gateway reads mailboxes with, and what Entra takes from the application that it reads them as. */
+const mailboxSecret = (): { held: string; valid: string[] } => {
+  const [[, machine] = []] = machines();
+  const { OAuthClientId: client, OAuthClientSecret: secret } = machine?.registry["hklm\\software\\gbs\\iq.suite\\ewsscan"] ?? {};
+  const application = platform.clouds.platform
+    .collection<Application>("entra.applications")
+    .values()
+    .find(({ appId }) => appId === client?.data);
+  return { held: hashOf(String(secret?.data)), valid: (application?.passwordCredentials ?? []).map(({ hash }) => hash) };
+};
+
+test("the secret that mailboxes are read with: the gateway has the new one, and the old one is dead", async () => {
+  await rotated("exchangeWebServicesSecret");
+  const first = mailboxSecret();
+  expect(first.valid).toEqual([first.held]);
+  expect(await stream.one("mailboxes")).toBe("through");
+  const { body } = await platform.northwind.rotateCredential({
+    tenantId,
+    name: "exchangeWebServicesSecret",
+    body: { emergency: true },
+  });
+  expect(body.risk).toContain("a mailbox that is being read is read again later");
+  expect((await platform.untilEnded(body)).error).toBeUndefined();
+  const second = mailboxSecret();
+  expect(second.valid).toEqual([second.held]);
+  expect(second.held).not.toBe(first.held);
+  // The WebClient's own was not touched by it.
+  expect(await credential("clientSecret")).toMatchObject({ state: "current", generation: 4 });
+});
+
 const guidsInRules = async (): Promise<Record<string, number>> => {
   const rules = await (await exchangeOf(platform.clouds, contoso.watched.organization)).list("Get-TransportRule");
   const counted = rules.map(({ Name, HeaderContainsWords, ExceptIfHeaderContainsWords }) => {
@@ -106,6 +150,54 @@ test("a compromised loop GUID is accepted nowhere when its rotation ends", async
   expect(await credential("loopGuid")).toMatchObject({ state: "current", generation: 3, overlapping: false });
   expect(new Set(Object.values(await guidsInRules()))).toEqual(new Set([1]));
   expect(await stream.one("compromised")).toBe("through");
+});
+
+/** Of the administrator on each machine, and that of the vault's version which is shown to the partner. */
+const administrator = async () => {
+  const { version } = (await credential("administratorPassword")) ?? {};
+  const secrets = platform.clouds.platform.collection<{ versions: { id: string; value: string; enabled: boolean }[] }>(
+    "vault.secrets",
+  );
+  const versions = secrets
+    .entries()
+    .find(([id]) => id.includes(tenantId.slice(0, 6)) && id.endsWith("/gateway-admin-password"))?.[1].versions;
+  return {
+    onMachines: machines().map(([, { passwords }]) => passwords["gatehouse"]),
+    shown: hashOf(versions?.find(({ id }) => id === version)?.value ?? ""),
+    versions: versions?.map(({ id, enabled }) => (enabled ? id : "off")),
+  };
+};
+
+test("the administrator's password: it is in the vault before a machine has it, and the old one is switched off", async () => {
+  const before = await credential("administratorPassword");
+  expect(before).toMatchObject({ state: "current", generation: 1 });
+  const operation = await rotated("administratorPassword");
+  expect(operation).toMatchObject({ kind: "renewal", status: "Succeeded" });
+  expect(operation.steps.map(({ name, status }) => `${name} ${status}`)).toEqual(
+    ["createPassword", "changeOnGateway", "logOnToGateway", "flip", "revoke"].map((name) => `${name} Succeeded`),
+  );
+  expect(await credential("administratorPassword")).toMatchObject({ state: "current", generation: 2, overlapping: false });
+  const after = await administrator();
+  expect(after.onMachines).toEqual([after.shown]);
+  expect(after.versions).toEqual(["off", expect.not.stringMatching(/^off$/)]);
+  // The machines' own document is none of its business: nothing differs, and an onboarding writes nothing.
+  const since = await platform.now();
+  expect((await platform.untilEnded(await platform.start(contoso))).error).toBeUndefined();
+  expect(writes(await platform.record(since)).filter((one) => one.startsWith("arm "))).toEqual([]);
+});
+
+test("one that somebody has changed by hand is left alone, until it is said to be compromised", async () => {
+  const [[id, machine] = []] = machines();
+  if (!id || !machine) throw new Error("there is no machine");
+  guests().set(id, { ...machine, passwords: { ...machine.passwords, gatehouse: hashOf("By-hand-1") } });
+  const { body } = await platform.northwind.rotateCredential({ tenantId, name: "administratorPassword" });
+  expect((await platform.untilEnded(body)).error).toMatchObject({ code: "GuestFailed", target: "PasswordUnknown" });
+  expect((await administrator()).onMachines).toEqual([hashOf("By-hand-1")]);
+  expect(await credential("administratorPassword")).toMatchObject({ state: "current", generation: 2 });
+  await rotated("administratorPassword", true);
+  expect(await credential("administratorPassword")).toMatchObject({ state: "current", generation: 3 });
+  const after = await administrator();
+  expect(after.onMachines).toEqual([after.shown]);
 });
 
 test("all mail of all that time arrived once, and had been at the gateway", async () => {
