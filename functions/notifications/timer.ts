@@ -1,4 +1,5 @@
 /** The net under the queue: tells what nobody was told of, sets off again what is overdue, and retires secrets whose overlap is over. */
+import type { Look } from "../../shared/stores/months.ts";
 import { everyOne } from "../../shared/stores/pages.ts";
 import type { Versioned } from "../../shared/stores/table.ts";
 import type { WebhookRecord } from "../../shared/stores/webhooks.ts";
@@ -9,7 +10,20 @@ import type { NotificationsWorld } from "./world.ts";
 /** A message that is on its way is given this time. */
 const OVERDUE_AFTER_IN_MILLISECONDS = 2 * 60_000;
 
-export const sweepNotifications = (world: NotificationsWorld) => async (): Promise<void> => {
+/** Of months before the last two, in which hardly anything waits. */
+const OLD_MONTHS_EVERY_IN_MILLISECONDS = 3600_000;
+
+export function sweepNotifications(world: NotificationsWorld): () => Promise<void> {
+  let lookedAtAll = Number.NEGATIVE_INFINITY;
+  return async () => {
+    const now = world.clock.now();
+    const look = now - lookedAtAll >= OLD_MONTHS_EVERY_IN_MILLISECONDS ? "all" : "newest";
+    await sweep(world, look);
+    if (look === "all") lookedAtAll = now;
+  };
+}
+
+async function sweep(world: NotificationsWorld, look: Look): Promise<void> {
   const { stores, log } = world;
   const partners = new Set<string>();
   const counts = { webhooks: 0, told: 0, overdue: 0 };
@@ -17,24 +31,24 @@ export const sweepNotifications = (world: NotificationsWorld) => async (): Promi
     counts.webhooks += 1;
     partners.add(webhook.partnerId);
     await unlessItFails(world, webhook.id, async () => {
-      counts.overdue += await setOff(world, webhook);
+      counts.overdue += await setOff(world, webhook, look);
       await retireSecrets(world, webhook);
     });
   }
   for (const partnerId of partners)
-    await unlessItFails(world, partnerId, async () => void (counts.told += await tellAll(world, partnerId)));
+    await unlessItFails(world, partnerId, async () => void (counts.told += await tellAll(world, partnerId, look)));
   log.information("notifications looked after", counts);
-};
+}
 
-async function tellAll(world: NotificationsWorld, partnerId: string): Promise<number> {
-  const untold = await world.stores.events.untold(partnerId);
+async function tellAll(world: NotificationsWorld, partnerId: string, look: Look): Promise<number> {
+  const untold = await world.stores.events.untold(partnerId, look);
   for (const event of untold) await tell(world, event);
   return untold.length;
 }
 
-async function setOff(world: NotificationsWorld, { partnerId, id: webhookId }: WebhookRecord): Promise<number> {
+async function setOff(world: NotificationsWorld, { partnerId, id: webhookId }: WebhookRecord, look: Look): Promise<number> {
   const since = new Date(world.clock.now() - OVERDUE_AFTER_IN_MILLISECONDS).toISOString();
-  const overdue = (await world.stores.deliveries.pending({ partnerId, webhookId })).filter(({ dueAt }) => dueAt < since);
+  const overdue = (await world.stores.deliveries.pending({ partnerId, webhookId }, look)).filter(({ dueAt }) => dueAt < since);
   for (const delivery of overdue) await schedule(world, delivery);
   return overdue.length;
 }

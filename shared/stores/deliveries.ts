@@ -5,8 +5,8 @@
 import { refusal } from "../api/error-codes.ts";
 import type { Delivery } from "../api/webhook.ts";
 import type { Notice } from "../webhooks/message.ts";
-import { rowsBeginning, where } from "./filter.ts";
-import { createMonthlyTables } from "./months.ts";
+import { where } from "./filter.ts";
+import { createMonthlyTables, type Look } from "./months.ts";
 import type { Storage } from "./storage.ts";
 import {
   type Action,
@@ -50,8 +50,8 @@ export interface DeliveryStore {
   ): Promise<Versioned<DeliveryRecord>>;
   /** Newest first. */
   list(name: WebhookName, state: string | undefined, pageSize: number, after?: string): Promise<Page<Versioned<DeliveryRecord>>>;
-  /** Those pending of the last two months that have any. */
-  pending(name: WebhookName): Promise<Versioned<DeliveryRecord>[]>;
+  /** Those that wait for a try. */
+  pending(name: WebhookName, look?: Look): Promise<Versioned<DeliveryRecord>[]>;
 }
 
 export const deliveryIdOf = ({ id, at }: Pick<Notice, "id" | "at">): string =>
@@ -101,10 +101,9 @@ export function createDeliveryStore(storage: Storage): DeliveryStore {
       const { items, ...rest } = await months.page(partitionOf(name), "d_", filters, pageSize, after);
       return { items: items.map(recordOf), ...rest };
     },
-    pending: async (name) => {
-      const newest = (await months.monthsOf(partitionOf(name))).slice(0, 2);
-      const rows = await Promise.all(newest.map((month) => months.of(month).all(rowsBeginning(partitionOf(name), "p_"))));
-      const found = await Promise.all(rows.flat().map(({ rowKey }) => find(name, rowKey.slice(2))));
+    pending: async (name, look = "all") => {
+      const rows = await months.waiting(partitionOf(name), "p_", look);
+      const found = await Promise.all(rows.map(({ rowKey }) => find(name, rowKey.slice(2))));
       return found.filter((one) => one !== undefined);
     },
   };

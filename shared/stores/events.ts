@@ -4,8 +4,8 @@
  * stands until it was. Table `eventmonths`: partition = partner, row = `m_<newest month first>`, so that a list knows which months to read.
  */
 import type { Event } from "../api/event.ts";
-import { rowsBeginning, where } from "./filter.ts";
-import { createMonthlyTables } from "./months.ts";
+import { where } from "./filter.ts";
+import { createMonthlyTables, type Look } from "./months.ts";
 import type { Storage } from "./storage.ts";
 import { newestFirst, type Page, packed, type StoredRow, textOf, unpacked } from "./table.ts";
 
@@ -24,8 +24,8 @@ export interface EventStore {
   list(partnerId: string, filter: EventFilter, pageSize: number, after?: string): Promise<Page<EventRecord>>;
   /** Of which the partner has not been told yet; undefined when it has, or need not be. */
   findUntold(event: EventName): Promise<EventRecord | undefined>;
-  /** All of these, of the last two months that have events. */
-  untold(partnerId: string): Promise<EventRecord[]>;
+  /** All of these. */
+  untold(partnerId: string, look?: Look): Promise<EventRecord[]>;
   markTold(event: EventName): Promise<void>;
 }
 
@@ -65,10 +65,9 @@ export function createEventStore(storage: Storage, audience: Audience = nobody):
       if (written.outcome === "done") await audience.announce(name);
       return written.outcome === "done";
     },
-    untold: async (partnerId) => {
-      const newest = (await months.monthsOf(partnerId)).slice(0, 2);
-      const rows = await Promise.all(newest.map((month) => months.of(month).all(rowsBeginning(partnerId, "o_"))));
-      const names = rows.flat().map((row) => ({ partnerId, id: idIn(row), at: textOf(row, "at") }));
+    untold: async (partnerId, look = "all") => {
+      const rows = await months.waiting(partnerId, "o_", look);
+      const names = rows.map((row) => ({ partnerId, id: idIn(row), at: textOf(row, "at") }));
       return (await Promise.all(names.map(findUntold))).filter((event) => event !== undefined);
     },
     markTold: async (event) => {

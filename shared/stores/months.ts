@@ -6,6 +6,12 @@ import { all, type Filter, rowsBeginning } from "./filter.ts";
 import type { Storage } from "./storage.ts";
 import { createTable, type Page, type StoredRow, type Table, textOf } from "./table.ts";
 
+/**
+ * What waits is nearly always new. But an event may be told late, under the time at which it was due, and nobody may have looked for months:
+ * so whoever looks often at the newest has to look at all now and then.
+ */
+export type Look = "newest" | "all";
+
 export interface MonthlyTables {
   /** `yyyymm` of an ISO time. */
   monthOf(at: string): string;
@@ -14,6 +20,8 @@ export interface MonthlyTables {
   note(partitionKey: string, month: string): Promise<void>;
   /** The months that a partition wrote in, newest first. */
   monthsOf(partitionKey: string): Promise<string[]>;
+  /** Rows that wait for something, by their prefix: of the newest two months, or of all. */
+  waiting(partitionKey: string, prefix: string, look: Look): Promise<StoredRow[]>;
   /** Over all months, newest first, as long as the row keys of a month are. */
   page(partitionKey: string, prefix: string, filters: Filter[], pageSize: number, after?: string): Promise<Page<StoredRow>>;
 }
@@ -39,6 +47,11 @@ export function createMonthlyTables(storage: Storage, name: string, index: strin
       if (noted.has(known)) return;
       await months.create({ partitionKey, rowKey: `m_${newestMonthFirst(month)}`, month });
       noted.add(known);
+    },
+    waiting: async (partitionKey, prefix, look) => {
+      const known = await monthsOf(partitionKey);
+      const looked = look === "all" ? known : known.slice(0, 2);
+      return (await Promise.all(looked.map((month) => of(month).all(rowsBeginning(partitionKey, prefix))))).flat();
     },
     page: async (partitionKey, prefix, filters, pageSize, after) => {
       const start = positionOf(after);

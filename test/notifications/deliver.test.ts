@@ -234,6 +234,28 @@ test("a vault that doesn't answer is our trouble: no try is counted", async () =
   expect(await deliveriesOf(run, hook)).toMatchObject([{ state: "delivered", counted: 1 }]);
 });
 
+test("what waits since months ago is found, too: told late of something old, or not looked for in all that time", async () => {
+  const hook = await webhook(run);
+  run.receiver.answer = () => ({ outcome: "failed", code: "ECONNREFUSED", message: "" });
+  const old = event(run.clock, { at: "2026-07-31T23:00:00.000Z" });
+  const between = [event(run.clock, { at: "2026-09-30T12:00:00.000Z" }), event(run.clock, { at: "2026-10-31T12:00:00.000Z" })];
+  for (const one of [old, ...between]) await run.stores.events.add(one);
+  run.forgetMessages();
+  await run.sweep();
+  expect((await deliveriesOf(run, hook)).length).toBe(3);
+  run.receiver.answer = () => ({ outcome: "answered", status: 204 });
+  run.forgetMessages();
+  // The sweep in between looks at the newest only.
+  for (const wait of [HOUR / 2, HOUR / 2 + 1]) {
+    run.clock.time += wait;
+    await run.sweep();
+  }
+  await run.until(run.clock.time + HOUR);
+  expect((await deliveriesOf(run, hook)).map(({ state, notice }) => `${state} ${notice.id}`).toSorted()).toEqual(
+    [old, ...between].map(({ id }) => `delivered ${id}`).toSorted(),
+  );
+});
+
 test("whatever messages are lost or come twice, the sweep sees to it that every event arrives", async () => {
   await fc.assert(
     fc.asyncProperty(
