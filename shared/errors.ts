@@ -50,3 +50,11 @@ export const detailOf = ({ code, message, target, details }: ErrorDetail): Error
   ...(target === undefined ? {} : { target }),
   ...(details === undefined ? {} : { details }),
 });
+
+/** Whether the same again may go well: what says so itself, or storage that doesn't answer, is too busy or fails; its SDKs have tried again already. */
+export function isTransient(error: unknown): error is Error {
+  if (error instanceof ControlPlaneError) return error.transient;
+  if (!(error instanceof Error) || error.name !== "RestError") return false;
+  const { statusCode } = error as { statusCode?: unknown };
+  return typeof statusCode !== "number" || statusCode === 429 || statusCode >= 500;
+}

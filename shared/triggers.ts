@@ -1,8 +1,9 @@
 /** Puts timers and queues into the host. The names live in the host's schedule status and in dashboards, so they never change. */
 import { app, type InvocationContext } from "@azure/functions";
 import * as durable from "durable-functions";
-import { ControlPlaneError } from "./errors.ts";
+import { ControlPlaneError, isTransient } from "./errors.ts";
 import type { DeadLetters } from "./messages/dead-letters.ts";
+import { type Past, putOff, type PutOffWorld } from "./messages/put-off.ts";
 import type { QueueName } from "./messages/service-bus.ts";
 
 export interface TimerCall {
@@ -66,32 +67,43 @@ export interface Delivery {
   enqueuedAt: Date;
 }
 
-/** @returns when the message is dealt with. What it throws gives the message back at once, five times in all. */
+/** @returns when the message is dealt with. What it throws puts it off, is told to the dead letters, or gives it back, five times in all. */
 export type MessageHandler = (message: unknown, delivery: Delivery) => Promise<void>;
 
+/** What becomes of messages that can't be handled. */
+export interface QueueWorld extends PutOffWorld {
+  deadLetters: Pick<DeadLetters, "add">;
+}
+
 /**
- * @param deadLetters where a message goes at once when the handler throws a ControlPlaneError that trying again can't help; without them
- * it gets there after its last delivery, and the reason is in the log only
+ * What is transient puts a message off, for up to three days; a message that trying again can't help goes to the dead letters at once, with its
+ * reason; anything else gives it back until its deliveries are used up, and the reason is in the log only.
  */
 export const registerQueue = (
   name: string,
   queue: QueueName,
   handlerWith: (client: durable.DurableClient) => MessageHandler,
-  deadLetters?: Pick<DeadLetters, "add">,
+  world: QueueWorld,
 ): void =>
   durable.app.client.serviceBusQueue(name, {
     connection: "ServiceBusConnection",
     queueName: queue,
     handler: async (message, client, context) => {
-      const { lockToken, ...delivery } = deliveryIn(context);
+      const { lockToken, past, ...delivery } = deliveryIn(context);
+      const { messageId } = delivery;
       try {
         await handlerWith(client)(message, delivery);
       } catch (error) {
-        if (error instanceof ControlPlaneError && !error.transient) {
+        if (isTransient(error)) {
+          // Where it can't be sent either, it is given back.
+          const until = await putOff(world, { queue, messageId, body: message, ...past }).catch(() => undefined);
+          if (until)
+            return context.warn(`message ${messageId} of ${queue} is put off until ${until.toISOString()}: ${error.message}`);
+        } else if (error instanceof ControlPlaneError) {
           const { code, message: description } = error;
-          context.error(`message ${delivery.messageId} of ${queue} can't be handled: ${code}: ${description}`);
-          await deadLetters
-            ?.add({ queue, messageId: delivery.messageId, lockToken }, code, description)
+          context.error(`message ${messageId} of ${queue} can't be handled: ${code}: ${description}`);
+          await world.deadLetters
+            .add({ queue, messageId, lockToken }, code, description)
             // Then its deliveries are used up, and it gets there all the same.
             .catch((cause: unknown) => context.warn(`not dead-lettered with its reason: ${String(cause)}`));
         }
@@ -102,12 +114,15 @@ export const registerQueue = (
   });
 
 /** The names are the Service Bus extension's (ServiceBusTriggerBindingStrategy.cs), in camel case. */
-function deliveryIn({ triggerMetadata = {} }: InvocationContext): Delivery & { lockToken: string } {
-  const { messageId, deliveryCount, enqueuedTimeUtc, lockToken } = triggerMetadata;
+function deliveryIn({ triggerMetadata = {} }: InvocationContext): Delivery & { lockToken: string; past: Past } {
+  const { messageId, deliveryCount, enqueuedTimeUtc, lockToken, applicationProperties } = triggerMetadata;
+  const enqueuedAt = new Date(String(enqueuedTimeUtc));
+  const { putOff: times = 0, since } = (applicationProperties ?? {}) as { putOff?: unknown; since?: unknown };
   return {
     messageId: String(messageId),
     deliveryCount: Number(deliveryCount),
-    enqueuedAt: new Date(String(enqueuedTimeUtc)),
+    enqueuedAt,
     lockToken: String(lockToken),
+    past: { putOff: Number(times), since: typeof since === "string" ? new Date(since) : enqueuedAt },
   };
 }

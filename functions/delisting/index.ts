@@ -2,8 +2,7 @@
 import { endpoint } from "../../shared/api/endpoint.ts";
 import { registerDurableHttp, registerHttp } from "../../shared/api/register.ts";
 import { registerActivities, registerOrchestrator } from "../../shared/durable/register.ts";
-import type { DeadLetters } from "../../shared/messages/dead-letters.ts";
-import { registerQueue } from "../../shared/triggers.ts";
+import { registerQueue, type QueueWorld } from "../../shared/triggers.ts";
 import { createDelistingActivities } from "./activities.ts";
 import { acknowledgeDelisting, getDelisting, listDelistings } from "./http.ts";
 import { delistAddress } from "./orchestrator.ts";
@@ -12,12 +11,12 @@ import type { DelistingWorld } from "./world.ts";
 
 export type { DelistingWorld } from "./world.ts";
 
-export function registerDelisting(world: DelistingWorld & { deadLetters: Pick<DeadLetters, "add"> }): void {
+export function registerDelisting(world: DelistingWorld & QueueWorld): void {
   registerHttp("listDelistings", endpoint("listDelistings", world, listDelistings(world)));
   registerHttp("getDelisting", endpoint("getDelisting", world, getDelisting(world)));
   registerDurableHttp("acknowledgeDelisting", (client) => acknowledgeDelisting(world, client));
 
-  registerQueue("acceptListing", "delisting", (client) => acceptListing(world, client), world.deadLetters);
+  registerQueue("acceptListing", "delisting", (client) => acceptListing(world, client), world);
   registerOrchestrator(delistAddress);
   registerActivities(createDelistingActivities(world), world);
 }

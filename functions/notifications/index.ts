@@ -20,7 +20,7 @@ export type { NotificationsWorld } from "./world.ts";
 
 export function registerNotifications(world: NotificationsWorld): void {
   registerWebhookDoors(world);
-  registerQueue("acceptNotification", "notifications", () => acceptNotification(world), world.deadLetters);
+  registerQueue("acceptNotification", "notifications", () => acceptNotification(world), world);
   registerTimer("sweepNotifications", "%NOTIFICATIONS_SCHEDULE%", sweepNotifications(world));
 }
 

@@ -17,7 +17,7 @@ import type { RotationWorld } from "./world.ts";
 
 export function registerRotation(world: RotationWorld): void {
   registerTimer("sweepCredentials", "%ROTATION_SCHEDULE%", sweepCredentials(world));
-  registerQueue("acceptNearExpiry", "rotation", (client) => acceptNearExpiry(world, client), world.deadLetters);
+  registerQueue("acceptNearExpiry", "rotation", (client) => acceptNearExpiry(world, client), world);
   registerHttp("listCredentials", endpoint("listCredentials", world, listCredentials(world)));
   registerHttp("rotateCredential", rotateCredential(world));
   registerOrchestrator(rotateClientSecret);

@@ -1,7 +1,7 @@
 /** The edge of the API: knows the caller, reads the request, turns errors into the API's error object; handlers tell only the good story. */
 import type { HttpRequest, HttpResponseInit, InvocationContext } from "@azure/functions";
 import type * as z from "zod";
-import { ControlPlaneError, detailOf } from "../errors.ts";
+import { ControlPlaneError, detailOf, isTransient } from "../errors.ts";
 import type { OperationRecord } from "../stores/operations.ts";
 import { type AuditedCall, auditedCall, changesSomething } from "./audited.ts";
 import type { Caller, MachineCaller, OperatorCaller, PartnerCaller } from "./authentication.ts";
@@ -198,7 +198,7 @@ function catalogue(error: unknown): ControlPlaneError {
   if (error instanceof ControlPlaneError) {
     if (catalogued(error.code)) return error;
     if (error.transient) return unavailable(error, error.retryAfterInSeconds);
-  } else if (storageIsBusy(error)) return unavailable(error);
+  } else if (isTransient(error)) return unavailable(error);
   return refusal("InternalServerError", "something went wrong on our side", { cause: error });
 }
 
@@ -207,13 +207,6 @@ const unavailable = (cause: Error, retryAfterInSeconds?: number): ControlPlaneEr
     cause,
     retryAfterInSeconds,
   });
-
-/** Table Storage and blobs, whose SDKs have tried again already: no answer, too many requests, or a failure of theirs. */
-function storageIsBusy(error: unknown): error is Error {
-  if (!(error instanceof Error) || error.name !== "RestError") return false;
-  const { statusCode } = error as { statusCode?: unknown };
-  return typeof statusCode !== "number" || statusCode === 429 || statusCode >= 500;
-}
 
 const commonHeaders = (requestId: string): Record<string, string> => ({
   "x-ms-request-id": requestId,

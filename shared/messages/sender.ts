@@ -11,6 +11,8 @@ export interface OutgoingMessage {
   /** Not delivered before. */
   scheduledAt?: Date;
   correlationId?: string;
+  /** What a message that was put off keeps of its past. */
+  properties?: Record<string, string | number>;
 }
 
 export interface Sender {
@@ -31,13 +33,14 @@ export function createSender(settings: ServiceBusSettings): Sender {
   }
 
   return {
-    async send(queue, { messageId, body, scheduledAt, correlationId }) {
+    async send(queue, { messageId, body, scheduledAt, correlationId, properties }) {
       const message = {
         messageId,
         body,
         contentType: "application/json",
         ...(correlationId === undefined ? {} : { correlationId }),
         ...(scheduledAt === undefined ? {} : { scheduledEnqueueTimeUtc: scheduledAt }),
+        ...(properties === undefined ? {} : { applicationProperties: properties }),
       };
       try {
         const sender = await senderTo(queue);

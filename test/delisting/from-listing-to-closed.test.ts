@@ -71,7 +71,7 @@ beforeAll(async () => {
     listingPace: { confirmAfterInSeconds: 1, pollEveryInSeconds: 1 },
     delistingPace: { ...under.world.delistingPace, firstWaitInSeconds: 1, confirmAfterInSeconds: 1, deadlineInSeconds: 600 },
   };
-  playListings({ world, deadLetters });
+  playListings({ world, queues: { deadLetters, sender, clock: systemClock } });
   process.env["BLOCKLISTS_SCHEDULE"] = "* * * * * *";
   process.env["ServiceBusConnection"] = bus.connectionString;
   host = await createHost({ appDirectory: "test/support/listing-app", stateFile: ":memory:", port: 0, log: () => undefined });

@@ -77,7 +77,9 @@ const startHost = async (): Promise<HostProcess> => {
 };
 
 interface Line {
-  event?: "begin" | "end" | "noted";
+  event?: "begin" | "end" | "noted" | "sent";
+  /** Until a message that is put off comes again, in milliseconds. */
+  wait?: number;
   message: unknown;
   messageId: string;
   deliveryCount: number;
@@ -190,6 +192,24 @@ test("a malformed message is dead-lettered at its first delivery, with a reason 
     }),
   ]);
   expect(lines().filter(({ messageId }) => messageId === "malformed")).toHaveLength(1);
+});
+
+test("what can't be handled at the moment comes again later, each time after longer, and has used up no delivery", async () => {
+  await startHost();
+  const body = { busy: 7, about: "203.0.113.7" };
+  await sender.send("delisting", { messageId: "busy", body });
+  await sender.send("delisting", { messageId: "lucky", body: {} });
+  await until(() => ended().length === 2);
+  await untilEmpty("delisting");
+  expect((await queue("delisting")).deadLetters).toEqual([]);
+  const sent = lines().filter(({ event }) => event === "sent");
+  expect(sent.map(({ messageId }) => messageId)).toEqual([1, 2, 3, 4, 5, 6, 7].map((count) => `busy~${count}`));
+  const least = sent.map((_, index) => Math.min(900, 10 * 2 ** index) * 500 - 1000);
+  expect(sent.map(({ wait = 0 }, index) => wait >= (least[index] ?? 0) && wait <= 2 * (least[index] ?? 0) + 2000)).not.toContain(
+    false,
+  );
+  const [handled] = ended().filter(({ messageId }) => messageId.startsWith("busy"));
+  expect(handled).toMatchObject({ messageId: "busy~7", deliveryCount: 1, message: body });
 });
 
 test("what fails for another reason is given back at once, five times in all, and then dead-lettered; others go on", async () => {

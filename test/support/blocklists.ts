@@ -4,13 +4,13 @@ import type { BlocklistsWorld } from "../../functions/blocklists/world.ts";
 import type { DelistingWorld } from "../../functions/delisting/world.ts";
 import type { HeartbeatWorld } from "../../functions/gateways/heartbeat.ts";
 import type { PlainMail } from "../../shared/graph/mail.ts";
-import type { DeadLetters } from "../../shared/messages/dead-letters.ts";
 import type { OutgoingMessage } from "../../shared/messages/sender.ts";
 import type { ApiWorld } from "../../shared/api/world.ts";
 import type { Clock } from "../../shared/clock.ts";
 import { type BlocklistZone, blocklistZonesSchema } from "../../shared/dns/blocklist-zones.ts";
 import { type BlocklistsOptions, createBlocklists } from "../../shared/dns/blocklists.ts";
 import { createResolver } from "../../shared/dns/resolver.ts";
+import type { QueueWorld } from "../../shared/triggers.ts";
 import { createLog } from "../../shared/log.ts";
 import { tenantSpecSchema } from "../../shared/tenants/spec.ts";
 import type { TestClouds } from "./clouds.ts";
@@ -126,7 +126,7 @@ function alone(listings: BlocklistsWorld["stores"]["listings"], partnerId: strin
 
 interface Playing {
   world: ListingTest["world"] & HeartbeatWorld;
-  deadLetters: Pick<DeadLetters, "add">;
+  queues: QueueWorld;
 }
 let current: Playing | undefined;
 

@@ -10,10 +10,10 @@ import { acceptListing } from "../../../functions/delisting/queue.ts";
 import { postHeartbeat } from "../../../functions/gateways/heartbeat.ts";
 import { worldOfListings } from "../blocklists.ts";
 
-const { world, deadLetters } = worldOfListings();
+const { world, queues } = worldOfListings();
 
 registerTimer("pollBlocklists", "%BLOCKLISTS_SCHEDULE%", () => pollBlocklists(world));
 registerHttp("postHeartbeat", endpoint("postHeartbeat", world, postHeartbeat(world)));
-registerQueue("acceptListing", "delisting", (client) => acceptListing(world, client), deadLetters);
+registerQueue("acceptListing", "delisting", (client) => acceptListing(world, client), queues);
 registerOrchestrator(delistAddress);
 registerActivities(createDelistingActivities(world), world);
