@@ -10,6 +10,7 @@ import { registerDirectory } from "./directory/index.ts";
 import { registerDrift } from "./drift/index.ts";
 import { registerNotifications } from "./notifications/index.ts";
 import { repairKinds } from "./drift/repair.ts";
+import { gatewayKinds } from "./gateways/kinds.ts";
 import { registerGateways } from "./gateways/index.ts";
 import { offboardingKinds } from "./offboarding/kinds.ts";
 import { registerOffboarding } from "./offboarding/index.ts";
@@ -45,6 +46,7 @@ registerOperations(world, {
   ...mailFlowKinds(world),
   ...rotationKinds(world),
   ...repairKinds(world),
+  ...gatewayKinds(world),
 });
 registerAudit(world);
 registerGateways(world);

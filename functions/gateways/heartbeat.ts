@@ -4,6 +4,7 @@ import type { Handler } from "../../shared/api/endpoint.ts";
 import type { Heartbeat } from "../../shared/api/heartbeat.ts";
 import type { ApiWorld } from "../../shared/api/world.ts";
 import type { HeartbeatRecord } from "../../shared/stores/heartbeats.ts";
+import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { type MailFlowMonitor, mailFlowMonitorSchema } from "../../shared/tenants/iq-suite.ts";
 import { type BlockWorld, nextBlock, tellBlock } from "./block.ts";
 import { levelOf, levelsOf, nextFindings } from "./report.ts";
@@ -20,8 +21,7 @@ export const postHeartbeat =
     const { stores, clock, heartbeatEveryInSeconds } = world;
     const agent = await agentAt(stores.heartbeats, caller, params.vmId);
     const { partnerId, gatewayId, tenantId } = agent;
-    const tenant = await stores.tenants.find(partnerId, tenantId);
-    const monitor = tenant?.spec.gateway.iqSuite?.monitoring ?? theManuals;
+    const monitor = monitorOf(await stores.tenants.find(partnerId, tenantId));
     const assessment = {
       levels: levelsOf(body, monitor, clock.now()),
       readingInSeconds: heartbeatEveryInSeconds,
@@ -32,6 +32,10 @@ export const postHeartbeat =
   };
 
 const theManuals: MailFlowMonitor = mailFlowMonitorSchema.parse({});
+
+/** How the product itself watches, and what counts mean. */
+export const monitorOf = (tenant: Pick<TenantRecord, "spec"> | undefined): MailFlowMonitor =>
+  tenant?.spec.gateway.iqSuite?.monitoring ?? theManuals;
 
 export const heartbeatBody = (
   { last, readings }: HeartbeatRecord,

@@ -92,7 +92,7 @@ export const errorCodes = {
   },
   NothingStands: {
     status: 409,
-    meaning: "The tenant has no pilot yet, or is gone: nothing stands that could have drifted.",
+    meaning: "The tenant has no pilot yet, or is gone: nothing stands that could have drifted or be restarted.",
     remedy: "Onboard the tenant.",
   },
   NothingToRepair: {
@@ -149,6 +149,16 @@ export const errorCodes = {
     status: 404,
     meaning: "There is no such gateway among those of the caller.",
     remedy: "Check the id; GET /api/gateways lists those that exist.",
+  },
+  GatewayNotReporting: {
+    status: 409,
+    meaning: "The gateway's machine does not run or does not report, so that nobody could tell what became of its SMTP service.",
+    remedy: "GET /api/gateways/{gatewayId} says how it is: start the machine, or onboard the tenant again.",
+  },
+  RestartTooSoon: {
+    status: 409,
+    meaning: "The SMTP service was restarted lately, by a request or by the product itself, or is about to be.",
+    remedy: "Wait as long as Retry-After says; details name the time. Look then whether it is still wanted.",
   },
   AgentNotFound: {
     status: 404,

@@ -19,6 +19,7 @@ export const operationKinds = [
   "bypass",
   "restore",
   "repair",
+  "smtpRestart",
   "offboarding",
 ] as const;
 export const stepStatuses = ["Pending", "Running", "Succeeded", "Failed", "Skipped"] as const;

@@ -611,6 +611,18 @@ export const routes = {
     query: z.strictObject(ofPartner),
     answers: { 200: gatewayDetailSchema },
   }),
+  startSmtpRestart: defineRoute({
+    method: "POST",
+    path: "/api/gateways/{gatewayId}/restart-smtp",
+    tag: "Gateways",
+    summary: "Restart a gateway's SMTP service; asking twice with the same Operation-Id is asking once",
+    roles: ["Partner", "Operator"],
+    params: z.object({ gatewayId: gatewayIdSchema }),
+    query: z.strictObject(ofPartner),
+    headers: operationIdHeader,
+    answers: { 202: operationSchema },
+    longRunning: true,
+  }),
   getGatewayHistory: defineRoute({
     method: "GET",
     path: "/api/gateways/{gatewayId}/history",

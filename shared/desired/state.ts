@@ -390,9 +390,7 @@ export const guest = (
 ): Desired<"guest"> => {
   const { file } = target.spec.directory ?? {};
   return {
-    ...placeIn(target, region),
-    virtualMachine: machine.virtualMachine,
-    identityClientId: ground.identityClientId,
+    ...windowsOf(target, { region, machine }, ground),
     document: gatewayDocument({
       generation,
       clientSecret,
@@ -418,6 +416,17 @@ export const guest = (
   };
 };
 
+/** Windows inside a gateway's machine, whatever it is to look like. */
+export const windowsOf = (
+  target: Target,
+  { region, machine }: MachinePlace,
+  { identityClientId }: Pick<Ground, "identityClientId">,
+): Omit<Desired<"guest">, "document"> => ({
+  ...placeIn(target, region),
+  virtualMachine: machine.virtualMachine,
+  identityClientId,
+});
+
 /** Of a password: its generation, and what takes its place where. */
 export interface PasswordChange {
   generation: number;
@@ -434,9 +443,7 @@ export const administratorPassword = (
   { identityClientId }: Pick<Ground, "identityClientId">,
   { generation, ...change }: PasswordChange,
 ): Desired<"guest"> => ({
-  ...placeIn(target, region),
-  virtualMachine: machine.virtualMachine,
-  identityClientId,
+  ...windowsOf(target, { region, machine }, { identityClientId }),
   document: { schema: GUEST_SCHEMA, generation, beside: "passwords", passwords: [{ account: ADMIN_USERNAME, ...change }] },
 });
 

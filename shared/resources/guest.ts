@@ -51,7 +51,15 @@ export interface ActualGuest {
 export interface GuestResource extends Resource<Guest, ActualGuest> {
   /** Begins a run that only looks, at each part; once it has ended, `observe` tells what it saw, that page of it. */
   testAgain(desired: Guest, page?: number): Promise<Done | Begun>;
+  /** Runs a document beside the guest's own, under a name that says which request it is for; what has run is not run again. */
+  runOnce(desired: Guest, name: string): Promise<Done | Begun>;
+  /** What came of it. */
+  outcomeOf(desired: Guest, name: string): Promise<Observed<RunOutcome>>;
+  /** Takes the run away, best effort: what it did stays. */
+  forgetRun(desired: Guest, name: string): Promise<void>;
 }
+
+export type RunOutcome = Omit<ActualGuest, "failures">;
 
 /** A feature that is installed, a role assignment that takes its time: long, but not Run Command's own 90 minutes. */
 const TIMEOUT_IN_SECONDS = 1800;
@@ -147,15 +155,7 @@ export const guest = ({ azure }: { azure: Azure }): GuestResource => {
       if (document === undefined) continue;
       sequence += 1;
       const name = `${prefixOf(desired)}-${mode}-${sequence}-${hashes[index]}`;
-      last = await azure.begin(`running the engine in mode ${mode} on ${what(desired)}`, desired, async (clients, onResponse) =>
-        (await clients.compute()).virtualMachineRunCommands.beginCreateOrUpdate(
-          desired.resourceGroup,
-          desired.virtualMachine,
-          name,
-          runCommand({ ...desired, document }, mode, page),
-          { onResponse },
-        ),
-      );
+      last = await send({ ...desired, document }, name, mode, page);
     }
     // All but the newest before it, which stays until this one has an outcome.
     await clear(
@@ -167,8 +167,19 @@ export const guest = ({ azure }: { azure: Azure }): GuestResource => {
     return last;
   };
 
+  const send = (desired: Guest, name: string, mode: GuestMode, page: number): Promise<Done | Begun> =>
+    azure.begin(`running the engine in mode ${mode} on ${what(desired)}`, desired, async (clients, onResponse) =>
+      (await clients.compute()).virtualMachineRunCommands.beginCreateOrUpdate(
+        desired.resourceGroup,
+        desired.virtualMachine,
+        name,
+        runCommand(desired, mode, page),
+        { onResponse },
+      ),
+    );
+
   /** Best effort: what stays is cleared after the next run, and Azure admits many. */
-  const clear = async (desired: Guest, runs: Run[]): Promise<void> => {
+  const clear = async (desired: Guest, runs: Pick<Run, "name">[]): Promise<void> => {
     await Promise.allSettled(
       runs.map(({ name }) =>
         azure.beginRemoval(`removing the run ${name}`, desired, (clients, onResponse) =>
@@ -214,6 +225,19 @@ export const guest = ({ azure }: { azure: Azure }): GuestResource => {
         hashesOf(desired).map((_, index) => index),
         { page },
       ),
+    async runOnce(desired, name) {
+      const found = await outcomeOf(desired, name);
+      if (found.state === "unknown") throw readFailure(`the run ${name} on the ${what(desired)}`, found);
+      if (found.state === "present" && !("state" in judge(name, found.actual))) return done;
+      return send(desired, name, "set", 1);
+    },
+    async outcomeOf(desired, name) {
+      const found = await outcomeOf(desired, name);
+      if (found.state !== "present") return found;
+      const outcome = judge(name, found.actual);
+      return "state" in outcome ? outcome : present(outcome);
+    },
+    forgetRun: (desired, name) => clear(desired, [{ name }]),
     /** Takes the runs away; what they set inside Windows goes with the machine. */
     async remove(desired) {
       const listed = await list(desired);
@@ -253,7 +277,7 @@ function runFrom({ name = "", tags, provisioningState }: VirtualMachineRunComman
 function judge(
   run: string,
   { provisioningState, instanceView }: VirtualMachineRunCommand,
-): Omit<ActualGuest, "failures"> | Extract<Observed<never>, { state: "unknown" }> {
+): RunOutcome | Extract<Observed<never>, { state: "unknown" }> {
   const execution = instanceView?.executionState ?? "Unknown";
   const state = provisioningState ?? "Succeeded";
   const waits = execution === "Running" || execution === "Pending";
@@ -261,7 +285,7 @@ function judge(
   if (!isTerminal(state) || (waits && /^succeeded$/i.test(state)))
     return unknown("OperationUnderway", `the run ${run} has not ended`);
   const output = parseEngineOutput(instanceView?.output ?? "");
-  const failed = (failure: { code: string; message: string }): Omit<ActualGuest, "failures"> => ({
+  const failed = (failure: { code: string; message: string }): RunOutcome => ({
     run,
     inDesiredState: false,
     generation: output?.generation ?? 0,

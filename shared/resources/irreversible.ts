@@ -11,6 +11,7 @@ export const noWayBack = {
   bypass: "a restore is the way back, which proves the gateway before anybody's mail goes there",
   restore: "a bypass is the way back, which proves that mails go round the gateway",
   repair: "what stood before was wrong; change the tenant's spec where it was not",
+  smtpRestart: "the SMTP service runs again, and nothing else was changed",
   offboarding: "nothing brings that back; retry, or onboard again afterwards",
 } as const satisfies Partial<Record<OperationKind, string>>;
 

@@ -129,6 +129,7 @@ test("there are routes of one thing, and this file looks at them all", () => {
     "startPromotion",
     "startRepair",
     "startRestore",
+    "startSmtpRestart",
     "testWebhook",
   ];
   expect(ofOneThing.map(([name]) => name).toSorted()).toEqual(expected);

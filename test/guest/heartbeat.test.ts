@@ -9,7 +9,7 @@ const contoso = customer("contoso");
 const gatewayId = `${contoso.tenantId}-gateway-1`;
 let platform: OnboardingPlatform;
 beforeAll(async () => {
-  platform = await startOnboarding();
+  platform = await startOnboarding({ settings: { HEARTBEAT_INTERVAL: "PT1S" } });
   expect(await platform.onboard(contoso)).toMatchObject({ status: "Succeeded" });
 });
 afterAll(() => platform.stop());
@@ -42,6 +42,54 @@ test("queue, services, certificate, probe and the applied document reach the par
     scanners: [],
     readings: [{ queue: 0, badmail: 0 }],
   });
+});
+
+test("the SMTP service is restarted on request, once, and the machine's next heartbeat says so", async () => {
+  const { northwind, clouds, untilEnded } = platform;
+  const restarts = () =>
+    guests()
+      .values()
+      .map((state) => state.restarts["SMTPSVC"] ?? 0);
+  change((state) => {
+    if (state.services["SMTPSVC"]) state.services["SMTPSVC"].state = "Stopped";
+  });
+  const [before = 0] = restarts();
+  const asked = { gatewayId, operationId: "restart-0001" };
+  const operation = (await northwind.startSmtpRestart(asked)).body;
+  const running = beats();
+  try {
+    expect(await untilEnded(operation)).toMatchObject({
+      kind: "smtpRestart",
+      status: "Succeeded",
+      result: { service: "Running", queue: 0 },
+      steps: [
+        { name: "smtpRestart", status: "Succeeded", change: "updated" },
+        { name: "heartbeat", status: "Succeeded" },
+      ],
+    });
+  } finally {
+    running.stop();
+  }
+  expect(restarts()).toEqual([before + 1]);
+  const { value: events } = (await northwind.listEvents({ tenantId: contoso.tenantId })).body;
+  const told = events.filter(({ type }) => type.startsWith("gateway.smtp.")).map(({ type, subject }) => [type, subject]);
+  expect(told).toEqual([
+    ["gateway.smtp.restarted", gatewayId],
+    ["gateway.smtp.restarting", gatewayId],
+  ]);
+  const { value: log } = (await northwind.listAudit({ tenantId: contoso.tenantId, operationId: operation.id })).body;
+  expect(log.map(({ action, target, outcome }) => [action, target.kind, outcome])).toEqual(
+    expect.arrayContaining([
+      ["startSmtpRestart", "gateway", "Succeeded"],
+      ["update", "smtpService", "Succeeded"],
+    ]),
+  );
+  const runs = (await clouds.requests("arm")).filter(({ method, url }) => method === "PUT" && url.includes("/gatehouse-smtp-"));
+  expect(runs).toHaveLength(1);
+
+  expect((await northwind.startSmtpRestart(asked)).body).toMatchObject({ id: operation.id, status: "Succeeded" });
+  await expect(northwind.startSmtpRestart({ gatewayId })).rejects.toMatchObject({ code: "RestartTooSoon", status: 409 });
+  expect(restarts()).toEqual([before + 1]);
 });
 
 test("what is wrong inside shows: a stopped service, a scanner, another certificate; and one who must not report is refused", async () => {

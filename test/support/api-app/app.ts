@@ -10,6 +10,8 @@ import { listBlocklists, listListings } from "../../../functions/blocklists/http
 import { registerDeadLetters } from "../../../functions/dead-letters/index.ts";
 import { acknowledgeDelisting, getDelisting, listDelistings } from "../../../functions/delisting/http.ts";
 import { postHeartbeat } from "../../../functions/gateways/heartbeat.ts";
+import { gatewayKinds } from "../../../functions/gateways/kinds.ts";
+import { startSmtpRestart } from "../../../functions/gateways/smtp-restart.ts";
 import { getGatewayHistory } from "../../../functions/gateways/history.ts";
 import { getGateway, listEvents, listGateways } from "../../../functions/gateways/http.ts";
 import { getDirectoryDocument } from "../../../functions/directory/document.ts";
@@ -65,6 +67,7 @@ const kinds = {
   ...mailFlowKinds(world),
   ...rotationKinds(world),
   ...repairKinds(world),
+  ...gatewayKinds(world),
 };
 registerHttp("getBeforeImage", endpoint("getBeforeImage", world, getBeforeImage(world)));
 registerHttp("skipStep", skipStep(world));
@@ -73,6 +76,7 @@ registerDurableHttp("cancelOperation", (client) => cancelOperation(world, kinds,
 registerHttp("listGateways", endpoint("listGateways", world, listGateways(world)));
 registerHttp("getGateway", endpoint("getGateway", world, getGateway(world)));
 registerHttp("getGatewayHistory", endpoint("getGatewayHistory", world, getGatewayHistory(world)));
+registerDurableHttp("startSmtpRestart", (client) => startSmtpRestart(world, client));
 registerHttp("listEvents", endpoint("listEvents", world, listEvents(world)));
 registerHttp("postHeartbeat", endpoint("postHeartbeat", world, postHeartbeat(world)));
 const blocklists = createBlocklists({
