@@ -39,7 +39,8 @@ export function* restartSmtpService(context: OrchestrationContext, asked: SmtpRe
       const last = look >= HEARTBEATS * LOOKS_A_HEARTBEAT;
       const report = yield* lookForHeartbeat({ work, gatewayId, since, last });
       if (report === undefined) continue;
-      return yield* finishSmtpRestart({ work, gatewayId, windows, report, at: secondsNow(context) });
+      yield* finishSmtpRestart({ work, gatewayId, windows, report, at: secondsNow(context) });
+      return;
     }
   } catch (error) {
     yield* failSmtpRestart({ work, gatewayId, failure: failureFrom(error), at: secondsNow(context) });
