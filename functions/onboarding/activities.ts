@@ -35,6 +35,7 @@ import { setIsPlanned } from "../../shared/runbook/steps.ts";
 import { lookAround, undisturbed } from "../../shared/runbook/surroundings.ts";
 import { followUcmReport } from "./ucm-report.ts";
 import { ucmReadiness } from "./ucm-readiness.ts";
+import { keepPasswords } from "./keep-passwords.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 export type OnboardingActivities = ReturnType<typeof createOnboardingActivities>;
@@ -357,6 +358,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
           objectId: reader.objectId,
           clientId: reader.appId,
         });
+      await keepPasswords(world, tenant, ground);
     },
 
     /** What itrezzo UCM still lacks before it may be installed. */

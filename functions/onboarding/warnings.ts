@@ -133,7 +133,7 @@ const transcriptRemoved = ({ iqSuite }: TenantSpec["gateway"]): Finding[] =>
           message:
             "the image's set-up makes passwords for SQL Server, remoting and its SQL user; its transcript, the only place where they stand in clear, is removed once it has ended",
           remedy:
-            "be ready to change these passwords on the machine, or leave gateway.iqSuite.automatedSetUp.removeTranscript out",
+            "be ready to change these passwords on the machine (gateway.iqSuite.automatedSetUp.sqlServer changes the first), or leave gateway.iqSuite.automatedSetUp.removeTranscript out",
         },
       ]
     : [];

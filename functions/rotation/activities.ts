@@ -34,6 +34,7 @@ const conditionOf: Record<CredentialName, string> = {
   exchangeWebServicesSecret: "MailboxCredentialFresh",
   loopGuid: "LoopGuidFresh",
   administratorPassword: "AdministratorPasswordFresh",
+  sqlAdministratorPassword: "SqlAdministratorPasswordFresh",
 };
 
 /** What the condition says when it is true. */

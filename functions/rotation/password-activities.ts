@@ -5,7 +5,8 @@ import { recordingSteps } from "../../shared/resources/activities.ts";
 import { tenantSecrets } from "../../shared/runbook/secrets.ts";
 import type { CredentialKey, CredentialVersion } from "../../shared/stores/credentials.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
-import { secretNames } from "../../shared/vault/credential-names.ts";
+import { passwordLifetimes } from "../../shared/desired/passwords.ts";
+import { type PasswordName, secretNames } from "../../shared/vault/credential-names.ts";
 import { changeGround, ensureGenerated } from "./generated.ts";
 import type { RotationWorld } from "./world.ts";
 
@@ -32,7 +33,9 @@ export const createPasswordActivities = ({ stores, vaults, clock }: Pick<Rotatio
         const { vaultUrl } = await held(key);
         const name = secretNames[key.name];
         const { generate } = tenantSecrets.adminPassword;
-        const wanted = { vaultUrl, name, entraTenantId: spec.azure.tenantId, generation, generate };
+        const lifetime = passwordLifetimes(spec)[key.name as PasswordName];
+        const expiresOn = lifetime === undefined ? undefined : new Date(clock.now() + lifetime * 1000);
+        const wanted = { vaultUrl, name, entraTenantId: spec.azure.tenantId, generation, generate, expiresOn };
         return ensureGenerated(vaults, wanted, () => begin({ action: "create", target: { kind: "password", name } }));
       }),
 
@@ -45,7 +48,7 @@ export const createPasswordActivities = ({ stores, vaults, clock }: Pick<Rotatio
         const { reference } = made;
         const changes = [{ path: "current", from: current?.reference, to: reference }];
         await begin({ action: "update", target: { kind: "credential", name: key.name }, changes });
-        await changeGround(tenants, work, () => ({ adminPassword: reference }));
+        if (key.name === "administratorPassword") await changeGround(tenants, work, () => ({ adminPassword: reference }));
         await credentials.change(key, (known) =>
           known.rotation?.operationId !== work.operationId || known.generation >= generation
             ? undefined
@@ -63,7 +66,8 @@ export const createPasswordActivities = ({ stores, vaults, clock }: Pick<Rotatio
         const { previous, rotation, current } = await held(key);
         if (!previous || rotation?.operationId !== work.operationId || previous.keyId === current?.keyId)
           return { result: undefined, change: "unchanged" };
-        if (machinesBeside(spec).length > 0) return { result: undefined, change: "unchanged" };
+        if (key.name === "administratorPassword" && machinesBeside(spec).length > 0)
+          return { result: undefined, change: "unchanged" };
         await begin({ action: "remove", target: { kind: "password", name: key.name } });
         await vaults.disable(previous.reference, spec.azure.tenantId);
         return { result: undefined, change: "updated" };

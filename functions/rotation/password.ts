@@ -8,8 +8,14 @@ import { resourceSteps } from "../../shared/durable/resources.ts";
 import type { OrchestrationContext, Routine } from "../../shared/durable/routine.ts";
 import { stepsOf } from "../../shared/durable/steps.ts";
 import type { Resources } from "../../shared/resources/index.ts";
+import type { PasswordName } from "../../shared/vault/credential-names.ts";
 import { rotate, type Rotation } from "./orchestrator.ts";
 import type { PasswordActivities } from "./password-activities.ts";
+
+const documentOf = {
+  administratorPassword: desired.administratorPassword,
+  sqlAdministratorPassword: desired.sqlAdministratorPassword,
+} satisfies Record<PasswordName, unknown>;
 
 export function* rotatePassword(context: OrchestrationContext, rotation: Rotation): Routine<void> {
   const { work, key, generation, emergency, spec, names, ground, pace } = rotation;
@@ -24,7 +30,7 @@ export function* rotatePassword(context: OrchestrationContext, rotation: Rotatio
     *give({ reference: secret }, old) {
       const change = { generation, secret, earlier: old ? [old] : [], ...(emergency && { reset: true as const }) };
       for (const { region, machine, suffix } of machinesOf(target, ground)) {
-        const wanted = desired.administratorPassword(target, { region, machine }, ground, change);
+        const wanted = documentOf[key.name as PasswordName](target, { region, machine }, ground, change);
         yield* ensure("guest", `changeOnGateway${suffix}`, wanted);
         yield* confirm("guest", `logOnToGateway${suffix}`, wanted);
       }

@@ -126,4 +126,5 @@ const endings: Record<CredentialName, string> = {
   exchangeWebServicesSecret: "-ews",
   loopGuid: "-guid",
   administratorPassword: "-administrator",
+  sqlAdministratorPassword: "-sql",
 };

@@ -4,7 +4,7 @@ import { refusal } from "../../shared/api/error-codes.ts";
 import { accepted, endpoint } from "../../shared/api/endpoint.ts";
 import type { RotationAsked } from "../../shared/messages/near-expiry.ts";
 import { refuseWhileUnderWay } from "../../shared/durable/tenant-operation.ts";
-import { type CredentialRecord, isClientSecret, isPassword } from "../../shared/stores/credentials.ts";
+import { type CredentialRecord, isClientSecret } from "../../shared/stores/credentials.ts";
 import type { OperationRecord } from "../../shared/stores/operations.ts";
 import type { TaskCheck, TaskKey } from "../../shared/stores/tasks.ts";
 import type { CredentialName } from "../../shared/vault/credential-names.ts";
@@ -89,6 +89,8 @@ const riskOf: Record<CredentialName, string> = {
     "rules accept the old loop GUID no longer as soon as the gateways write the new one: mail that is under way with the old one may be judged as spam once more",
   administratorPassword:
     "where somebody else has changed the password it is set all the same, and what Windows has encrypted for the account under that one (Data Protection API) can't be read any more",
+  sqlAdministratorPassword:
+    "whatever signs in to SQL Server with the old password fails as soon as the gateways have the new one",
 };
 
 const keyOf = ({ partnerId, tenantId, name }: CredentialRecord): TaskKey => ({
@@ -115,9 +117,9 @@ async function openTask(
 
 function whereToLook(name: CredentialName): string {
   if (isClientSecret(name)) return "Look in the sign-in logs of the application for the key below";
-  return isPassword(name)
-    ? "Look in the gateways' Security log for log-ons (4624) of the account"
-    : "Look in the message trace for mail that passed by the gateway";
+  if (name === "administratorPassword") return "Look in the gateways' Security log for log-ons (4624) of the account";
+  if (name === "sqlAdministratorPassword") return "Look in SQL Server's error log and audits on the gateways";
+  return "Look in the message trace for mail that passed by the gateway";
 }
 
 /** Nobody but the person can tell. */

@@ -447,6 +447,22 @@ export const administratorPassword = (
   document: { schema: GUEST_SCHEMA, generation, beside: "passwords", passwords: [{ account: ADMIN_USERNAME, ...change }] },
 });
 
+/** Mission B6: the login that SQL Server's own set-up makes. */
+export const sqlAdministratorPassword = (
+  target: Target,
+  { region, machine }: MachinePlace,
+  { identityClientId }: Pick<Ground, "identityClientId">,
+  { generation, secret }: Pick<PasswordChange, "generation" | "secret">,
+): Desired<"guest"> => {
+  const { instance = "." } = target.spec.gateway.iqSuite?.automatedSetUp?.sqlServer ?? {};
+  return {
+    ...placeIn(target, region),
+    virtualMachine: machine.virtualMachine,
+    identityClientId,
+    document: { schema: GUEST_SCHEMA, generation, beside: "logins", logins: [{ server: instance, login: "sa", secret }] },
+  };
+};
+
 /** One of our own doors, as the machine reaches it with its own identity. */
 const agentSettings = (
   { work: { partnerId, tenantId } }: Target,

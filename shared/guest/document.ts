@@ -1,5 +1,6 @@
 /** The guest document: what a machine's Windows is to look like inside, as data that the static engine tests and sets. */
 import * as z from "zod";
+import { localSqlServer } from "../tenants/iq-suite.ts";
 
 /** Grows with every change that an older engine would misread. */
 export const GUEST_SCHEMA = 2;
@@ -118,7 +119,7 @@ export const guestDocumentSchema = z.strictObject({
    * A document beside the one that says how the machine is to be: with generations of its own, so that neither of the two outdates the
    * other. Left out: that one.
    */
-  beside: z.enum(["passwords"]).optional(),
+  beside: z.enum(["passwords", "logins"]).optional(),
   /**
    * What has to be there, with nobody writing it any more, before anything is changed: an image's own set-up has to have ended (mission
    * B16). A file that may be gone already only has to be in nobody's hands while it is there.
@@ -244,6 +245,16 @@ export const guestDocumentSchema = z.strictObject({
       }),
     )
     .optional(),
+  /** Passwords of logins in a SQL Server on the machine, given by Windows' own account. */
+  logins: z
+    .array(
+      z.strictObject({
+        server: localSqlServer,
+        login: oneLine(128).regex(/^[A-Za-z_][\w]*$/, "must be a login of SQL Server's own such as sa"),
+        secret: secretReference,
+      }),
+    )
+    .optional(),
   services: z
     .array(
       z.strictObject({
@@ -275,5 +286,6 @@ export const guestKinds = [
   "groups",
   "rights",
   "passwords",
+  "logins",
   "services",
 ] as const satisfies (keyof GuestDocument)[];

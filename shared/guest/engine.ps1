@@ -82,6 +82,8 @@ $ExitCodes = @{
     RightsFailed        = 1
     SecretUnreadable    = 3
     ServiceMissing      = 1
+    SqlForbidden        = 1
+    SqlUnavailable      = 3
     XmlMalformed        = 1
     XmlMissing          = 1
     XmlNodeAmbiguous    = 1
@@ -760,6 +762,55 @@ function Set-Password($Entry) {
     finally { $accounts.Dispose() }
 }
 
+# --- Passwords of SQL Server's own logins (mission B6) ------------------------------------------------------------------------------
+
+# Without a login by Windows' own account.
+function Open-SqlServer([string] $Server, [string] $Login, [string] $Password) {
+    $builder = New-Object Data.SqlClient.SqlConnectionStringBuilder
+    $builder['Data Source'] = $Server
+    $builder['Pooling'] = $false
+    if ($Login -eq '') { $builder['Integrated Security'] = $true }
+    else { $builder['User ID'] = $Login; $builder['Password'] = $Password }
+    $connection = New-Object Data.SqlClient.SqlConnection($builder.ConnectionString)
+    $connection.Open()
+    return $connection
+}
+
+# Its number only: a message may quote what was sent.
+function Get-SqlError($Failure) {
+    $cause = $Failure.Exception.GetBaseException()
+    if ($cause -is [Data.SqlClient.SqlException]) { return $cause.Number }
+    return $null
+}
+
+# 18456: the log-on failed.
+function Test-Login($Entry) {
+    $password = Get-Secret $Entry.secret
+    try { (Open-SqlServer $Entry.server $Entry.login $password).Dispose() }
+    catch {
+        $number = Get-SqlError $_
+        if ($number -eq 18456) { return $false }
+        Stop-Engine 'SqlUnavailable' "the SQL Server $($Entry.server) did not answer a log-on: error $number"
+    }
+    return $true
+}
+
+# ALTER LOGIN takes no parameters, so both are quoted by SQL Server itself. 15151: it is not there, or who asks may not.
+function Set-Login($Entry) {
+    $password = Get-Secret $Entry.secret
+    try { $connection = Open-SqlServer $Entry.server '' '' }
+    catch { Stop-Engine 'SqlUnavailable' "the SQL Server $($Entry.server) does not let Windows' own account in: error $(Get-SqlError $_)" }
+    try {
+        $command = $connection.CreateCommand()
+        $command.CommandText = 'DECLARE @statement nvarchar(1000) = N''ALTER LOGIN '' + QUOTENAME(@login) + N'' WITH PASSWORD = '' + QUOTENAME(@password, ''); EXEC (@statement);'
+        [void] $command.Parameters.AddWithValue('@login', [string] $Entry.login)
+        [void] $command.Parameters.AddWithValue('@password', $password)
+        [void] $command.ExecuteNonQuery()
+    }
+    catch { Stop-Engine 'SqlForbidden' "Windows' own account may not change the login $($Entry.login): error $(Get-SqlError $_)" }
+    finally { $connection.Dispose() }
+}
+
 # --- Services -----------------------------------------------------------------------------------------------------------------------
 
 function Test-ServiceEntry($Entry) {
@@ -801,6 +852,7 @@ function Get-Differences($Desired) {
     foreach ($entry in (Get-Section $Desired 'groups')) { foreach ($member in (Get-MissingMembers $entry)) { $found.Add("groups/$($entry.group)/$member") } }
     foreach ($entry in (Get-Section $Desired 'rights')) { foreach ($account in (Get-MissingHolders $entry)) { $found.Add("rights/$($entry.right)/$account") } }
     foreach ($entry in (Get-Section $Desired 'passwords')) { if (-not (Test-Password $entry)) { $found.Add("passwords/$($entry.account)") } }
+    foreach ($entry in (Get-Section $Desired 'logins')) { if (-not (Test-Login $entry)) { $found.Add("logins/$($entry.server)/$($entry.login)") } }
     foreach ($entry in (Get-Section $Desired 'services')) { if (-not (Test-ServiceEntry $entry)) { $found.Add("services/$($entry.name)") } }
     return $found
 }
@@ -823,6 +875,7 @@ function Set-Differences($Desired, [string[]] $Before, [bool] $AfterParts) {
     foreach ($entry in (Get-Section $Desired 'groups')) { Set-Members $entry }
     foreach ($entry in (Get-Section $Desired 'rights')) { if (@(Get-MissingHolders $entry).Count -gt 0) { Set-Right $entry } }
     foreach ($entry in (Get-Section $Desired 'passwords')) { if (-not (Test-Password $entry)) { Set-Password $entry } }
+    foreach ($entry in (Get-Section $Desired 'logins')) { if (-not (Test-Login $entry)) { Set-Login $entry } }
     foreach ($entry in (Get-Section $Desired 'services')) {
         if (-not (Test-ServiceEntry $entry)) { Set-ServiceEntry $entry }
         Restart-Affected $entry $Before $AfterParts

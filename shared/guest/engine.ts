@@ -26,6 +26,8 @@ export const engineCodes = {
   RightsFailed: 1,
   SecretUnreadable: 3,
   ServiceMissing: 1,
+  SqlForbidden: 1,
+  SqlUnavailable: 3,
   XmlMalformed: 1,
   XmlMissing: 1,
   XmlNodeAmbiguous: 1,

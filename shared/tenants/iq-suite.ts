@@ -47,6 +47,14 @@ export const mailFlowMonitorSchema = z.strictObject({
     .optional(),
 });
 
+/** An instance on the machine itself, which no network is asked for. */
+export const localSqlServer = z
+  .string()
+  .regex(/^\.(\\[A-Za-z][A-Za-z0-9_$]{0,15})?$/, "must be an instance of SQL Server on the machine: . or .\\NAME");
+
+/** It is replaced at two thirds of it; without one, on request only. */
+export const passwordLifetime = z.int().min(30).max(730);
+
 /** Mission B16, B6 (manual, chapters 3.4 and 4.1): what the image does by itself when a machine of it starts for the first time. */
 export const automatedSetUpSchema = z
   .strictObject({
@@ -54,6 +62,11 @@ export const automatedSetUpSchema = z
     expected: z.boolean().optional(),
     /** Removes its transcript, where the passwords that it made stand in clear. Save them first, or change them: nobody else has them. */
     removeTranscript: z.boolean().default(false),
+    /**
+     * The login `sa` of the machine's own SQL Server gets a password of ours, which is in the vault. Only where nothing signs in with it,
+     * and where Windows' own account (NT AUTHORITY\\SYSTEM) administers SQL Server, which its set-up does not see to by itself.
+     */
+    sqlServer: z.strictObject({ instance: localSqlServer.default("."), lifetimeInDays: passwordLifetime.optional() }).optional(),
   })
   .refine(({ expected, removeTranscript }) => expected !== false || !removeTranscript, {
     path: ["removeTranscript"],
@@ -61,7 +74,13 @@ export const automatedSetUpSchema = z
   });
 
 /** Secrets that are made by us are nobody's account. */
-const OURS = ["loop-guid", "gateway-admin-password", "webclient-client-secret"];
+const OURS = [
+  "loop-guid",
+  "gateway-admin-password",
+  "sql-administrator-password",
+  "webclient-client-secret",
+  "ews-client-secret",
+];
 
 /** By its name; its newest version counts. Who has the vault's role Key Vault Secrets Officer puts it there. */
 const secretInVault = z

@@ -1,7 +1,7 @@
 /** What a partner says about a tenant: the desired state of one customer's gateway and mail flow. */
 import * as z from "zod";
 import { zoneOf } from "./dns-zones.ts";
-import { iqSuiteConflicts, iqSuiteSchema, windowsFile } from "./iq-suite.ts";
+import { iqSuiteConflicts, iqSuiteSchema, passwordLifetime, windowsFile } from "./iq-suite.ts";
 
 const domainName = z
   .string()
@@ -294,6 +294,8 @@ export const tenantSpecSchema = z
       keyManager: keyManagerSchema.optional(),
       certificate: certificateSchema.optional(),
       iqSuite: iqSuiteSchema.optional(),
+      /** Mission F4: the administrator's password is replaced at two thirds of its life; without this, on request only. */
+      administratorPassword: z.strictObject({ lifetimeInDays: passwordLifetime }).optional(),
       /** Mission B4: for whom the gateway takes mail in: the named domains, or whatever the organisation has verified by then. */
       relayDomains: z.enum(["named", "accepted"]).optional(),
       exchangeWebServices: exchangeWebServicesSchema.optional(),

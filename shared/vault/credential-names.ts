@@ -4,8 +4,8 @@
 export const clientSecretNames = ["clientSecret", "exchangeWebServicesSecret"] as const;
 export type ClientSecretName = (typeof clientSecretNames)[number];
 
-/** Of accounts inside the machines: an account has one, so that the old one is dead as soon as it has the new one. */
-export const passwordNames = ["administratorPassword"] as const;
+/** Of accounts inside the machines, Windows' own and SQL Server's: an account has one, so that the old one is dead as soon as it has the new one. */
+export const passwordNames = ["administratorPassword", "sqlAdministratorPassword"] as const;
 export type PasswordName = (typeof passwordNames)[number];
 
 /** Beside them the loop GUID, which is a secret too: who knows it can pass by the gateway. */
@@ -17,4 +17,5 @@ export const secretNames: Record<CredentialName, string> = {
   exchangeWebServicesSecret: "ews-client-secret",
   loopGuid: "loop-guid",
   administratorPassword: "gateway-admin-password",
+  sqlAdministratorPassword: "sql-administrator-password",
 };

@@ -2,11 +2,13 @@
  * Everything that a spec may say of iQ.Suite, at once: on a machine of the product's image, from refusals with their way out, over the
  * first client secret, to a Windows as the manual has it, which a second run leaves alone; and no secret anywhere but in its place.
  */
+import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Application, hashOf } from "../../infra/local/clouds/entra/directory.ts";
 import { productFiles, RESET_FLAG } from "../../infra/local/clouds/guest/product.ts";
 import type { GuestState } from "../../infra/local/clouds/guest/state.ts";
 import { textIn } from "../../infra/local/clouds/guest/xml.ts";
@@ -23,7 +25,7 @@ const plan = { publisher: "gatewaymaker", product: "mail-gateway", name: "iq-sui
 const image = { publisher: "gatewaymaker", offer: "mail-gateway", sku: "iq-suite-2022", version: "latest", plan };
 const mailboxReader = "c0ffee00-0000-4000-8000-0000000000e5";
 const iqSuite = {
-  automatedSetUp: { removeTranscript: true },
+  automatedSetUp: { removeTranscript: true, sqlServer: {} },
   monitoring: {
     checkIntervalInSeconds: 300,
     restartSmtp: false,
@@ -226,6 +228,37 @@ describe("Windows is as the manual has it", () => {
       OAuthClientSecret: text(theirs["mailbox-reader"]),
     });
   });
+});
+
+test("chapter 3.4: SQL Server's administrator has a password that the image's set-up never knew, and what it wrote down is gone", async () => {
+  const renewal = await platform.untilEndedOf("renewal", tenant);
+  expect(renewal.error).toBeUndefined();
+  operations.push(renewal);
+  const made = valueOf("sql-administrator-password") ?? "";
+  expect(made).toHaveLength(44);
+  const { sa, iqsuite } = machine().sqlServers["."]?.logins ?? {};
+  expect(sa).toBe(hashOf(made));
+  // The product signs in with that one, and nobody but the product knows where it keeps it.
+  expect(iqsuite).not.toBe(sa);
+  expect(machine().files[productFiles.transcript.toLowerCase()]).toBeUndefined();
+});
+
+test("chapters 5.2 and 5.4: another client secret of the WebClient's reaches file and generator, and the old one is dead", async () => {
+  const { body } = await platform.northwind.rotateCredential({ tenantId, name: "clientSecret" });
+  const rotation = await platform.untilEnded(body);
+  expect(rotation.error).toBeUndefined();
+  operations.push(rotation);
+  const now = valueOf("webclient-client-secret") ?? "";
+  expect(inFile(productFiles.webClient, "/configuration/Directory/AzureClientSecretKey")).toEqual([now]);
+  const kept = `1:${createHash("sha256").update(now).digest("base64")}`;
+  expect(
+    inFile(productFiles.ldifGenerator, "/LdifGenCfg/AzureClientSecretKey", "/LdifGenCfg/AzureClientSecretKeyEncrypted"),
+  ).toEqual(["", kept]);
+  const webClient = platform.clouds.platform
+    .collection<Application>("entra.applications")
+    .values()
+    .find(({ appId }) => appId === application("iQ.Suite WebClient"));
+  expect(webClient?.passwordCredentials.map(({ hash }) => hash)).toEqual([hashOf(now)]);
 });
 
 test("a second run writes nothing, and resets nobody's permissions", async () => {

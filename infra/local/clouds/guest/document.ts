@@ -107,6 +107,7 @@ export const documentSchema = z.object({
       }),
     )
     .default([]),
+  logins: z.array(z.object({ server: z.string(), login: z.string(), secret })).default([]),
   services: z
     .array(
       z.object({

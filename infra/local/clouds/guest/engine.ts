@@ -144,6 +144,7 @@ const exitCodes: Record<string, number> = {
   LcmBusy: 3,
   RestartNeeded: 3,
   SecretUnreadable: 3,
+  SqlUnavailable: 3,
 };
 
 const differences = (guest: GuestState, document: MachineDocument, means: Means): string[] =>

@@ -303,6 +303,28 @@ const passwords: Kind = {
     }, before),
 };
 
+const logins: Kind = {
+  differences: (guest, { logins: wanted }, { values }) =>
+    wanted.flatMap((entry) => {
+      const there = guest.sqlServers[entry.server];
+      if (there === undefined)
+        throw new EngineFailure("SqlUnavailable", `the SQL Server ${entry.server} did not answer a log-on: error 2`);
+      const place = `logins/${entry.server}/${entry.login}`;
+      return values.hashed(entry, place, there.logins[entry.login] ?? "") ? [] : [place];
+    }),
+  set: (before, document, means) =>
+    document.logins.reduce((guest, entry) => {
+      const [place] = logins.differences(guest, { ...document, logins: [entry] }, means);
+      const there = guest.sqlServers[entry.server];
+      if (place === undefined || there === undefined) return guest;
+      if (!there.systemMayAlter || there.logins[entry.login] === undefined)
+        throw new EngineFailure("SqlForbidden", `Windows' own account may not change the login ${entry.login}: error 15151`);
+      const text = means.values.text(entry);
+      const changed = { ...there, logins: { ...there.logins, [entry.login]: hashOf(text) } };
+      return withOrigin({ ...guest, sqlServers: { ...guest.sqlServers, [entry.server]: changed } }, entry, place, text);
+    }, before),
+};
+
 const services: Kind = {
   differences: ({ services: there }, { services: wanted }) =>
     wanted
@@ -359,5 +381,6 @@ export const kinds: Record<string, Kind> = {
   groups,
   rights,
   passwords,
+  logins,
   services,
 };

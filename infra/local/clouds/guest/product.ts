@@ -7,7 +7,7 @@ import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { documentSchema } from "./document.ts";
 import { kinds } from "./kinds.ts";
 import type { GuestFile, GuestState } from "./state.ts";
-import { knownValues } from "./values.ts";
+import { hashOf, knownValues } from "./values.ts";
 import { textIn, withTexts } from "./xml.ts";
 
 const AUTOMATION = "C:\\iQSuite-Azure-Automation\\GBS-PowerShell-Management";
@@ -37,6 +37,7 @@ export function setUpBy(now: number, guest: GuestState): GuestState {
   const { setUp: _ended, ...rest } = guest;
   const guid = randomUUID();
   const password = (): string => randomBytes(18).toString("base64url");
+  const [sa, user] = [password(), password()];
   const features = documentSchema.parse({ schema: 2, generation: 1, features: ["SMTP-Server", "Web-Server"] });
   const means = { now, values: knownValues(new Map()), certificates: new Map() };
   const installed = kinds["features"]?.set(rest, features, means) ?? rest;
@@ -49,6 +50,8 @@ export function setUpBy(now: number, guest: GuestState): GuestState {
         W3SVC: { startType: "Automatic", state: "Running" },
         [LDIF_SERVICE]: { startType: "Manual", state: "Stopped" },
       },
+      // Whether SYSTEM may change logins is not known of the image; SQL Server's own set-up doesn't let it by itself.
+      sqlServers: { ".": { systemMayAlter: true, logins: { sa: hashOf(sa), iqsuite: hashOf(user) } } },
       registry: {
         ...installed.registry,
         [`${PRODUCT}\\inject`]: { AdditionalInjectHeaders: { type: "String", data: `X-iqsuite-process:${guid}` } },
@@ -64,7 +67,7 @@ export function setUpBy(now: number, guest: GuestState): GuestState {
       },
       {
         path: productFiles.transcript,
-        text: `Windows PowerShell transcript start\r\nSQL SA password: ${password()}\r\nGlobal password: ${password()}\r\niQSuite password: ${password()}\r\nWindows PowerShell transcript end\r\n`,
+        text: `Windows PowerShell transcript start\r\nSQL SA password: ${sa}\r\nGlobal password: ${password()}\r\niQSuite password: ${user}\r\nWindows PowerShell transcript end\r\n`,
       },
       {
         path: productFiles.webClient,

@@ -25,6 +25,8 @@ export interface GuestState extends SimulatedGuest {
   accounts: Record<string, string>;
   /** Hashes of local users' passwords, by the user's name in lower case. */
   passwords: Record<string, string>;
+  /** SQL Servers on the machine, by how they are called: hashes of their own logins' passwords, and whether SYSTEM may change those. */
+  sqlServers: Record<string, { systemMayAlter: boolean; logins: Record<string, string> }>;
   /** SIDs of members, by the group's SID. */
   groups: Record<string, string[]>;
   /** SIDs of those who hold a user right. */
@@ -120,6 +122,7 @@ export const freshGuest = ({
   tasks: {},
   accounts: { administrator: "S-1-5-21-1004336348-1177238915-682003330-500" },
   passwords: {},
+  sqlServers: {},
   groups: { "S-1-5-32-544": ["S-1-5-21-1004336348-1177238915-682003330-500"] },
   rights: { SeServiceLogonRight: ["S-1-5-80-0"] },
   lcmBusy: false,

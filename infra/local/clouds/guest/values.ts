@@ -59,8 +59,8 @@ export function withOrigin(guest: GuestState, entry: Valued, place: string, text
 }
 
 /** All secrets that a document names, each once. */
-export function secretsIn({ files, certificates, registry, xml, passwords }: MachineDocument): SecretName[] {
-  const entries = [...files, ...certificates, ...registry, ...xml.flatMap(({ nodes }) => nodes), ...passwords];
+export function secretsIn({ files, certificates, registry, xml, passwords, logins }: MachineDocument): SecretName[] {
+  const entries = [...files, ...certificates, ...registry, ...xml.flatMap(({ nodes }) => nodes), ...passwords, ...logins];
   const named = [...entries.map(({ secret }) => secret), ...passwords.flatMap(({ earlier }) => earlier)];
   return [...new Map(named.filter((secret) => secret !== undefined).map((secret) => [secretId(secret), secret])).values()];
 }
