@@ -1,5 +1,7 @@
 /** Everything this app runs, one line a capability. Read on in the folder of the same name. */
 import { readConfig } from "../shared/config.ts";
+import { addressKinds } from "./addresses/kinds.ts";
+import { registerAddresses } from "./addresses/index.ts";
 import { adoptionKinds } from "./adoption/kinds.ts";
 import { registerAdoption } from "./adoption/index.ts";
 import { registerAudit } from "./audit/index.ts";
@@ -44,10 +46,12 @@ registerOperations(world, {
   ...adoptionKinds(world),
   ...offboardingKinds(world),
   ...mailFlowKinds(world),
+  ...addressKinds(world),
   ...rotationKinds(world),
   ...repairKinds(world),
   ...gatewayKinds(world),
 });
+registerAddresses(world);
 registerAudit(world);
 registerGateways(world);
 registerBlocklists(world);

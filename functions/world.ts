@@ -18,6 +18,7 @@ import { createAnnouncer } from "../shared/messages/notification.ts";
 import { createDeadLetterReader } from "../shared/messages/dead-letter-reader.ts";
 import { createDeadLetters, type DeadLetters } from "../shared/messages/dead-letters.ts";
 import { createSender } from "../shared/messages/sender.ts";
+import type { AddressesWorld } from "./addresses/index.ts";
 import type { AdoptionWorld } from "./adoption/world.ts";
 import type { BlocklistsWorld } from "./blocklists/index.ts";
 import type { DeadLettersWorld } from "./dead-letters/world.ts";
@@ -56,6 +57,7 @@ import type { OperationsWorld } from "./operations/world.ts";
 
 export type World = OnboardingWorld &
   AdoptionWorld &
+  AddressesWorld &
   OffboardingWorld &
   MailFlowWorld &
   OperationsWorld &
@@ -147,6 +149,14 @@ export function createWorld(config: Config): World {
       probeIntervalInSeconds: config.PROBE_INTERVAL,
       probeDeadlineInSeconds: config.PROBE_DEADLINE,
       settleInSeconds: config.BYPASS_SETTLE,
+    },
+    addressPace: {
+      patience,
+      operationDeadlineInSeconds,
+      probeIntervalInSeconds: config.PROBE_INTERVAL,
+      probeDeadlineInSeconds: config.PROBE_DEADLINE,
+      settleInSeconds: config.ADDRESS_SETTLE,
+      releaseAfterInSeconds: config.ADDRESS_RELEASE_AFTER,
     },
     organizations: createOrganizations(graph),
     groups: createGroups(graph),

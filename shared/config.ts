@@ -144,6 +144,12 @@ export const settings = {
     seconds,
     "PT5M",
   ),
+  ADDRESS_SETTLE: setting(
+    "How long Microsoft 365 and DNS get to learn of a gateway's new address before mail comes from it, and of mail from its former one to arrive.",
+    seconds,
+    "PT30M",
+  ),
+  ADDRESS_RELEASE_AFTER: setting("How long a gateway's former address is held, so that there is a way back.", seconds, "P7D"),
   OFFBOARDING_SETTLE: setting(
     "For how long probe mails have to go round a gateway before the removal of its forwarding rule counts as seen everywhere.",
     seconds,

@@ -24,15 +24,17 @@ const CONSENT_LIFETIME_IN_SECONDS = 3600;
 /** POST …/plan: reads only; what can't be read yet is said to be unknown. */
 export const planOnboarding = (world: OnboardingWorld) =>
   endpoint("planOnboarding", world, async ({ caller, params, body }) => {
-    const { operation = "onboarding", spec, steps } = body ?? {};
+    const { operation = "onboarding", spec, steps, gateway, back } = body ?? {};
     const known = await world.stores.tenants.get(caller.partnerId, params.tenantId);
     if (spec !== undefined && operation !== "onboarding")
       throw refusal("InvalidRequest", "only an onboarding brings another spec about", { target: "spec" });
     if (steps !== undefined && operation !== "repair")
       throw refusal("InvalidRequest", "only a repair is of some steps", { target: "steps" });
+    if ((gateway ?? back) !== undefined && operation !== "addressReplacement")
+      throw refusal("InvalidRequest", "only an address is replaced of one gateway", { target: "gateway" });
     const tenant = spec === undefined ? known : asIf(known, spec);
     await refuseOthersCustomer(world.stores, tenant);
-    return { body: await world.plans.make(operation, tenant, { steps }) };
+    return { body: await world.plans.make(operation, tenant, { steps, gateway, back }) };
   });
 
 /** As PUT would have it, and refused as there. */

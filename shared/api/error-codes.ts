@@ -251,6 +251,11 @@ export const errorCodes = {
     meaning: "Nobody's mail runs through this tenant's gateway, so there is nothing to lead round it.",
     remedy: "Nothing to do; GET /api/tenants/{tenantId} shows the stage.",
   },
+  NoFormerAddress: {
+    status: 409,
+    meaning: "The gateway has left no address, or it was released: there is none to go back to.",
+    remedy: "Ask for a new address, without back.",
+  },
   NotBypassed: {
     status: 409,
     meaning: "The tenant's mail is not led round its gateway, so there is nothing to restore.",

@@ -20,6 +20,7 @@ export const operationKinds = [
   "restore",
   "repair",
   "smtpRestart",
+  "addressReplacement",
   "offboarding",
 ] as const;
 export const stepStatuses = ["Pending", "Running", "Succeeded", "Failed", "Skipped"] as const;

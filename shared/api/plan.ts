@@ -1,5 +1,6 @@
 /** A plan in the API: what an operation would do, resource by resource, found out by reading only. */
 import * as z from "zod";
+import { gatewayIdSchema } from "./gateway-id.ts";
 import { tenantIdSchema, tenantSpecSchema } from "../tenants/spec.ts";
 
 export const plannedActions = ["create", "update", "replace", "remove", "none", "blocked", "unknown"] as const;
@@ -30,7 +31,16 @@ export const checkSchema = z.object({
 });
 
 /** Operations that can be planned. */
-export const plannedOperations = ["onboarding", "promotion", "demotion", "repair", "bypass", "restore", "offboarding"] as const;
+export const plannedOperations = [
+  "onboarding",
+  "promotion",
+  "demotion",
+  "repair",
+  "bypass",
+  "restore",
+  "addressReplacement",
+  "offboarding",
+] as const;
 
 export const plannedTaskSchema = z.object({
   kind: z.string().describe("As in GET /api/tasks, where it is to be found once the operation runs."),
@@ -69,6 +79,8 @@ export const planInputSchema = z.strictObject({
     .optional()
     .describe("Plans an onboarding as if the tenant had this spec; nothing of it is stored. Its plan holds once it is."),
   steps: repairedStepsSchema,
+  gateway: gatewayIdSchema.optional().describe("Whose address is replaced; may be left out where the tenant has one gateway."),
+  back: z.boolean().optional().describe("Of a replacement: to the address that was left last."),
 });
 
 export const insistedPlanSchema = z

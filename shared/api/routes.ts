@@ -1,6 +1,7 @@
 /** The route table: what stands here is what the API has. A route's key is its name, its function's name and its operationId. */
 import * as z from "zod";
 import { tenantIdSchema, tenantSpecSchema } from "../tenants/spec.ts";
+import { addressInputSchema } from "./address.ts";
 import { adoptionChoices, adoptionInputSchema, adoptionSchema } from "./adoption.ts";
 import { auditEntrySchema } from "./audit.ts";
 import { meSchema } from "./caller.ts";
@@ -249,6 +250,20 @@ export const routes = {
     headers: operationIdHeader,
     body: bypassInputSchema,
     answers: { 202: tenantOutcomesSchema },
+  }),
+  startAddressReplacement: defineRoute({
+    method: "POST",
+    path: "/api/gateways/{gatewayId}/replace-address",
+    tag: "Gateways",
+    summary: "Give a gateway another public address, or its former one back; asking twice with the same Operation-Id is asking once",
+    roles: ["Partner", "Operator"],
+    params: z.object({ gatewayId: gatewayIdSchema }),
+    query: z.strictObject(ofPartner),
+    headers: operationIdHeader,
+    body: addressInputSchema,
+    bodyOptional: true,
+    answers: { 202: operationSchema },
+    longRunning: true,
   }),
   startGatewayRestore: defineRoute({
     method: "POST",

@@ -196,6 +196,20 @@ const machineNames = (label: string, tag: string, number: number, where: string)
     dnsLabel: number === 1 ? `${shortened(label, 56)}-${tag}` : `${shortened(label, 53)}-${tag}-${number}`,
   });
 
+/** Another address of a machine: a name and a label that none of its addresses had. @param number from 2 */
+export function namesOfAddress(
+  { publicIpAddress, dnsLabel: label }: Pick<MachineNames, "publicIpAddress" | "dnsLabel">,
+  number: number,
+): Pick<MachineNames, "publicIpAddress" | "dnsLabel"> {
+  const suffix = `-a${number}`;
+  // What makes a label unique stands at its end; what a person reads gives way.
+  const [, read = "", unique = ""] = /^(.*?)(-[a-z0-9]{6}(?:-\d+)?)$/.exec(label.replace(/-a\d+$/, "")) ?? ["", label];
+  return checked({
+    publicIpAddress: `${publicIpAddress.replace(/(-address)-\d+$/, "$1")}-${number}`,
+    dnsLabel: `${shortened(read, 63 - unique.length - suffix.length)}${unique}${suffix}`,
+  });
+}
+
 function checked<Role extends NameRole>(names: Record<Role, string>): Record<Role, string> {
   for (const [role, name] of Object.entries(names) as [Role, string][])
     if (!nameRules[role].test(name))

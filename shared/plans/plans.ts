@@ -23,6 +23,9 @@ export interface Planned extends Pick<Plan, "resources" | "checks" | "findings" 
 export interface Asked {
   /** Of a repair: which differences, without it all. */
   steps?: string[] | undefined;
+  /** Of a replaced address: whose, and whether it is the way back. */
+  gateway?: string | undefined;
+  back?: boolean | undefined;
 }
 
 /** Throws what keeps the operation from being started at all. */

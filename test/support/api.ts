@@ -1,6 +1,7 @@
 /** The API over the wire: the real handlers in the local host, on the test run's Azurite, with tokens of a little Entra. */
 import { randomUUID } from "node:crypto";
 import type { HeartbeatWorld } from "../../functions/gateways/heartbeat.ts";
+import type { AddressDoors } from "../../functions/addresses/world.ts";
 import type { DeadLettersWorld } from "../../functions/dead-letters/world.ts";
 import type { DriftWorld } from "../../functions/drift/world.ts";
 import type { SchedulesWorld } from "../../functions/schedules/world.ts";
@@ -141,6 +142,7 @@ type WorldOfDoors = OnboardingWorld &
   RotationWorld &
   TasksWorld &
   DriftWorld &
+  AddressDoors &
   DeadLettersWorld &
   HeartbeatWorld &
   SchedulesWorld &

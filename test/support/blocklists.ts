@@ -28,12 +28,12 @@ export const testZone = (id: string, more: Partial<BlocklistZone> = {}): Blockli
   ...more,
 });
 
-/** `POST /blocklists` of the control door. */
-export async function changeList(clouds: TestClouds, id: string, body: object): Promise<void> {
+/** `POST /blocklists` of the control door. @param id of a test's list, or a zone's whole name */
+export async function changeList(clouds: Pick<TestClouds, "control">, id: string, body: object): Promise<void> {
   const response = await fetch(`${clouds.control}/blocklists`, {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ zone: `${id}.lists.example`, ...body }),
+    body: JSON.stringify({ zone: id.includes(".") ? id : `${id}.lists.example`, ...body }),
   });
   if (!response.ok) throw new Error(await response.text());
 }

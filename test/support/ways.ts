@@ -3,6 +3,7 @@ import type { Connector, ConnectionFilterPolicy, TransportRule } from "../../inf
 import type { Operation, OperationKind } from "../../shared/api/operation.ts";
 import type { CredentialDue } from "../../shared/messages/near-expiry.ts";
 import { ended } from "../../shared/stores/operations.ts";
+import { changeList } from "./blocklists.ts";
 import { failAt } from "./failing.ts";
 import type { TestClouds } from "./clouds.ts";
 import type { Beginning, Life, Worlds } from "./worlds.ts";
@@ -44,6 +45,13 @@ const beginnings = {
     },
     start: async ({ partner }, tenantId, plan) => (await partner.startRepair({ tenantId, body: { plan } })).body,
   },
+  addressReplacement: {
+    after: "promotion",
+    // One list at least that says what it has.
+    meanwhile: ({ clouds }) => changeList(clouds, "psbl.surriel.com", {}),
+    start: async ({ partner }, tenantId, plan) =>
+      (await partner.startAddressReplacement({ gatewayId: `${tenantId}-gateway-1`, body: { plan } })).body,
+  },
   rotation: {
     after: "onboarding",
     // The first secret takes nothing away: the second one is rotated to.
@@ -71,6 +79,7 @@ export const kinds = [
   "bypass",
   "restore",
   "repair",
+  "addressReplacement",
   "rotation",
   "offboarding",
 ] as const satisfies OperationKind[];

@@ -3,6 +3,8 @@ import { registerDurableHttp, registerHttp } from "../../../shared/api/register.
 import { endpoint } from "../../../shared/api/endpoint.ts";
 import { createBlocklists } from "../../../shared/dns/blocklists.ts";
 import { parseBlocklistZones } from "../../../shared/dns/blocklist-zones.ts";
+import { startAddressReplacement } from "../../../functions/addresses/http.ts";
+import { addressKinds } from "../../../functions/addresses/kinds.ts";
 import { getAdoption, startAdoption } from "../../../functions/adoption/http.ts";
 import { adoptionKinds } from "../../../functions/adoption/kinds.ts";
 import { registerAudit } from "../../../functions/audit/index.ts";
@@ -65,6 +67,7 @@ const kinds = {
   ...adoptionKinds(world),
   ...offboardingKinds(world),
   ...mailFlowKinds(world),
+  ...addressKinds(world),
   ...rotationKinds(world),
   ...repairKinds(world),
   ...gatewayKinds(world),
@@ -103,6 +106,7 @@ registerDurableHttp("startBypass", (client) => startBypass(world, client));
 registerDurableHttp("startRestore", (client) => startRestore(world, client));
 registerDurableHttp("startGatewayBypass", (client) => startGatewayBypass(world, client));
 registerDurableHttp("startGatewayRestore", (client) => startGatewayRestore(world, client));
+registerDurableHttp("startAddressReplacement", (client) => startAddressReplacement(world, client));
 registerDurableHttp("startPartnerBypass", (client) => startPartnerBypass(world, client));
 registerDurableHttp("startPartnerRestore", (client) => startPartnerRestore(world, client));
 registerDurableHttp("startOffboarding", (client) => startOffboarding(world, client));
