@@ -195,7 +195,8 @@ export const createAddressActivities = ({
       });
     },
 
-    failReplacement: async ({ work, failure, ...said }: Said & { failure: Failure }): Promise<void> => {
+    /** Undefined for one that has succeeded: then it is not carried out. */
+    failReplacement: async ({ work, failure, ...said }: Said & { failure: Failure }): Promise<{ failed: true }> => {
       const { code, message } = failure;
       await say({ work, ...said }, "failed", { code, message });
       await operations.recordProgress(work.partnerId, work.operationId, {
@@ -203,6 +204,7 @@ export const createAddressActivities = ({
         waitingFor: null,
         error: detailOf(failure),
       });
+      return { failed: true };
     },
 
     /** Only what this operation left, is still held for it and is the very address: whoever went back, or began anew, has it in use. */

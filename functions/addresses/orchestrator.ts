@@ -46,10 +46,12 @@ export function* replaceAddress(context: OrchestrationContext, replacement: Repl
     const { address, proof } = yield* moveAddress(handsOf(context, replacement), replacement);
     const until = secondsNow(context) + pace.releaseAfterInSeconds;
     yield* finishReplacement({ work, gatewayId, address, proof, releaseAt: until, at: secondsNow(context) });
-    context.df.continueAsNew({ ...replacement, releaseAt: until } satisfies Replacement);
   } catch (error) {
-    yield* failReplacement({ work, gatewayId, failure: failureFrom(error), at: secondsNow(context) });
+    const failed = yield* failReplacement({ work, gatewayId, failure: failureFrom(error), at: secondsNow(context) });
+    // What has succeeded doesn't fail any more: only the answer was lost.
+    if (failed !== undefined) return;
   }
+  context.df.continueAsNew({ ...replacement, releaseAt: secondsNow(context) + pace.releaseAfterInSeconds } satisfies Replacement);
 }
 
 const A_DAY_IN_SECONDS = 24 * 3600;
