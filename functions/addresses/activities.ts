@@ -1,15 +1,8 @@
 /** What a replacement does beside resources: asks the blocklists, tells partners, keeps who has which address, and releases the former one. */
 import type { MachineNames } from "../../shared/azure/names.ts";
 import { virtualMachineId } from "../../shared/azure/place.ts";
-import {
-  addressAt,
-  type HeldAddress,
-  heldAddresses,
-  machineAt,
-  machineOfGateway,
-  withAddress,
-  withNames,
-} from "../../shared/desired/replaced-address.ts";
+import { type HeldAddress, heldAddresses, machineOfGateway } from "../../shared/desired/held-addresses.ts";
+import { addressAt, machineAt, withAddress, withNames } from "../../shared/desired/replaced-address.ts";
 import * as desired from "../../shared/desired/state.ts";
 import type { Address, Ground, Loop } from "../../shared/desired/state.ts";
 import { targetOf } from "../../shared/desired/target.ts";

@@ -39,7 +39,10 @@ export interface AddressPace extends ResourcePace, LoopPace {
 
 export function* replaceAddress(context: OrchestrationContext, replacement: Replacement): Routine<void> {
   const { work, gatewayId, reason, back, pace, releaseAt } = replacement;
-  if (releaseAt !== undefined) return yield* release(context, replacement, releaseAt);
+  if (releaseAt !== undefined) {
+    yield* release(context, replacement, releaseAt);
+    return;
+  }
   const { beginReplacement, finishReplacement, failReplacement } = stepsOf<AddressActivities>(context, pace.patience);
   try {
     yield* beginReplacement({ work, gatewayId, reason, back, at: secondsNow(context) });

@@ -19,7 +19,11 @@ import { replacementSteps } from "./steps.ts";
 import { type AddressHands, moveAddress } from "./ways.ts";
 import type { AddressesWorld } from "./world.ts";
 
-export async function planReplacement(world: AddressesWorld, tenant: TenantRecord, { gateway, back = false }: Asked): Promise<Planned> {
+export async function planReplacement(
+  world: AddressesWorld,
+  tenant: TenantRecord,
+  { gateway, back = false }: Asked,
+): Promise<Planned> {
   const gatewayId = gateway ?? onlyGatewayOf(tenant);
   refuseUnlessReplaceable(tenant, { gatewayId, back });
   const move = moveOf(tenant, { gatewayId, back });
@@ -42,7 +46,8 @@ export async function planReplacement(world: AddressesWorld, tenant: TenantRecor
         code: "GatewayRenamed",
         severity: "information",
         message: "the new address has a name of its own, and WebClient is reached by that name from then on",
-        remedy: "tell whoever opens WebClient by the machine's name, or give it a name of your own in microsoft365.webClient.urls",
+        remedy:
+          "tell whoever opens WebClient by the machine's name, or give it a name of your own in microsoft365.webClient.urls",
       },
     ],
     tasks: [],
@@ -56,11 +61,7 @@ function onlyGatewayOf(tenant: TenantRecord): string {
   throw refusal("InvalidRequest", `tenant ${tenant.id} has ${machines.length} gateways: say which one`, { target: "gateway" });
 }
 
-function handsOver(
-  world: AddressesWorld,
-  tenant: TenantRecord,
-  sight: Sight,
-): AddressHands<Promise<unknown>, void> {
+function handsOver(world: AddressesWorld, tenant: TenantRecord, sight: Sight): AddressHands<Promise<unknown>, void> {
   const { ensure, drop, startTls, prove } = lookingWay(world.resources, sight, "");
   const target = targetOf(tenant);
   return {

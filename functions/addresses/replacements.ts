@@ -4,16 +4,8 @@ import { refusal } from "../../shared/api/error-codes.ts";
 import type { AddressInput } from "../../shared/api/address.ts";
 import { refuseAdopted } from "../../shared/desired/adopted.ts";
 import { settledStage } from "../../shared/desired/bypass.ts";
-import {
-  addressAt,
-  type HeldAddress,
-  heldAddresses,
-  machineAt,
-  machineOfGateway,
-  nextNames,
-  withAddress,
-  withNames,
-} from "../../shared/desired/replaced-address.ts";
+import { type HeldAddress, heldAddresses, machineOfGateway, nextNames } from "../../shared/desired/held-addresses.ts";
+import { addressAt, machineAt, withAddress, withNames } from "../../shared/desired/replaced-address.ts";
 import type { Ground } from "../../shared/desired/state.ts";
 import { isStanding, standingOf, targetOf } from "../../shared/desired/target.ts";
 import type { TenantOperation } from "../../shared/durable/tenant-operation.ts";
@@ -24,7 +16,11 @@ import type { Move } from "./ways.ts";
 import type { AddressDoors } from "./world.ts";
 
 /** What was asked for then: the door's body, and of which gateway. */
-const askedSchema = z.object({ gatewayId: z.string(), reason: z.string().default("asked for"), back: z.boolean().default(false) });
+const askedSchema = z.object({
+  gatewayId: z.string(),
+  reason: z.string().default("asked for"),
+  back: z.boolean().default(false),
+});
 export type AskedReplacement = z.output<typeof askedSchema>;
 export const askedOf = (request: unknown): AskedReplacement => askedSchema.parse(request);
 export const requestOf = (gatewayId: string, { plan: _plan, ...body }: AddressInput) => ({ gatewayId, ...body });
@@ -43,7 +39,10 @@ export const replacing = (world: Paced, asked: AskedReplacement, plan?: string):
   },
 });
 
-export function refuseUnlessReplaceable(tenant: TenantRecord, { gatewayId, back }: Pick<AskedReplacement, "gatewayId" | "back">): void {
+export function refuseUnlessReplaceable(
+  tenant: TenantRecord,
+  { gatewayId, back }: Pick<AskedReplacement, "gatewayId" | "back">,
+): void {
   const { id, stage } = tenant;
   refuseAdopted(
     tenant,
@@ -91,7 +90,13 @@ export function moveOf(
       screens: false,
     };
   const held = back ? heldFor(tenant, gatewayId) : undefined;
-  const candidates = held ? [{ ...machine, ...held.names }] : nextNames(machine, heldAddresses(tenant).filter((one) => one.gatewayId === gatewayId), MOST_ADDRESSES);
+  const candidates = held
+    ? [{ ...machine, ...held.names }]
+    : nextNames(
+        machine,
+        heldAddresses(tenant).filter((one) => one.gatewayId === gatewayId),
+        MOST_ADDRESSES,
+      );
   return { ...target, ground, at, candidates, live, screens: !held };
 }
 

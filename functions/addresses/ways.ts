@@ -6,14 +6,7 @@
  */
 import type { MachineNames } from "../../shared/azure/names.ts";
 import { markedRules } from "../../shared/desired/marked-rules.ts";
-import {
-  addressAt,
-  alsoFrom,
-  type MachineAt,
-  machineAt,
-  withAddress,
-  withNames,
-} from "../../shared/desired/replaced-address.ts";
+import { addressAt, alsoFrom, type MachineAt, machineAt, withAddress, withNames } from "../../shared/desired/replaced-address.ts";
 import * as desired from "../../shared/desired/state.ts";
 import type { Address, Ground } from "../../shared/desired/state.ts";
 import type { Target } from "../../shared/desired/target.ts";
@@ -22,10 +15,8 @@ import type { Resources } from "../../shared/resources/index.ts";
 import type { SpfRecord } from "../../shared/resources/spf-record.ts";
 import { type Hands, spfStep, type Walk } from "../../shared/runbook/runbook.ts";
 
-export interface AddressHands<Wait, Proof> extends Pick<
-  Hands<Wait>,
-  "ensure" | "ensureIfPossible" | "drop" | "mailRoute" | "guestGeneration"
-> {
+export interface AddressHands<Wait, Proof>
+  extends Pick<Hands<Wait>, "ensure" | "ensureIfPossible" | "drop" | "mailRoute" | "guestGeneration"> {
   /** The first of these that no blocklist has; what was made and is listed goes again. */
   firstClean(wanted: DesiredOf<Resources["publicIpAddress"]>[]): Walk<Wait, { address: Address; index: number }>;
   /** Reads back and insists; changes nothing. */
@@ -101,12 +92,7 @@ export function* moveAddress<Wait, Proof>(hands: AddressHands<Wait, Proof>, move
 }
 
 /** Everything that names the addresses mail comes from; each is written and read back. */
-function* accept<Wait>(
-  hands: Pick<Hands<Wait>, "ensure">,
-  move: Move,
-  ground: Ground,
-  which: "both" | "only",
-): Walk<Wait, void> {
+function* accept<Wait>(hands: Pick<Hands<Wait>, "ensure">, move: Move, ground: Ground, which: "both" | "only"): Walk<Wait, void> {
   yield* hands.ensure("inboundConnector", `${which}-inboundConnector`, desired.inboundConnector(move, ground));
   if (move.spec.connectionFilter && which === "both")
     yield* hands.ensure("connectionFilter", "both-connectionFilter", desired.connectionFilter(move, ground));
@@ -121,6 +107,5 @@ function* publish<Wait>(
   records: SpfRecord[],
   earlier: SpfRecord["earlier"],
 ): Walk<Wait, void> {
-  for (const [index, record] of records.entries())
-    yield* hands.ensureIfPossible("spfRecord", spfStep(index, earlier), record);
+  for (const [index, record] of records.entries()) yield* hands.ensureIfPossible("spfRecord", spfStep(index, earlier), record);
 }

@@ -1,6 +1,8 @@
 /** The steps of a delisting case. Each may run again: what is there already is not done twice, and a closed case stays closed. */
+import { heldAddresses } from "../../shared/desired/held-addresses.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
 import type { CaseEvent, CaseRecord } from "../../shared/stores/cases.ts";
+import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { Versioned } from "../../shared/stores/table.ts";
 import { followCase } from "./case-tasks.ts";
 import { contactOf } from "./contact.ts";
@@ -98,7 +100,7 @@ export function createDelistingActivities(world: DelistingWorld) {
     checkListing: async ({ partnerId, caseId }: Case): Promise<Sight> => {
       const known = await cases.get(partnerId, caseId);
       const tenant = await tenants.find(partnerId, known.tenantId);
-      const released = tenant === undefined || tenant.stage === "gone";
+      const released = tenant === undefined || tenant.stage === "gone" || hasLeft(tenant, known.address);
       if (wayOfCase(known).seenIn === "replies") return { ...(await repliesOf(world, known)), released };
       const { state: verdict } = await blocklists.checkOne(known.list, known.address);
       return { verdict, seenAt: clock.now(), released };
@@ -152,3 +154,7 @@ function owing(known: CaseRecord, change: NonNullable<Turn["change"]>, now: numb
   if (state === "closed" && known.confirmed) told.push(event("closed"));
   return { owed: [...(known.owed ?? []), ...told] };
 }
+
+/** No mail comes from it any more: its gateway has another address. */
+const hasLeft = (tenant: TenantRecord, address: string): boolean =>
+  heldAddresses(tenant).some((one) => one.address.ipAddress === address);

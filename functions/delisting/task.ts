@@ -36,7 +36,7 @@ export const putRightTask = (about: About, blocking: Finding[]): Prefilled => ({
 
 export const replaceTask = (about: About, why: string): Prefilled => ({
   ...prefilled(about),
-  steps: [],
+  steps: anotherAddress(about),
   kind: "replaceAddress",
   title: `Give the gateway another address than ${about.known.address}`,
   text: `${about.known.listTitle} lists ${about.known.address}: ${meanings(about.known)}. ${capital(why)}. ${about.way.note}`.trim(),
@@ -48,13 +48,23 @@ export const stepInTask = (about: About, why: string): Prefilled => ({
   steps: [
     "Find and end the cause: the gateway's queue and its last mail show who sends.",
     "Open a ticket with the list's support and give its number to POST /delistings/{caseId}/acknowledge.",
-    "Or give the gateway another address.",
+    ["Or give the gateway another address.", ...anotherAddress(about)].join(" "),
     "Or leave it: say that it is done, and the case is watched on without reminders.",
   ],
   kind: "stepIn",
   title: `Step in: ${about.known.listTitle} still has ${about.known.address}`,
   text: `${capital(why)}.\n${requestText(about)}`,
 });
+
+/** Where it is done; the case is closed by itself when no gateway has the address any more. */
+function anotherAddress({ known: { tenantId, evidence } }: About): string[] {
+  const id = evidence?.gateway?.id;
+  if (id === undefined) return [];
+  return [
+    `See what another address takes: POST /api/tenants/${tenantId}/plan with the operation addressReplacement and the gateway ${id}.`,
+    `Have it replaced, with no mail lost: POST /api/gateways/${id}/replace-address.`,
+  ];
+}
 
 const capital = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1);
 

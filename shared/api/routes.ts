@@ -255,7 +255,8 @@ export const routes = {
     method: "POST",
     path: "/api/gateways/{gatewayId}/replace-address",
     tag: "Gateways",
-    summary: "Give a gateway another public address, or its former one back; asking twice with the same Operation-Id is asking once",
+    summary:
+      "Give a gateway another public address, or its former one back; asking twice with the same Operation-Id is asking once",
     roles: ["Partner", "Operator"],
     params: z.object({ gatewayId: gatewayIdSchema }),
     query: z.strictObject(ofPartner),

@@ -12,7 +12,8 @@ export const noWayBack = {
   restore: "a bypass is the way back, which proves that mails go round the gateway",
   repair: "what stood before was wrong; change the tenant's spec where it was not",
   smtpRestart: "the SMTP service runs again, and nothing else was changed",
-  addressReplacement: "replace-address with back is the way back, which loses no mail, as long as the former address is held; before the swap nothing has moved: retry, or leave it",
+  addressReplacement:
+    "replace-address with back is the way back, which loses no mail, as long as the former address is held; before the swap nothing has moved: retry, or leave it",
   offboarding: "nothing brings that back; retry, or onboard again afterwards",
 } as const satisfies Partial<Record<OperationKind, string>>;
 

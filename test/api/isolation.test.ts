@@ -118,6 +118,7 @@ test("there are routes of one thing, and this file looks at them all", () => {
     "retryOperation",
     "rotateCredential",
     "rotateWebhookSecret",
+    "startAddressReplacement",
     "startAdoption",
     "startBypass",
     "startDemotion",

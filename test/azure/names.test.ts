@@ -1,7 +1,7 @@
 /** Names of a gateway's cloud objects: admitted by Azure for every tenant, stable, and apart from each other. */
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { nameRules, namesOf } from "../../shared/azure/names.ts";
+import { nameRules, namesOf, namesOfAddress } from "../../shared/azure/names.ts";
 import { tenantIdSchema } from "../../shared/tenants/spec.ts";
 
 const tenantIds = fc
@@ -144,4 +144,27 @@ test("the WebClient's application has one name in all regions", () => {
   const of = (region: string): string =>
     namesOf({ partnerId: "northwind", tenantId: "contoso", regions: [{ name: region, machines: 1 }] }).webClientUniqueName;
   expect(of("westeurope")).toBe(of("northeurope"));
+});
+
+test("another address of a machine has a name and a label that Azure admits, and that none of its others has", () => {
+  fc.assert(
+    fc.property(sources, fc.integer({ min: 2, max: 500 }), (source, last) => {
+      const machines = namesOf(source).regions.flatMap((region) => region.machines);
+      const labels = new Set<string>();
+      for (const machine of machines) {
+        let present = machine;
+        const own = new Set([machine.publicIpAddress]);
+        for (const number of [2, 3, last + 2]) {
+          present = { ...present, ...namesOfAddress(present, number) };
+          expect(present.dnsLabel).toMatch(nameRules.dnsLabel);
+          expect(present.publicIpAddress).toMatch(nameRules.publicIpAddress);
+          own.add(present.publicIpAddress);
+          labels.add(present.dnsLabel);
+        }
+        expect(own.size).toBe(4);
+      }
+      expect(labels.size).toBe(machines.length * 3);
+    }),
+    { numRuns: 200 },
+  );
 });

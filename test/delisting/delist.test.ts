@@ -524,6 +524,16 @@ test("the case of a tenant that is gone is closed", async () => {
   expect(await under.one()).toMatchObject({ state: "closed", outcome: "released" });
 });
 
+test("the case of an address that its gateway has left is closed", async () => {
+  const under = await setup("left");
+  await under.accept(under.listing);
+  const { partnerId, tenantId, listing } = under;
+  const held = { address: { ipAddress: listing.address } };
+  await under.world.stores.tenants.change(partnerId, tenantId, ({ facts }) => ({ facts: { ...facts, heldAddresses: [held] } }));
+  await under.run();
+  expect(await under.one()).toMatchObject({ state: "closed", outcome: "released" });
+});
+
 describe("messages", () => {
   const later = (listing: Listing, minutes: number): Listing => ({
     ...listing,
