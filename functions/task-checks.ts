@@ -9,6 +9,7 @@ import { certificateCheck } from "./onboarding/certificate-activities.ts";
 import { spfCheck } from "./onboarding/spf.ts";
 import { ucmReportCheck } from "./onboarding/ucm-report.ts";
 import type { OnboardingWorld } from "./onboarding/world.ts";
+import { changePasswordCheck } from "./rotation/product-passwords.ts";
 import { emergencyCheck } from "./rotation/request.ts";
 
 export const taskChecks = (world: OnboardingWorld & DelistingWorld): TaskChecks => ({
@@ -20,5 +21,6 @@ export const taskChecks = (world: OnboardingWorld & DelistingWorld): TaskChecks 
   ucmReport: ucmReportCheck(world),
   delisting: delistingCheck(world),
   emergencyRotation: emergencyCheck(world),
+  changePassword: changePasswordCheck(world),
   restoreMail: restoreMailCheck(world),
 });

@@ -4,6 +4,7 @@ import type { CredentialDue } from "../../shared/messages/near-expiry.ts";
 import type { CredentialRecord } from "../../shared/stores/credentials.ts";
 import { followExpiring, type Looked } from "./expiring.ts";
 import { removeOrphans } from "./orphans.ts";
+import { passwordsRemembered } from "./product-passwords.ts";
 import { type Life, lifeOf, renewalAt } from "./renewal.ts";
 import type { RotationWorld } from "./world.ts";
 
@@ -14,7 +15,7 @@ export const sweepCredentials = (world: RotationWorld) => async (): Promise<void
   const { stores, clock, log } = world;
   const all = await stores.credentials.all();
   const tenants = Map.groupBy(all, ({ partnerId, tenantId }) => `${partnerId}/${tenantId}`);
-  const counts = { due: 0, orphans: 0, expiring: 0 };
+  const counts = { due: 0, orphans: 0, expiring: 0, byHand: 0 };
   const waiting = [...tenants.values()];
   while (waiting.length > 0) await Promise.all(waiting.splice(0, TENANTS_AT_A_TIME).map(sweepTenant));
   log.information("credentials looked at", { credentials: all.length, ...counts });
@@ -24,6 +25,7 @@ export const sweepCredentials = (world: RotationWorld) => async (): Promise<void
       credentials.map(async (credential): Promise<Looked> => ({ credential, life: await lifeInVault(world, credential) })),
     );
     counts.expiring += await expiringFollowed(world, looked);
+    counts.byHand += await byHandFollowed(world, credentials);
     for (const { credential, life } of looked) {
       if (credential.rotation !== undefined) continue;
       counts.orphans += await orphansRemoved(world, credential);
@@ -52,6 +54,19 @@ async function expiringFollowed(world: RotationWorld, looked: Looked[]): Promise
     return await followExpiring(world, { partnerId, tenantId }, looked);
   } catch (error) {
     world.log.warning("nobody could say which credentials are near their end", { partnerId, tenantId, error });
+    return 0;
+  }
+}
+
+/** The same of those that a person has to change. */
+async function byHandFollowed(world: RotationWorld, [first]: CredentialRecord[]): Promise<number> {
+  if (first === undefined) return 0;
+  const { partnerId, tenantId, vaultUrl } = first;
+  try {
+    const tenant = await world.stores.tenants.find(partnerId, tenantId);
+    return tenant ? await passwordsRemembered(world, tenant, vaultUrl) : 0;
+  } catch (error) {
+    world.log.warning("nobody could say which passwords a person has to change", { partnerId, tenantId, error });
     return 0;
   }
 }

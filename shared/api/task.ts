@@ -10,6 +10,7 @@ export const taskIdSchema = z.string().regex(/^[a-z][a-z0-9-]{8,160}$/, "must be
  * `certificate`: the gateway's certificate is imported, or its issuer set up. `publishSpf`: a domain's SPF record lists the gateways.
  * `withdrawSpf`: it no longer does. `ucmReport`: the check script for an Exchange on premises reports that nothing is missing.
  * `delisting`: a blocklist is asked to remove an address. `emergencyRotation`: what a compromised credential was used for is found out.
+ * `changePassword`: a password that only a person can change is as old as the spec lets it be.
  * `restoreMail`: mail is led back to gateways that were down too often.
  */
 export const taskKinds = [
@@ -21,6 +22,7 @@ export const taskKinds = [
   "ucmReport",
   "delisting",
   "emergencyRotation",
+  "changePassword",
   "restoreMail",
 ] as const;
 

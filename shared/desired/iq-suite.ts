@@ -43,7 +43,7 @@ type IqSuite = NonNullable<TenantSpec["gateway"]["iqSuite"]>;
 type SignIn = Pick<NonNullable<GatewaySettings["webClient"]>, "tenantDomain" | "clientId" | "clientSecret">;
 
 /** Mission B16: an image that is bought sets itself up, unless the spec says that it doesn't; any other one only where the spec says so. */
-function automatedSetUp({ image, iqSuite }: TenantSpec["gateway"]): GatewaySettings["automatedSetUp"] {
+export function automatedSetUp({ image, iqSuite }: TenantSpec["gateway"]): GatewaySettings["automatedSetUp"] {
   const { expected = image.plan !== undefined, removeTranscript = false } = iqSuite?.automatedSetUp ?? {};
   return expected || removeTranscript ? { removeTranscript } : undefined;
 }

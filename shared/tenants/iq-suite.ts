@@ -161,6 +161,8 @@ export const exchangeWebServicesSignInSchema = z.strictObject({
 
 export const iqSuiteSchema = z.strictObject({
   automatedSetUp: automatedSetUpSchema.optional(),
+  /** Mission B6, D4: a task for each password that only a person can change, once it is that old. */
+  passwordReminder: z.strictObject({ everyInDays: z.int().min(30).max(730) }).optional(),
   monitoring: mailFlowMonitorSchema.optional(),
   mailReporting: mailReportingSchema.optional(),
   webClient: webClientDirectorySchema.optional(),

@@ -6,12 +6,17 @@ import { createPasswordActivities } from "../../functions/rotation/password-acti
 import { passwordSteps } from "../../functions/rotation/steps.ts";
 import type { RotationWorld } from "../../functions/rotation/world.ts";
 import type { Ground } from "../../shared/desired/state.ts";
+import { createAuditStore } from "../../shared/stores/audit.ts";
+import { createCredentialStore } from "../../shared/stores/credentials.ts";
+import { createOperationStore } from "../../shared/stores/operations.ts";
+import type { Stores } from "../../shared/stores/stores.ts";
+import { createTenantStore } from "../../shared/stores/tenants.ts";
 import { chosenSecrets } from "../../shared/runbook/secrets.ts";
 import { guestOf } from "../../shared/runbook/guest.ts";
 import { tenantSpecSchema } from "../../shared/tenants/spec.ts";
 import type { SecretVersion } from "../../shared/vault/client.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
-import { testStores, unique } from "../support/stores.ts";
+import { memoryStorage } from "../support/memory-storage.ts";
 
 const { tenantId: _, ...contoso } = JSON.parse(readFileSync("examples/contoso.json", "utf8"));
 const NOW = Date.parse("2026-11-23T00:00:00Z");
@@ -20,8 +25,15 @@ const vaultUrl = "https://contoso-kv.vault.example";
 const reference = (version: string): SecretReference => ({ vaultUrl, name: "gateway-admin-password", version });
 
 async function tenantWith(gateway: Record<string, unknown> = {}) {
-  const stores = testStores();
-  const key = { partnerId: unique("partner"), tenantId: unique("contoso"), name: "administratorPassword" as const };
+  const clock = { now: () => NOW };
+  const storage = memoryStorage();
+  const stores = {
+    tenants: createTenantStore(storage, clock),
+    credentials: createCredentialStore(storage, clock),
+    operations: createOperationStore(storage, clock),
+    audit: createAuditStore(storage, clock),
+  } as Stores;
+  const key = { partnerId: "northwind", tenantId: "contoso", name: "administratorPassword" as const };
   const { partnerId, tenantId } = key;
   const spec = tenantSpecSchema.parse({ ...contoso, gateway: { ...contoso.gateway, ...gateway } });
   await stores.tenants.add(partnerId, tenantId, spec);
@@ -29,7 +41,6 @@ async function tenantWith(gateway: Record<string, unknown> = {}) {
   await stores.tenants.change(partnerId, tenantId, ({ facts }) => ({
     facts: { ...facts, ground, secrets: { adminPassword: reference("v1"), loopGuid: reference("guid") } },
   }));
-  const clock = { now: () => NOW };
   const kept: (SecretVersion & { value: string })[] = [];
   const off: string[] = [];
   const vaults = {

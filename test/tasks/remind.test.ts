@@ -51,6 +51,7 @@ const taskChecks = {
   ucmReport: check,
   delisting: check,
   emergencyRotation: check,
+  changePassword: check,
   restoreMail: check,
 };
 const after = async (days: number): Promise<void> => {

@@ -82,6 +82,7 @@ const taskChecks = (): TaskChecks => ({
   ucmReport: nobody,
   delisting: nobody,
   emergencyRotation: nobody,
+  changePassword: nobody,
   restoreMail: nobody,
 });
 const sweep = () => remindTasks({ stores, taskChecks: taskChecks(), log: createLog("debug", () => undefined) })();
