@@ -1,6 +1,6 @@
 /**
  * Keeps what README.md shows true: `npm run docs` writes the settings' table from the code and the commands' output from running them.
- * `npm run docs -- settings` renews only the blocks that are named: settings, start, life, listing, rotation, outage, webhook, test.
+ * `npm run docs -- settings` renews only the blocks that are named: settings, start, life, listing, rotation, outage, webhook, queue, test.
  */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -18,6 +18,7 @@ const blocks: Record<string, () => string | Promise<string>> = {
   rotation: () => storyOutput("rotation"),
   outage: () => storyOutput("outage"),
   webhook: () => storyOutput("webhook"),
+  queue: () => storyOutput("queue"),
   test: testOutput,
 };
 /** Started for the first story, and there for all of them. */

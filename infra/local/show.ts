@@ -6,6 +6,7 @@ import { createScreen } from "./progress.ts";
 import { runningPlatform, signIn } from "./running.ts";
 import { showListing } from "./stories/listing.ts";
 import { showOutage } from "./stories/outage.ts";
+import { showQueue } from "./stories/queue.ts";
 import { showRotation } from "./stories/rotation.ts";
 import { showWebhook } from "./stories/webhook.ts";
 import { createStory, type Story } from "./stories/story.ts";
@@ -17,6 +18,7 @@ const stories: Record<string, (story: Story) => Promise<void>> = {
   rotation: showRotation,
   outage: showOutage,
   webhook: showWebhook,
+  queue: showQueue,
 };
 
 const usage = `What happens after the onboarding, on a platform that npm start keeps running in another terminal.
@@ -25,6 +27,7 @@ const usage = `What happens after the onboarding, on a platform that npm start k
   npm run --silent show -- rotation   a client secret nears its expiry: a new one takes its place, the old one is revoked
   npm run --silent show -- outage     the gateway's machine is stopped and started: condition and events
   npm run --silent show -- webhook    the same is told to a server of the partner, which verifies the signature
+  npm run --silent show -- queue      mail waits in the gateway's queue: heartbeats, health, event and webhook; five minutes or more
 
 Flags:
   --tenant ID   an onboarded tenant of the partner northwind (default ${exampleTenant})

@@ -47,8 +47,8 @@ test("the flags are explained, and a story needs a name that is known and a plat
 );
 
 test(
-  "a listing becomes a case that closes, a near expiry a new secret, a stopped machine a condition and an event",
-  { timeout: 600_000 },
+  "a listing becomes a case that closes, a near expiry a new secret, a stopped machine a condition and an event, a full queue too",
+  { timeout: 1_500_000 },
   () =>
     withFolder(async (data) => {
       const platform = startCommand("--port", "0", "--data", data);
@@ -94,6 +94,16 @@ test(
         expect(webhook.output).toContain("delivered, answered 204");
         expect(webhook.code).toBe(0);
         expect(missingOfReadme("webhook", webhook.output)).toEqual([]);
+
+        const queue = await shown("queue", "--data", data);
+        expect(queue.output).toContain("heartbeat: 60 mails wait, level error");
+        expect(queue.output).toContain("event gateway.health.changed: from healthy (Running) to failing (MailWaits)");
+        expect(queue.output).toContain("RestartTooSoon, it may be restarted from ");
+        expect(queue.output).toContain("event gateway.health.changed: from failing (MailWaits) to healthy (Running)");
+        expect(queue.output.match(/gateway\.health\.changed of .*, signature verified/gu)).toHaveLength(2);
+        expect(queue.output).toContain("has it: at most 60 mails in the queue, level error");
+        expect(queue.code).toBe(0);
+        expect(missingOfReadme("queue", queue.output)).toEqual([]);
 
         platform.signal("SIGINT");
         expect(await platform.ended).toBe(0);

@@ -6,7 +6,7 @@ import type { Story } from "./story.ts";
 
 const WEBHOOK = "show";
 
-interface ReceiverState {
+export interface ReceiverState {
   url: string;
   received: Received[];
 }
@@ -52,14 +52,14 @@ export async function showWebhook(story: Story): Promise<void> {
 }
 
 /** A secret is shown once; whoever has none from an earlier run asks for another. */
-async function registered({ partner }: Story, url: string): Promise<string> {
+export async function registered({ partner }: Story, url: string): Promise<string> {
   const { body } = await partner.putWebhook({ webhookId: WEBHOOK, body: { url, types: ["gateway.*"] } });
   const { secret } = body.secret === undefined ? (await partner.rotateWebhookSecret({ webhookId: WEBHOOK })).body : body;
   if (secret === undefined) throw new Error("the API gave no secret");
   return secret;
 }
 
-async function verified({ control, until }: Story, id: string, secret: string) {
+export async function verified({ control, until }: Story, id: string, secret: string) {
   const found = await until("the webhook to be received", async () => {
     const { received } = await control<ReceiverState>("GET /state/webhooks");
     return received.find(({ headers }) => headers["webhook-id"] === id);
