@@ -51,9 +51,10 @@ const MISSED_HEARTBEATS = 3;
 
 export async function sweepFleet(world: SweepWorld, which: Which): Promise<Sweep> {
   const { gateways } = world.stores;
-  const [rows, reports] = await Promise.all([gateways.fleet(), reportsOf(world)]);
+  const rows = await gateways.fleet();
   const all = rows.flatMap((row) => row.gateways);
-  const answers = await askDirectories(world, all, which);
+  const partnerIds = [...new Set(rows.map(({ partnerId }) => partnerId))];
+  const [reports, answers] = await Promise.all([reportsOf(world, partnerIds), askDirectories(world, all, which)]);
   const findings = new Map<string, Finding>();
   const suspicious: Suspicion[] = [];
   for (const gateway of all) {
@@ -91,9 +92,12 @@ export async function sweepFleet(world: SweepWorld, which: Which): Promise<Sweep
 const keyOf = ({ partnerId, virtualMachineId }: GatewayRecord): string => `${partnerId} ${virtualMachineId.toLowerCase()}`;
 
 /** What was heard of who is silent or has something to say, by partner and gateway. */
-async function reportsOf({ stores, clock, heartbeatEveryInSeconds }: SweepWorld): Promise<Map<string, Heard>> {
+async function reportsOf(
+  { stores, clock, heartbeatEveryInSeconds }: SweepWorld,
+  partnerIds: readonly string[],
+): Promise<Map<string, Heard>> {
   const since = new Date(clock.now() - MISSED_HEARTBEATS * heartbeatEveryInSeconds * 1000).toISOString();
-  const reports = await stores.heartbeats.exceptions(since);
+  const reports = await stores.heartbeats.exceptions(partnerIds, since);
   return new Map(
     reports.map(({ partnerId, gatewayId, heardAt, findings }) => [
       `${partnerId} ${gatewayId}`,

@@ -1,13 +1,13 @@
 /**
  * Table `heartbeats`: partition = partner, row = gateway's id. A row holds who may report for the machine, its last heartbeat, the readings
  * of the last 24 hours packed, one each ten minutes, and the hours of 90 days packed, each written by the first beat of the next; so a
- * beat is one read and one write, and a partner's gateway one read. Two columns, when it was heard last and whether anything is wrong,
- * let a sweep read those alone who are silent or have something to say.
+ * beat is one read and one transaction, and a partner's gateway one read. Row `b_<gateway's id>`, written with it, is narrow: when it was
+ * heard last, and what is wrong; so a sweep reads a range of each partner's narrow rows, and none of what machines told.
  */
 import { refusal } from "../api/error-codes.ts";
 import type { HeartbeatInput, Reading, ReportFinding } from "../api/heartbeat.ts";
 import type { Clock } from "../clock.ts";
-import { any, where } from "./filter.ts";
+import { all, any, rowsBeginning, where } from "./filter.ts";
 import { unpackHours, type WorstReading, withEndedHours } from "./hourly-readings.ts";
 import type { Storage } from "./storage.ts";
 import { createTable, packed, type Row, type StoredRow, textOf, unpacked, untilUncontested } from "./table.ts";
@@ -77,8 +77,8 @@ export interface HeartbeatStore {
     heartbeat: HeartbeatInput,
     assessment: Assessment,
   ): Promise<{ receivedAt: string }>;
-  /** Everybody's machines that have not been heard since then, and those whose heartbeats say that something is wrong. */
-  exceptions(silentSince: string): Promise<Report[]>;
+  /** These partners' machines that have not been heard since then, and those whose heartbeats say that something is wrong. */
+  exceptions(partnerIds: readonly string[], silentSince: string): Promise<Report[]>;
 }
 
 const DAY_IN_MILLISECONDS = 24 * 60 * 60 * 1000;
@@ -88,13 +88,18 @@ export function createHeartbeatStore(storage: Storage, clock: Clock): HeartbeatS
   const read = (partnerId: string, gatewayId: string) => table.get({ partitionKey: partnerId, rowKey: gatewayId });
 
   const at = (): string => new Date(clock.now()).toISOString();
-  const newcomer = (agent: Agent): Kept => ({ ...agent, readings: [], findings: [], heardAt: at(), hours: () => [] });
+  const newcomer = (agent: Agent): Kept => ({ ...agent, readings: [], findings: [], hours: () => [] });
 
   return {
     register: (agent) =>
       untilUncontested(`heartbeats of ${agent.gatewayId}`, async () => {
         const row = await read(agent.partnerId, agent.gatewayId);
-        if (row === undefined) return (await table.create(rowOf(newcomer(agent)))).outcome === "done" || undefined;
+        if (row === undefined) {
+          const first = newcomer(agent);
+          return (
+            (await table.transact([{ create: rowOf(first) }, { upsert: beatOf(first, at()) }])).outcome === "done" || undefined
+          );
+        }
         const known = recordOf(row);
         if (JSON.stringify({ ...known, ...agent }) === JSON.stringify(known)) return true;
         return (await table.replace(rowOf({ ...known, ...agent }), row.etag)).outcome === "done" || undefined;
@@ -104,7 +109,7 @@ export function createHeartbeatStore(storage: Storage, clock: Clock): HeartbeatS
       return row && recordOf(row);
     },
     forget: async (partnerId, gatewayId) => {
-      await table.remove({ partitionKey: partnerId, rowKey: gatewayId }, "*");
+      for (const rowKey of [`${BEAT}${gatewayId}`, gatewayId]) await table.remove({ partitionKey: partnerId, rowKey }, "*");
     },
     record: (partnerId, gatewayId, heartbeat, { levels, readingInSeconds, judge, block }) =>
       untilUncontested(`heartbeats of ${gatewayId}`, async () => {
@@ -123,27 +128,31 @@ export function createHeartbeatStore(storage: Storage, clock: Clock): HeartbeatS
           last: { ...heartbeat, receivedAt },
           readings,
           findings,
-          heardAt: receivedAt,
           packedHours,
           ...(block ? { block } : {}),
         };
-        return (await table.replace(rowOf(next), row.etag)).outcome === "done" ? { receivedAt } : undefined;
+        const written = await table.transact([{ replace: rowOf(next), etag: row.etag }, { upsert: beatOf(next, receivedAt) }]);
+        return written.outcome === "done" ? { receivedAt } : undefined;
       }),
-    exceptions: async (silentSince) => {
-      const rows = await table.all(any(where("heardAt", "lt", silentSince), where("attention", "eq", true)), COLUMNS);
-      return rows.map((row) => ({
-        partnerId: row.partitionKey,
-        gatewayId: row.rowKey,
-        heardAt: textOf(row, "heardAt"),
-        findings: findingsIn(row),
-      }));
+    exceptions: async (partnerIds, silentSince) => {
+      const worthTelling = any(where("heardAt", "lt", silentSince), where("attention", "eq", true));
+      const reports: Report[] = [];
+      for (let first = 0; first < partnerIds.length; first += PARTNERS_AT_ONCE) {
+        const some = partnerIds.slice(first, first + PARTNERS_AT_ONCE);
+        const ranges = some.map((partnerId) => table.all(all(rowsBeginning(partnerId, BEAT), worthTelling), COLUMNS));
+        reports.push(...(await Promise.all(ranges)).flat().map(reportOf));
+      }
+      return reports;
     },
   };
 }
 
 /** As many as the slowest judgement looks back. */
 const READINGS_TO_JUDGE_BY = 3;
+const PARTNERS_AT_ONCE = 16;
 const COLUMNS = ["heardAt", "findings"];
+/** No gateway's id has an underscore. */
+const BEAT = "b_";
 
 const readingOf = ({ queue, badmail, probe }: HeartbeatInput, at: string, levels: NonNullable<Reading["levels"]>): Reading => ({
   at,
@@ -163,8 +172,7 @@ function withReading(readings: Reading[], reading: Reading, slotInMilliseconds: 
   return [...kept, reading];
 }
 
-/** Without a time: it was written before that was kept, and counts from its next heartbeat. */
-type Kept = HeartbeatRecord & { heardAt?: string | undefined; packedHours?: string | undefined };
+type Kept = HeartbeatRecord & { packedHours?: string | undefined };
 
 const findingsIn = (row: StoredRow): ReportFinding[] => (unpacked(row, "findings") ?? []) as ReportFinding[];
 
@@ -179,7 +187,6 @@ const rowOf = (record: Kept): Row => {
     last,
     readings,
     findings,
-    heardAt,
     packedHours,
     block,
   } = record;
@@ -190,8 +197,6 @@ const rowOf = (record: Kept): Row => {
     virtualMachineId,
     entraTenantId,
     clientId,
-    heardAt,
-    attention: findings.length > 0,
     ...packed("last", last),
     ...packed("readings", readings),
     ...packed("findings", findings),
@@ -199,6 +204,21 @@ const rowOf = (record: Kept): Row => {
     ...packed("block", block),
   };
 };
+
+const beatOf = ({ partnerId, gatewayId, findings }: Kept, heardAt: string): Row => ({
+  partitionKey: partnerId,
+  rowKey: `${BEAT}${gatewayId}`,
+  heardAt,
+  attention: findings.length > 0,
+  ...packed("findings", findings),
+});
+
+const reportOf = (row: StoredRow): Report => ({
+  partnerId: row.partitionKey,
+  gatewayId: row.rowKey.slice(BEAT.length),
+  heardAt: textOf(row, "heardAt"),
+  findings: findingsIn(row),
+});
 
 function recordOf(row: StoredRow): Kept {
   const last = unpacked(row, "last") as HeartbeatRecord["last"];
@@ -218,6 +238,5 @@ function recordOf(row: StoredRow): Kept {
     packedHours,
     hours: () => unpackHours(packedHours),
     ...(block === undefined ? {} : { block }),
-    ...(row["heardAt"] === undefined ? {} : { heardAt: textOf(row, "heardAt") }),
   };
 }

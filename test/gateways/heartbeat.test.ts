@@ -186,7 +186,7 @@ test("whoever has been silent for too long, or has something to say, is found wi
     await store.record(partnerId, gatewayId, heartbeat, { levels, readingInSeconds: 600, judge: nextFindings });
   };
   const found = async () => {
-    const reports = await store.exceptions(new Date(time - 30 * 60_000).toISOString());
+    const reports = await store.exceptions([partnerId, unique("nobody")], new Date(time - 30 * 60_000).toISOString());
     return Object.fromEntries(reports.map((report) => [report.gatewayId, report.findings.map(({ level }) => level).join()]));
   };
   const rounds: [Level, Record<string, string>][] = [
@@ -205,4 +205,6 @@ test("whoever has been silent for too long, or has something to say, is found wi
     await beat("full", level);
     expect(await found()).toEqual(expected);
   }
+  await store.forget(partnerId, "quiet");
+  expect(await found()).toEqual({});
 });
