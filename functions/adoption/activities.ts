@@ -2,12 +2,14 @@
 import type { AdoptionChoices } from "../../shared/api/adoption.ts";
 import { virtualMachineId } from "../../shared/azure/place.ts";
 import { type Adopted, adoptedOf, type AsFound } from "../../shared/desired/adopted.ts";
+import { madeKey } from "../../shared/desired/as-made.ts";
 import { home, type RegionGround } from "../../shared/desired/state.ts";
 import { targetOf } from "../../shared/desired/target.ts";
 import type { Work } from "../../shared/durable/resources.ts";
 import type { Failure } from "../../shared/durable/steps.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import type { Found } from "../../shared/resources/adoptable.ts";
+import type { Resources } from "../../shared/resources/index.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
 import { resourceOfKind } from "../../shared/resources/resource.ts";
 import { lookAt, type Seen } from "../../shared/runbook/looking.ts";
@@ -25,23 +27,28 @@ export type Markable = Pick<Seen, "kind" | "step" | "wanted">;
 /** The tenant's fact `adopting`, from before the first mark until the last look has ended. */
 interface Adopting extends AsFound {
   stage: "pilot" | "live";
-  lasting: Record<string, Found>;
 }
 
-/** What Azure would refuse, though nothing says so beforehand. */
-const lastingPaths: Record<string, string[]> = {
+/** What Azure would refuse, though nothing says so beforehand, and names that a person gave. */
+const lastingPaths: Partial<Record<keyof Resources, string[]>> = {
   virtualNetwork: ["addressPrefixes", "subnetAddressPrefix"],
   gatewayVm: ["secureBoot", "vTpm"],
+  inboundConnector: ["name"],
+  outboundConnector: ["name"],
+  approvalRule: ["name"],
+  forwardingRule: ["name"],
 };
 
 export const createAdoptionActivities = (world: AdoptionWorld) => {
   const { operations, tenants, gateways } = world.stores;
   const recorded = recordingSteps(world.stores);
 
-  const lastingOf = (step: string, kind: string, found: Found): [string, Found] => {
+  /** What of it an onboarding leaves as it was found. */
+  const lastingOf = ({ kind, wanted }: Seen, found: Found = {}): [string, Found][] => {
     const { fixed } = resourceOfKind(world.resources, kind);
     const lasts = (path: string): boolean => fixed?.(path) === true || lastingPaths[kind]?.includes(path) === true;
-    return [step, Object.fromEntries(Object.entries(found).filter(([path]) => lasts(path)))];
+    const lasting = Object.entries(found).filter(([path]) => lasts(path));
+    return lasting.length === 0 ? [] : [[madeKey(kind, (wanted as { name?: string }).name), Object.fromEntries(lasting)]];
   };
 
   return {
@@ -58,11 +65,12 @@ export const createAdoptionActivities = (world: AdoptionWorld) => {
         refuseImpossible(shown, plan);
         if (asFound === undefined || shown.stage === undefined) throw new Error("what is possible was found");
         const { adopting = {}, ...kept } = asFound;
-        const lasting = Object.fromEntries(taken.map(({ step, kind }) => lastingOf(step, kind, asFound.found[step] ?? {})));
-        const fact: Adopting = { ...kept, stage: shown.stage, lasting };
+        const asMade = Object.fromEntries(taken.flatMap((one) => lastingOf(one, asFound.found[one.step])));
+        const names = { ...asFound.names, asMade };
+        const fact: Adopting = { ...kept, names, stage: shown.stage };
         await tenants.change(partnerId, tenantId, ({ stage, facts }) => ({
           ...(stage === "registered" ? { stage: "onboarding" } : {}),
-          facts: { ...facts, names: asFound.names, adopting: fact },
+          facts: { ...facts, names, adopting: fact },
         }));
         const { steps } = await operations.get(partnerId, operationId);
         for (const { name } of steps)

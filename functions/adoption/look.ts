@@ -5,6 +5,7 @@ import type { Finding } from "../../shared/api/plan.ts";
 import type { AsFound } from "../../shared/desired/adopted.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
 import type { PropertyChange } from "../../shared/resources/resource.ts";
+import type { ForwardingRuleActual } from "../../shared/resources/forwarding-rule.ts";
 import { type Found, OWNER } from "../../shared/resources/adoptable.ts";
 import { type Access, checkAccess } from "../../shared/runbook/access.ts";
 import type { NotManaged } from "../../shared/runbook/adopted-hands.ts";
@@ -61,9 +62,14 @@ async function looked(world: AdoptionWorld, tenant: TenantRecord, choices: Adopt
   const around = look.around?.findings ?? [];
   const shown = shownOf(tenant, choices, { ...discovery, findings, around }, taken, notManaged);
   if (!shown.possible) return { shown, taken };
-  const found = taken.map(({ step, changes }): [string, Found] => [
+  const found = taken.map(({ step, changes, actual }): [string, Found] => [
     step,
-    { ...foundOf(changes), ...(misplaced.includes(step) ? { order: "broken" } : {}) },
+    {
+      ...foundOf(changes),
+      ...(misplaced.includes(step) ? { order: "broken" } : {}),
+      // Whatever a spec says later, an onboarding moves nobody else's mail before it has proven the gateway.
+      ...(step === "forwardingRule" ? { scope: (actual as ForwardingRuleActual).scope } : {}),
+    },
   ]);
   return { shown, asFound: { names, size, found: Object.fromEntries(found), adopting: ids }, taken };
 }

@@ -48,7 +48,7 @@ export function refuseUnlessLed(tenant: TenantRecord): void {
   refuseAdopted(
     tenant,
     "the way back could not be proven without its loop GUID",
-    "switch off the person's forwarding rule by hand",
+    "POST …/onboard makes it whole first; until then switch off the person's forwarding rule by hand",
   );
   if (isStanding(tenant) && tenant.facts["ground"] !== undefined) return;
   const { id, stage } = tenant;

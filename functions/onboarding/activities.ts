@@ -32,6 +32,7 @@ import type { Privilege } from "./privilege.ts";
 import { chosenSecrets, tenantSecrets } from "../../shared/runbook/secrets.ts";
 import { followSpf, type SpfState, spfStates } from "./spf.ts";
 import { setIsPlanned } from "../../shared/runbook/steps.ts";
+import { loopGuidInUse } from "./loop-guid-in-use.ts";
 import { lookAround, undisturbed } from "../../shared/runbook/surroundings.ts";
 import { followUcmReport } from "./ucm-report.ts";
 import { ucmReadiness } from "./ucm-readiness.ts";
@@ -180,10 +181,13 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
             true,
           );
         try {
-          const found = await vaults.first(vaultUrl, name, entraTenantId);
+          const inUse = purpose === "loopGuid" ? await loopGuidInUse(world, await tenants.get(partnerId, tenantId)) : undefined;
+          const first = await vaults.first(vaultUrl, name, entraTenantId);
+          const found = first && (inUse === undefined || (await vaults.read(first, entraTenantId)) === inUse) ? first : undefined;
           const tags = { "gatehouse-partner": partnerId, "gatehouse-tenant": tenantId };
           if (!found) await begin({ action: "create", target: { kind: "secret", name } });
-          const mine = found ?? (await vaults.write({ vaultUrl, name, value: generate(), entraTenantId, tags }));
+          const value = inUse ?? generate();
+          const mine = found ?? (await vaults.write({ vaultUrl, name, value, entraTenantId, tags }));
           const chosen = chosenSecrets(
             await tenants.change(partnerId, tenantId, (tenant) => {
               const secrets = chosenSecrets(tenant);
@@ -342,7 +346,8 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
       const { partnerId, tenantId } = work;
       const { appId: clientId, objectId } = application;
       const kept = { ...ground, applications: application, agents: agentsOf(world) };
-      const tenant = await tenants.change(partnerId, tenantId, ({ facts, spec }) => ({
+      // What a person made is whole by now, and one like any other.
+      const tenant = await tenants.change(partnerId, tenantId, ({ facts: { adopted: _adopted, ...facts }, spec }) => ({
         facts: { ...facts, ground: kept, ways: waysOf(spec) },
       }));
       await registerAgents(world, tenant, ground);

@@ -10,7 +10,7 @@ import { CONSENT_ANSWERED, onboardTenant, type Onboarding } from "./orchestrator
 import { onboardingSteps } from "../../shared/runbook/steps.ts";
 import type { Names } from "../../shared/azure/names.ts";
 import { widest } from "../../shared/desired/standing.ts";
-import { refuseAdopted } from "../../shared/desired/adopted.ts";
+import { completionOf, refuseIncompletable } from "../../shared/desired/completion.ts";
 import { claimCustomer, refuseOthersCustomer } from "../../shared/stores/customer-claims.ts";
 import { leftBehind } from "../../shared/tenants/left-behind.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
@@ -60,15 +60,14 @@ export const onboardingOf = (world: OnboardingWorld, plan: string | undefined): 
   inputOf(tenant, operationId) {
     const { work, spec, names } = targetOf(tenant);
     const standing = standingOf(tenant);
-    const begun = { work: { ...work, operationId }, spec, names, piloted: piloted(tenant), pace: world.pace };
-    return { ...begun, ...(tenant.stage === "live" && { live: true }), ...(standing && { standing }) };
+    const begun = { work: { ...work, operationId }, spec, names, pace: world.pace, ...(standing && { standing }) };
+    const completion = completionOf(tenant);
+    // Of what a person made nothing is proven.
+    if (completion) return { ...begun, piloted: false, completion };
+    return { ...begun, piloted: piloted(tenant), ...(tenant.stage === "live" && { live: true }) };
   },
   async check(tenant) {
-    refuseAdopted(
-      tenant,
-      "an onboarding over it would change mail that runs before it is proven",
-      "take it away with POST …/offboard, then onboard; the plan shows what would be made",
-    );
+    refuseIncompletable(tenant);
     if (tenant.stage === "bypassed")
       throw refusal(
         "TenantBypassed",

@@ -37,6 +37,7 @@ import {
   type Chapter,
   connectMailFlow,
   giveOwnRoles,
+  forwardDomains,
   forwardGroups,
   type Hands,
   type Installation,
@@ -47,6 +48,8 @@ import {
   registerApplications,
   reservePlaces,
 } from "../../shared/runbook/runbook.ts";
+import { handsCompleting } from "../../shared/runbook/completing-hands.ts";
+import type { Completion } from "../../shared/desired/completion.ts";
 import type { SpfState } from "./spf.ts";
 import type { Ground } from "../../shared/desired/state.ts";
 import { narrowed, type Standing } from "../../shared/desired/standing.ts";
@@ -61,6 +64,8 @@ export interface Onboarding {
   live?: boolean | undefined;
   /** Where the spec asks for another number of machines than stand. */
   standing?: Standing | undefined;
+  /** Of an installation that a person made. */
+  completion?: Completion | undefined;
   pace: OnboardingPace;
 }
 
@@ -151,7 +156,7 @@ export const waitForAccess = branch("waitForAccess", function* (context, access:
 });
 
 /** Hands that make true what the runbook names. */
-function handsOf(context: OrchestrationContext, { work, spec, names, pace }: Onboarding): Hands<Task> {
+function handsOf(context: OrchestrationContext, { work, spec, names, completion, pace }: Onboarding): Hands<Task> {
   const { ensure, remove, drop } = resourceSteps<Resources>(context, work, pace);
   const { recordFailure } = stepsOf<ResourceActivities>(context, pace.patience);
   const {
@@ -165,7 +170,7 @@ function handsOf(context: OrchestrationContext, { work, spec, names, pace }: Onb
   } = stepsOf<OnboardingActivities>(context, pace.patience);
   const { checkSmartHosts, checkDrained, forgetMachines } = stepsOf<OnboardingActivities>(context, pace.patience);
   const { checkCertificateShown } = stepsOf<CertificateActivities>(context, pace.patience);
-  return {
+  const hands: Hands<Task> = {
     ensure,
     *ensureIfPossible(kind, step, wanted) {
       try {
@@ -209,6 +214,7 @@ function handsOf(context: OrchestrationContext, { work, spec, names, pace }: Onb
     together: <Results extends unknown[]>(...begun: { [Index in keyof Results]: Begun<Results[Index]> }) =>
       together<Results>(context, ...begun),
   };
+  return completion ? handsCompleting(hands, completion) : hands;
 }
 
 /** Machines report every ten minutes; looking oftener only makes history. */
@@ -280,6 +286,8 @@ function* proveAndPilot(
         "canary",
       )
     : undefined;
+  // What a person's rule has sent there all along goes there by the domains' rules before that rule loses it.
+  if (tenant.completion?.live) yield* forwardDomains(hands, tenant, ground);
   yield* ensure("forwardingRule", "pilotScope", desired.forwardingRule(tenant, ground, "pilot"));
   const incoming = desired.incomingForwardingRule(tenant, ground, "pilot");
   if (incoming) yield* ensure("incomingForwardingRule", "incomingPilotScope", incoming);

@@ -5,7 +5,7 @@ import { typical } from "../../shared/plans/durations.ts";
 import type { Planned } from "../../shared/plans/plans.ts";
 import { plannedOf } from "../../shared/plans/resources.ts";
 import { tasksOf } from "../../shared/plans/tasks.ts";
-import { adoptedOf } from "../../shared/desired/adopted.ts";
+import { incompletable } from "../../shared/desired/completion.ts";
 import { piloted } from "../../shared/desired/target.ts";
 import type { Access } from "../../shared/runbook/access.ts";
 import { lookAt, type Sight } from "../../shared/runbook/looking.ts";
@@ -18,9 +18,7 @@ import { secretsForbidden, warningsOf } from "./warnings.ts";
 import type { OnboardingWorld } from "./world.ts";
 
 export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Promise<Planned> {
-  const { target, standing, consent, azure, sizes, around, ...sight } = await lookAt(world, tenant, {
-    lasting: adoptedOf(tenant)?.lasting,
-  });
+  const { target, standing, consent, azure, sizes, around, ...sight } = await lookAt(world, tenant);
   const { spec, names } = target;
   const consented = consent.state === "granted";
   const resources = plannedOf(sight.seen, onboardingSteps(spec, standing, settledStage(tenant) === "live"));
@@ -32,6 +30,7 @@ export async function planOf(world: OnboardingWorld, tenant: TenantRecord): Prom
   const findings = [
     ...findingsOf("consent", consent),
     ...findingsOf("azureAccess", azure),
+    ...incompletable(tenant),
     ...secretsForbidden(tenant),
     ...(await warningsOf(world.azure, target, resources)),
     ...(await certificateFindings(

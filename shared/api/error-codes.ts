@@ -284,8 +284,9 @@ export const errorCodes = {
   },
   TenantAdopted: {
     status: 409,
-    meaning: "A person made what stands of this tenant, and it was taken over as it is: what this call needs is not there.",
-    remedy: "Do what the message says; POST /api/tenants/{tenantId}/plan shows what an onboarding would add.",
+    meaning:
+      "A person made what stands of this tenant, and it was taken over as it is: what this call needs is not there, or an onboarding can't make it whole yet.",
+    remedy: "Do what the message says; POST /api/tenants/{tenantId}/plan shows what an onboarding would make of it.",
   },
   NothingToOffboard: {
     status: 409,

@@ -75,10 +75,12 @@ export interface Names {
   /** In the order of the spec. */
   regions: RegionNames[];
   roles?: Partial<Record<MachineRole, RoleNames>>;
+  /** What a person made, where it can't be changed, or is a name that the person gave: values by the paths of differences, by object. */
+  asMade?: Record<string, Record<string, unknown>>;
 }
 
 type NameRole =
-  | keyof Omit<Names, "home" | "regions" | "roles">
+  | keyof Omit<Names, "home" | "regions" | "roles" | "asMade">
   | keyof Omit<RegionNames, "region" | "machines">
   | keyof MachineNames;
 

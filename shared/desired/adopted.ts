@@ -26,8 +26,6 @@ export interface Adopted extends AsFound {
   operationId: string;
   at: string;
   regions: RegionGround[];
-  /** What of `found` nothing could change: a machine's name inside Windows, its image, its network's addresses. */
-  lasting: Record<string, Found>;
 }
 
 export const adoptedOf = ({ facts }: Pick<TenantRecord, "facts">): Adopted | undefined => facts["adopted"] as Adopted | undefined;

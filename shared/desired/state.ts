@@ -9,10 +9,12 @@ import { GUEST_SCHEMA } from "../guest/document.ts";
 import { gatewayDocument } from "../guest/gateway.ts";
 import { keyManagerDocument } from "../guest/keymanager.ts";
 import { ucmDocument } from "../guest/ucm.ts";
+import { kept } from "../resources/kept.ts";
 import type { Resources } from "../resources/index.ts";
 import { zoneOf } from "../tenants/dns-zones.ts";
 import type { AzureSql, TenantSpec } from "../tenants/spec.ts";
 import type { SecretReference } from "../vault/reference.ts";
+import { asMade } from "./as-made.ts";
 import { machineBeside, servicesBeside } from "./beside.ts";
 import { askedOf, type GatewayCertificate, knownByCertificate, proven, shownBy } from "./certificate.ts";
 import { type IqSuiteGround, iqSuiteSettings, namesApplications } from "./iq-suite.ts";
@@ -158,6 +160,7 @@ export const machineAddress = (target: Target, { region, machine }: MachinePlace
   ...placeIn(target, region),
   name: machine.publicIpAddress,
   dnsLabel: machine.dnsLabel,
+  ...asMade(target, "publicIpAddress", machine.publicIpAddress),
 });
 
 /** Mission A11: the load balancer's own address and label. */
@@ -195,6 +198,7 @@ export const virtualNetwork = (
   addressPrefix: ADDRESS_PREFIX,
   subnet: { name: region.subnet, addressPrefix: SUBNET_PREFIX },
   networkSecurityGroupId,
+  ...asMade(target, "virtualNetwork", region.virtualNetwork),
 });
 
 export const networkInterface = (
@@ -268,6 +272,7 @@ interface MachineChoice extends Candidate {
 export const availabilitySet = (target: Target, region: RegionNames): Desired<"availabilitySet"> => ({
   ...placeIn(target, region),
   name: region.availabilitySet,
+  ...asMade(target, "availabilitySet", region.availabilitySet),
 });
 
 /** Mission A11. */
@@ -312,6 +317,7 @@ export const gatewayVm = (
   ...(diagnosticsUrl === undefined ? {} : { diagnosticsUrl }),
   adminUsername: ADMIN_USERNAME,
   adminPassword,
+  ...asMade(target, "gatewayVm", machine.virtualMachine),
 });
 
 /** Mission A4: one in each region, where the spec asks for it. */
@@ -444,8 +450,16 @@ export const administratorPassword = (
   { generation, ...change }: PasswordChange,
 ): Desired<"guest"> => ({
   ...windowsOf(target, { region, machine }, { identityClientId }),
-  document: { schema: GUEST_SCHEMA, generation, beside: "passwords", passwords: [{ account: ADMIN_USERNAME, ...change }] },
+  document: {
+    schema: GUEST_SCHEMA,
+    generation,
+    beside: "passwords",
+    passwords: [{ account: administratorOf(target, machine), ...change }],
+  },
 });
+
+const administratorOf = (target: Target, { virtualMachine }: MachineNames): string =>
+  kept(asMade(target, "gatewayVm", virtualMachine), "adminUsername", ADMIN_USERNAME);
 
 /** Mission B6: the login that SQL Server's own set-up makes. */
 export const sqlAdministratorPassword = (
@@ -617,7 +631,7 @@ const inboundConnectors = (
   target: Target,
   ground: MailServers,
 ): Record<"byAddress" | "byCertificate", Desired<"inboundConnector">> => ({
-  byAddress: { ...mailFlow(target), egressIps: egressIps(ground) },
+  byAddress: { ...mailFlow(target), egressIps: egressIps(ground), ...asMade(target, "inboundConnector") },
   byCertificate: { ...mailFlow(target), certificateName: ground.certificate?.name ?? "" },
 });
 /** Mission C2. */
@@ -625,6 +639,7 @@ export const outboundConnector = (target: Target, ground: MailServers): Desired<
   ...mailFlow(target),
   smartHosts: smartHosts(ground),
   ...askedOf(target, ground),
+  ...asMade(target, "outboundConnector"),
 });
 /** Mission C7. */
 export const connectionFilter = (target: Target, ground: Addresses): Desired<"connectionFilter"> => ({
@@ -650,6 +665,7 @@ export const stripRule = (target: Target): Desired<"stripRule"> => ({ ...mailFlo
 export const approvalRule = (target: Target, ground: Addresses & Marks): Desired<"approvalRule"> => ({
   ...marked(target, ground),
   egressIps: egressIps(ground),
+  ...asMade(target, "approvalRule"),
 });
 
 /** Mission C6: one for each domain whose zone the spec lets us write. `earlier`: what becomes of addresses that were listed before. */
@@ -665,25 +681,29 @@ export const spfRecords = (target: Target, ground: Addresses, earlier: "stay" | 
 type Forwarded = Addresses & Marks;
 const forwardingTo = (target: Target, ground: Forwarded, mailboxes: string[]): Desired<"forwardingRule"> => ({
   ...marked(target, ground),
-  outboundConnector: OUTBOUND_CONNECTOR,
+  outboundConnector: outboundConnectorName(target),
   egressIps: egressIps(ground),
   ...target.spec.forwarding,
   scope: { mailboxes },
 });
 
 /** Mission C3, C5: whose mail runs through the gateway. The probe mailbox stays in every scope, so that the loop can be proven again. */
-export const forwardingRule = (target: Target, ground: Forwarded, scope: "probe" | "pilot"): Desired<"forwardingRule"> => {
-  const { probeMailbox } = target.spec.microsoft365;
-  const mailboxes = scope === "probe" ? [probeMailbox] : [...new Set([probeMailbox, ...target.spec.pilot.addresses])];
-  return forwardingTo(target, ground, mailboxes);
-};
+export const forwardingRule = (target: Target, ground: Forwarded, scope: "probe" | "pilot"): Desired<"forwardingRule"> => ({
+  ...forwardingTo(target, ground, mailboxesIn(target, scope)),
+  ...asMade(target, "forwardingRule"),
+});
+
+function mailboxesIn({ spec: { microsoft365, pilot } }: Target, scope: "probe" | "pilot"): string[] {
+  const { probeMailbox } = microsoft365;
+  return scope === "probe" ? [probeMailbox] : [...new Set([probeMailbox, ...pilot.addresses])];
+}
 /** The same for mail to them, where the spec asks for it. */
 export const incomingForwardingRule = (
   target: Target,
   ground: Forwarded,
   scope: "probe" | "pilot",
 ): Desired<"incomingForwardingRule"> | undefined =>
-  target.spec.pilot.incoming === true ? forwardingRule(target, ground, scope) : undefined;
+  target.spec.pilot.incoming === true ? forwardingTo(target, ground, mailboxesIn(target, scope)) : undefined;
 /** Whoever is a member: there is no probe among them, so the rule comes after the proof. */
 export const groupForwardingRule = (target: Target, ground: Forwarded): Desired<"groupForwardingRule"> | undefined => {
   const { groups } = target.spec.pilot;
@@ -705,12 +725,14 @@ export const incomingDomainForwardingRule = (
   target.spec.pilot.incoming === true ? domainForwardingRule(target, ground) : undefined;
 
 /** Manual, chapter 4.4.2. */
-export const OUTBOUND_CONNECTOR = "M365 to Azure VM";
+const OUTBOUND_CONNECTOR = "M365 to Azure VM";
+export const outboundConnectorName = (target: Pick<Target, "names">): string =>
+  kept(asMade(target, "outboundConnector"), "name", OUTBOUND_CONNECTOR);
 
 export const loop = (target: Target, ground: Pick<Ground, "loopGuid" | "regions" | "certificate">): Loop => ({
   organization: organization(target),
   probeMailbox: target.spec.microsoft365.probeMailbox,
-  outboundConnector: OUTBOUND_CONNECTOR,
+  outboundConnector: outboundConnectorName(target),
   loopHeader: LOOP_HEADER,
   loopGuid: ground.loopGuid,
   vaultTenantId: target.spec.azure.tenantId,

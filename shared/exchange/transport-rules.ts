@@ -1,5 +1,6 @@
 /** What our transport rules have in common: ownership by marker, relative order, one way to observe, write and remove. */
 import { adoptable, type Marked, type TakenOver } from "../resources/adoptable.ts";
+import { kept } from "../resources/kept.ts";
 import { observing } from "../resources/observing.ts";
 import { changesBetween, only } from "../resources/property-changes.ts";
 import { done, type Owner, type Resource } from "../resources/resource.ts";
@@ -61,10 +62,19 @@ export function transportRule<Desired extends RuleDesired, Settings extends Rule
   const { kind, name } = definition;
   const wanted = (desired: Desired): Settings & Added => ({ ...definition.settings(desired), addedByOthers: {} });
 
-  async function find({ owner, organization, adopting }: Desired): Promise<{ own: TransportRuleObject | undefined; ours: Ours }> {
+  async function find({
+    owner,
+    organization,
+    adopting,
+    found,
+  }: Desired): Promise<{ own: TransportRuleObject | undefined; ours: Ours }> {
     const rules = await exchange.list(organization, "Get-TransportRule", {});
     return {
-      own: ownAmong(rules, { name, marker: markerOf(owner, kind), what: "transport rule", adopting }, ({ Comments }) => Comments),
+      own: ownAmong(
+        rules,
+        { name: kept({ found }, "name", name), marker: markerOf(owner, kind), what: "transport rule", adopting },
+        ({ Comments }) => Comments,
+      ),
       ours: rankedRules(rules, owner),
     };
   }
@@ -96,7 +106,7 @@ export function transportRule<Desired extends RuleDesired, Settings extends Rule
       await exchange.run(desired.organization, "New-TransportRule", {
         ...withoutClearing(parameters),
         ...commonParameters(definition.settings(desired)),
-        Name: name,
+        Name: kept(desired, "name", name),
         Comments: markerOf(desired.owner, kind),
         Priority: placeOfNew(kind, ours),
         Enabled: true,

@@ -9,6 +9,7 @@ import type { InboundConnectorObject } from "../exchange/cmdlets.ts";
 import { carries, markedComment, markerOf, ownAmong } from "../exchange/ownership.ts";
 import { ControlPlaneError } from "../errors.ts";
 import { adoptable, type Marked, type TakenOver } from "./adoptable.ts";
+import { kept } from "./kept.ts";
 import { observing } from "./observing.ts";
 import { changesBetween, only } from "./property-changes.ts";
 import { done, type Owner, type Resource } from "./resource.ts";
@@ -63,7 +64,7 @@ export const inboundConnector = ({ exchange }: { exchange: Exchange }): Resource
     const { name, kind } = formOf(desired);
     return ownAmong(
       await exchange.list(desired.organization, "Get-InboundConnector", {}),
-      { name, marker: markerOf(desired.owner, kind), what: "connector", adopting: desired.adopting },
+      { name: kept(desired, "name", name), marker: markerOf(desired.owner, kind), what: "connector", adopting: desired.adopting },
       ({ Comment }) => Comment,
     );
   };
@@ -97,7 +98,7 @@ export const inboundConnector = ({ exchange }: { exchange: Exchange }): Resource
       const { name, kind } = formOf(desired);
       await exchange.run(desired.organization, "New-InboundConnector", {
         ...parameters(settings(desired)),
-        Name: name,
+        Name: kept(desired, "name", name),
         SenderDomains: ["*"],
         Comment: markerOf(desired.owner, kind),
       });

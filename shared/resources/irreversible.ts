@@ -3,6 +3,7 @@ import type { OperationKind } from "../api/operation.ts";
 
 /** Kinds of operations that are not taken back, some of them from a point on. */
 export const noWayBack = {
+  adoption: "marks are all that it wrote, and they change nothing; adopt again, which goes on from there",
   onboarding:
     "the gateway stands and mail runs through it; put the spec back and onboard again, which moves mail before it takes anything away",
   rotation: "both secrets are good while it goes on, and the next look at the credential finishes it or makes another",

@@ -5,6 +5,7 @@ import type { OutboundConnectorObject } from "../exchange/cmdlets.ts";
 import { carries, markedComment, markerOf, ownAmong } from "../exchange/ownership.ts";
 import { ControlPlaneError } from "../errors.ts";
 import { adoptable, type Marked, type TakenOver } from "./adoptable.ts";
+import { kept } from "./kept.ts";
 import { observing } from "./observing.ts";
 import { changesBetween, only } from "./property-changes.ts";
 import { done, type Owner, type Resource } from "./resource.ts";
@@ -47,11 +48,12 @@ export const outboundConnector = ({ exchange }: { exchange: Exchange }): Resourc
    * By identity first: a list leaves out connectors that are scoped to rules or in test mode. Only when none has our name are the lists
    * read, for one of ours that a person renamed.
    */
-  async function find({ owner, organization, adopting }: OutboundConnector): Promise<OutboundConnectorObject | undefined> {
-    const ours = { name: OUTBOUND_CONNECTOR_NAME, marker: markerOf(owner, KIND), what: "connector", adopting };
+  async function find({ owner, organization, adopting, found }: OutboundConnector): Promise<OutboundConnectorObject | undefined> {
+    const name = kept({ found }, "name", OUTBOUND_CONNECTOR_NAME);
+    const ours = { name, marker: markerOf(owner, KIND), what: "connector", adopting };
     const commentOf = ({ Comment }: OutboundConnectorObject) => Comment;
     const named = ownAmong(
-      await exchange.list(organization, "Get-OutboundConnector", { Identity: adopting ?? OUTBOUND_CONNECTOR_NAME }),
+      await exchange.list(organization, "Get-OutboundConnector", { Identity: adopting ?? name }),
       ours,
       commentOf,
     );
@@ -80,7 +82,7 @@ export const outboundConnector = ({ exchange }: { exchange: Exchange }): Resourc
       requireSmartHost(desired);
       await exchange.run(desired.organization, "New-OutboundConnector", {
         ...parameters(settings(desired)),
-        Name: OUTBOUND_CONNECTOR_NAME,
+        Name: kept(desired, "name", OUTBOUND_CONNECTOR_NAME),
         TlsDomain: desired.certificate?.name,
         Comment: markerOf(desired.owner, KIND),
       });

@@ -1,6 +1,7 @@
 /** Hands for an installation that a person made: they see to what was found, as it was found, and leave out what isn't managed yet. */
+import { isDeepStrictEqual } from "node:util";
 import type { AsFound } from "../desired/adopted.ts";
-import type { Found } from "../resources/adoptable.ts";
+import type { TakenOver } from "../resources/adoptable.ts";
 import { IN_NO_VAULT } from "../vault/reference.ts";
 import type { Hands } from "./runbook.ts";
 
@@ -65,11 +66,16 @@ export function handsForAdopted<Wait>(
   };
 }
 
-/** Hands that make such an installation whole: only what nothing could change stays as it was found. */
-export const handsCompleting = <Wait>(hands: Hands<Wait>, lasting: Record<string, Found>): Hands<Wait> => ({
-  ...hands,
-  *ensure(kind, step, wanted, attempt) {
-    const found = lasting[step];
-    return yield* hands.ensure(kind, step, found === undefined ? wanted : { ...wanted, found }, attempt);
-  },
-});
+/** Hands that only look at what would be made whole: the loop GUID that is in the rules is the one that the vault will have. */
+export function handsKeepingLoopGuid<Wait>(hands: Hands<Wait>, { found }: AsFound): Hands<Wait> {
+  const known = (step: string): unknown => found[step]?.["loopGuid"];
+  const loopGuid = known("forwardingRule");
+  return {
+    ...hands,
+    *ensure(kind, step, wanted, attempt) {
+      if (!isDeepStrictEqual(known(step), loopGuid)) return yield* hands.ensure(kind, step, wanted, attempt);
+      const { found: asMade } = wanted as TakenOver;
+      return yield* hands.ensure(kind, step, { ...wanted, found: { ...asMade, loopGuid } }, attempt);
+    },
+  };
+}

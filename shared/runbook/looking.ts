@@ -1,7 +1,7 @@
 /** What stands of a tenant beside what the runbook wants, found out by walking it with hands that only look. */
 import { settledStage } from "../desired/bypass.ts";
 import type { PlannedAction } from "../api/plan.ts";
-import { type AsFound, asFoundTarget } from "../desired/adopted.ts";
+import { adoptedOf, type AsFound, asFoundTarget } from "../desired/adopted.ts";
 import type { AzureAccess } from "../azure/access.ts";
 import { type SizeLists, sizeLists } from "../azure/sizes.ts";
 import { type MailRoute, mailRouteOf } from "../desired/mail-route.ts";
@@ -12,14 +12,13 @@ import type { ActualOf } from "../durable/resources.ts";
 import { typicalSeconds } from "../plans/durations.ts";
 import { ruleKinds } from "../exchange/rule-kinds.ts";
 import { remembering } from "../exchange/remembered.ts";
-import type { Found } from "../resources/adoptable.ts";
 import type { Resources } from "../resources/index.ts";
 import type { PropertyChange, Resource } from "../resources/resource.ts";
 import type { TenantRecord } from "../stores/tenants.ts";
 import type { IssuedCertificate } from "../vault/certificates.ts";
-import type { SecretReference } from "../vault/reference.ts";
+import { IN_NO_VAULT, type SecretReference } from "../vault/reference.ts";
 import { type Access, checkAccess } from "./access.ts";
-import { handsCompleting, handsForAdopted, type NotManaged } from "./adopted-hands.ts";
+import { handsForAdopted, handsKeepingLoopGuid, type NotManaged } from "./adopted-hands.ts";
 import { agentsOf, guestOf } from "./guest.ts";
 import { dropMachines, drops, moveSmartHosts, widely } from "./moves.ts";
 import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
@@ -75,15 +74,13 @@ export interface Look extends Sight {
   notManaged: NotManaged[];
 }
 
-/** How an installation that a person made is looked at: as it was found, or as what an onboarding would make of it. */
+/** How an installation that a person made is looked at: as it was found, else as what an onboarding would make of it. */
 export interface TakenOverView {
   asFound?: AsFound | undefined;
-  /** What of it an onboarding could not change. */
-  lasting?: Record<string, Found> | undefined;
 }
 
 /** Reads only. Exchange Online is asked in one batch, for what its objects are and for what surrounds them. */
-export async function lookAt(world: RunbookWorld, tenant: TenantRecord, { asFound, lasting }: TakenOverView = {}): Promise<Look> {
+export async function lookAt(world: RunbookWorld, tenant: TenantRecord, { asFound }: TakenOverView = {}): Promise<Look> {
   const target = asFound ? asFoundTarget(targetOf(tenant), asFound) : targetOf(tenant);
   const [consent, azure] = await Promise.all([
     checkAccess(world, target.spec, "consent"),
@@ -97,10 +94,11 @@ export async function lookAt(world: RunbookWorld, tenant: TenantRecord, { asFoun
   const sight: Sight = { seen: [], seconds: 0 };
   const notManaged: NotManaged[] = [];
   const hands = lookingHands(looking, tenant, { readable, sizes, sight });
+  const adopted = adoptedOf(tenant);
   const own = asFound
     ? handsForAdopted(hands, asFound, (one) => notManaged.push(one))
-    : lasting
-      ? handsCompleting(hands, lasting)
+    : adopted
+      ? handsKeepingLoopGuid(hands, adopted)
       : hands;
   await walked(runbook(own, { ...target, piloted: true, live: settledStage(tenant) === "live", ...(standing && { standing }) }));
   return { target, standing, consent, azure, sizes, around, notManaged, ...sight };
@@ -263,9 +261,10 @@ function lookingHands(world: RunbookWorld, tenant: TenantRecord, { readable, siz
       const chosen = chosenSecrets(tenant)[purpose];
       if (chosen) return chosen;
       const allowed = stands("vaultAccessForGatehouse");
-      if (vaultUrl === LATER || !allowed) return laterSecret;
+      const unmade = purpose === "loopGuid" && adoptedOf(tenant) ? IN_NO_VAULT : laterSecret;
+      if (vaultUrl === LATER || !allowed) return unmade;
       const found = world.vaults.first(vaultUrl, tenantSecrets[purpose].name, entraTenantId);
-      return ((yield found) as SecretReference | undefined) ?? laterSecret;
+      return ((yield found) as SecretReference | undefined) ?? unmade;
     },
     *namedSecrets({ vaultUrl, names }) {
       const allowed = stands("vaultAccessForGatehouse");

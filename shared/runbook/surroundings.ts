@@ -1,14 +1,13 @@
 /** What surrounds a tenant's mail flow in its organisation: told before an onboarding by a plan, and kept on the tenant after it. */
 import type { Condition } from "../api/tenant.ts";
 import type { Check, Finding } from "../api/plan.ts";
-import { egressIps, type Ground, home, LOOP_HEADER, organization } from "../desired/state.ts";
+import { egressIps, type Ground, home, LOOP_HEADER, organization, outboundConnectorName } from "../desired/state.ts";
 import { targetOf } from "../desired/target.ts";
 import { adoptedOf } from "../desired/adopted.ts";
 import { interactionFindings } from "../exchange/findings/interactions.ts";
 import { senderChecks } from "../exchange/findings/senders.ts";
 import { type MailFlow, surroundingsOf } from "../exchange/findings/surroundings.ts";
 import type { Remembered } from "../exchange/remembered.ts";
-import { OUTBOUND_CONNECTOR_NAME } from "../resources/outbound-connector.ts";
 import type { TenantRecord } from "../stores/tenants.ts";
 import type { RunbookWorld } from "./world.ts";
 
@@ -41,7 +40,7 @@ export function mailFlowOf(tenant: TenantRecord): MailFlow {
     owner: home(target).owner,
     organization: organization(target),
     loopHeader: LOOP_HEADER,
-    outboundConnector: OUTBOUND_CONNECTOR_NAME,
+    outboundConnector: outboundConnectorName(target),
     egressIps: standing ? egressIps(standing) : [],
     senders: [...new Set([microsoft365.probeMailbox, ...pilot.addresses])],
     domains: microsoft365.domains,

@@ -13,7 +13,7 @@ const adopted = (found: Adopted["found"]): Adopted => ({
   names,
   size: "Standard_D4s_v3",
   found,
-  lasting: {},
+
   operationId: "1",
   at: "2026-11-01T00:00:00Z",
   regions: [{ machines: [machine] }],

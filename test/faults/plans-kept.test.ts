@@ -27,7 +27,7 @@ test("what is planned is what is done", { timeout: 7_200_000 }, async () => {
 
 test("what is planned of any kind of operation is what is done", { timeout: 7_200_000 }, async () => {
   const wayOf = waysIn(worlds);
-  for (const kind of plannedOperations) {
+  for (const kind of [...plannedOperations, "completion"] as const) {
     const { objects, ...compared } = await planAndBegin(worlds, await wayOf(kind));
     process.stdout.write(`${kind}: ${objects} objects\n`);
     expect({ kind, ...compared }).toEqual({ kind, onlyPlanned: [], onlyWritten: [], meanwhile: [], ending: "Succeeded" });

@@ -48,6 +48,7 @@ const VOCABULARY: Record<string, number> = {
   "shared/resources/resource.ts": 0,
   "shared/resources/property-changes.ts": 0,
   "shared/resources/adoptable.ts": 0,
+  "shared/resources/kept.ts": 0,
   "shared/resources/observing.ts": 2,
 };
 

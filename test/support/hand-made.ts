@@ -22,8 +22,10 @@ export interface HandMade {
 export interface HandMadeOptions {
   /** Whose mail goes to the gateway: everybody's without it (manual, chapter 4.5.1). */
   from?: string[];
-  /** In which subscription, and under which names. */
+  /** Under which names in Azure. */
   name?: string;
+  /** What connectors and rules are called, from the manual's names. */
+  called?(manual: string): string;
 }
 
 const HEADER = "X-iqsuite-process";
@@ -185,12 +187,12 @@ async function connectInExchange(
   { platform }: TestClouds,
   { watched: { organization } }: Customer,
   { fqdn, ipAddress, loopGuid }: HandMade,
-  { from }: HandMadeOptions,
+  { from, called = (manual) => manual }: HandMadeOptions,
 ): Promise<void> {
   const run = (cmdlet: string, parameters: Record<string, unknown>) =>
     platform.peers.runByHand?.(organization, cmdlet, parameters);
   await run("New-InboundConnector", {
-    Name: "FROM Azure VM to M365",
+    Name: called("FROM Azure VM to M365"),
     ConnectorType: "OnPremises",
     SenderDomains: ["*"],
     SenderIPAddresses: [ipAddress],
@@ -198,7 +200,7 @@ async function connectInExchange(
     Comment: "iQ.Suite, chapter 4.4.1",
   });
   await run("New-OutboundConnector", {
-    Name: "M365 to Azure VM",
+    Name: called("M365 to Azure VM"),
     ConnectorType: "OnPremises",
     IsTransportRuleScoped: true,
     UseMXRecord: false,
@@ -206,14 +208,14 @@ async function connectInExchange(
     TlsSettings: "EncryptionOnly",
   });
   await run("New-TransportRule", {
-    Name: "Route all Mails to own Azure VM",
+    Name: called("Route all Mails to own Azure VM"),
     ...(from ? { From: from } : {}),
-    RouteMessageOutboundConnector: "M365 to Azure VM",
+    RouteMessageOutboundConnector: called("M365 to Azure VM"),
     ExceptIfHeaderContainsMessageHeader: HEADER,
     ExceptIfHeaderContainsWords: [loopGuid],
   });
   await run("New-TransportRule", {
-    Name: "Approve all Mails from own SMTP Server on Azure VM",
+    Name: called("Approve all Mails from own SMTP Server on Azure VM"),
     SenderIpRanges: [ipAddress],
     HeaderContainsMessageHeader: HEADER,
     HeaderContainsWords: [loopGuid],

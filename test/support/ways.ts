@@ -1,4 +1,5 @@
 /** Every kind of operation with the moment that it begins at, and how it is asked for there. In virtual time; each moment is reached once. */
+import { setTimeout as pause } from "node:timers/promises";
 import type { Connector, ConnectionFilterPolicy, TransportRule } from "../../infra/local/clouds/exchange/store.ts";
 import type { Operation, OperationKind } from "../../shared/api/operation.ts";
 import type { CredentialDue } from "../../shared/messages/near-expiry.ts";
@@ -6,6 +7,8 @@ import { ended } from "../../shared/stores/operations.ts";
 import { changeList } from "./blocklists.ts";
 import { failAt } from "./failing.ts";
 import type { TestClouds } from "./clouds.ts";
+import { makeByHand } from "./hand-made.ts";
+import type { Customer } from "./onboarding.ts";
 import type { Beginning, Life, Worlds } from "./worlds.ts";
 
 export interface Way {
@@ -18,34 +21,56 @@ export interface Way {
 /** How each kind is asked for; its moment is what the kind named first leaves. */
 const beginnings = {
   onboarding: {
+    kind: "onboarding",
+    start: async ({ partner }, tenantId, plan) => (await partner.startOnboarding({ tenantId, body: { plan } })).body,
+  },
+  adoption: {
+    kind: "adoption",
+    meanwhile: async (life, customer) => {
+      await passingUntil(life, makeByHand(life.clouds, customer));
+      // What was written is seen a while later.
+      await life.pass(AN_HOUR);
+    },
+    start: async ({ partner }, tenantId) => (await partner.startAdoption({ tenantId })).body,
+  },
+  /** An onboarding over what a person made. */
+  completion: {
+    kind: "onboarding",
+    after: "adoption",
     start: async ({ partner }, tenantId, plan) => (await partner.startOnboarding({ tenantId, body: { plan } })).body,
   },
   promotion: {
+    kind: "promotion",
     after: "onboarding",
     start: async ({ partner }, tenantId, plan) => (await partner.startPromotion({ tenantId, body: { plan } })).body,
   },
   demotion: {
+    kind: "demotion",
     after: "promotion",
     start: async ({ partner }, tenantId, plan) => (await partner.startDemotion({ tenantId, body: { plan } })).body,
   },
   bypass: {
+    kind: "bypass",
     after: "promotion",
     start: async ({ partner }, tenantId, plan) =>
       (await partner.startBypass({ tenantId, body: { reason: "the gateway does not answer", plan } })).body,
   },
   restore: {
+    kind: "restore",
     after: "bypass",
     start: async ({ partner }, tenantId, plan) => (await partner.startRestore({ tenantId, body: { plan } })).body,
   },
   repair: {
+    kind: "repair",
     after: "promotion",
-    meanwhile: async ({ partner, clouds }, tenantId) => {
+    meanwhile: async ({ partner, clouds }, { tenantId }) => {
       await strangersChange(clouds);
       await partner.lookForDriftNow({ tenantId });
     },
     start: async ({ partner }, tenantId, plan) => (await partner.startRepair({ tenantId, body: { plan } })).body,
   },
   addressReplacement: {
+    kind: "addressReplacement",
     after: "promotion",
     // One list at least that says what it has.
     meanwhile: ({ clouds }) => changeList(clouds, "psbl.surriel.com", {}),
@@ -53,27 +78,35 @@ const beginnings = {
       (await partner.startAddressReplacement({ gatewayId: `${tenantId}-gateway-1`, body: { plan } })).body,
   },
   rotation: {
+    kind: "rotation",
     after: "onboarding",
     // The first secret takes nothing away: the second one is rotated to.
-    meanwhile: async (life, tenantId) => succeeded(await life.ended(await rotate(life, tenantId))),
+    meanwhile: async (life, { tenantId }) => succeeded(await life.ended(await rotate(life, tenantId))),
     start: rotate,
   },
   offboarding: {
+    kind: "offboarding",
     after: "promotion",
     start: async ({ partner }, tenantId, plan) =>
       (await partner.startOffboarding({ tenantId, body: { confirm: tenantId, abandonQueues: true, export: true, plan } })).body,
   },
 } satisfies Record<string, BeginningOf> as Record<Kind, BeginningOf>;
 
+const A_MINUTE = 60_000;
+const AN_HOUR = 60 * A_MINUTE;
+
 interface BeginningOf {
+  kind: OperationKind;
   after?: Kind;
   /** What else happens before it is asked for. */
-  meanwhile?(life: Life, tenantId: string): Promise<void>;
+  meanwhile?(life: Life, customer: Customer): Promise<void>;
   start(life: Life, tenantId: string, plan?: string): Promise<Operation>;
 }
 
 export const kinds = [
   "onboarding",
+  "adoption",
+  "completion",
   "promotion",
   "demotion",
   "bypass",
@@ -82,19 +115,19 @@ export const kinds = [
   "addressReplacement",
   "rotation",
   "offboarding",
-] as const satisfies OperationKind[];
+] as const;
 export type Kind = (typeof kinds)[number];
 
 /** @returns gives the way of a kind; what it needs is played first, once */
 export function waysIn(worlds: Worlds): (kind: Kind) => Promise<Way> {
-  const { tenantId } = worlds.customer;
+  const { customer } = worlds;
   const left = new Map<Kind, Promise<Beginning>>();
   const moments = new Map<Kind, Promise<Beginning | undefined>>();
 
   const startOf =
     (kind: Kind): Way["start"] =>
     (life, plan) =>
-      beginnings[kind].start(life, tenantId, plan);
+      beginnings[kind].start(life, customer.tenantId, plan);
 
   const once = <Value>(known: Map<Kind, Promise<Value>>, kind: Kind, make: () => Promise<Value>): Promise<Value> => {
     const made = known.get(kind) ?? make();
@@ -106,7 +139,7 @@ export function waysIn(worlds: Worlds): (kind: Kind) => Promise<Way> {
     once(moments, kind, async () => {
       const { after, meanwhile } = beginnings[kind];
       const from = after && (await leftBy(after));
-      return meanwhile ? played((life) => meanwhile(life, tenantId), from) : from;
+      return meanwhile ? played((life) => meanwhile(life, customer), from) : from;
     });
 
   const leftBy = (kind: Kind): Promise<Beginning> =>
@@ -120,7 +153,13 @@ export function waysIn(worlds: Worlds): (kind: Kind) => Promise<Way> {
     return worlds.after(lived, from);
   };
 
-  return async (kind) => ({ kind, from: await momentOf(kind), start: startOf(kind) });
+  return async (name) => ({ kind: beginnings[name].kind, from: await momentOf(name), start: startOf(name) });
+}
+
+/** For what is done from outside, where nothing says that it is busy: left to itself, time would run away from it. */
+async function passingUntil(life: Life, happens: Promise<unknown>): Promise<void> {
+  const happened = happens.then(() => true);
+  while (!(await Promise.race([happened, pause(1, false)]))) await life.pass(A_MINUTE);
 }
 
 function succeeded({ status, kind, error }: Operation): void {

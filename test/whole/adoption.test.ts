@@ -1,12 +1,18 @@
 /** An installation that a person made by the manual is shown, taken over by nothing but marks, watched, and taken away again. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { Exchange } from "../../infra/local/clouds/record.ts";
 import type { Adoption } from "../../shared/api/adoption.ts";
 import type { Drift } from "../../shared/api/drift.ts";
+import type { Operation } from "../../shared/api/operation.ts";
 import { type HandMade, makeByHand } from "../support/hand-made.ts";
 import { type MailStream, streamOfMail } from "../support/mail-stream.ts";
+import { blobsNow, filesIn, secretsSeen, tablesNow } from "../support/secret-search.ts";
 import { about, customer, type OnboardingPlatform, startOnboarding } from "../support/onboarding.ts";
 
+const directory = mkdtempSync(path.join(tmpdir(), "gatehouse-adoption-"));
 let platform: OnboardingPlatform;
 let made: HandMade;
 let stream: MailStream;
@@ -14,7 +20,8 @@ const contoso = customer("contoso");
 const { tenantId } = contoso;
 const { organization } = contoso.watched;
 beforeAll(async () => {
-  platform = await startOnboarding({ tempo: 0.001 });
+  const state = { stateFile: path.join(directory, "durable.sqlite"), busDirectory: path.join(directory, "service-bus") };
+  platform = await startOnboarding({ tempo: 0.001, ...state });
   await platform.organize(contoso);
   await platform.clouds.consent(organization);
   made = await platform.asStranger(() => makeByHand(platform.clouds, contoso));
@@ -27,7 +34,10 @@ beforeAll(async () => {
   });
   stream = streamOfMail(platform, contoso);
 });
-afterAll(() => platform.stop());
+afterAll(async () => {
+  await platform.stop();
+  rmSync(directory, { recursive: true });
+});
 
 const look = async (): Promise<Adoption> => (await platform.northwind.getAdoption({ tenantId })).body;
 const adopt = async (plan?: string) =>
@@ -205,14 +215,13 @@ test("what a colleague changes is drift from what was found, and a repair brings
   expect(await drift()).toMatchObject({ status: "inSync" });
 });
 
-test("a plan shows what an onboarding would add; that, and what needs what isn't there, is refused with the reason", async () => {
+test("a plan shows what an onboarding would add; what needs what isn't there is refused with the reason", async () => {
   const before = await platform.now();
   const { resources } = (await platform.northwind.planOnboarding({ tenantId })).body;
   const actions = resources.map(({ kind, action }) => `${kind}: ${action}`);
   expect(actions).toEqual(expect.arrayContaining(["vault: create", "guest: create", "guardRule: create", "stripRule: create"]));
   expect(actions.filter((one) => one.endsWith("replace") || one.endsWith("blocked"))).toEqual([]);
   const refused = { code: "TenantAdopted" };
-  await expect(platform.northwind.startOnboarding({ tenantId })).rejects.toMatchObject(refused);
   await expect(platform.northwind.startPromotion({ tenantId })).rejects.toMatchObject(refused);
   await expect(platform.northwind.startBypass({ tenantId, body: { reason: "it does not answer" } })).rejects.toMatchObject(
     refused,
@@ -225,7 +234,8 @@ test("where the person's rule names somebody, it is a pilot, and its marks stay 
   const { tenantId: other, spec, watched } = adatum;
   await platform.organize(adatum);
   await platform.clouds.consent(watched.organization);
-  await platform.asStranger(() => makeByHand(platform.clouds, adatum, { from: spec.pilot.addresses, name: "adatum" }));
+  const options = { from: spec.pilot.addresses, name: "adatum", called: (manual: string) => `${manual} of Adatum` };
+  const { loopGuid } = await platform.asStranger(() => makeByHand(platform.clouds, adatum, options));
   await platform.register(adatum);
   const seen = async () => (await platform.northwind.getAdoption({ tenantId: other })).body;
   await expect.poll(async () => (await seen()).possible, { timeout: 60_000 }).toBe(true);
@@ -234,7 +244,7 @@ test("where the person's rule names somebody, it is a pilot, and its marks stay 
   const start = async () => platform.untilEnded((await platform.northwind.startAdoption({ tenantId: other })).body);
   const failed = await start();
   expect(failed).toMatchObject({ status: "Failed", error: { code: "AzureRefused" } });
-  // Some of it carries our marks: an onboarding would write over the rest, an offboarding break it.
+  // Some of it carries our marks: an offboarding would break the rest.
   await expect(platform.northwind.startOnboarding({ tenantId: other })).rejects.toMatchObject({ code: "TenantAdopted" });
   const leaving = platform.northwind.startOffboarding({ tenantId: other, body: { confirm: other } });
   await expect(leaving).rejects.toMatchObject({ code: "TenantAdopted" });
@@ -246,6 +256,78 @@ test("where the person's rule names somebody, it is a pilot, and its marks stay 
   expect(again.map(({ url }) => url.includes("adatum-vm"))).toEqual([true]);
   expect((await platform.northwind.lookForDriftNow({ tenantId: other })).body).toMatchObject({ status: "inSync" });
   expect((await platform.northwind.getTenant({ tenantId: other })).body.stage).toBe("pilot");
+
+  // Its loop is proven beside the pilot's mail, and everything keeps its name.
+  const onboarded = await platform.untilEnded((await platform.northwind.startOnboarding({ tenantId: other })).body);
+  expect(onboarded.error).toBeUndefined();
+  const estate = await platform.estate(adatum);
+  expect(estate.loopGuid).toMatchObject({ vault: loopGuid, forwardingRule: [loopGuid], approvalRule: [loopGuid] });
+  expect(estate.exchange).toEqual({
+    inboundConnectors: ["FROM Azure VM to M365 of Adatum"],
+    outboundConnectors: ["M365 to Azure VM of Adatum"],
+    transportRules: [
+      "Guard loop header of own Azure VM",
+      "Route all Mails to own Azure VM of Adatum",
+      "Approve all Mails from own SMTP Server on Azure VM of Adatum",
+      "Strip loop header of own Azure VM",
+    ],
+  });
+  expect((await platform.northwind.lookForDriftNow({ tenantId: other })).body).toMatchObject({ status: "inSync" });
+  await platform.fire("pollGateways");
+  await expect
+    .poll(async () => (await platform.northwind.getGateway({ gatewayId: `${other}-adatum-vm` })).body.state.health, {
+      timeout: 60_000,
+    })
+    .toBe("healthy");
+  const promoted = await platform.untilEnded((await platform.northwind.startPromotion({ tenantId: other })).body);
+  expect(promoted.error).toBeUndefined();
+});
+
+test("an onboarding makes it whole while mail runs on: its plan, object by object, with the loop GUID and the names that it had", async () => {
+  const plan = (await platform.northwind.planOnboarding({ tenantId })).body;
+  expect(plan.findings.filter(({ severity }) => severity === "error")).toEqual([]);
+  const started = await platform.northwind.startOnboarding({ tenantId, body: { plan: plan.hash } });
+  const onboarded = await platform.untilEnded(started.body);
+  expect(onboarded.error).toBeUndefined();
+  expect(onboarded).toMatchObject({ status: "Succeeded", result: { stage: "live", egressIps: [made.ipAddress] } });
+  expect(await stream.one("after-onboarding")).toBe("through");
+  const changed = onboarded.steps.filter(({ change }) => change !== undefined && change !== "unchanged");
+  const kinds = new Set(
+    changed.map(({ name }) => (name === "pilotScope" ? "forwardingRule" : name.replace(/^vaultAccess.*/, "roleAssignment"))),
+  );
+  for (const secret of ["loopGuid", "adminPassword"]) kinds.delete(secret);
+  const planned = plan.resources.filter(({ action }) => action !== "none").map(({ kind }) => kind);
+  expect([...kinds].toSorted()).toEqual([...new Set(planned)].toSorted());
+
+  const { loopGuid, exchange, addresses } = await platform.estate(contoso);
+  expect(loopGuid).toEqual({
+    vault: made.loopGuid,
+    registry: `X-iqsuite-process:${made.loopGuid}`,
+    approvalRule: [made.loopGuid],
+    forwardingRule: [made.loopGuid],
+  });
+  expect(exchange).toEqual({
+    inboundConnectors: ["FROM Azure VM to M365"],
+    outboundConnectors: ["M365 to Azure VM"],
+    transportRules: [
+      "Guard loop header of own Azure VM",
+      "Route all Mails to own Azure VM",
+      "Route all Mails to own Azure VM, domains",
+      "Approve all Mails from own SMTP Server on Azure VM",
+      "Strip loop header of own Azure VM",
+    ],
+  });
+  const { probeMailbox } = contoso.spec.microsoft365;
+  expect(addresses.forwarded).toEqual(expect.arrayContaining([probeMailbox, ...contoso.spec.pilot.addresses]));
+  expect(await drift()).toMatchObject({ status: "inSync", differences: [], unread: [] });
+  const kept = [
+    platform.logged.join("\n"),
+    filesIn(directory),
+    await tablesNow(),
+    await blobsNow(),
+    JSON.stringify([plan, onboarded]),
+  ];
+  expect(kept.map((text) => secretsSeen(text, new Map([["the loop GUID", made.loopGuid]])))).toEqual([[], [], [], [], []]);
 });
 
 test("no mail was lost all the while, none came twice, and each went through the gateway", async () => {
@@ -254,7 +336,20 @@ test("no mail was lost all the while, none came twice, and each went through the
   expect(ways).toMatchObject({ around: 0, unmarked: 0 });
 });
 
-test("it is taken away like any other, once somebody answers for its queue, of which it says nothing", async () => {
+test("whole, it is bypassed, restored, demoted and promoted like any other, and nothing more to adopt", async () => {
+  const ended = async (started: Promise<{ body: Operation }>): Promise<Operation> => platform.untilEnded((await started).body);
+  const { northwind } = platform;
+  const succeeded = { status: "Succeeded" };
+  expect(await ended(northwind.startBypass({ tenantId, body: { reason: "it does not answer" } }))).toMatchObject(succeeded);
+  expect(await ended(northwind.startRestore({ tenantId }))).toMatchObject(succeeded);
+  expect(await ended(northwind.startDemotion({ tenantId }))).toMatchObject(succeeded);
+  expect(await ended(northwind.startPromotion({ tenantId }))).toMatchObject(succeeded);
+  expect((await tenant()).stage).toBe("live");
+  expect(await drift()).toMatchObject({ status: "inSync" });
+  await expect(northwind.startAdoption({ tenantId })).rejects.toMatchObject({ code: "NothingToAdopt" });
+});
+
+test("it is taken away like any other", async () => {
   const body = { confirm: tenantId, abandonQueues: true };
   const offboarded = await platform.untilEnded((await platform.northwind.startOffboarding({ tenantId, body })).body);
   expect(offboarded.error).toBeUndefined();
