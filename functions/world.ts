@@ -199,6 +199,7 @@ export function createWorld(config: Config): World {
     passwords: createApplicationPasswords(graph),
     checkClientSecret: checkClientSecret(environment),
     rotation: {
+      certificateOverlapInSeconds: config.CERTIFICATE_OVERLAP,
       pace: {
         patience,
         operationDeadlineInSeconds,

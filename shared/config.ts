@@ -223,6 +223,7 @@ export const settings = {
     "none",
   ),
   ROTATION_OVERLAP: setting("How long the replaced credential stays valid after the new one is in use.", seconds, "PT24H"),
+  CERTIFICATE_OVERLAP: setting("How long gateways keep the certificate that they showed before.", seconds, "P7D"),
   CLIENT_SECRET_LIFETIME: setting("How long a new client secret of the web client application is valid.", seconds, "P180D"),
   LOG_LEVEL: setting(
     "Least level that is logged: debug, information, warning or error.",

@@ -10,6 +10,7 @@ import type { Check } from "../../shared/api/plan.ts";
 import { gatewayIdOf } from "../../shared/api/gateway-id.ts";
 import type { MachineRole, Names } from "../../shared/azure/names.ts";
 import { virtualMachineId } from "../../shared/azure/place.ts";
+import { type GatewayCertificate, versionOf } from "../../shared/desired/certificate.ts";
 import { machinesOf, regionSuffix } from "../../shared/desired/machines.ts";
 import { home } from "../../shared/desired/state.ts";
 import { type Target, targetOf } from "../../shared/desired/target.ts";
@@ -62,6 +63,14 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
   /** The last proof before the first thing is made: until here a spec with a mistake in it can still be put right. */
   const leaveRegistered = ({ partnerId, tenantId }: Work) =>
     tenants.change(partnerId, tenantId, ({ stage }) => (stage === "registered" ? { stage: "onboarding" } : undefined));
+
+  /** An onboarding takes the newest that the vault has, too: then no machine keeps the one before. */
+  async function keepCertificate(owner: { partnerId: string; tenantId: string }, certificate: GatewayCertificate): Promise<void> {
+    const key = { ...owner, name: "smtpCertificate" as const };
+    const current = versionOf(certificate);
+    await credentials.add({ ...key, vaultUrl: certificate.secret.vaultUrl, objectId: "", clientId: "", current });
+    await credentials.change(key, (known) => (known.current?.keyId === current.keyId ? undefined : { current, previous: null }));
+  }
 
   async function findProbe({ organization, probeMailbox }: Loop, subject: string) {
     const found = await probes.findProbe(organization, probeMailbox, subject);
@@ -364,6 +373,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
           clientId: reader.appId,
         });
       await keepPasswords(world, tenant, ground);
+      if (ground.certificate) await keepCertificate({ partnerId, tenantId }, ground.certificate);
     },
 
     /** What itrezzo UCM still lacks before it may be installed. */

@@ -6,10 +6,9 @@ import type { Target } from "../../shared/desired/target.ts";
 import type { Work } from "../../shared/durable/resources.ts";
 import { type Failure, failureFrom } from "../../shared/durable/steps.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
-import { recordingSteps } from "../../shared/resources/activities.ts";
+import { createCertificateProof } from "../../shared/proof/certificate-shown.ts";
 import { importTask, issuerTask, type TlsCertificate } from "../../shared/resources/tls-certificate.ts";
 import { SELF } from "../../shared/vault/issuer.ts";
-import type { CertificateSeen } from "../../shared/runbook/certificate.ts";
 import type { NewTask, TaskCheck } from "../../shared/stores/tasks.ts";
 import type { CertificateState, CertificateWait } from "./certificate.ts";
 import type { OnboardingWorld } from "./world.ts";
@@ -22,7 +21,6 @@ export const createCertificateActivities = (
   world: Pick<OnboardingWorld, "stores" | "resources" | "certificates" | "startTls">,
 ) => {
   const { operations, tasks } = world.stores;
-  const recorded = recordingSteps(world.stores);
   return {
     /** Whether all that a person has to do for the certificate is done; what is missing, the operation says. */
     checkCertificate: async ({ work, wanted, deadline, waiting }: CertificateLook): Promise<CertificateState> => {
@@ -50,26 +48,7 @@ export const createCertificateActivities = (
       await operations.recordStep(partnerId, operationId, STEP, { status: "Failed", error: detailOf(failure) });
     },
 
-    /** From outside, by STARTTLS on port 25: the machine shows this certificate, and the world trusts it. */
-    checkCertificateShown: ({ work, step, address, certificate }: CertificateSeen & { work: Work }): Promise<void> =>
-      recorded(work, step, async () => {
-        const { name, thumbprint, trusted } = certificate;
-        const shown = await world.startTls.certificateAt({ address, name });
-        if (shown.thumbprint !== thumbprint)
-          throw new ControlPlaneError(
-            "CertificateNotShown",
-            `${address} shows another certificate (${shown.thumbprint}) than the vault's (${thumbprint})`,
-            502,
-            true,
-          );
-        if (trusted && shown.distrust !== undefined)
-          throw new ControlPlaneError(
-            "CertificateNotTrusted",
-            `the certificate that ${address} shows would not be trusted: ${shown.distrust}; connectors were left as they are`,
-            409,
-          );
-        return { result: undefined };
-      }),
+    ...createCertificateProof(world),
   };
 };
 

@@ -58,9 +58,9 @@ export const onboardingOf = (world: OnboardingWorld, plan: string | undefined): 
   orchestrator: onboardTenant,
   stepsOf: (tenant) => onboardingSteps(tenant.spec, standingOf(tenant), tenant.stage === "live"),
   inputOf(tenant, operationId) {
-    const { work, spec, names } = targetOf(tenant);
+    const { work, spec, names, ...refusing } = targetOf(tenant);
     const standing = standingOf(tenant);
-    const begun = { work: { ...work, operationId }, spec, names, pace: world.pace, ...(standing && { standing }) };
+    const begun = { work: { ...work, operationId }, spec, names, ...refusing, pace: world.pace, ...(standing && { standing }) };
     const completion = completionOf(tenant);
     // Of what a person made nothing is proven.
     if (completion) return { ...begun, piloted: false, completion };

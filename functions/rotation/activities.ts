@@ -12,6 +12,7 @@ import {
   guestGenerationOf,
   isClientSecret,
   isPassword,
+  keptCertificateOf,
   mayBegin,
   secretsInUse,
   writingDocument,
@@ -35,20 +36,24 @@ const conditionOf: Record<CredentialName, string> = {
   loopGuid: "LoopGuidFresh",
   administratorPassword: "AdministratorPasswordFresh",
   sqlAdministratorPassword: "SqlAdministratorPasswordFresh",
+  smtpCertificate: "SmtpCertificateFresh",
 };
 
 /** What the condition says when it is true. */
 function freshness(name: CredentialName, current: CredentialVersion | undefined, oldUntil: string | undefined): string {
   if (isClientSecret(name)) return `the client secret is good until ${current?.expiresAt}`;
   if (isPassword(name)) return "the gateways were seen to take the new password";
-  return oldUntil === undefined
-    ? "the loop GUID was replaced"
-    : `the loop GUID was replaced; rules accept the one before until ${oldUntil}`;
+  const [said, kept] =
+    name === "loopGuid"
+      ? ["the loop GUID was replaced", "rules accept the one before"]
+      : [`the certificate is good until ${current?.expiresAt}`, "machines keep the one before"];
+  return oldUntil === undefined ? said : `${said}; ${kept} until ${oldUntil}`;
 }
 
 /** What the guest's document holds of the tenant's other credentials: how often they were rotated, and their references. */
 export interface Beside extends Partial<Record<ClientSecretName, SecretReference>> {
   rotations: number;
+  keptCertificate?: string;
 }
 
 export interface Claim {
@@ -56,7 +61,7 @@ export interface Claim {
   flipped?: CredentialVersion;
   beside?: Beside;
   /** What another rotation has changed of the ground since this one was begun. */
-  ground?: Pick<Ground, "loopGuid">;
+  ground?: Pick<Ground, "loopGuid" | "certificate">;
   /** Of a password: what accounts have until this one is given to them. */
   old?: SecretReference;
 }
@@ -64,6 +69,7 @@ export interface Claim {
 const besideOf = (others: CredentialRecord[]): Beside => ({
   rotations: guestGenerationOf(others) - 1,
   ...secretsInUse(others),
+  ...keptCertificateOf(others),
 });
 
 interface Wanted {
@@ -282,9 +288,9 @@ export const createRotationActivities = (world: RotationWorld) => {
     throw new ControlPlaneError("RotationUnderWay", message, 503, true);
   }
 
-  async function groundOf({ partnerId, tenantId }: CredentialKey): Promise<Pick<Ground, "loopGuid">> {
-    const { loopGuid } = (await tenants.get(partnerId, tenantId)).facts["ground"] as Ground;
-    return { loopGuid };
+  async function groundOf({ partnerId, tenantId }: CredentialKey): Promise<Pick<Ground, "loopGuid" | "certificate">> {
+    const { loopGuid, certificate } = (await tenants.get(partnerId, tenantId)).facts["ground"] as Ground;
+    return { loopGuid, ...(certificate && { certificate }) };
   }
 
   async function accepted(key: CredentialKey, spec: TenantSpec, { reference }: CredentialVersion): Promise<boolean> {

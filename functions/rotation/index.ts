@@ -5,6 +5,8 @@ import { registerActivities, registerOrchestrator } from "../../shared/durable/r
 import { registerQueue, registerTimer } from "../../shared/triggers.ts";
 import { createRotationActivities } from "./activities.ts";
 import { listCredentials } from "./http.ts";
+import { rotateCertificate } from "./certificate.ts";
+import { createCertificateRotationActivities } from "./certificate-activities.ts";
 import { rotateClientSecret } from "./client-secret.ts";
 import { rotateLoopGuid } from "./loop-guid.ts";
 import { rotatePassword } from "./password.ts";
@@ -23,8 +25,11 @@ export function registerRotation(world: RotationWorld): void {
   registerOrchestrator(rotateClientSecret);
   registerOrchestrator(rotateLoopGuid);
   registerOrchestrator(rotatePassword);
+  registerOrchestrator(rotateCertificate);
   const { readMailRoute: _shared, ...activities } = createRotationActivities(world);
   registerActivities(activities, world);
   registerActivities(createLoopGuidActivities(world), world);
   registerActivities(createPasswordActivities(world), world);
+  const { checkCertificateShown: _onboardings, ...ofCertificates } = createCertificateRotationActivities(world);
+  registerActivities(ofCertificates, world);
 }

@@ -9,7 +9,7 @@ import type { Resources } from "../../shared/resources/index.ts";
 import type { CredentialKey, CredentialVersion } from "../../shared/stores/credentials.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
 import type { Ground, GuestGeneration } from "../../shared/desired/state.ts";
-import { machinesOf } from "../../shared/desired/machines.ts";
+import { machinesOf, type PlacedMachine } from "../../shared/desired/machines.ts";
 import { guest, mailRouteWanted } from "../../shared/desired/state.ts";
 import { type ResourcePace, resourceSteps, type Work } from "../../shared/durable/resources.ts";
 import type { OrchestrationContext, Routine } from "../../shared/durable/routine.ts";
@@ -51,7 +51,9 @@ export type Chapters = Particular & (Told | Given);
 /** The machines' documents hold it. */
 interface Told {
   /** What they say with it, beside the tenant's other credentials. */
-  told(made: CredentialVersion): { ground?: Partial<RotationGround>; secrets?: Partial<GuestGeneration> };
+  told(made: CredentialVersion): Said;
+  /** What a machine needs around being told; without it, it is just told. */
+  around?(machine: PlacedMachine, tell: (said?: Said) => Routine<void>): Routine<void>;
 }
 
 /** It stands in none of them. */
@@ -71,8 +73,14 @@ interface Particular {
   flip(made: CredentialVersion): Routine<void>;
   /** While both are valid; gives whether the old one goes now, or is left to a later rotation of the same generation. */
   overlap(): Routine<boolean>;
-  /** The old one goes, and is seen to be dead. */
-  revoke(current: CredentialVersion): Routine<void>;
+  /** The old one goes, and is seen to be dead; `tell` gives the machines once more what they are told. */
+  revoke(current: CredentialVersion, tell: () => Routine<void>): Routine<void>;
+}
+
+/** What changes in the machines' documents. */
+export interface Said {
+  ground?: Partial<RotationGround>;
+  secrets?: Partial<GuestGeneration>;
 }
 
 /** Whoever may not begin says nothing more; a try that failed after the flip goes on at the overlap. */
@@ -86,7 +94,10 @@ export function* rotate(context: OrchestrationContext, rotation: Rotation, chapt
     const ground = { ...rotation.ground, ...claim.ground };
     const current = claim.flipped ?? (yield* replaced(ground, claim));
     const over = yield* chapters.overlap();
-    if (over) yield* chapters.revoke(current);
+    if (over)
+      yield* chapters.revoke(current, function* () {
+        if ("told" in chapters) yield* tell(chapters, current, ground, claim.beside);
+      });
     yield* steps.finishRotation({ work, key, generation, ...(over ? {} : { oldStays: true }) });
   } catch (error) {
     yield* steps.failRotation({ work, key, failure: failureFrom(error) });
@@ -97,26 +108,30 @@ export function* rotate(context: OrchestrationContext, rotation: Rotation, chapt
     const made = yield* chapters.create();
     yield* chapters.test(made);
     if ("give" in chapters) yield* chapters.give(made, old);
-    else yield* tell(chapters.told(made), ground, beside);
+    else yield* tell(chapters, made, ground, beside);
     yield* chapters.verify(made);
     yield* chapters.flip(made);
     return made;
   }
 
+  /** One machine after another: if the new one harms one, the others still work. */
   function* tell(
-    told: ReturnType<Told["told"]>,
+    { told, around }: Told,
+    made: CredentialVersion,
     ground: RotationGround,
     { rotations, ...others }: Beside = { rotations: 0 },
   ): Routine<void> {
     const target = { work, spec, names };
     const route = yield* steps.readMailRoute(mailRouteWanted(target));
-    const from = { ...ground, ...told.ground };
-    const generationMade = { generation: generation + rotations, ...others, ...told.secrets, agents: ground.agents };
-    // One machine after another: if the new one harms one, the others still work.
-    for (const { region, machine, address, suffix } of machinesOf(target, ground)) {
-      const desired = guest(target, { region, machine }, address.fqdn, from, route, generationMade);
-      yield* ensure("guest", `applyToGateway${suffix}`, desired);
-      yield* confirm("guest", `verifyGateway${suffix}`, desired);
+    for (const placed of machinesOf(target, ground)) {
+      const { region, machine, address, suffix } = placed;
+      const say = function* (said = told(made)): Routine<void> {
+        const held = { generation: generation + rotations, ...others, ...said.secrets, agents: ground.agents };
+        const desired = guest(target, { region, machine }, address.fqdn, { ...ground, ...said.ground }, route, held);
+        yield* ensure("guest", `applyToGateway${suffix}`, desired);
+        yield* confirm("guest", `verifyGateway${suffix}`, desired);
+      };
+      yield* around ? around(placed, say) : say();
     }
   }
 }

@@ -9,6 +9,7 @@ import type { OperationRecord } from "../../shared/stores/operations.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { CredentialName } from "../../shared/vault/credential-names.ts";
 import type { MessageHandler } from "../../shared/triggers.ts";
+import { certificateDue } from "./certificate-due.ts";
 import { rotationOf, type RotationRequest } from "./rotations.ts";
 import type { RotationWorld } from "./world.ts";
 
@@ -21,7 +22,7 @@ export const acceptNearExpiry =
         continue;
       }
       const credential = await dueCredential(world, due);
-      if (credential) await startRotation(world, client, credential);
+      if (credential && (await isToRotate(world, credential, due))) await startRotation(world, client, credential);
     }
   };
 
@@ -58,6 +59,13 @@ async function claimAndBegin(
   }
 }
 
+/** Our own sweep has looked; an event of the certificate may be of one that it would not take. */
+const isToRotate = async (world: RotationWorld, credential: CredentialRecord, due: Due): Promise<boolean> =>
+  due.kind !== "secret" ||
+  credential.name !== "smtpCertificate" ||
+  credential.previous !== undefined ||
+  certificateDue(world, credential, !due.added);
+
 /** Acts only on what is still current: an event may be late, repeated or out of order. */
 async function dueCredential(world: RotationWorld, due: Exclude<Due, { kind: "asked" }>): Promise<CredentialRecord | undefined> {
   const { credentials } = world.stores;
@@ -67,7 +75,7 @@ async function dueCredential(world: RotationWorld, due: Exclude<Due, { kind: "as
     return known?.generation === generation ? known : undefined;
   }
   const known = await credentials.findBySecret(vaultUrlIn(world, due.vaultUrl), due.secretName);
-  return known?.current?.reference.version === due.version ? known : undefined;
+  return (known?.current?.reference.version === due.version) === !due.added ? known : undefined;
 }
 
 /** Events name a vault by its own host, such as `contoso.vault.azure.net`; references name it as this cloud environment reaches it. */
@@ -127,4 +135,5 @@ const endings: Record<CredentialName, string> = {
   loopGuid: "-guid",
   administratorPassword: "-administrator",
   sqlAdministratorPassword: "-sql",
+  smtpCertificate: "-tls",
 };

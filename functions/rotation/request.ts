@@ -15,10 +15,10 @@ import type { RotationWorld } from "./world.ts";
 /** POST /api/tenants/{tenantId}/credentials/{name}/rotate */
 export const rotateCredential = (world: RotationWorld) =>
   endpoint("rotateCredential", world, async ({ caller: { partnerId }, params: { tenantId, name }, headers, body }) => {
-    const emergency = body?.emergency === true;
+    const { emergency = false, back = false } = body ?? {};
     const credential = await credentialOf(world, partnerId, tenantId, name);
     const id = headers["operation-id"] ?? randomUUID();
-    const operation = await asked(world, credential, { id, emergency });
+    const operation = await asked(world, credential, { id, emergency, back });
     if (operation.status === "NotStarted") {
       if (emergency) await openTask(world, credential, operation.id);
       const message: RotationAsked = { kind: "rotationAsked", partnerId, operationId: operation.id };
@@ -48,23 +48,30 @@ async function credentialOf(
 async function asked(
   world: RotationWorld,
   { partnerId, tenantId, name, generation, previous }: CredentialRecord,
-  { id, emergency }: { id: string; emergency: boolean },
+  { id, emergency, back }: { id: string; emergency: boolean; back: boolean },
 ): Promise<OperationRecord> {
   const { tenants, operations } = world.stores;
   const tenant = await tenants.get(partnerId, tenantId);
-  const finish = previous !== undefined && !emergency;
+  // Nothing waits for those who use what is given up.
+  const atOnce = emergency || back;
+  const finish = previous !== undefined && !atOnce;
   const request: RotationRequest = {
     name,
     generation: finish ? generation : generation + 1,
-    ...(emergency && { emergency }),
+    ...(atOnce && { emergency: true }),
+    ...(back && { back }),
     ...(finish && { finish }),
   };
   const wanted = rotationOf(world, request);
   if (!(await operations.find(partnerId, id))) {
+    if (back && name !== "smtpCertificate")
+      throw refusal("NothingToGoBackTo", `gateways keep no earlier ${name}: it can only be replaced once more`);
     if (wanted.kind === "renewal") await refuseWhileUnderWay(world.stores, tenant, wanted.kind);
     await wanted.check(tenant);
   }
-  const requestHash = createHash("sha256").update(JSON.stringify({ tenantId, name, emergency })).digest("hex");
+  const requestHash = createHash("sha256")
+    .update(JSON.stringify({ tenantId, name, emergency, ...(back && { back }) }))
+    .digest("hex");
   const steps = wanted.stepsOf(tenant);
   const { operation } = await operations.create({
     partnerId,
@@ -91,6 +98,8 @@ const riskOf: Record<CredentialName, string> = {
     "where somebody else has changed the password it is set all the same, and what Windows has encrypted for the account under that one (Data Protection API) can't be read any more",
   sqlAdministratorPassword:
     "whatever signs in to SQL Server with the old password fails as soon as the gateways have the new one",
+  smtpCertificate:
+    "a new certificate takes the place of the old one at once, and of an imported one only if the next was imported: ask its authority to revoke the old one",
 };
 
 const keyOf = ({ partnerId, tenantId, name }: CredentialRecord): TaskKey => ({
@@ -119,6 +128,7 @@ function whereToLook(name: CredentialName): string {
   if (isClientSecret(name)) return "Look in the sign-in logs of the application for the key below";
   if (name === "administratorPassword") return "Look in the gateways' Security log for log-ons (4624) of the account";
   if (name === "sqlAdministratorPassword") return "Look in SQL Server's error log and audits on the gateways";
+  if (name === "smtpCertificate") return "Have its authority revoke the certificate below";
   return "Look in the message trace for mail that passed by the gateway";
 }
 

@@ -1,15 +1,19 @@
 /** A rotation as an operation: of which credential, and the generation that it makes. */
 import { refusal } from "../../shared/api/error-codes.ts";
 import { settledStage } from "../../shared/desired/bypass.ts";
+import type { GatewayCertificate } from "../../shared/desired/certificate.ts";
+import type { Ground } from "../../shared/desired/state.ts";
 import { isStanding, targetOf } from "../../shared/desired/target.ts";
 import type { TenantOperation } from "../../shared/durable/tenant-operation.ts";
 import { type CredentialKey, isClientSecret, isPassword, mayBegin } from "../../shared/stores/credentials.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
+import { type CertificateRotation, rotateCertificate } from "./certificate.ts";
+import { wantedInstead } from "./certificate-due.ts";
 import { rotateClientSecret } from "./client-secret.ts";
 import { type LoopGuidRotation, rotateLoopGuid } from "./loop-guid.ts";
 import type { Rotation, RotationGround } from "./orchestrator.ts";
 import { rotatePassword } from "./password.ts";
-import { loopGuidSteps, passwordSteps, rotationSteps } from "./steps.ts";
+import { certificateSteps, loopGuidSteps, passwordSteps, rotationSteps } from "./steps.ts";
 import type { RotationWorld } from "./world.ts";
 
 export interface RotationRequest {
@@ -19,31 +23,46 @@ export interface RotationRequest {
   emergency?: boolean;
   /** Only lets the old one go. */
   finish?: boolean;
+  /** The one that was replaced comes into use again; of what machines keep only. */
+  back?: boolean;
 }
 
 type World = Pick<RotationWorld, "stores" | "rotation" | "clock">;
+/** What any of them takes; whatever else another one takes it knows nothing of. */
+type AnyRotation = LoopGuidRotation & CertificateRotation;
 
 /** Client secrets rotate beside other operations of their tenant; what rules and machines are made of does not. */
-export function rotationOf(world: World, request: RotationRequest): TenantOperation<LoopGuidRotation> {
-  const { name, finish } = request;
-  const checked = (tenant: TenantRecord) => check(world, request, tenant);
-  // Whatever else the loop GUID's takes the others know nothing of.
-  const input = (tenant: TenantRecord, operationId: string) => inputOf(world, request, tenant, operationId) as LoopGuidRotation;
-  if (isClientSecret(name))
+export function rotationOf(world: World, request: RotationRequest): TenantOperation<AnyRotation> {
+  const check = (tenant: TenantRecord) => refuseOutdated(world, request, tenant);
+  const input = (tenant: TenantRecord, operationId: string) => inputOf(world, request, tenant, operationId) as AnyRotation;
+  const finish = request.finish === true && { finish: true };
+  if (isClientSecret(request.name))
     return {
       kind: "rotation",
       orchestrator: rotateClientSecret,
       stepsOf: ({ spec }) => rotationSteps(spec),
       inputOf: input,
-      check: checked,
+      check,
     };
-  if (isPassword(name))
+  if (isPassword(request.name))
     return {
       kind: "renewal",
       orchestrator: rotatePassword,
       stepsOf: ({ spec }) => passwordSteps(spec, request),
       inputOf: input,
-      check: checked,
+      check,
+    };
+  if (request.name === "smtpCertificate")
+    return {
+      kind: "renewal",
+      orchestrator: rotateCertificate,
+      stepsOf: ({ spec }) => certificateSteps(spec, request),
+      inputOf: (tenant, operationId) => ({
+        ...input(tenant, operationId),
+        ...finish,
+        ...certificateOf(world, request, tenant),
+      }),
+      check,
     };
   return {
     kind: "renewal",
@@ -51,11 +70,30 @@ export function rotationOf(world: World, request: RotationRequest): TenantOperat
     stepsOf: (tenant) => loopGuidSteps(tenant, request),
     inputOf: (tenant, operationId) => ({
       ...input(tenant, operationId),
-      ...(finish === true && { finish: true }),
+      ...finish,
       live: settledStage(tenant) === "live",
       bypassed: tenant.stage === "bypassed",
     }),
-    check: checked,
+    check,
+  };
+}
+
+function certificateOf(
+  { rotation }: World,
+  { back }: RotationRequest,
+  tenant: TenantRecord,
+): Omit<CertificateRotation, keyof Rotation> {
+  const shown = (tenant.facts["ground"] as Ground).certificate;
+  const wanted = shown && wantedInstead(tenant, shown.secret.vaultUrl, shown.thumbprint);
+  if (shown === undefined || wanted === undefined)
+    throw refusal("CredentialNotFound", `the gateways of tenant ${tenant.id} show no certificate of its own`);
+  const kept = tenant.facts["keptCertificate"] as GatewayCertificate | undefined;
+  return {
+    shown,
+    wanted,
+    ...(back &&
+      kept && { back: { ...kept, earlier: [...shown.earlier.filter((one) => one !== kept.thumbprint), shown.thumbprint] } }),
+    certificateOverlapInSeconds: rotation.certificateOverlapInSeconds,
   };
 }
 
@@ -72,9 +110,9 @@ function inputOf(
   return emergency ? { ...input, emergency, pace: { ...pace, overlapInSeconds: 0 } } : { ...input, pace };
 }
 
-async function check(
+async function refuseOutdated(
   { stores, clock }: World,
-  { name, generation, emergency, finish }: RotationRequest,
+  { name, generation, emergency, finish, back }: RotationRequest,
   tenant: TenantRecord,
 ): Promise<void> {
   const { partnerId, id: tenantId } = tenant;
@@ -86,6 +124,8 @@ async function check(
   const built = tenant.facts["ground"] !== undefined && (isClientSecret(name) || isStanding(tenant));
   if (!credential || !built || !mayBegin(credential, generation, emergency))
     throw refusal("RetryOutdated", `${name} of tenant ${tenantId} is no longer at what this rotation would have made`);
+  if (back && credential.previous === undefined)
+    throw refusal("NothingToGoBackTo", `${name} was not replaced lately: there is no version that the gateways have kept`);
   if (finish && credential.keptUntil !== undefined && Date.parse(credential.keptUntil) > clock.now())
     throw refusal("CredentialOverlapping", `${name} was replaced, and the one before is accepted until ${credential.keptUntil}`);
 }

@@ -39,6 +39,32 @@ export const passwordSteps = (
   return [...(finish ? [] : changed), step("root", "revoke", "The old password is switched off in the vault")];
 };
 
+/** Of the certificate's: the new one comes into use in one operation, and the old one goes from the machines in another. */
+export function certificateSteps(
+  spec: { gateway: Pick<TenantSpec["gateway"], "regions"> },
+  { finish = false, back = false }: Pick<RotationRequest, "finish" | "back">,
+) {
+  const machines = machineTitles(spec).flatMap(({ suffix, where, balanced }) => {
+    const at = (title: string): string => [title, ...where].join(", ");
+    return [
+      ...(balanced ? [step("gateway", `leavesPool${suffix}`, at("Out of its load balancer"))] : []),
+      step(
+        "gateway",
+        `applyToGateway${suffix}`,
+        at(finish ? "The old certificate goes from the gateway" : "The gateway has the certificate"),
+      ),
+      step("gateway", `verifyGateway${suffix}`, at("The gateway's own test says so")),
+      step("proof", `certificateShown${suffix}`, at("Seen from outside, by STARTTLS")),
+      ...(balanced ? [step("gateway", `joinsPool${suffix}`, at("Behind its load balancer again"))] : []),
+    ];
+  });
+  return [
+    ...(finish || back ? [] : [step("root", "newCertificate", "New certificate in the vault")]),
+    ...machines,
+    ...(finish ? [] : [step("root", "flip", "It is the one in use")]),
+  ];
+}
+
 /** Of the loop GUID's: the new one comes into use in one operation, and the old one goes in another, unless nothing may wait. */
 export function loopGuidSteps(
   tenant: TenantRecord,

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import type { CredentialDue } from "../../shared/messages/near-expiry.ts";
 import type { CredentialRecord } from "../../shared/stores/credentials.ts";
+import { certificateDue } from "./certificate-due.ts";
 import { followExpiring, type Looked } from "./expiring.ts";
 import { removeOrphans } from "./orphans.ts";
 import { passwordsRemembered } from "./product-passwords.ts";
@@ -12,7 +13,7 @@ import type { RotationWorld } from "./world.ts";
 const TENANTS_AT_A_TIME = 16;
 
 export const sweepCredentials = (world: RotationWorld) => async (): Promise<void> => {
-  const { stores, clock, log } = world;
+  const { stores, log } = world;
   const all = await stores.credentials.all();
   const tenants = Map.groupBy(all, ({ partnerId, tenantId }) => `${partnerId}/${tenantId}`);
   const counts = { due: 0, orphans: 0, expiring: 0, byHand: 0 };
@@ -29,7 +30,7 @@ export const sweepCredentials = (world: RotationWorld) => async (): Promise<void
     for (const { credential, life } of looked) {
       if (credential.rotation !== undefined) continue;
       counts.orphans += await orphansRemoved(world, credential);
-      if (!isDue(credential, life, clock.now())) continue;
+      if (!(await isDue(world, credential, life))) continue;
       counts.due += 1;
       await announce(world, credential);
     }
@@ -83,10 +84,23 @@ async function orphansRemoved(world: RotationWorld, credential: CredentialRecord
 }
 
 /** Never made; at its renewal; or an old one is left over. What never expires is replaced on request only. */
-function isDue(credential: CredentialRecord, life: Life | undefined, now: number): boolean {
-  const { current, previous, keptUntil } = credential;
+async function isDue(world: RotationWorld, credential: CredentialRecord, life: Life | undefined): Promise<boolean> {
+  const now = world.clock.now();
+  const { name, current, previous, keptUntil } = credential;
   if (previous !== undefined) return keptUntil === undefined || Date.parse(keptUntil) <= now;
-  return current === undefined || (life !== undefined && renewalAt(credential, life) <= now);
+  const ending = life !== undefined && renewalAt(credential, life) <= now;
+  return name === "smtpCertificate" ? certificateDueNow(world, credential, ending) : current === undefined || ending;
+}
+
+/** One that can't be looked at today is looked at tomorrow. */
+async function certificateDueNow(world: RotationWorld, credential: CredentialRecord, ending: boolean): Promise<boolean> {
+  try {
+    return await certificateDue(world, credential, ending);
+  } catch (error) {
+    const { partnerId, tenantId } = credential;
+    world.log.warning("nobody could look for a newer certificate", { partnerId, tenantId, error });
+    return false;
+  }
 }
 
 /**

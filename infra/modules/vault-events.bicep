@@ -92,6 +92,7 @@ resource nearExpiry 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02
       includedEventTypes: [
         'Microsoft.KeyVault.SecretNearExpiry'
         'Microsoft.KeyVault.CertificateNearExpiry'
+        'Microsoft.KeyVault.CertificateNewVersionCreated'
       ]
     }
     retryPolicy: { maxDeliveryAttempts: 30, eventTimeToLiveInMinutes: 1440 }

@@ -32,4 +32,8 @@ export const rotateInputSchema = z.strictObject({
     .describe(
       "It is compromised: no wait for whoever still uses the old one, which is refused as soon as the gateways have the new one.",
     ),
+  back: z
+    .boolean()
+    .optional()
+    .describe("Of `smtpCertificate`, while gateways keep the one before it: they show that one again, and never this one."),
 });

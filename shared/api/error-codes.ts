@@ -140,6 +140,11 @@ export const errorCodes = {
     meaning: "Something else has succeeded since, so that trying this operation again would undo it.",
     remedy: "Look at the operation that the message names; ask for another one, if it is still wanted.",
   },
+  NothingToGoBackTo: {
+    status: 409,
+    meaning: "The gateways keep no earlier one of this credential that they could use again.",
+    remedy: "Have it replaced once more; of an imported certificate, import the next one.",
+  },
   BeforeImageNotFound: {
     status: 404,
     meaning: "The operation has no such step, or the step has written nothing.",

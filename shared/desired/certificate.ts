@@ -3,8 +3,10 @@ import type { DesiredOf } from "../durable/resources.ts";
 import type { Resources } from "../resources/index.ts";
 import type { TenantSpec } from "../tenants/spec.ts";
 import type { IssuedCertificate } from "../vault/certificates.ts";
+import { secretNames } from "../vault/credential-names.ts";
 import { SELF } from "../vault/issuer.ts";
 import type { SecretReference } from "../vault/reference.ts";
+import type { CredentialVersion } from "../stores/credentials.ts";
 import type { Target } from "./target.ts";
 
 /** The certificate that all machines of the tenant show. */
@@ -13,25 +15,38 @@ export interface GatewayCertificate {
   thumbprint: string;
   /** Where the machines fetch it, with its key. */
   secret: SecretReference;
-  /** Thumbprints of its earlier versions, which go from the machines. */
+  /** Thumbprints of its other versions, which go from the machines. */
   earlier: string[];
+  /** From when until when it is valid; ISO 8601. */
+  madeAt?: string;
+  expiresAt?: string;
   /** Exchange Online trusts its authority. */
   trusted: boolean;
   /** It may be shown by a client too, so that Exchange Online can know the gateway by it. */
   forClients: boolean;
 }
 
-/** Its name in the tenant's vault, fixed, so that a person who imports one knows where. */
-export const CERTIFICATE_IN_VAULT = "smtp-certificate";
+/** What is read of it where it is issued. */
+export type Issued = Pick<IssuedCertificate, "thumbprint" | "secret" | "earlier" | "forClients" | "notBefore" | "notAfter">;
 
 type Desired<Kind extends keyof Resources> = DesiredOf<Resources[Kind]>;
 type InVault = Pick<Desired<"tlsCertificate">, "owner" | "entraTenantId" | "vaultUrl">;
 
-export function tlsCertificate({ spec }: Pick<Target, "spec">, inVault: InVault): Desired<"tlsCertificate"> | undefined {
+export function tlsCertificate(
+  { spec, refusedCertificates }: Pick<Target, "spec" | "refusedCertificates">,
+  inVault: InVault,
+): Desired<"tlsCertificate"> | undefined {
   const { certificate } = spec.gateway;
   if (certificate === undefined) return undefined;
   const { name, issuer } = certificate;
-  return { ...inVault, certificate: CERTIFICATE_IN_VAULT, name, ...(issuer === undefined ? {} : { issuer }) };
+  return {
+    ...inVault,
+    // Fixed, so that a person who imports one knows where.
+    certificate: secretNames.smtpCertificate,
+    name,
+    ...(issuer === undefined ? {} : { issuer }),
+    ...(refusedCertificates && { refused: refusedCertificates }),
+  };
 }
 
 /** Who orders certificates needs the officer's role; who only looks at what a person imported, a reader's. */
@@ -40,18 +55,42 @@ export const certificateRole = ({ spec }: Pick<Target, "spec">): Desired<"roleAs
 
 export const gatewayCertificate = (
   { name, issuer }: Pick<Desired<"tlsCertificate">, "name" | "issuer">,
-  { thumbprint, secret, earlier, forClients }: Pick<IssuedCertificate, "thumbprint" | "secret" | "earlier" | "forClients">,
-): GatewayCertificate => ({ name, thumbprint, secret, earlier, trusted: issuer !== SELF, forClients });
+  { thumbprint, secret, earlier, forClients, notBefore, notAfter }: Issued,
+): GatewayCertificate => ({
+  name,
+  thumbprint,
+  secret,
+  earlier,
+  madeAt: notBefore,
+  expiresAt: notAfter,
+  trusted: issuer !== SELF,
+  forClients,
+});
+
+/** As a credential that is in use. */
+export const versionOf = ({ secret, thumbprint, madeAt, expiresAt }: GatewayCertificate): CredentialVersion => ({
+  reference: secret,
+  keyId: thumbprint,
+  ...(madeAt !== undefined && { madeAt }),
+  ...(expiresAt !== undefined && { expiresAt }),
+});
 
 interface Certified {
   certificate?: GatewayCertificate | undefined;
 }
 
-/** What the guest's document says of it; its name becomes the SMTP server's, since IIS finds its certificate by that. */
-export const shownBy = ({ certificate }: Certified) =>
+/**
+ * What the guest's document says of it; its name becomes the SMTP server's, since IIS finds its certificate by that. `kept`: the thumbprint
+ * of the one before it, which stays on the machines for a while.
+ */
+export const shownBy = ({ certificate }: Certified, kept?: string) =>
   certificate && {
     fqdn: certificate.name,
-    certificate: { thumbprint: certificate.thumbprint, secret: certificate.secret, replaces: certificate.earlier },
+    certificate: {
+      thumbprint: certificate.thumbprint,
+      secret: certificate.secret,
+      replaces: certificate.earlier.filter((thumbprint) => thumbprint !== kept),
+    },
   };
 
 /** Whether Exchange Online knows the gateway by its certificate, rather than by its addresses. */

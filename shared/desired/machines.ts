@@ -13,16 +13,23 @@ export interface Title {
   suffix: string;
   /** What a reader needs to tell it from the others: nothing where there is one only. */
   where: string[];
+  /** It stands behind a load balancer. */
+  balanced: boolean;
 }
 
 export const regionTitles = ({ gateway: { regions } }: { gateway: Pick<TenantSpec["gateway"], "regions"> }): Title[] =>
-  regions.map(({ name }, index) => ({ suffix: regionSuffix(index), where: regions.length === 1 ? [] : [name] }));
+  regions.map(({ name, machines }, index) => ({
+    suffix: regionSuffix(index),
+    where: regions.length === 1 ? [] : [name],
+    balanced: machines > 1,
+  }));
 
 export const machineTitles = ({ gateway: { regions } }: { gateway: Pick<TenantSpec["gateway"], "regions"> }): Title[] =>
   regions.flatMap(({ name, machines }, index) =>
     Array.from({ length: machines }, (_, machine) => ({
       suffix: machineSuffix(index, machine),
       where: [...(machines === 1 ? [] : [`machine ${machine + 1}`]), ...(regions.length === 1 ? [] : [name])],
+      balanced: machines > 1,
     })),
   );
 

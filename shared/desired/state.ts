@@ -11,6 +11,7 @@ import { keyManagerDocument } from "../guest/keymanager.ts";
 import { ucmDocument } from "../guest/ucm.ts";
 import { kept } from "../resources/kept.ts";
 import type { Resources } from "../resources/index.ts";
+import { poolIn } from "../resources/load-balancer.ts";
 import { zoneOf } from "../tenants/dns-zones.ts";
 import type { AzureSql, TenantSpec } from "../tenants/spec.ts";
 import type { SecretReference } from "../vault/reference.ts";
@@ -227,6 +228,12 @@ export const unbalancedInterface = (target: Target, { region, machine }: Machine
   };
 };
 
+/** Behind its load balancer again. */
+export function balancedInterface(target: Target, place: MachinePlace): Desired<"networkInterface"> {
+  const { leavesLoadBalancerId = "", ...network } = unbalancedInterface(target, place);
+  return { ...network, poolId: poolIn(leavesLoadBalancerId) };
+}
+
 /** A machine beside the gateways, in the home region. */
 export const roleOf = ({ names: { roles, regions, home } }: Pick<Target, "names">, role: MachineRole): RolePlace => {
   const [machine, region] = [roles?.[role], regions.find((one) => one.region === home.region)];
@@ -373,6 +380,8 @@ export interface GuestGeneration {
   generation: number;
   clientSecret?: SecretReference | undefined;
   exchangeWebServicesSecret?: SecretReference | undefined;
+  /** Thumbprint of the certificate that was shown before, while machines keep it. */
+  keptCertificate?: string | undefined;
   /** Where machines report, and for whom their tokens are; without it they don't. */
   agents?: Agents | undefined;
 }
@@ -392,7 +401,7 @@ export const guest = (
   fqdn: string,
   ground: Pick<Ground, "loopGuid" | "identityClientId" | "certificate"> & IqSuiteGround,
   { smartHost, relayFrom, domains = [] }: MailRoute,
-  { generation, clientSecret, exchangeWebServicesSecret, agents }: GuestGeneration = FIRST_GENERATION,
+  { generation, clientSecret, exchangeWebServicesSecret, keptCertificate, agents }: GuestGeneration = FIRST_GENERATION,
 ): Desired<"guest"> => {
   const { file } = target.spec.directory ?? {};
   return {
@@ -407,7 +416,7 @@ export const guest = (
       loopHeader: LOOP_HEADER,
       loopGuid: ground.loopGuid,
       services: target.spec.gateway.services,
-      ...shownBy(ground),
+      ...shownBy(ground, keptCertificate),
       ...iqSuiteSettings(target.spec, ground, machine, { clientSecret, exchangeWebServicesSecret }),
       heartbeat: agents && {
         ...agentSettings(target, machine, ground, agents, "heartbeat"),

@@ -11,6 +11,8 @@ export interface Target {
   work: { partnerId: string; tenantId: string };
   spec: TenantSpec;
   names: Names;
+  /** Thumbprints of versions in the vault that the gateways were given and that were taken back. */
+  refusedCertificates?: string[];
 }
 
 /** Kept names win over derived ones: what exists can't be renamed (mission A1). */
@@ -18,6 +20,7 @@ export const targetOf = ({ partnerId, id: tenantId, spec, facts }: TenantRecord)
   work: { partnerId, tenantId },
   spec,
   names: named(nameSourceOf({ partnerId, tenantId }, spec), facts["names"] as Names | undefined),
+  ...(facts["refusedCertificates"] ? { refusedCertificates: facts["refusedCertificates"] as string[] } : {}),
 });
 
 /** Which names a tenant needs. */

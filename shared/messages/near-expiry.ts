@@ -1,7 +1,7 @@
 /**
  * The messages on queue `rotation`: our own sweep's "this credential is due", the API's "this rotation was asked for", and Key Vault's
- * near-expiry events as Event Grid delivers them, in its own schema or as CloudEvents, one or several in a body. Source: "Azure Key Vault as
- * Event Grid source".
+ * near-expiry events, and those of new certificates, as Event Grid delivers them, in its own schema or as CloudEvents, one or several in a
+ * body. Source: "Azure Key Vault as Event Grid source".
  */
 import * as z from "zod";
 import { ControlPlaneError } from "../errors.ts";
@@ -10,7 +10,8 @@ import { type CredentialName, credentialNames } from "../vault/credential-names.
 export type Due =
   | { kind: "credential"; partnerId: string; tenantId: string; name: CredentialName; generation: number }
   | { kind: "asked"; partnerId: string; operationId: string }
-  | { kind: "secret"; vaultUrl: string; secretName: string; version: string };
+  /** `added`: that version is new, and not the one that nears its end. */
+  | { kind: "secret"; vaultUrl: string; secretName: string; version: string; added: boolean };
 
 /** What the sweep sends. */
 export interface CredentialDue {
@@ -67,17 +68,21 @@ export function parseDue(message: unknown): Due[] {
   const events = z.union([eventSchema.transform((event) => [event]), z.array(eventSchema).min(1)]).safeParse(message);
   if (!events.success)
     throw new ControlPlaneError("MessageMalformed", "the message is neither a due credential nor an event of Key Vault", 400);
-  return events.data.flatMap((event) =>
-    /^Microsoft\.KeyVault\.Secret(NearExpiry|Expired)$/.test(event.type ?? event.eventType ?? "") ? [secretOf(event.data)] : [],
-  );
+  return events.data.flatMap(({ type, eventType = type ?? "", data }) => {
+    const [, what] =
+      /^Microsoft\.KeyVault\.((?:Secret|Certificate)(?:NearExpiry|Expired)|CertificateNewVersionCreated)$/.exec(eventType) ?? [];
+    return what === undefined ? [] : [secretOf(data, what === "CertificateNewVersionCreated")];
+  });
 }
 
 /** The documentation's own sample has property names with blanks at their end: names are read trimmed, and the id says it all. */
-function secretOf(data: Record<string, unknown>): Due {
+function secretOf(data: Record<string, unknown>, added: boolean): Due {
   const id = Object.entries(data).find(([name]) => name.trim().toLowerCase() === "id")?.[1];
-  const match = /^(https:\/\/[^\s]+?)\/secrets\/([0-9A-Za-z-]+)\/([0-9A-Za-z]+)$/.exec(typeof id === "string" ? id.trim() : "");
+  const match = /^(https:\/\/[^\s]+?)\/(?:secrets|certificates)\/([0-9A-Za-z-]+)\/([0-9A-Za-z]+)$/.exec(
+    typeof id === "string" ? id.trim() : "",
+  );
   const [, vaultUrl, secretName, version] = match ?? [];
   if (!vaultUrl || !secretName || !version)
-    throw new ControlPlaneError("MessageMalformed", "the event's data.Id names no version of a secret", 400);
-  return { kind: "secret", vaultUrl, secretName, version };
+    throw new ControlPlaneError("MessageMalformed", "the event's data.Id names no version of a secret or certificate", 400);
+  return { kind: "secret", vaultUrl, secretName, version, added };
 }

@@ -120,7 +120,7 @@ export const loadBalancer = ({ azure }: { azure: Azure }): Resource<LoadBalancer
   };
 };
 
-const poolIn = (id: string): string => `${id}/backendAddressPools/${POOL}`;
+export const poolIn = (id: string): string => `${id}/backendAddressPools/${POOL}`;
 const lastOf = (id: string | undefined): string => (id ?? "").split("/").at(-1) ?? "";
 
 const rulesOf = (services: Services): Record<string, BalancedRule> =>

@@ -17,6 +17,8 @@ export type TlsCertificate = CertificatePlace & {
   name: string;
   /** Of the vault; `Self` is the vault itself. Without one a person imports it. */
   issuer?: string | undefined;
+  /** Thumbprint of the one that is in use: another one is wanted. */
+  insteadOf?: string | undefined;
 };
 
 const PKCS12 = "application/x-pkcs12";
@@ -42,10 +44,11 @@ export const tlsCertificate = ({ certificates }: { certificates: Certificates })
 });
 
 /** What keeps a certificate from being shown by the gateway; empty when nothing does. */
-function unfitness({ name, issuer }: TlsCertificate, actual: FoundCertificate): PropertyChange[] {
+function unfitness({ name, issuer, insteadOf }: TlsCertificate, actual: FoundCertificate): PropertyChange[] {
   if (actual.pending) return [{ path: "pending", from: true, to: false }];
-  const { names, validity, notAfter, contentType, exportable, selfSigned } = actual;
+  const { thumbprint, names, validity, notAfter, contentType, exportable, selfSigned } = actual;
   return [
+    ...(thumbprint === insteadOf ? [{ path: "thumbprint", from: thumbprint, to: "another" }] : []),
     ...(issuer === undefined || issuer === actual.issuer ? [] : [{ path: "issuer", from: actual.issuer, to: issuer }]),
     ...(names.includes(name) ? [] : [{ path: "names", from: names, to: [name] }]),
     ...(validity === "valid" ? [] : [{ path: "validity", from: `${validity} (${notAfter})`, to: "valid" }]),
@@ -56,6 +59,7 @@ function unfitness({ name, issuer }: TlsCertificate, actual: FoundCertificate): 
 }
 
 const reasons: Record<string, string> = {
+  thumbprint: "it is the one that is in use, and nears its end",
   // The engine finds it in Windows' store by the SMTP server's own name.
   names: "it does not name exactly that (a wildcard will not do)",
   validity: `it is not valid, or for less than ${LEAST_DAYS_LEFT} days`,
@@ -87,6 +91,6 @@ const policyOf = (name: string, issuer: string): CertificatePolicy => ({
   keyUsage: ["digitalSignature", "keyEncipherment"],
   enhancedKeyUsage: ["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"],
   validityInMonths: 12,
-  // The vault asks the issuer again by itself; the next onboarding finds the new version.
+  // Rotation asks earlier; should nobody do, the vault asks by itself, and the new version is found there.
   lifetimeActions: [{ action: "AutoRenew", daysBeforeExpiry: 30 }],
 });

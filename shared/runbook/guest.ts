@@ -2,7 +2,13 @@
 import type { Agents, GuestGeneration } from "../desired/state.ts";
 import { apiVersion } from "../api/routes.ts";
 import { ControlPlaneError } from "../errors.ts";
-import { type CredentialRecord, guestGenerationOf, secretsInUse, writingDocument } from "../stores/credentials.ts";
+import {
+  type CredentialRecord,
+  guestGenerationOf,
+  keptCertificateOf,
+  secretsInUse,
+  writingDocument,
+} from "../stores/credentials.ts";
 import type { RunbookWorld } from "./world.ts";
 
 type Tenant = Pick<CredentialRecord, "partnerId" | "tenantId">;
@@ -25,7 +31,7 @@ export async function settledGuestOf(
   if (busy)
     throw new ControlPlaneError(
       "RotationUnderWay",
-      `operation ${busy.rotation?.operationId} is giving the gateway its next client secret`,
+      `operation ${busy.rotation?.operationId} is giving the gateway its next ${busy.name}`,
       503,
       true,
     );
@@ -42,4 +48,5 @@ export const agentsOf = ({ settings: { publicUrl, applicationId } }: Pick<Runboo
 const generationOf = (known: CredentialRecord[]): GuestGeneration => ({
   generation: guestGenerationOf(known),
   ...secretsInUse(known),
+  ...keptCertificateOf(known),
 });

@@ -15,6 +15,7 @@ import { remembering } from "../exchange/remembered.ts";
 import type { Resources } from "../resources/index.ts";
 import type { PropertyChange, Resource } from "../resources/resource.ts";
 import type { TenantRecord } from "../stores/tenants.ts";
+import type { Issued } from "../desired/certificate.ts";
 import type { IssuedCertificate } from "../vault/certificates.ts";
 import { IN_NO_VAULT, type SecretReference } from "../vault/reference.ts";
 import { type Access, checkAccess } from "./access.ts";
@@ -126,7 +127,14 @@ export async function walked(walk: Walk<Promise<unknown>, unknown>): Promise<voi
 const LATER = "known-once-made.invalid";
 const later = (): unknown => new Proxy({}, { get: () => LATER });
 const laterSecret: SecretReference = { vaultUrl: `https://${LATER}`, name: "known-once-made", version: "0" };
-const laterCertificate = { thumbprint: "0".repeat(40), secret: laterSecret, earlier: [], forClients: true };
+const laterCertificate: Issued = {
+  thumbprint: "0".repeat(40),
+  secret: laterSecret,
+  earlier: [],
+  forClients: true,
+  notBefore: new Date(0).toISOString(),
+  notAfter: new Date(0).toISOString(),
+};
 const needsLater = (wanted: unknown): boolean => JSON.stringify([wanted]).includes(LATER);
 
 /** The others are in Azure. */

@@ -30,8 +30,8 @@ import type { Placement } from "./placement.ts";
 import { ControlPlaneError } from "../errors.ts";
 import type { AzureSql } from "../tenants/spec.ts";
 import type { TlsCertificate } from "../resources/tls-certificate.ts";
-import type { IssuedCertificate } from "../vault/certificates.ts";
 import type { SecretReference } from "../vault/reference.ts";
+import type { Issued } from "../desired/certificate.ts";
 import { type CertificateSeen, obtainCertificate, showCertificate } from "./certificate.ts";
 
 export interface Installation extends Target {
@@ -96,7 +96,7 @@ export interface Hands<Wait> {
   /** What somebody else has put into the tenant's vault, by its names. */
   namedSecrets(wanted: NamedSecretsWanted): Walk<Wait, Record<string, SecretReference>>;
   /** In the tenant's vault: there when its issuer, and whoever has to do with it, has done his part. */
-  certificate(wanted: TlsCertificate): Walk<Wait, Pick<IssuedCertificate, "thumbprint" | "secret" | "earlier" | "forClients">>;
+  certificate(wanted: TlsCertificate): Walk<Wait, Issued>;
   /** Seen from outside. */
   showsCertificate(seen: CertificateSeen): Walk<Wait, void>;
   mailRoute(): Walk<Wait, MailRoute>;

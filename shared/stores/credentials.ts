@@ -28,7 +28,7 @@ export interface CredentialKey {
 /** One version that is or was in use. */
 export interface CredentialVersion {
   reference: SecretReference;
-  /** Entra's id of it; of what isn't Entra's, its version in the vault. */
+  /** Entra's id of it; of a certificate its thumbprint; of all else its version in the vault. */
   keyId: string;
   /** ISO 8601, as all dates here: since when it is good; where it is left out, since it came into use. */
   madeAt?: string;
@@ -87,6 +87,12 @@ export const secretsInUse = (
   Object.fromEntries(
     credentials.flatMap(({ name, current }) => (current && isClientSecret(name) ? [[name, current.reference]] : [])),
   );
+
+/** Thumbprint of the certificate that gateways keep beside the one that they show. */
+export const keptCertificateOf = (credentials: Pick<CredentialRecord, "name" | "previous">[]): { keptCertificate?: string } => {
+  const kept = credentials.find(({ name }) => name === "smtpCertificate")?.previous?.keyId;
+  return kept === undefined ? {} : { keptCertificate: kept };
+};
 
 export const isClientSecret = (name: CredentialName): name is ClientSecretName => clientSecretNames.some((one) => one === name);
 

@@ -1,7 +1,12 @@
 /** Certificates in Key Vault, without their keys: read, ordered from an issuer of the vault, and polled until they are there. */
 import { X509Certificate } from "node:crypto";
 import type { TokenCredential } from "@azure/identity";
-import type { CertificateClient, CertificatePolicy, KeyVaultCertificateWithPolicy } from "@azure/keyvault-certificates";
+import type {
+  CertificateClient,
+  CertificatePolicy,
+  CertificateProperties,
+  KeyVaultCertificateWithPolicy,
+} from "@azure/keyvault-certificates";
 import type { Polled } from "../azure/client.ts";
 import type { Clock } from "../clock.ts";
 import type { Credentials } from "../entra/credentials.ts";
@@ -17,9 +22,11 @@ export interface CertificatePlace {
   entraTenantId: string;
   vaultUrl: string;
   certificate: string;
+  /** Thumbprints of versions that are passed over: they were in use, and did harm. */
+  refused?: string[] | undefined;
 }
 
-/** The newest version, as far as it is there. */
+/** The newest version that is not refused, as far as it is there. */
 export type FoundCertificate = { pending: true } | ({ pending: false } & IssuedCertificate);
 
 export interface IssuedCertificate {
@@ -29,6 +36,7 @@ export interface IssuedCertificate {
   thumbprint: string;
   /** DNS names that it is for. */
   names: string[];
+  notBefore: string;
   notAfter: string;
   validity: "valid" | "expired" | "expiring" | "not yet";
   selfSigned: boolean;
@@ -38,7 +46,7 @@ export interface IssuedCertificate {
   issuer: string;
   contentType: string;
   exportable: boolean;
-  /** Thumbprints of the versions before it. */
+  /** Thumbprints of the other versions. */
   earlier: string[];
 }
 
@@ -106,11 +114,12 @@ export function createCertificates({
   return {
     read: (place) =>
       reading(`the certificate ${place.certificate}`, place, async (client): Promise<FoundCertificate> => {
-        const found = await client.getCertificate(place.certificate);
-        if (found.cer === undefined) return { pending: await inProgress(client, place.certificate) };
-        const earlier: string[] = [];
-        for await (const { version, x509ThumbprintString } of client.listPropertiesOfCertificateVersions(place.certificate))
-          if (version !== found.properties.version && x509ThumbprintString) earlier.push(x509ThumbprintString.toUpperCase());
+        const newest = await client.getCertificate(place.certificate);
+        if (newest.cer === undefined) return { pending: await inProgress(client, place.certificate) };
+        const versions: CertificateProperties[] = [];
+        for await (const version of client.listPropertiesOfCertificateVersions(place.certificate)) versions.push(version);
+        const found = await accepted(client, place, newest, versions);
+        const earlier = versions.filter(({ version }) => version !== found.properties.version).flatMap(thumbprintOf);
         return { pending: false, ...issued(place, found, clock.now()), earlier: earlier.toSorted() };
       }),
     readIssuer: (place, issuer) =>
@@ -125,6 +134,7 @@ export function createCertificates({
         });
         return poller.isDone() ? done : { ...orderOf(place), retryAfterInSeconds };
       } catch (cause) {
+        if (isUnderWay(cause)) return orderOf(place);
         throw isRefusal(cause) ? refusalOf(cause) : vaultError(`ordering the certificate ${place.certificate}`, cause);
       }
     },
@@ -162,6 +172,24 @@ const orderOf = ({ vaultUrl, certificate }: CertificatePlace): Begun => ({
   retryAfterInSeconds: DEFAULT_RETRY_AFTER_IN_SECONDS,
 });
 
+/** The newest one, unless it is refused: then the newest of those that are not, and are switched on. */
+async function accepted(
+  client: CertificateClient,
+  { certificate, refused = [] }: CertificatePlace,
+  newest: KeyVaultCertificateWithPolicy,
+  versions: CertificateProperties[],
+): Promise<KeyVaultCertificateWithPolicy> {
+  if (!thumbprintOf(newest.properties).some((thumbprint) => refused.includes(thumbprint))) return newest;
+  const [other] = versions
+    .filter((one) => one.enabled !== false && thumbprintOf(one).every((thumbprint) => !refused.includes(thumbprint)))
+    .toSorted((one, next) => (next.createdOn?.getTime() ?? 0) - (one.createdOn?.getTime() ?? 0));
+  if (other?.version === undefined) throw gone;
+  return { ...(await client.getCertificateVersion(certificate, other.version)), ...(newest.policy && { policy: newest.policy }) };
+}
+
+const thumbprintOf = ({ x509ThumbprintString }: CertificateProperties): string[] =>
+  x509ThumbprintString === undefined ? [] : [x509ThumbprintString.toUpperCase()];
+
 /** An order that failed leaves a certificate without content behind, which the next order fills. */
 async function inProgress(client: CertificateClient, certificate: string): Promise<true> {
   const poller = await client.getCertificateOperation(certificate, { resumeFrom: RUNNING }).catch((cause: unknown) => {
@@ -192,6 +220,7 @@ function issued(
     names: (certificate.subjectAltName ?? "")
       .split(", ")
       .flatMap((one) => (one.startsWith("DNS:") ? [one.slice(4).toLowerCase()] : [])),
+    notBefore: certificate.validFromDate.toISOString(),
     notAfter: certificate.validToDate.toISOString(),
     validity: validityOf(certificate, now),
     selfSigned: certificate.issuer === certificate.subject && certificate.verify(certificate.publicKey),
@@ -216,6 +245,9 @@ const refusalOf = ({ message }: Error): ControlPlaneError =>
 /** The SDK's pollers make an error of their own of what the issuer says; what a request met is a RestError. */
 const isRefusal = (cause: unknown): cause is Error =>
   cause instanceof Error && cause.name === "Error" && statusOf(cause) === undefined && !("code" in cause);
+/** One order at a time: whoever comes second waits for the first one. */
+const isUnderWay = (cause: unknown): boolean =>
+  statusOf(cause) === 409 && cause instanceof Error && cause.message.includes("pending key vault certificate");
 const statusOf = (cause: unknown): number | undefined => (cause as { statusCode?: number } | undefined)?.statusCode;
 const secondsFrom = (header: string | undefined): number => {
   const seconds = Number(header ?? Number.NaN);

@@ -8,8 +8,8 @@ export type ClientSecretName = (typeof clientSecretNames)[number];
 export const passwordNames = ["administratorPassword", "sqlAdministratorPassword"] as const;
 export type PasswordName = (typeof passwordNames)[number];
 
-/** Beside them the loop GUID, which is a secret too: who knows it can pass by the gateway. */
-export const credentialNames = [...clientSecretNames, "loopGuid", ...passwordNames] as const;
+/** Beside them the loop GUID, which is a secret too: who knows it can pass by the gateway; and the certificate that gateways show. */
+export const credentialNames = [...clientSecretNames, "loopGuid", "smtpCertificate", ...passwordNames] as const;
 export type CredentialName = (typeof credentialNames)[number];
 
 export const secretNames: Record<CredentialName, string> = {
@@ -18,4 +18,5 @@ export const secretNames: Record<CredentialName, string> = {
   loopGuid: "loop-guid",
   administratorPassword: "gateway-admin-password",
   sqlAdministratorPassword: "sql-administrator-password",
+  smtpCertificate: "smtp-certificate",
 };

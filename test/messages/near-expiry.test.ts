@@ -9,7 +9,10 @@ const secret = {
   vaultUrl: "https://contoso-kv.vault.azure.net",
   secretName: "webclient-client-secret",
   version: "5d1a3c7e0b6f4c1d8a2e9f0b7c6d5e4f",
+  added: false,
 };
+const certificateId = id.replace("/secrets/webclient-client-secret/", "/certificates/smtp-certificate/");
+const certificate = { ...secret, secretName: "smtp-certificate" };
 const TYPE = "Microsoft.KeyVault.SecretNearExpiry";
 const own = { kind: "credentialDue", partnerId: "northwind", tenantId: "contoso", name: "clientSecret", generation: 2 };
 const near = {
@@ -29,7 +32,17 @@ test.for<[string, unknown, unknown[]]>([
   ["Event Grid's schema, as a batch", [nearExpiryEvent(near, "EventGridSchema", 0)], [secret]],
   ["blanks in names and numbers in strings", { type: TYPE, data: { "Id ": ` ${id} `, "ObjectName ": "x", EXP: "1" } }, [secret]],
   ["an expired secret", { eventType: "Microsoft.KeyVault.SecretExpired", data: { Id: id } }, [secret]],
-  ["an event of another kind", { type: "Microsoft.KeyVault.CertificateNearExpiry", data: { Id: id } }, []],
+  [
+    "a certificate near its end",
+    { type: "Microsoft.KeyVault.CertificateNearExpiry", data: { Id: certificateId } },
+    [certificate],
+  ],
+  [
+    "a new certificate",
+    { type: "Microsoft.KeyVault.CertificateNewVersionCreated", data: { Id: certificateId } },
+    [{ ...certificate, added: true }],
+  ],
+  ["an event of another kind", { type: "Microsoft.KeyVault.SecretNewVersionCreated", data: { Id: id } }, []],
 ])("%s", ([, message, due]) => {
   expect(parseDue(message)).toEqual(due);
 });

@@ -60,7 +60,14 @@ test("who orders certificates may make them, who looks at an import only reads",
 });
 
 const secret = { vaultUrl: "https://contoso-4f2a.vault.azure.net", name: "smtp-certificate", version: "0a" };
-const found = { thumbprint: "0".repeat(40), secret, earlier: ["1".repeat(40)], forClients: true };
+const found = {
+  thumbprint: "0".repeat(40),
+  secret,
+  earlier: ["1".repeat(40)],
+  forClients: true,
+  notBefore: "2026-11-01T00:00:00.000Z",
+  notAfter: "2027-11-01T00:00:00.000Z",
+};
 const inVault = {
   owner: { partnerId: "northwind", tenantId: "contoso" },
   entraTenantId: base.azure.tenantId,
