@@ -58,3 +58,7 @@ export const virtualMachineId = ({
   name,
 }: Pick<Named, "subscriptionId" | "resourceGroup" | "name">): string =>
   `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}/providers/Microsoft.Compute/virtualMachines/${name}`;
+
+/** The one that a load balancer of ours has. */
+export const BACKEND_POOL = "gateways";
+export const backendPoolIn = (loadBalancerId: string): string => `${loadBalancerId}/backendAddressPools/${BACKEND_POOL}`;

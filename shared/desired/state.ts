@@ -4,14 +4,13 @@ import { vmIdOf } from "../api/heartbeat.ts";
 import type { DesiredOf } from "../durable/resources.ts";
 import type { MachineNames, MachineRole, RegionNames, RoleNames } from "../azure/names.ts";
 import { eitherOf, openServices } from "../azure/services.ts";
-import { virtualMachineId } from "../azure/place.ts";
+import { backendPoolIn, virtualMachineId } from "../azure/place.ts";
 import { GUEST_SCHEMA } from "../guest/document.ts";
 import { gatewayDocument } from "../guest/gateway.ts";
 import { keyManagerDocument } from "../guest/keymanager.ts";
 import { ucmDocument } from "../guest/ucm.ts";
 import { kept } from "../resources/kept.ts";
 import type { Resources } from "../resources/index.ts";
-import { poolIn } from "../resources/load-balancer.ts";
 import { zoneOf } from "../tenants/dns-zones.ts";
 import type { AzureSql, TenantSpec } from "../tenants/spec.ts";
 import type { SecretReference } from "../vault/reference.ts";
@@ -231,7 +230,7 @@ export const unbalancedInterface = (target: Target, { region, machine }: Machine
 /** Behind its load balancer again. */
 export function balancedInterface(target: Target, place: MachinePlace): Desired<"networkInterface"> {
   const { leavesLoadBalancerId = "", ...network } = unbalancedInterface(target, place);
-  return { ...network, poolId: poolIn(leavesLoadBalancerId) };
+  return { ...network, poolId: backendPoolIn(leavesLoadBalancerId) };
 }
 
 /** A machine beside the gateways, in the home region. */

@@ -11,7 +11,7 @@ import {
   refuseReplacement,
   removeOwned,
 } from "../azure/owned.ts";
-import { type Named, ownershipTags, regionName, sameId } from "../azure/place.ts";
+import { BACKEND_POOL, backendPoolIn, type Named, ownershipTags, regionName, sameId } from "../azure/place.ts";
 import type { Services } from "../tenants/spec.ts";
 import type { Resource } from "./resource.ts";
 
@@ -53,7 +53,6 @@ export interface BalancedRule {
 }
 
 const FRONTEND = "public";
-const POOL = "gateways";
 /** Manual, chapter 2.3.3: every 5 seconds, out after 2 failures. */
 const PROBE_INTERVAL_IN_SECONDS = 5;
 const PROBE_FAILURES = 2;
@@ -98,7 +97,7 @@ export const loadBalancer = ({ azure }: { azure: Azure }): Resource<LoadBalancer
           region,
           sku: "Standard",
           publicIpAddressId: publicIpAddressId.toLowerCase(),
-          poolId: sameId(poolIn(id), actual.poolId) ? actual.poolId : poolIn(id),
+          poolId: sameId(backendPoolIn(id), actual.poolId) ? actual.poolId : backendPoolIn(id),
         },
         actual,
       ),
@@ -120,7 +119,6 @@ export const loadBalancer = ({ azure }: { azure: Azure }): Resource<LoadBalancer
   };
 };
 
-export const poolIn = (id: string): string => `${id}/backendAddressPools/${POOL}`;
 const lastOf = (id: string | undefined): string => (id ?? "").split("/").at(-1) ?? "";
 
 const rulesOf = (services: Services): Record<string, BalancedRule> =>
@@ -130,7 +128,7 @@ const rulesOf = (services: Services): Record<string, BalancedRule> =>
       {
         port,
         backendPort: port,
-        pool: POOL,
+        pool: BACKEND_POOL,
         probe: { protocol, port, path: path ?? "", intervalInSeconds: PROBE_INTERVAL_IN_SECONDS, failures: PROBE_FAILURES },
         outboundSnat: false,
         distribution: "Default",
@@ -147,7 +145,7 @@ function actualOf(found: FoundBalancer): ActualLoadBalancer {
     region: regionName(found.location),
     sku: found.sku?.name ?? "Basic",
     publicIpAddressId: (frontend?.publicIPAddress?.id ?? "").toLowerCase(),
-    poolId: found.backendAddressPools?.find(({ name }) => name === POOL)?.id ?? "",
+    poolId: found.backendAddressPools?.find(({ name }) => name === BACKEND_POOL)?.id ?? "",
     rules: Object.fromEntries(
       (found.loadBalancingRules ?? []).map((rule) => {
         const probe = probes.get(lastOf(rule.probe?.id).toLowerCase());
@@ -185,13 +183,13 @@ function bodyOf(
   found: FoundBalancer | undefined,
 ): FoundBalancer {
   const balanced = balancedServices(services);
-  const others = (found?.backendAddressPools ?? []).filter(({ name }) => name !== POOL);
+  const others = (found?.backendAddressPools ?? []).filter(({ name }) => name !== BACKEND_POOL);
   return {
     location: region,
     tags: { ...found?.tags, ...ownershipTags(owner) },
     sku: { name: "Standard", tier: "Regional" },
     frontendIPConfigurations: [{ name: FRONTEND, publicIPAddress: { id: publicIpAddressId } }],
-    backendAddressPools: [{ name: POOL }, ...others.map(({ name }) => ({ name: name ?? "" }))],
+    backendAddressPools: [{ name: BACKEND_POOL }, ...others.map(({ name }) => ({ name: name ?? "" }))],
     probes: balanced.map(({ name, port, protocol, path }) => ({
       name,
       protocol,
@@ -204,7 +202,7 @@ function bodyOf(
     loadBalancingRules: balanced.map(({ name, port }) => ({
       name,
       frontendIPConfiguration: { id: `${id}/frontendIPConfigurations/${FRONTEND}` },
-      backendAddressPool: { id: poolIn(id) },
+      backendAddressPool: { id: backendPoolIn(id) },
       probe: { id: `${id}/probes/${name}` },
       protocol: "Tcp",
       frontendPort: port,

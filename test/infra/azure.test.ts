@@ -262,7 +262,13 @@ describe("queues", () => {
       eventDeliverySchema: "CloudEventSchemaV1_0",
       deliveryWithResourceIdentity: { identity: { type: "SystemAssigned" }, destination: { endpointType: "ServiceBusQueue" } },
       deadLetterWithResourceIdentity: { deadLetterDestination: { endpointType: "StorageBlob" } },
-      filter: { includedEventTypes: ["Microsoft.KeyVault.SecretNearExpiry", "Microsoft.KeyVault.CertificateNearExpiry"] },
+      filter: {
+        includedEventTypes: [
+          "Microsoft.KeyVault.SecretNearExpiry",
+          "Microsoft.KeyVault.CertificateNearExpiry",
+          "Microsoft.KeyVault.CertificateNewVersionCreated",
+        ],
+      },
     });
     const target = /module vaultEvents[\s\S]*?queueName: '(\w+)'/.exec(read("infra/main.bicep"))?.[1];
     expect(queueNames).toContain(target);
