@@ -9,12 +9,23 @@ const DAY = 24 * 60 * MINUTE;
 const HOT = 5 * MINUTE;
 /** An address is new for so long, and watched after it has been cleared: then a listing is most likely. */
 export const WATCHED = 7 * DAY;
-/** One that has been clean and ours for longer is asked about so much more seldom. */
-const SETTLED = 4;
-/** A batch has six questions of its own before and after it: with so many addresses they are a tenth. */
-const GOOD_BATCH = 60;
-/** The rest of what a list allows in a day is for hot addresses and tests. */
+/**
+ * Times the setting's interval, while an address is watched and once it is settled, clean and ours for longer: the less depends on a list,
+ * the more seldom it is asked, but daily at least.
+ */
+const INTERVALS: Record<BlocklistZone["weight"], { watched: number; settled: number }> = {
+  critical: { watched: 1, settled: 4 },
+  high: { watched: 1, settled: 4 },
+  medium: { watched: 1, settled: 4 },
+  low: { watched: 1, settled: 8 },
+  informational: { watched: 24, settled: 24 },
+};
+/** What a batch asks for its own sake, before and after it; with so many addresses that is a tenth of it. */
+const TESTS_OF_A_BATCH = 6;
+const GOOD_BATCH = 10 * TESTS_OF_A_BATCH;
+/** Of what a list allows in a day; the rest is for tests, and for listed addresses with theirs. */
 const SHARE_OF_BUDGET = 0.8;
+const SHARE_OF_LISTED = 0.1;
 
 /** What decides when one address is asked about on one list. */
 export interface Watch {
@@ -41,12 +52,16 @@ export function due(watch: Watch, zone: BlocklistZone, { last, now, fleet }: Mom
   if (sighting && sighting.state !== "unmapped") {
     // Before its time to live is over a name server only repeats itself.
     const patience = patienceOf(sighting, pace);
+    const { dailyQueries = Infinity } = zone;
+    const allowed = (DAY * TESTS_OF_A_BATCH) / (dailyQueries * SHARE_OF_LISTED);
     const rested = now - Date.parse(sighting.clean?.last ?? sighting.at ?? sighting.since) >= patience;
     if (sighting.state === "suspected" || (sighting.state === "clearing" && !sighting.flapping)) return rested;
-    return rested && passes(Math.max(patience, Math.min(HOT, pace.pollEveryInSeconds * 1000)), 0);
+    return rested && passes(Math.max(patience, hotInterval(pace), allowed), 0);
   }
   const every = intervalOf(watch, zone, { now, fleet }, pace);
-  const grid = Math.max(MINUTE, (SETTLED * pace.pollEveryInSeconds * 1000 * GOOD_BATCH) / fleet);
+  // Those that are listed are asked about in the same moments, so that they share a batch.
+  const ofMost = intervalOf({ since: undefined, past: undefined }, zone, { now, fleet }, pace);
+  const grid = Math.max(hotInterval(pace), (ofMost * GOOD_BATCH) / fleet);
   const slots = Math.max(1, Math.floor(every / grid));
   return passes(every, (Math.floor((hash(watch.address) / 2 ** 32) * slots) / slots) * every);
 }
@@ -57,17 +72,19 @@ export const patienceOf = (
   { confirmAfterInSeconds }: Pick<ListingPace, "confirmAfterInSeconds">,
 ): number => Math.max(ttlInSeconds, confirmAfterInSeconds) * 1000;
 
+const hotInterval = ({ pollEveryInSeconds }: ListingPace): number => Math.min(HOT, pollEveryInSeconds * 1000);
+
 /** How often an address that isn't listed is asked about, in milliseconds. */
 function intervalOf(
-  { since, past }: Watch,
+  { since, past }: Pick<Watch, "since" | "past">,
   { weight, dailyQueries = Infinity }: BlocklistZone,
   { now, fleet }: Pick<Moment, "now" | "fleet">,
   { pollEveryInSeconds }: ListingPace,
 ): number {
   const watched = [since, past?.clearedAt].some((time) => time !== undefined && now - Date.parse(time) < WATCHED);
-  const wished = pollEveryInSeconds * 1000 * (watched ? 1 : SETTLED);
-  const allowed = (DAY * fleet) / (dailyQueries * SHARE_OF_BUDGET);
-  return Math.max(wished, allowed, weight === "informational" ? Math.min(DAY, 24 * pollEveryInSeconds * 1000) : 0);
+  const setting = pollEveryInSeconds * 1000;
+  const wished = Math.max(setting, Math.min(DAY, setting * INTERVALS[weight][watched ? "watched" : "settled"]));
+  return Math.max(wished, (DAY * fleet) / (dailyQueries * SHARE_OF_BUDGET));
 }
 
 /** FNV-1a, 32 bits. */

@@ -142,6 +142,8 @@ export const definitions: ZoneInput[] = [
     zone: "bl.score.senderscore.com",
     codes: { "127.0.0.2": { meaning: "poor reputation" } },
     weight: "low",
+    // 10,000 in 30 days, of which a tenth is left for cases.
+    dailyQueries: 300,
     removal: { kind: "form", link: "https://senderscore.org/assess/get-your-score/?lookup={address}" },
   },
 ];

@@ -39,7 +39,7 @@ const zoneSchema = z
     /** `address[:port]`: name servers of its own, such as those that the list has admitted; otherwise everybody's. */
     servers: z.array(z.string().min(1)).optional(),
     /** What the list allows in a day; a fleet that is too large for it is asked more seldom. */
-    dailyQueries: z.int().min(1000).optional(),
+    dailyQueries: z.int().min(100).optional(),
     codes: codesSchema,
     /** `informational` lists are shown and never open a case. */
     weight: z.enum(["critical", "high", "medium", "low", "informational"]),

@@ -53,6 +53,12 @@ describe("an address that isn't listed", () => {
     expect(Math.min(...batches)).toBeGreaterThanOrEqual(30);
   });
 
+  test("is asked about every eight hours by then on a list on which little depends", () => {
+    const watches = addressesOf(50).map((address) => watchOf(address));
+    const { asked } = askedIn(24, watches, 50, testZone("low", { weight: "low" }));
+    expect(asked.filter(({ length }) => length !== 3)).toEqual([]);
+  });
+
   test("is watched again for a week after it was cleared", () => {
     const past = { clearedAt: isoAt(start - 6 * 24 * HOUR) };
     expect(askedIn(4, [watchOf("203.0.113.7", { past })], 10).asked[0]).toHaveLength(4);
@@ -72,6 +78,17 @@ describe("an address that isn't listed", () => {
     const questions = asked.reduce((sum, { length }) => sum + length, 0) / 2;
     expect(questions).toBeLessThanOrEqual(1000);
     expect(questions).toBeGreaterThan(600);
+  });
+
+  test("leaves a list that allows little with its tests within it, too, also while an address is listed there", () => {
+    const zone = testZone("least", { dailyQueries: 300 });
+    const since = isoAt(start - 24 * HOUR);
+    const listed: Sighting = { state: "listed", codes: [], since, at: since };
+    const watches = addressesOf(300).map((address, index) => watchOf(address, index === 0 ? { sighting: listed } : {}));
+    const { batches } = askedIn(24, watches, 300, zone);
+    const questions = batches.reduce((sum, size) => sum + size + 6, 0);
+    expect(questions).toBeLessThanOrEqual(330);
+    expect(questions).toBeGreaterThan(200);
   });
 });
 
