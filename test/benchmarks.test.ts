@@ -10,7 +10,7 @@ const bench = (...flags: string[]) => spawnSync(process.execPath, ["test/bench/r
 test("without a name it lists them, and an unknown one is an error", () => {
   const [listed, unknown] = [bench(), bench("speed")];
   expect([listed.status, unknown.status, unknown.stderr]).toEqual([0, 1, listed.stdout]);
-  for (const name of ["coldstart", "economy", "makespan", "api", "sweep", "platform"])
+  for (const name of ["coldstart", "economy", "makespan", "api", "sweep", "blocklists", "platform"])
     expect(listed.stdout).toContain(`\n  ${name} `);
 });
 

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { api } from "./api.ts";
+import { blocklists } from "./blocklists.ts";
 import { coldstart } from "./coldstart.ts";
 import { directory } from "./directory.ts";
 import { economy } from "./economy.ts";
@@ -20,6 +21,10 @@ const benchmarks: Record<string, { about: string; run: (options: BenchmarkOption
   api: { about: "answers a second of three routes, beside functions that only answer JSON", run: api },
   quota: { about: "a thousand onboardings in one subscription, beside clients that wait when they are refused", run: quota },
   sweep: { about: "calls of a sweep over the fleet, beside the fewest possible and a loop over tenants", run: sweep },
+  blocklists: {
+    about: "questions to blocklists and answers a second, beside a fixed poll and a bare UDP client",
+    run: blocklists,
+  },
   platform: { about: "start, memory and durable work of the local platform, beside bare Node", run: platform },
 };
 
