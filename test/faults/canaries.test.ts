@@ -2,7 +2,7 @@
  * A whole life, from onboarding to offboarding, with something going wrong everywhere: every secret in it is a random word that is known
  * here, and none is found where it doesn't belong, in whatever encoding.
  */
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -15,6 +15,7 @@ import type { CloudName } from "../../infra/local/clouds/simulator.ts";
 import { startHeartbeats } from "../../infra/local/clouds/guest/heartbeat.ts";
 import type { Received } from "../../infra/local/clouds/webhooks/index.ts";
 import type { Operation } from "../../shared/api/operation.ts";
+import { changeList, testZone } from "../support/blocklists.ts";
 import { customer, type OnboardingPlatform, startOnboarding } from "../support/onboarding.ts";
 import { ownAccount } from "../support/own-account.ts";
 import { blobsNow, filesIn, formsOf, secretsSeen, tablesNow } from "../support/secret-search.ts";
@@ -23,6 +24,9 @@ const directory = mkdtempSync(path.join(tmpdir(), "gatehouse-canaries-"));
 const contoso = customer("contoso");
 const { tenantId } = contoso;
 const webhookId = "desk";
+/** Lists whose key is part of each question: one that quotes what it was asked, some that fail, and one whose key is nowhere. */
+const blocklistKey = { name: "blocklist-key", version: "0".repeat(32), value: randomBytes(13).toString("hex") };
+const keyedLists = { quoting: "honest", failing: "servfail", refusing: "refused", silent: "silent", keyless: "honest" };
 /** Name → value of everything that must not be seen. */
 const secrets = new Map<string, string>();
 /** What came to each cloud as it came, tokens that it was shown aside: they are for it. */
@@ -34,6 +38,15 @@ const operations: Operation[] = [];
 
 beforeAll(async () => {
   platform = await startOnboarding({
+    settings: ({ platformVault: vaultUrl }) => ({
+      DNS_BLOCKLISTS: JSON.stringify(
+        Object.keys(keyedLists).map((id) => {
+          const { name, version } = blocklistKey;
+          const key = { vaultUrl, name: id === "keyless" ? "nowhere" : name, version };
+          return testZone(id, { zone: `{key}.${id}.lists.example`, key });
+        }),
+      ),
+    }),
     stateFile: path.join(directory, "durable.sqlite"),
     busDirectory: path.join(directory, "service-bus"),
     watch: (cloud, { method, url, headers, text }) => {
@@ -61,6 +74,7 @@ beforeAll(async () => {
   operations.push(await platform.onboard(contoso));
   const rotated = await northwind.rotateWebhookSecret({ webhookId });
   secrets.set("webhook second", rotated.body.secret ?? "");
+  await lookUp();
   await clouds.fault("graph", "500", { method: "POST", path: "/addPassword" });
   await platform.fire("sweepCredentials");
   operations.push(await platform.untilEndedOf("rotation", contoso));
@@ -86,6 +100,10 @@ beforeAll(async () => {
     () => northwind.listOperations({ tenantId }),
     () => northwind.listEvents({}),
     () => northwind.listTasks({}),
+    () => northwind.listListings({}),
+    () => northwind.listBlocklists({}),
+    () => northwind.listDelistings({}),
+    async () => northwind.getDelisting({ caseId: (await northwind.listDelistings({})).body.value[0]?.id ?? "" }),
     () => northwind.listAudit({ tenantId, maxpagesize: 200 }),
     () => northwind.listWebhooks({}),
     () => northwind.listWebhookDeliveries({ webhookId }),
@@ -114,6 +132,29 @@ async function delivered(deliveryId: string): Promise<void> {
   }
 }
 
+/** Keyed lists are asked until one of them has the gateway's address and its case has what the list says of it. */
+async function lookUp(): Promise<void> {
+  const { clouds, northwind } = platform;
+  const { name, version, value } = blocklistKey;
+  const now = Math.floor(Date.now() / 1000);
+  const versions = [{ id: version, value, enabled: true, created: now, updated: now }];
+  clouds.platform.collection("vault.secrets").set(`gatehouse/${name}`, { name, versions });
+  const [gateway] = (await northwind.listGateways({})).body.value;
+  const address = gateway?.address ?? "";
+  for (const [id, behaviour] of Object.entries(keyedLists)) {
+    const zone = `${value}.${id}.lists.example`;
+    const reason = `you asked for ${address.split(".").reverse().join(".")}.${zone}`;
+    await changeList(clouds, id, { zone, behaviour, list: [{ address, reason }] });
+  }
+  for (;;) {
+    await platform.fire("pollBlocklists");
+    const [known] = (await northwind.listDelistings({})).body.value;
+    const seen = known && (await northwind.getDelisting({ caseId: known.id })).body;
+    if (seen?.evidence?.reasons?.length) return;
+    await pause(200);
+  }
+}
+
 const seenIn = (text: string): string[] => secretsSeen(text, secrets);
 const received = async (): Promise<Received[]> =>
   ((await platform.clouds.state("webhooks")) as { received: Received[] }).received;
@@ -124,10 +165,20 @@ test("a life was lived although things went wrong, and there was something to lo
     "rotation Succeeded",
     "offboarding Succeeded",
   ]);
-  const kinds = ["loop-guid", "gateway-admin-password", "webclient-client-secret", "signing-key", "client secret", "webhook-"];
+  const kinds = [
+    "loop-guid",
+    "gateway-admin-password",
+    "webclient-client-secret",
+    "signing-key",
+    "client secret",
+    "webhook-",
+    "blocklist-key",
+  ];
   for (const kind of kinds) expect([...secrets.keys()].filter((name) => name.includes(kind))).not.toEqual([]);
   expect([...secrets].filter(([, value]) => value.length < 16)).toEqual([]);
   expect((await received()).length).toBeGreaterThan(0);
+  // The list was asked with its key, and has said so.
+  expect(answered.join("\n")).toContain("[key].quoting.lists.example");
 });
 
 test.each([

@@ -141,7 +141,7 @@ export interface OnboardingPlatform extends OnboardingApp {
 }
 
 export interface PlatformOptions {
-  settings?: AppSettings;
+  settings?: AppSettings | ((clouds: TestClouds) => AppSettings);
   /** Of an app that is not quite ours. */
   appDirectory?: string;
   /** Path of the host's durable state; in memory by default. */
@@ -176,7 +176,8 @@ export async function startOnboarding(options: PlatformOptions = {}): Promise<On
     apps.push(started);
     return started;
   };
-  const first = await app(options.settings ?? {}, options.stateFile);
+  const own = typeof options.settings === "function" ? options.settings(clouds) : options.settings;
+  const first = await app(own ?? {}, options.stateFile);
   for (const { partnerId, tenantId, clientId } of clouds.clients) {
     if (!partnerId) continue;
     const body = { displayName: partnerId, entraTenantId: tenantId, clientId };
