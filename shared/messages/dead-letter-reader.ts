@@ -182,6 +182,9 @@ function again(queue: QueueName, letter: ServiceBusReceivedMessage): ServiceBusM
   const {
     DeadLetterReason: _reason,
     DeadLetterErrorDescription: _description,
+    // It may be put off anew, for as long as any other.
+    putOff: _putOff,
+    since: _since,
     ...properties
   } = letter.applicationProperties ?? {};
   const name = JSON.stringify([queue, sequenceOf(letter), letter.messageId]);

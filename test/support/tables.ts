@@ -13,6 +13,8 @@ export interface OwnTables {
   readonly asked: string[];
   /** Counts from one again; the request of that number meets the fault. */
   watch(fault?: { at: number; kind: TableFault }): void;
+  /** From now on nobody gets an answer, or everybody again. */
+  down(isDown: boolean): void;
   stop(): Promise<void>;
 }
 
@@ -44,12 +46,14 @@ export async function startTables(): Promise<OwnTables> {
   const { port } = server.httpServer.address() as AddressInfo;
 
   let asked: string[] = [];
+  let isDown = false;
   let planned: { at: number; kind: TableFault } | undefined;
   const [answer] = server.httpServer.listeners("request") as [RequestListener];
   server.httpServer.removeAllListeners("request");
   server.httpServer.on("request", (request: IncomingMessage, response: ServerResponse & { req: IncomingMessage }) => {
     const path = decodeURIComponent((request.url ?? "").replace(/\?.*/, "")).replace("/devstoreaccount1", "");
     asked.push(`${request.method} ${path}`);
+    if (isDown) return void request.socket.destroy();
     const kind = planned?.at === asked.length ? planned.kind : undefined;
     if (kind === "refuse") return refuse(response);
     if (kind === "cut-before-effect") return void request.socket.destroy();
@@ -67,6 +71,9 @@ export async function startTables(): Promise<OwnTables> {
     watch: (fault) => {
       asked = [];
       planned = fault;
+    },
+    down: (now) => {
+      isDown = now;
     },
     stop: () => server.close(),
   };

@@ -7,11 +7,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { vi } from "vitest";
+import { freePorts } from "../../infra/local/azurite.ts";
 import { makeCustomer } from "../../infra/local/customer.ts";
 import type { Exchange } from "../../infra/local/clouds/record.ts";
 import type { CloudName } from "../../infra/local/clouds/simulator.ts";
 import { createHost, type Host } from "../../infra/local/functions-host/host.ts";
-import { createServiceBus } from "../../infra/local/service-bus/service-bus.ts";
+import { createServiceBus, type ServiceBus } from "../../infra/local/service-bus/service-bus.ts";
 import { tokenSource } from "../../infra/local/tokens.ts";
 import { type ApiClient, createClient } from "../../shared/api/client.ts";
 import type { Operation } from "../../shared/api/operation.ts";
@@ -19,7 +20,7 @@ import { startClouds, type TestClouds } from "./clouds.ts";
 import { type Estate, estateOf } from "./estate.ts";
 import { type Violation, violations } from "./invariants.ts";
 import { type Customer, customer, queues } from "./onboarding.ts";
-import { startTables } from "./tables.ts";
+import { type OwnTables, startTables } from "./tables.ts";
 import { startVirtualTime } from "./virtual-time.ts";
 
 /** The request of that number, counted from one, of all that go there. */
@@ -88,6 +89,8 @@ export interface Life {
   readonly operator: ApiClient;
   readonly app: Host;
   clouds: TestClouds;
+  bus: Pick<ServiceBus, "connectionString" | "state">;
+  tables: Pick<OwnTables, "down">;
   /** Lets time go on until the operation has ended. */
   ended(operation: Pick<Operation, "id">): Promise<Operation>;
   /** Lets time go on until it has happened. */
@@ -109,14 +112,29 @@ const MILLISECONDS_A_DAY = 24 * 3600 * 1000;
 const NEVER = "0 0 0 29 2 *";
 const BEGINNING = Date.UTC(2028, 2, 1);
 
-export async function startWorlds(): Promise<Worlds> {
+export interface WorldsOptions {
+  /** Settings of the app besides those of a test, such as schedules: its timers don't run otherwise. */
+  settings?: Record<string, string>;
+  /** Whether messages that are to come later come in the world's time. */
+  brokerInWorldsTime?: boolean;
+  /** Machines do what they do by the clock, such as heartbeats, which arrive at the app of a `life`. */
+  machinesReport?: boolean;
+}
+
+export async function startWorlds({
+  settings = {},
+  brokerInWorldsTime = false,
+  machinesReport = false,
+}: WorldsOptions = {}): Promise<Worlds> {
   for (const level of ["debug", "info", "warn", "error"] as const) vi.spyOn(console, level).mockReturnValue();
   const time = startVirtualTime(BEGINNING);
   const { clock } = time;
   const folder = mkdtempSync(join(tmpdir(), "gatehouse-worlds-"));
   const tables = await startTables();
-  const bus = await createServiceBus({ queues });
-  const clouds = await startClouds({ clock, tempo: 1, lag: 1 });
+  const bus = await createServiceBus({ queues, ...(brokerInWorldsTime ? { clock } : {}) });
+  const clouds = await startClouds({ clock, tempo: 1, lag: 1, tasks: machinesReport });
+  // Where machines were told to report.
+  const [lifePort = 0] = machinesReport ? await freePorts(1) : [];
   setSettings();
 
   function setSettings(): void {
@@ -132,7 +150,7 @@ export async function startWorlds(): Promise<Worlds> {
       SERVICE_BUS: bus.connectionString,
       ServiceBusConnection: bus.connectionString,
       PLATFORM_VAULT_URL: platformVault,
-      PUBLIC_URL: "http://127.0.0.1:7071",
+      PUBLIC_URL: `http://127.0.0.1:${lifePort || 7071}`,
       CONSENTS_SCHEDULE: NEVER,
       TASKS_SCHEDULE: NEVER,
       SPF_SCHEDULE: NEVER,
@@ -146,6 +164,7 @@ export async function startWorlds(): Promise<Worlds> {
       // A mail each half a minute for so long: of half an hour of them the first ten have shown all there is to see.
       OFFBOARDING_SETTLE: "PT5M",
       NOTIFICATIONS_SCHEDULE: NEVER,
+      ...settings,
     });
   }
 
@@ -156,7 +175,7 @@ export async function startWorlds(): Promise<Worlds> {
     if (from !== undefined) copyFileSync(from, file);
     const host = await createHost({
       stateFile: file,
-      port: 0,
+      port: appDirectory === undefined ? 0 : lifePort,
       clock,
       log: () => undefined,
       ...(appDirectory === undefined ? {} : { appDirectory }),
@@ -273,6 +292,8 @@ export async function startWorlds(): Promise<Worlds> {
         return present.host;
       },
       clouds,
+      bus,
+      tables,
       ended,
       ...looks,
       ...restarts,
