@@ -167,7 +167,7 @@ function succeeded({ status, kind, error }: Operation): void {
 }
 
 /** As a message that says so does it, whichever comes: each brings a rotation where one is due by then. */
-async function rotate({ partner, app }: Life, tenantId: string): Promise<Operation> {
+export async function rotate({ partner, app }: Life, tenantId: string): Promise<Operation> {
   const rotations = async () =>
     (await partner.listOperations({ tenantId })).body.value.filter(
       ({ kind, status }) => kind === "rotation" && !ended({ status }),
