@@ -32,7 +32,10 @@ export interface SmtpReport {
   queue: number | null;
 }
 
-export const createSmtpRestartActivities = ({ stores, resources }: SmtpRestartWorld & { resources: Resources }) => {
+export const createSmtpRestartActivities = ({
+  stores,
+  resources,
+}: Pick<SmtpRestartWorld, "stores"> & { resources: Pick<Resources, "guest"> }) => {
   const { operations, heartbeats, events } = stores;
   const recorded = recordingSteps(stores);
 
