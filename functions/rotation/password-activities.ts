@@ -48,7 +48,11 @@ export const createPasswordActivities = ({ stores, vaults, clock }: Pick<Rotatio
         const { reference } = made;
         const changes = [{ path: "current", from: current?.reference, to: reference }];
         await begin({ action: "update", target: { kind: "credential", name: key.name }, changes });
-        if (key.name === "administratorPassword") await changeGround(tenants, work, () => ({ adminPassword: reference }));
+        // Only from the one that this rotation has found: a worker that wakes up late takes nothing back.
+        if (key.name === "administratorPassword")
+          await changeGround(tenants, work, ({ adminPassword }) =>
+            adminPassword.version === current?.reference.version ? { adminPassword: reference } : undefined,
+          );
         await credentials.change(key, (known) =>
           known.rotation?.operationId !== work.operationId || known.generation >= generation
             ? undefined

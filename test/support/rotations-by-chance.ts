@@ -4,26 +4,22 @@
  * secret once and goes on taking it until it is removed; a vault adds versions; a machine takes one document at a time, and no older one.
  */
 import { readFileSync } from "node:fs";
-import type { OrchestrationContext, Task } from "durable-functions";
 import { createRotationActivities, OURS } from "../../functions/rotation/activities.ts";
 import { rotateClientSecret } from "../../functions/rotation/client-secret.ts";
 import type { Rotation } from "../../functions/rotation/orchestrator.ts";
 import { removeOrphans } from "../../functions/rotation/orphans.ts";
 import type { RotationWorld } from "../../functions/rotation/world.ts";
 import { targetOf } from "../../shared/desired/target.ts";
-import { type ResourcePace, waitForOperation } from "../../shared/durable/resources.ts";
-import type { Orchestrator } from "../../shared/durable/routine.ts";
-import { asActivity } from "../../shared/durable/steps.ts";
-import { ControlPlaneError } from "../../shared/errors.ts";
+import type { ResourcePace } from "../../shared/durable/resources.ts";
 import type { ListedPassword } from "../../shared/graph/passwords.ts";
 import { createResourceActivities } from "../../shared/resources/activities.ts";
-import type { ActualGuest, Guest } from "../../shared/resources/guest.ts";
-import { done, present, type Resource, unknown } from "../../shared/resources/resource.ts";
 import { type CredentialChange, type CredentialRecord, generationToMake } from "../../shared/stores/credentials.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { tenantSpecSchema } from "../../shared/tenants/spec.ts";
 import type { SecretVersion } from "../../shared/vault/client.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
+import { orchestrate } from "./host-by-chance.ts";
+import { createMachines } from "./machines-by-chance.ts";
 import { createSchedule, type Drawn, type Point, type Schedule } from "./schedules.ts";
 
 /** What is left out, or done wrongly, to see that it is noticed. */
@@ -83,20 +79,11 @@ const pace: ResourcePace & Rotation["pace"] = {
   lifetimeInSeconds: LIFETIME,
 };
 
-/** A machine of the tenant: what it holds, and what it was told, in order. */
-interface Machine {
+/** What a machine has seen of generations, and what it holds. */
+interface Held {
   generation: number;
   held: SecretReference;
-  runs: Run[];
 }
-
-interface Run {
-  document: string;
-  since: number;
-  state: "Running" | "Succeeded" | "Refused";
-}
-
-const documentOf = ({ document }: Guest): string => JSON.stringify(document);
 
 export async function twoRotations(drawn: Drawn, mutant?: Mutant): Promise<Outcome> {
   const schedule = createSchedule(drawn);
@@ -132,15 +119,24 @@ export async function twoRotations(drawn: Drawn, mutant?: Mutant): Promise<Outco
   };
 }
 
-type Clouds = ReturnType<typeof createClouds>;
-
 function createClouds(schedule: Schedule, mutant: Mutant | undefined) {
   let now = Date.parse("2026-11-23T00:00:00Z") / 1000;
   let outages = 0;
   let made = 0;
   const entra = new Map<string, ListedPassword>();
   const vault: (SecretVersion & { value: string })[] = [];
-  const machines = new Map<string, Machine>();
+  /** The engine's fence: nothing older than what was set before. */
+  const machines = createMachines<Held>(
+    schedule,
+    () => now,
+    (machine, { generation, registry = [] }) => {
+      if (mutant !== "without the fence" && generation < machine.generation) return "Refused";
+      const told = registry.find(({ name }) => name === "OAuthClientSecret")?.secret;
+      Object.assign(machine, { generation, ...(told && { held: told }) });
+      look();
+      return "Succeeded";
+    },
+  );
 
   /** Its text is its id: nobody here has to keep a secret. */
   function password(displayName: string, endDateTime: string): string {
@@ -156,14 +152,14 @@ function createClouds(schedule: Schedule, mutant: Mutant | undefined) {
   const valueOf = ({ version }: SecretReference): string =>
     vault.find(({ reference: stored }) => stored.version === version)?.value ?? "";
   const look = (): void => {
-    for (const { held } of machines.values()) if (!entra.has(valueOf(held))) outages++;
+    for (const { held } of machines.states()) if (!entra.has(valueOf(held))) outages++;
   };
 
   const expiresOn = new Date((now + LIFETIME) * 1000);
   const first = password(`${OURS}onboarding`, expiresOn.toISOString());
   const held = store(first, { "gatehouse-generation": "1", "gatehouse-key": first }, expiresOn);
   for (const { virtualMachine } of names.regions.flatMap((region) => region.machines))
-    machines.set(virtualMachine, { generation: 1, held, runs: [] });
+    machines.add(virtualMachine, { generation: 1, held });
   let row: CredentialRecord & { etag: number } = {
     ...key,
     vaultUrl,
@@ -194,50 +190,6 @@ function createClouds(schedule: Schedule, mutant: Mutant | undefined) {
     ];
     const optional = { ...(nextPrevious && { previous: nextPrevious }), ...(nextRotation && { rotation: nextRotation }) };
     return { ...kept, ...rest, ...optional, etag: row.etag + 1 };
-  };
-
-  /** Azure gives up a run that takes longer; its machine may get to it all the same. */
-  const goesOn = ({ state, since }: Run): boolean => state === "Running" && now < since + 1800;
-
-  /** The engine in the machine: one run at a time (a mutex), and nothing older than what was set before (the fence). */
-  function apply(machine: Machine, run: Run, { generation, registry = [] }: Guest["document"]): void {
-    const fenced = mutant !== "without the fence" && generation < machine.generation;
-    run.state = fenced ? "Refused" : "Succeeded";
-    if (fenced) return;
-    machine.generation = generation;
-    const told = registry.find(({ name }) => name === "OAuthClientSecret")?.secret;
-    if (told) machine.held = told;
-    look();
-  }
-
-  const guestOf = (point: Point): Resource<Guest, ActualGuest> => {
-    const call = io(point);
-    const machineOf = ({ virtualMachine }: Guest): Machine => machines.get(virtualMachine) as Machine;
-    const begin = (desired: Guest) =>
-      call(() => {
-        const machine = machineOf(desired);
-        const run: Run = { document: documentOf(desired), since: now, state: "Running" };
-        const operationUrl = `${desired.virtualMachine}/${machine.runs.push(run) - 1}`;
-        schedule.spawn(async () => apply(machine, run, desired.document));
-        return { state: "begun", operationUrl, retryAfterInSeconds: 60 } as const;
-      });
-    return {
-      kind: "guest",
-      observe: (desired) =>
-        call(() => {
-          const number = machineOf(desired).runs.length;
-          const run = machineOf(desired).runs[number - 1];
-          if (run === undefined || run.document !== documentOf(desired)) return { state: "absent" } as const;
-          if (goesOn(run)) return unknown("OperationUnderway", "the run has not ended");
-          const failure = run.state === "Succeeded" ? null : { code: run.state, message: "the run has failed" };
-          const { generation } = desired.document;
-          return present({ run: String(number), inDesiredState: !failure, generation, differences: [], failure, failures: 0 });
-        }),
-      diff: (_, { failure }) => (failure === null ? [] : [{ path: "failure", from: failure, to: null }]),
-      create: begin,
-      update: begin,
-      remove: async () => done,
-    };
   };
 
   const worldAt = (point: Point): RotationWorld => {
@@ -292,17 +244,9 @@ function createClouds(schedule: Schedule, mutant: Mutant | undefined) {
   function activitiesAt(point: Point): Record<string, (input: never) => Promise<unknown>> {
     const world = worldAt(point);
     const call = io(point);
-    const azure = {
-      pollOperation: ({ operationUrl }: { operationUrl: string }) =>
-        call(() => {
-          const [virtualMachine = "", number = 0] = operationUrl.split("/");
-          const run = machines.get(virtualMachine)?.runs[Number(number)];
-          return run && goesOn(run) ? { status: "running", retryAfterInSeconds: 60 } : { status: "succeeded" };
-        }),
-    };
     const certificates = { ownsOperation: () => false };
-    const resources = { guest: guestOf(point) };
-    const clients = { resources, stores: world.stores, azure, certificates } as unknown as Parameters<
+    const resources = { guest: machines.guest(call) };
+    const clients = { resources, stores: world.stores, azure: machines.azure(call), certificates } as unknown as Parameters<
       typeof createResourceActivities
     >[0];
     const real = createRotationActivities(world);
@@ -334,75 +278,4 @@ function createClouds(schedule: Schedule, mutant: Mutant | undefined) {
     },
     orphans: () => [...entra.keys()].filter((keyId) => keyId !== row.current?.keyId).length,
   };
-}
-
-/** What an orchestrator yields here, in place of durable tasks. */
-type Wanted =
-  | { activity: string; input: unknown }
-  | { until: number; cancel(): void }
-  | { event: string }
-  | { any: Wanted[] }
-  | { child: string; input: unknown };
-
-/** The durable host in small: what an activity's first execution to end gives is its result, whatever others of it do later. */
-function orchestrate<Input>(
-  schedule: Schedule,
-  clouds: Clouds,
-  run: Orchestrator<Input, unknown>,
-  input: Input,
-  ended: (output: unknown) => void,
-): void {
-  let anew: { input: Input } | undefined;
-  const df = {
-    instanceId: "rotation",
-    version: "1.0.0",
-    get currentUtcDateTime() {
-      return new Date(clouds.seconds() * 1000);
-    },
-    callActivity: (activity: string, given: unknown): Wanted => ({ activity, input: given }),
-    callSubOrchestrator: (child: string, given: unknown): Wanted => ({ child, input: given }),
-    createTimer: (at: Date): Wanted => ({ until: at.getTime() / 1000, cancel: () => undefined }),
-    waitForExternalEvent: (event: string): Wanted => ({ event }),
-    Task: { any: (any: Wanted[]): Wanted => ({ any }) },
-    continueAsNew: (given: Input) => void (anew = { input: given }),
-  };
-  const routine = run({ df } as unknown as OrchestrationContext, input);
-
-  const goOn = (result: unknown): void => {
-    const next = routine.next(result);
-    if (!next.done) begin(next.value, goOn);
-    else if (anew) orchestrate(schedule, clouds, run, anew.input, ended);
-    else ended(next.value);
-  };
-  function begin(task: Task | Wanted, then: (result: unknown) => void): void {
-    const wanted = task as Wanted;
-    if ("activity" in wanted) return execute(wanted, then);
-    if ("until" in wanted)
-      return schedule.spawn(async () => {
-        clouds.passUntil(wanted.until);
-        then(undefined);
-      });
-    if ("any" in wanted) {
-      // Nobody cancels: the timer it is.
-      const timer = wanted.any.find((one) => "until" in one);
-      if (timer) begin(timer, () => then(timer));
-      return;
-    }
-    if (!("child" in wanted) || wanted.child !== waitForOperation.name) throw new Error(`unexpected: ${JSON.stringify(wanted)}`);
-    orchestrate(schedule, clouds, waitForOperation, wanted.input as never, then);
-  }
-  function execute({ activity, input: given }: { activity: string; input: unknown }, then: (result: unknown) => void): void {
-    let known = false;
-    const deliver = (): void =>
-      schedule.spawn(async (point) => {
-        const called = clouds.activitiesAt(point)[activity];
-        if (!called) throw new ControlPlaneError("ActivityUnknown", activity, 500);
-        const result = await asActivity(activity, called, () => undefined)(given);
-        if (known) return;
-        known = true;
-        then(result);
-      }, deliver);
-    deliver();
-  }
-  goOn(undefined);
 }
