@@ -44,6 +44,8 @@ export function registerOnboarding(world: OnboardingWorld): void {
   registerOrchestrator(chapters.prepareGround);
   registerOrchestrator(chapters.prepareVault);
   registerOrchestrator(chapters.reservePlaces);
+  registerOrchestrator(chapters.keepSecrets);
+  registerOrchestrator(chapters.layNetwork);
   registerOrchestrator(chapters.buildGateway);
   registerOrchestrator(chapters.buildMachine);
   registerOrchestrator(chapters.buildDatabase);

@@ -7,7 +7,7 @@ import type { Names } from "../../shared/azure/names.ts";
 import type { ResourceActivities } from "../../shared/resources/activities.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
-import { abreast, branch, child, together } from "../../shared/durable/branches.ts";
+import { abreast, beside, branch, child, together } from "../../shared/durable/branches.ts";
 import { type ResourcePace, type Work, resourceSteps } from "../../shared/durable/resources.ts";
 import type { OrchestrationContext, Routine, Task } from "../../shared/durable/routine.ts";
 import { type Failure, errorOf, failureFrom, stepsOf } from "../../shared/durable/steps.ts";
@@ -27,7 +27,6 @@ import {
   admitHandled,
   begin,
   type Begun,
-  buildAndConnect,
   buildDatabase,
   buildGateway,
   buildKeyManager,
@@ -40,7 +39,10 @@ import {
   forwardDomains,
   forwardGroups,
   type Hands,
+  install,
   type Installation,
+  keepSecrets,
+  layNetwork,
   makeConnectors,
   prepareGround,
   prepareVault,
@@ -87,8 +89,7 @@ export function* onboardTenant(context: OrchestrationContext, tenant: Onboarding
     yield* checkPreflight({ work, spec: tenant.spec, names: tenant.names });
     const wide = widely(tenant);
     const hands = handsOf(context, wide);
-    const [all] = yield* hands.together<[Ground]>(begin(prepareGround, { tenant: wide }, "ground"));
-    const { applications, databases } = yield* buildAndConnect(hands, wide, all);
+    const { ground: all, applications, databases } = yield* install(hands, wide);
     const ground = tenant.standing ? narrowed(all, tenant.names) : all;
     if (tenant.standing?.smartHosts) yield* hands.together<[void]>(begin(moveSmartHosts, { tenant, ground }, "smart-hosts"));
     const evidence = yield* proveAndPilot(context, tenant, ground, all);
@@ -213,6 +214,7 @@ function handsOf(context: OrchestrationContext, { work, spec, names, completion,
       abreast<Results>(context, ...walks),
     together: <Results extends unknown[]>(...begun: { [Index in keyof Results]: Begun<Results[Index]> }) =>
       together<Results>(context, ...begun),
+    beside: (begun, walk) => beside(context, begun, walk),
   };
   return completion ? handsCompleting(hands, completion) : hands;
 }
@@ -230,6 +232,8 @@ const orchestrated = <Input extends { tenant: Installation }, Result>({ name, wa
 export const chapters = {
   prepareGround: orchestrated(prepareGround),
   prepareVault: orchestrated(prepareVault),
+  keepSecrets: orchestrated(keepSecrets),
+  layNetwork: orchestrated(layNetwork),
   reservePlaces: orchestrated(reservePlaces),
   buildGateway: orchestrated(buildGateway),
   buildMachine: orchestrated(buildMachine),

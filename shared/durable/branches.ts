@@ -53,6 +53,34 @@ export function* together<Outputs extends unknown[]>(
 }
 
 /**
+ * Branches that run on beside what `walk` does next; it waits for each where it needs it, and ends with all of them in any case. Each is
+ * waited for alone: in a second compound durable-functions 3 would have it done once more, a task that was scheduled it only waits for.
+ */
+export function* beside<Outputs extends unknown[], Output>(
+  context: OrchestrationContext,
+  branches: { [Index in keyof Outputs]: Start<Outputs[Index]> },
+  walk: (...ends: { [Index in keyof Outputs]: () => Routine<Outputs[Index]> }) => Routine<Output>,
+): Routine<Output> {
+  const tasks = (branches as Start<unknown>[]).map(({ name, input, suffix }) =>
+    context.df.callSubOrchestrator(name, input, `${context.df.instanceId}-${suffix}`),
+  );
+  const atOnce = context.df.createTimer(context.df.currentUtcDateTime);
+  yield context.df.Task.any([...tasks, atOnce]);
+  if (!atOnce.isCompleted) atOnce.cancel(); // an orchestration with an open timer never completes
+  const ends = tasks.map(
+    (task) =>
+      function* (): Routine<unknown> {
+        return unwrap((yield task) as Outcome<unknown>);
+      },
+  );
+  try {
+    return yield* walk(...(ends as { [Index in keyof Outputs]: () => Routine<Outputs[Index]> }));
+  } finally {
+    for (const task of tasks) yield task;
+  }
+}
+
+/**
  * Walks routines side by side in one orchestration, step by step: each takes its next one when all have ended the one before. That suits
  * what is short; what goes on for long is a branch. All go on to their ends; the first failure in their order is thrown.
  */

@@ -6,7 +6,7 @@ import type { AzureAccess } from "../azure/access.ts";
 import { type SizeLists, sizeLists } from "../azure/sizes.ts";
 import { type MailRoute, mailRouteOf } from "../desired/mail-route.ts";
 import { narrowed, type Standing } from "../desired/standing.ts";
-import { type Ground, type GuestGeneration, home, mailRouteWanted, otherInboundConnector } from "../desired/state.ts";
+import { type GuestGeneration, home, mailRouteWanted, otherInboundConnector } from "../desired/state.ts";
 import { standingOf, type Target, targetOf } from "../desired/target.ts";
 import type { ActualOf } from "../durable/resources.ts";
 import { typicalSeconds } from "../plans/durations.ts";
@@ -23,16 +23,7 @@ import { handsForAdopted, handsKeepingLoopGuid, type NotManaged } from "./adopte
 import { agentsOf, guestOf } from "./guest.ts";
 import { dropMachines, drops, moveSmartHosts, widely } from "./moves.ts";
 import { type Placement, placementOf, rolePlacementOf } from "./placement.ts";
-import {
-  begin,
-  type Begun,
-  buildAndConnect,
-  closeWays,
-  type Hands,
-  type Installation,
-  prepareGround,
-  type Walk,
-} from "./runbook.ts";
+import { type Begun, closeWays, type Hands, install, type Installation, type Walk } from "./runbook.ts";
 import { chosenSecrets, tenantSecrets } from "./secrets.ts";
 import { type LookAround, lookAround } from "./surroundings.ts";
 import type { RunbookWorld } from "./world.ts";
@@ -108,8 +99,7 @@ export async function lookAt(world: RunbookWorld, tenant: TenantRecord, { asFoun
 /** Whose mail runs in the end is what is looked at: the narrower scope before the proof is only a step on the way. */
 function* runbook(hands: Hands<Promise<unknown>>, tenant: Installation) {
   const wide = widely(tenant);
-  const [all] = yield* hands.together<[Ground]>(begin(prepareGround, { tenant: wide }, "ground"));
-  yield* buildAndConnect(hands, wide, all);
+  const { ground: all } = yield* install(hands, wide);
   const ground = tenant.standing ? narrowed(all, tenant.names) : all;
   if (ground.certificate) yield* hands.drop("inboundConnector", "otherConnector", otherInboundConnector(tenant, ground));
   yield* closeWays(hands, tenant, ground);
@@ -307,6 +297,28 @@ function lookingHands(world: RunbookWorld, tenant: TenantRecord, { readable, siz
     *together<Results extends unknown[]>(...chapters: { [Index in keyof Results]: Begun<Results[Index]> }) {
       const walks = (chapters as Begun<unknown>[]).map((chapter) => chapter.walk(this));
       return (yield* atOnce(...walks)) as Results;
+    },
+    *beside<Results extends unknown[], Result>(
+      chapters: { [Index in keyof Results]: Begun<Results[Index]> },
+      walk: (
+        ...ends: { [Index in keyof Results]: () => Walk<Promise<unknown>, Results[Index]> }
+      ) => Walk<Promise<unknown>, Result>,
+    ) {
+      const began = sight.seconds;
+      const ends: (() => Walk<Promise<unknown>, unknown>)[] = [];
+      for (const chapter of chapters as Begun<unknown>[]) {
+        sight.seconds = began;
+        const result = yield* chapter.walk(this);
+        const ended = sight.seconds;
+        ends.push(function* () {
+          sight.seconds = Math.max(sight.seconds, ended);
+          return result;
+        });
+      }
+      sight.seconds = began;
+      const result = yield* walk(...(ends as { [Index in keyof Results]: () => Walk<Promise<unknown>, Results[Index]> }));
+      for (const end of ends) yield* end();
+      return result;
     },
   };
 

@@ -107,6 +107,11 @@ export interface Hands<Wait> {
   abreast<Results extends unknown[]>(...walks: { [Index in keyof Results]: Walk<Wait, Results[Index]> }): Walk<Wait, Results>;
   /** Walks chapters at the same time, if these hands can; gives their results in order. */
   together<Results extends unknown[]>(...chapters: { [Index in keyof Results]: Begun<Results[Index]> }): Walk<Wait, Results>;
+  /** Begins chapters that go on beside `walk`, which waits for each where it needs it; ends when all have. */
+  beside<Results extends unknown[], Result>(
+    chapters: { [Index in keyof Results]: Begun<Results[Index]> },
+    walk: (...ends: { [Index in keyof Results]: () => Walk<Wait, Results[Index]> }) => Walk<Wait, Result>,
+  ): Walk<Wait, Result>;
 }
 
 /** A part of the runbook that can be walked beside others. The name is that of its orchestration: never rename it. */
@@ -129,20 +134,80 @@ export const begin = <Input extends { tenant: Installation }, Result>(
   suffix: string,
 ): Begun<Result> => ({ name, input, suffix, walk: (hands) => walk(hands, input) });
 
-/** The root of everything: what more than one chapter needs. Secrets are made once, in the tenant's own vault. */
+/** What was made, and what it is made of. */
+export interface Installed extends Built {
+  ground: Ground;
+}
+
+/**
+ * Everything that can stand before it is proven. Networks need their group only, mail flow needs addresses and the vault's secrets, machines
+ * need all three: each begins when what it needs is there.
+ */
+export function* install<Wait>(hands: Hands<Wait>, tenant: Installation): Walk<Wait, Installed> {
+  if (!hands.begunWith("1.2.0")) {
+    const [ground] = yield* hands.together<[Ground]>(begin(prepareGround, { tenant }, "ground"));
+    return { ground, ...(yield* buildAndConnect(hands, tenant, ground)) };
+  }
+  yield* openGroups(hands, tenant);
+  const networks = tenant.names.regions.map((_, region) =>
+    begin(layNetwork, { tenant, region }, `network${regionSuffix(region)}`),
+  );
+  return yield* hands.beside<[InVault, ...Network[]], Installed>(
+    [begin(keepSecrets, { tenant }, "secrets"), ...networks],
+    function* (secretsKept, ...networksLaid) {
+      if (mayTakeAPerson(tenant)) yield* secretsKept();
+      return yield* hands.beside<[RegionGround[]], Installed>(
+        [begin(reservePlaces, { tenant, grouped: true }, "places")],
+        function* (placesReserved) {
+          const identity = yield* hands.ensure("vmIdentity", "vmIdentity", desired.vmIdentity(tenant));
+          const { vaultId, ...secrets } = yield* secretsKept();
+          const ground = { ...secrets, ...idsOfIdentity(identity), regions: yield* placesReserved() };
+          const built = yield* buildAndConnect(hands, tenant, ground, function* () {
+            yield* admitGateway(hands, tenant, vaultId, identity);
+            const laid: Network[] = [];
+            for (const networkLaid of networksLaid) laid.push(yield* networkLaid());
+            return laid;
+          });
+          return { ground, ...built };
+        },
+      );
+    },
+  );
+}
+
+/** Nothing is made where a marketplace image's terms stand in the way. */
+function* openGroups<Wait>(hands: Hands<Wait>, tenant: Installation): Walk<Wait, void> {
+  yield* openHome(hands, tenant);
+  for (const [index, region] of tenant.names.regions.entries()) yield* openGroup(hands, tenant, index, region);
+}
+
+function* openHome<Wait>(hands: Hands<Wait>, tenant: Installation): Walk<Wait, void> {
+  const terms = desired.marketplaceTerms(tenant);
+  if (terms) yield* hands.ensure("marketplaceTerms", "marketplaceTerms", terms);
+  yield* hands.ensure("resourceGroup", "resourceGroup", desired.resourceGroup(tenant, tenant.names.home));
+  const collected = desired.dataCollectionRule(tenant);
+  if (collected) yield* hands.ensure("dataCollectionRule", "dataCollectionRule", collected);
+}
+
+/** Of a region that isn't in the home group. */
+function* openGroup<Wait>(hands: Hands<Wait>, tenant: Installation, index: number, region: RegionNames): Walk<Wait, void> {
+  if (region.resourceGroup !== tenant.names.home.resourceGroup)
+    yield* hands.ensure("resourceGroup", `resourceGroup${regionSuffix(index)}`, desired.resourceGroup(tenant, region));
+}
+
+/** Then the vault comes before anything that costs money. */
+const mayTakeAPerson = ({ spec }: Installation): boolean =>
+  spec.gateway.certificate !== undefined || namedSecrets(spec).length > 0;
+
+/** As onboardings did that were begun before 1.2.0. The root of everything: what more than one chapter needs. */
 export const prepareGround: Chapter<{ tenant: Installation }, Ground> = {
   name: "prepareGround",
   *walk(hands, { tenant }) {
-    const terms = desired.marketplaceTerms(tenant);
-    if (terms) yield* hands.ensure("marketplaceTerms", "marketplaceTerms", terms);
-    yield* hands.ensure("resourceGroup", "resourceGroup", desired.resourceGroup(tenant, tenant.names.home));
-    const collected = desired.dataCollectionRule(tenant);
-    if (collected) yield* hands.ensure("dataCollectionRule", "dataCollectionRule", collected);
+    yield* openHome(hands, tenant);
     const vault = begin(prepareVault, { tenant }, "vault");
     const places = begin(reservePlaces, { tenant }, "places");
     if (!hands.begunWith("1.1.0")) return { ...(yield* vault.walk(hands)), regions: yield* places.walk(hands) };
-    if (tenant.spec.gateway.certificate || namedSecrets(tenant.spec).length > 0) {
-      // Before anything costs money: a person may have to do with it.
+    if (mayTakeAPerson(tenant)) {
       const [kept] = yield* hands.together<[Kept]>(vault);
       const [regions] = yield* hands.together<[RegionGround[]]>(places);
       return { ...kept, regions };
@@ -152,58 +217,96 @@ export const prepareGround: Chapter<{ tenant: Installation }, Ground> = {
   },
 };
 
+type Identity = ActualOf<Resources["vmIdentity"]>;
+type Vault = ActualOf<Resources["vault"]>;
+
 /** Of the ground: what is in the vault, and who may read it. */
 type Kept = Omit<Ground, "regions">;
 
+/** As onboardings did that were begun before 1.2.0. */
 export const prepareVault: Chapter<{ tenant: Installation }, Kept> = {
   name: "prepareVault",
   *walk(hands, { tenant }) {
-    const { entraTenantId, subscriptionId } = desired.home(tenant);
-    const [identity, vault, ours] = yield* hands.abreast<
-      [ActualOf<Resources["vmIdentity"]>, ActualOf<Resources["vault"]>, string]
-    >(
+    const [identity, vault, ours] = yield* hands.abreast<[Identity, Vault, string]>(
       hands.ensure("vmIdentity", "vmIdentity", desired.vmIdentity(tenant)),
       hands.ensure("vault", "vault", desired.vault(tenant)),
-      hands.ownPrincipal({ entraTenantId, subscriptionId }),
+      hands.ownPrincipal(subscriptionOf(tenant)),
     );
     yield* hands.abreast<unknown[]>(
-      hands.ensure(
-        "roleAssignment",
-        "vaultAccessForGatehouse",
-        desired.vaultAccess(tenant, vault.id, ours, "Key Vault Secrets Officer"),
-      ),
-      hands.ensure(
-        "roleAssignment",
-        "vaultAccessForGateway",
-        desired.vaultAccess(tenant, vault.id, identity.principalId, "Key Vault Secrets User"),
-      ),
+      admitOurselves(hands, tenant, vault.id, ours),
+      admitGateway(hands, tenant, vault.id, identity),
     );
-    const secretOf = (purpose: SecretWanted["purpose"]) =>
-      hands.secret({ step: purpose, vaultUrl: vault.url, entraTenantId, purpose });
-    const [loopGuid, adminPassword] = yield* hands.abreast<[SecretReference, SecretReference]>(
-      secretOf("loopGuid"),
-      secretOf("adminPassword"),
-    );
-    const names = namedSecrets(tenant.spec);
-    const named = { step: "namedSecrets", vaultUrl: vault.url, entraTenantId, names };
-    const found = names.length === 0 ? {} : { namedSecrets: yield* hands.namedSecrets(named) };
-    const certificate = yield* obtainCertificate(hands, tenant, vault, ours);
-    return {
-      loopGuid,
-      adminPassword,
-      identityId: identity.id,
-      identityClientId: identity.clientId,
-      ...found,
-      ...(certificate ? { certificate } : {}),
-    };
+    return { ...(yield* secretsIn(hands, tenant, vault, ours)), ...idsOfIdentity(identity) };
   },
 };
 
-/** Mission A5, A6, A11: connectors and rules name the addresses, so they stand before the machines do; and what guards what is to come. */
-export const reservePlaces: Chapter<{ tenant: Installation }, RegionGround[]> = {
+type Secrets = Omit<Kept, "identityId" | "identityClientId">;
+interface InVault extends Secrets {
+  vaultId: string;
+}
+
+/** Secrets are made once, in the tenant's own vault. */
+export const keepSecrets: Chapter<{ tenant: Installation }, InVault> = {
+  name: "keepSecrets",
+  *walk(hands, { tenant }) {
+    const [vault, ours] = yield* hands.abreast<[Vault, string]>(
+      hands.ensure("vault", "vault", desired.vault(tenant)),
+      hands.ownPrincipal(subscriptionOf(tenant)),
+    );
+    yield* admitOurselves(hands, tenant, vault.id, ours);
+    return { ...(yield* secretsIn(hands, tenant, vault, ours)), vaultId: vault.id };
+  },
+};
+
+function* secretsIn<Wait>(hands: Hands<Wait>, tenant: Installation, vault: Vault, ours: string): Walk<Wait, Secrets> {
+  const { entraTenantId } = desired.home(tenant);
+  const secretOf = (purpose: SecretWanted["purpose"]) =>
+    hands.secret({ step: purpose, vaultUrl: vault.url, entraTenantId, purpose });
+  const [loopGuid, adminPassword] = yield* hands.abreast<[SecretReference, SecretReference]>(
+    secretOf("loopGuid"),
+    secretOf("adminPassword"),
+  );
+  const names = namedSecrets(tenant.spec);
+  const named = { step: "namedSecrets", vaultUrl: vault.url, entraTenantId, names };
+  const found = names.length === 0 ? {} : { namedSecrets: yield* hands.namedSecrets(named) };
+  const certificate = yield* obtainCertificate(hands, tenant, vault, ours);
+  return { loopGuid, adminPassword, ...found, ...(certificate ? { certificate } : {}) };
+}
+
+const admitOurselves = <Wait>(hands: Hands<Wait>, tenant: Installation, vaultId: string, ours: string) =>
+  hands.ensure(
+    "roleAssignment",
+    "vaultAccessForGatehouse",
+    desired.vaultAccess(tenant, vaultId, ours, "Key Vault Secrets Officer"),
+  );
+
+const admitGateway = <Wait>(hands: Hands<Wait>, tenant: Installation, vaultId: string, { principalId }: Identity) =>
+  hands.ensure(
+    "roleAssignment",
+    "vaultAccessForGateway",
+    desired.vaultAccess(tenant, vaultId, principalId, "Key Vault Secrets User"),
+  );
+
+const idsOfIdentity = ({ id, clientId }: Identity) => ({ identityId: id, identityClientId: clientId });
+
+const subscriptionOf = (tenant: Installation): Subscription => {
+  const { entraTenantId, subscriptionId } = desired.home(tenant);
+  return { entraTenantId, subscriptionId };
+};
+
+export interface PlacesChapter {
+  tenant: Installation;
+  /** Resource groups stand already, and networks are laid beside it. */
+  grouped?: true;
+}
+
+/** Mission A5, A6, A11: connectors and rules name the addresses, so they stand before the machines do. */
+export const reservePlaces: Chapter<PlacesChapter, RegionGround[]> = {
   name: "reservePlaces",
-  walk: (hands, { tenant }) =>
-    hands.abreast<RegionGround[]>(...tenant.names.regions.map((region, index) => reservePlace(hands, tenant, index, region))),
+  walk: (hands, { tenant, grouped = false }) =>
+    hands.abreast<RegionGround[]>(
+      ...tenant.names.regions.map((region, index) => reservePlace(hands, tenant, index, region, grouped)),
+    ),
 };
 
 function* reservePlace<Wait>(
@@ -211,10 +314,10 @@ function* reservePlace<Wait>(
   tenant: Installation,
   index: number,
   region: RegionNames,
+  grouped: boolean,
 ): Walk<Wait, RegionGround> {
   const at = regionSuffix(index);
-  if (region.resourceGroup !== tenant.names.home.resourceGroup)
-    yield* hands.ensure("resourceGroup", `resourceGroup${at}`, desired.resourceGroup(tenant, region));
+  if (!grouped) yield* openGroup(hands, tenant, index, region);
   const account = desired.diagnosticsAccount(tenant, region);
   const ensureAddress = (step: string, wanted: DesiredOf<Resources["publicIpAddress"]>) =>
     hands.ensure("publicIpAddress", step, wanted);
@@ -231,7 +334,7 @@ function* reservePlace<Wait>(
     hands.abreast<Address[]>(
       ...(balanced(region) ? [ensureAddress(`loadBalancerAddress${at}`, desired.loadBalancerAddress(tenant, region))] : []),
     ),
-    hands.abreast<Guards[]>(...(hands.begunWith("1.1.0") ? [guardPlace(hands, tenant, index, region)] : [])),
+    hands.abreast<Guards[]>(...(!grouped && hands.begunWith("1.1.0") ? [guardPlace(hands, tenant, index, region)] : [])),
   );
   return {
     ...(shared && { loadBalancer: addressOf(shared) }),
@@ -256,6 +359,27 @@ type Guard = ActualOf<Resources["networkSecurityGroup"]>;
 
 const addressOf = ({ id, ipAddress, fqdn }: Address): Address => ({ id, ipAddress, fqdn });
 
+/** A region's subnet, and the guard of what will be in it. */
+interface Network {
+  guard: string;
+  subnetId: string;
+}
+
+/** Manual, chapter 2: a guarded network. */
+export const layNetwork: Chapter<{ tenant: Installation; region: number }, Network> = {
+  name: "layNetwork",
+  *walk(hands, { tenant, region: index }) {
+    const region = regionOf(tenant, index);
+    return yield* layIn(hands, tenant, index, yield* guardPlace(hands, tenant, index, region));
+  },
+};
+
+function* layIn<Wait>(hands: Hands<Wait>, tenant: Installation, index: number, guards: Guards): Walk<Wait, Network> {
+  const wanted = desired.virtualNetwork(tenant, regionOf(tenant, index), guards.subnet);
+  const { subnetId } = yield* hands.ensure("virtualNetwork", `virtualNetwork${regionSuffix(index)}`, wanted);
+  return { guard: guards.machine, subnetId };
+}
+
 export interface RegionChapter {
   tenant: Installation;
   ground: Ground;
@@ -263,15 +387,16 @@ export interface RegionChapter {
   region: number;
 }
 
-/** Manual, chapter 2: a guarded network, then the region's machines at once. */
-export const buildGateway: Chapter<RegionChapter, void> = {
+/** Manual, chapter 2: a guarded network, where it isn't laid already, then the region's machines at once. */
+export const buildGateway: Chapter<RegionChapter & { network?: Network }, void> = {
   name: "buildGateway",
-  *walk(hands, { tenant, ground, region: index }) {
+  *walk(hands, { tenant, ground, region: index, network: laid }) {
     const region = regionOf(tenant, index);
     const at = regionSuffix(index);
-    const { loadBalancer, guards = yield* guardPlace(hands, tenant, index, region) } = ground.regions[index] ?? {};
+    const { loadBalancer, guards: known } = ground.regions[index] ?? {};
+    const guards = known ?? (laid ? undefined : yield* guardPlace(hands, tenant, index, region));
     const [network, { placement, set }, balancer] = yield* hands.abreast<[Network, Places, Balancer | undefined]>(
-      hands.ensure("virtualNetwork", `virtualNetwork${at}`, desired.virtualNetwork(tenant, region, guards.subnet)),
+      lay(),
       findPlaces(),
       balance(),
     );
@@ -280,7 +405,7 @@ export const buildGateway: Chapter<RegionChapter, void> = {
       ground,
       region: index,
       subnetId: network.subnetId,
-      networkSecurityGroupId: guards.machine,
+      networkSecurityGroupId: network.guard,
       availabilitySetId: set?.id,
       poolId: balancer?.poolId,
     };
@@ -292,6 +417,10 @@ export const buildGateway: Chapter<RegionChapter, void> = {
         begin(besideChapters[role], { tenant, ground, subnetId: network.subnetId }, role.toLowerCase()),
       ),
     );
+
+    function* lay() {
+      return laid ?? (yield* layIn(hands, tenant, index, present(guards, `guards of region ${index + 1}`)));
+    }
 
     function* findPlaces() {
       const placement = yield* hands.placement(index);
@@ -312,7 +441,6 @@ export const buildGateway: Chapter<RegionChapter, void> = {
   },
 };
 
-type Network = ActualOf<Resources["virtualNetwork"]>;
 type Balancer = ActualOf<Resources["loadBalancer"]>;
 interface Places {
   placement: Placement;
@@ -650,34 +778,81 @@ export interface Built {
 /**
  * Everything that can stand before it is proven, at the same time: what each chapter needs of the others is in the ground. Only where the
  * gateways' documents name applications, these come first.
+ * @param awaited what machines wait for beside the ground, and then stand in; without it gateways lay networks of their own
  */
-export function* buildAndConnect<Wait>(hands: Hands<Wait>, tenant: Installation, ground: Ground): Walk<Wait, Built> {
-  const database = desired.azureSqlOf(tenant.spec);
+function* buildAndConnect<Wait>(
+  hands: Hands<Wait>,
+  tenant: Installation,
+  ground: Ground,
+  awaited?: () => Walk<Wait, Network[]>,
+): Walk<Wait, Built> {
   if (tenant.spec.spf) yield* hands.together<[void]>(begin(publishSpf, { tenant, ground, earlier: "stay" }, "spf"));
-  const directory = begin(registerApplications, { tenant, ground }, "directory");
-  const mailFlow = begin(connectMailFlow, { tenant, ground }, "mail-flow");
-  const others = (from: Ground): Begun<Databases | void>[] => [
-    ...(ground.certificate ? [] : [mailFlow]),
-    ...(database ? [begin(buildDatabase, { tenant, ground: from, database }, "database")] : []),
-    ...tenant.names.regions.map((_, region) =>
-      begin(buildGateway, { tenant, ground: from, region }, `gateway${regionSuffix(region)}`),
-    ),
-    ...(tenant.spec.microsoft365.leastPrivilege === true ? [begin(giveOwnRoles, { tenant }, "own-roles")] : []),
-  ];
-  let applications: Applications;
-  let made: (Databases | void)[];
-  if (desired.documentsNameApplications(tenant.spec)) {
-    [applications] = yield* hands.together<[Applications]>(directory);
-    made = yield* hands.together<(Databases | void)[]>(...others({ ...ground, applications }));
-  } else [applications, ...made] = yield* hands.together<[Applications, ...(Databases | void)[]]>(directory, ...others(ground));
+  const built = yield* awaited ? buildOnceLaid(hands, tenant, ground, awaited) : buildTogether(hands, tenant, ground);
   if (ground.certificate) {
     // Nothing in Microsoft 365 names a certificate that a machine does not show yet.
     yield* showCertificate(hands, tenant, ground);
-    yield* hands.together<[void]>(mailFlow);
+    yield* hands.together<[void]>(mailFlowOf(tenant, ground));
   }
-  const databases = made[ground.certificate ? 0 : 1];
-  return database && databases ? { applications, databases } : { applications };
+  return built;
 }
+
+/** Mail flow and applications begin at once, machines when their networks are there. */
+function* buildOnceLaid<Wait>(
+  hands: Hands<Wait>,
+  tenant: Installation,
+  ground: Ground,
+  awaited: () => Walk<Wait, Network[]>,
+): Walk<Wait, Built> {
+  return yield* hands.beside<[Applications, ...(Databases | void)[]], Built>(
+    [directoryOf(tenant, ground), ...atOnce(tenant, ground), ...ownRolesOf(tenant)],
+    function* (applicationsMade, ...others) {
+      const named = desired.documentsNameApplications(tenant.spec) ? { applications: yield* applicationsMade() } : {};
+      const networks = yield* awaited();
+      yield* hands.together<void[]>(...gatewaysOf(tenant, { ...ground, ...named }, networks));
+      const applications = yield* applicationsMade();
+      const made: (Databases | void)[] = [];
+      for (const other of others) made.push(yield* other());
+      return builtOf(applications, made);
+    },
+  );
+}
+
+/** As onboardings did that were begun before 1.2.0. */
+function* buildTogether<Wait>(hands: Hands<Wait>, tenant: Installation, ground: Ground): Walk<Wait, Built> {
+  const directory = directoryOf(tenant, ground);
+  const others = (from: Ground) => [...atOnce(tenant, from), ...gatewaysOf(tenant, from), ...ownRolesOf(tenant)];
+  if (!desired.documentsNameApplications(tenant.spec)) {
+    const [applications, ...made] = yield* hands.together<[Applications, ...(Databases | void)[]]>(directory, ...others(ground));
+    return builtOf(applications, made);
+  }
+  const [applications] = yield* hands.together<[Applications]>(directory);
+  return builtOf(applications, yield* hands.together<(Databases | void)[]>(...others({ ...ground, applications })));
+}
+
+function builtOf(applications: Applications, made: (Databases | void)[]): Built {
+  const databases = made.find((one) => one);
+  return databases ? { applications, databases } : { applications };
+}
+
+const directoryOf = (tenant: Installation, ground: Ground) => begin(registerApplications, { tenant, ground }, "directory");
+const mailFlowOf = (tenant: Installation, ground: Ground) => begin(connectMailFlow, { tenant, ground }, "mail-flow");
+const ownRolesOf = (tenant: Installation): Begun<void>[] =>
+  tenant.spec.microsoft365.leastPrivilege === true ? [begin(giveOwnRoles, { tenant }, "own-roles")] : [];
+
+/** What needs the ground only. */
+function atOnce(tenant: Installation, ground: Ground): Begun<Databases | void>[] {
+  const database = desired.azureSqlOf(tenant.spec);
+  return [
+    ...(ground.certificate ? [] : [mailFlowOf(tenant, ground)]),
+    ...(database ? [begin(buildDatabase, { tenant, ground, database }, "database")] : []),
+  ];
+}
+
+const gatewaysOf = (tenant: Installation, ground: Ground, networks: Network[] = []): Begun<void>[] =>
+  tenant.names.regions.map((_, region) => {
+    const network = networks[region];
+    return begin(buildGateway, { tenant, ground, region, ...(network && { network }) }, `gateway${regionSuffix(region)}`);
+  });
 
 /** One machine is reached by its own name; several need one for all of them. */
 const balanced = ({ machines }: RegionNames): boolean => machines.length > 1;

@@ -4,11 +4,10 @@
  * whose results its desired state names, for its resource group, and for what protects mail.
  */
 import { onboardTenant } from "../../functions/onboarding/orchestrator.ts";
-import type { Ground } from "../../shared/desired/state.ts";
 import type { ActualOf } from "../../shared/durable/resources.ts";
 import { typical, typicalSeconds } from "../../shared/plans/durations.ts";
 import type { Resources } from "../../shared/resources/index.ts";
-import { begin, type Begun, buildAndConnect, type Hands, prepareGround, type Walk } from "../../shared/runbook/runbook.ts";
+import { type Begun, type Hands, install, type Walk } from "../../shared/runbook/runbook.ts";
 import { createVirtualClock, type VirtualClock } from "../../infra/local/functions-host/clock.ts";
 import { FIRST_GENERATION } from "../../shared/desired/state.ts";
 import { play } from "../support/play.ts";
@@ -153,12 +152,21 @@ function stepsOfRunbook(): Step[] {
       for (const chapter of chapters as Begun<unknown>[]) results.push(yield* chapter.walk(this));
       return results as Results;
     },
+    *beside<Results extends unknown[], Result>(
+      chapters: { [Index in keyof Results]: Begun<Results[Index]> },
+      walk: (...ends: { [Index in keyof Results]: () => Walk<never, Results[Index]> }) => Walk<never, Result>,
+    ) {
+      const ends: (() => Walk<never, unknown>)[] = [];
+      for (const chapter of chapters as Begun<unknown>[]) {
+        const result = yield* chapter.walk(this);
+        ends.push(function* () {
+          return result;
+        });
+      }
+      return yield* walk(...(ends as { [Index in keyof Results]: () => Walk<never, Results[Index]> }));
+    },
   };
-  function* walk(): Walk<never, void> {
-    const [ground] = yield* hands.together<[Ground]>(begin(prepareGround, { tenant }, "ground"));
-    yield* buildAndConnect(hands, tenant, ground);
-  }
-  walk().next();
+  install(hands, tenant).next();
   return steps;
 }
 
