@@ -30,6 +30,7 @@ test("no message is lost, none comes twice, and none that has to go through the 
       "non-delivery reports": 0,
     });
     expect(output).toContain("nothing of it is left in Azure, Exchange Online and Entra");
+    expect(output).toMatch(/kept of it: \d\d objects as they stood, with \d+ entries of the audit log/u);
     const record = recordLeftIn(data);
     const theirs = new Set(record.filter(byHand).map(({ seq }) => seq));
     const ours = violations(record, watchedOf(tenantSpecSchema.parse(contoso))).filter(({ seq }) => !theirs.has(seq));

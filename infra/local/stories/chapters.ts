@@ -116,11 +116,14 @@ export async function leave(life: Life): Promise<void> {
   const { partner, tenantId, chapter, tell } = life;
   chapter("Offboarding");
   closeStretch(life, Date.now());
-  const operation = await followed(life, (await partner.startOffboarding({ tenantId, body: { confirm: tenantId } })).body);
+  const asked = await partner.startOffboarding({ tenantId, body: { confirm: tenantId, export: true } });
+  const operation = await followed(life, asked.body);
   await window(life, "back to the way without a gateway", operation);
   const residue = await residueOf(life);
   if (residue.length > 0) throw new Error(`still there after the offboarding: ${residue.join(", ")}`);
   tell("looked for in the clouds themselves: nothing of it is left in Azure, Exchange Online and Entra");
+  const { objects, audit } = (await partner.getExport({ tenantId })).body;
+  tell(`kept of it: ${objects.length} objects as they stood, with ${audit.length} entries of the audit log`);
 }
 
 /** Not what the operation says, but what the clouds hold. */
