@@ -34,6 +34,7 @@ import { validateOutboundConnector } from "../shared/exchange/probe.ts";
 import { createGraph } from "../shared/graph/client.ts";
 import { adminConsentUrl } from "../shared/graph/consent-link.ts";
 import { checkConsent } from "../shared/graph/consent.ts";
+import { createMailer } from "../shared/graph/mailer.ts";
 import { createProbeMails } from "../shared/graph/mail.ts";
 import { createMessageTraces } from "../shared/graph/message-traces.ts";
 import { createGroups } from "../shared/graph/groups.ts";
@@ -216,6 +217,7 @@ export function createWorld(config: Config): World {
     ),
     webhookTargets,
     webhookSecrets: createWebhookSecrets(vaults, config.PLATFORM_VAULT_URL),
+    mailer: createMailer(graph),
     postWebhook: createPostWebhook({ targets: webhookTargets, addressesOf: (name) => resolver.everyAddress(name) }),
     reportFailure: (activity, error) => log.warning("an activity failed", { activity, error }),
   };

@@ -161,7 +161,7 @@ export const settings = {
     "PT6H",
   ),
   CANARY_MAILBOX: setting(
-    "The platform's own mailbox outside all customers, for canary mails and for asking Microsoft about a blocked address: Entra tenant id, a slash and the address; or `none`.",
+    "The platform's own mailbox outside all customers, for canary mails, mails to partners' people, and for asking Microsoft about a blocked address: Entra tenant id, a slash and the address; or `none`.",
     mailboxOutside,
     "none",
   ),

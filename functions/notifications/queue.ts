@@ -1,7 +1,8 @@
-/** The door of queue `notifications`: an event to be told, or a delivery whose try is due. */
+/** The door of queue `notifications`: an event to be told, a delivery whose try is due, or a recipient to be mailed. */
 import { parseNotification } from "../../shared/messages/notification.ts";
 import type { MessageHandler } from "../../shared/triggers.ts";
 import { deliver } from "./deliver.ts";
+import { mail } from "./mail.ts";
 import { tell } from "./tell.ts";
 import type { NotificationsWorld } from "./world.ts";
 
@@ -10,5 +11,6 @@ export const acceptNotification =
   async (message) => {
     const notification = parseNotification(message);
     if (notification.kind === "event") await tell(world, notification);
+    else if (notification.kind === "mail") await mail(world, { partnerId: notification.partnerId, id: notification.recipientId });
     else await deliver(world, notification);
   };

@@ -3,7 +3,9 @@ import type { Look } from "../../shared/stores/months.ts";
 import { everyOne } from "../../shared/stores/pages.ts";
 import type { Versioned } from "../../shared/stores/table.ts";
 import type { WebhookRecord } from "../../shared/stores/webhooks.ts";
+import type { MailRecipientRecord } from "../../shared/stores/mail-recipients.ts";
 import { schedule } from "./deliver.ts";
+import { nextMailAt, wake } from "./mail.ts";
 import { tell } from "./tell.ts";
 import type { NotificationsWorld } from "./world.ts";
 
@@ -26,7 +28,7 @@ export function sweepNotifications(world: NotificationsWorld): () => Promise<voi
 async function sweep(world: NotificationsWorld, look: Look): Promise<void> {
   const { stores, log } = world;
   const partners = new Set<string>();
-  const counts = { webhooks: 0, told: 0, overdue: 0 };
+  const counts = { webhooks: 0, recipients: 0, told: 0, overdue: 0 };
   for await (const webhook of everyOne((after) => stores.webhooks.everyOne(after))) {
     counts.webhooks += 1;
     partners.add(webhook.partnerId);
@@ -34,6 +36,11 @@ async function sweep(world: NotificationsWorld, look: Look): Promise<void> {
       counts.overdue += await setOff(world, webhook, look);
       await retireSecrets(world, webhook);
     });
+  }
+  for await (const recipient of everyOne((after) => stores.mailRecipients.everyOne(after))) {
+    counts.recipients += 1;
+    partners.add(recipient.partnerId);
+    await unlessItFails(world, recipient.id, async () => void (counts.overdue += await wakeLate(world, recipient)));
   }
   for (const partnerId of partners)
     await unlessItFails(world, partnerId, async () => void (counts.told += await tellAll(world, partnerId, look)));
@@ -51,6 +58,16 @@ async function setOff(world: NotificationsWorld, { partnerId, id: webhookId }: W
   const overdue = (await world.stores.deliveries.pending({ partnerId, webhookId }, look)).filter(({ dueAt }) => dueAt < since);
   for (const delivery of overdue) await schedule(world, delivery);
   return overdue.length;
+}
+
+/** Mails that have to wait have their message already, or will when their time has come. */
+async function wakeLate(world: NotificationsWorld, recipient: MailRecipientRecord): Promise<number> {
+  const { stores, clock } = world;
+  const waiting = await stores.mailOutbox.list(recipient);
+  const due = nextMailAt(recipient, await stores.mailRecipients.mailOf(recipient), waiting, clock.now());
+  if (due === undefined || due > clock.now()) return 0;
+  await wake(world, recipient, clock.now());
+  return 1;
 }
 
 async function retireSecrets(

@@ -54,6 +54,12 @@ export function failedOnce(
   };
 }
 
+const MAIL_PAUSES = [MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR] as const;
+
+/** How long a mailbox is left alone after so many failures in a row; nothing is given up, since what waits is stacked anyway. */
+export const mailPauseAfter = (failures: number, retryAfterInSeconds: number | undefined, chance: number): number =>
+  Math.max(jittered(MAIL_PAUSES[failures - 1] ?? HOUR, chance), askedFor(retryAfterInSeconds));
+
 /** Those that waited for a circuit come back one after the other. */
 export const spreadAfter = (openUntil: number, chance: number): number => openUntil + Math.round(chance * MINUTE);
 

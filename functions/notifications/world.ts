@@ -1,5 +1,6 @@
 /** What notifications need to work. */
 import type { ApiWorld } from "../../shared/api/world.ts";
+import type { Mailer } from "../../shared/graph/mailer.ts";
 import type { DeadLetters } from "../../shared/messages/dead-letters.ts";
 import type { Sender } from "../../shared/messages/sender.ts";
 import type { PostWebhook } from "../../shared/webhooks/post.ts";
@@ -13,7 +14,15 @@ export interface WebhooksWorld extends ApiWorld {
   webhookTargets: WebhookTargets;
 }
 
-export interface NotificationsWorld extends WebhooksWorld {
+/** What the doors to mail recipients need. */
+export interface MailRecipientsWorld extends ApiWorld {
+  sender: Sender;
+  /** Our mailbox outside all customers, from which mails go; without it there are none. */
+  canaryMailbox: { organization: string; address: string } | undefined;
+}
+
+export interface NotificationsWorld extends WebhooksWorld, MailRecipientsWorld {
   postWebhook: PostWebhook;
+  mailer: Mailer;
   deadLetters: Pick<DeadLetters, "add">;
 }

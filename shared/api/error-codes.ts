@@ -230,6 +230,36 @@ export const errorCodes = {
     meaning: "The webhook is disabled, so nothing is sent to it.",
     remedy: "Register it again with enabled set to true.",
   },
+  MailRecipientNotFound: {
+    status: 404,
+    meaning: "There is no such mail recipient of this partner.",
+    remedy: "Check the id; GET /api/mail-recipients lists those that exist.",
+  },
+  MailRecipientLimitReached: {
+    status: 409,
+    meaning: "A partner has as many mail recipients as it may have.",
+    remedy: "Delete one that is not needed, or enter a distribution list's address.",
+  },
+  MailRecipientUnconfirmed: {
+    status: 409,
+    meaning: "Nothing is sent to the mail recipient: its address is not confirmed, it has unsubscribed, or it is disabled.",
+    remedy: "Have the address confirmed, or enable it; GET shows which it is.",
+  },
+  ConfirmationCodeInvalid: {
+    status: 400,
+    meaning: "The code is not the one that was mailed, or it is too old, or was tried too often.",
+    remedy: "Compare it with the newest mail, or POST …/send-code for another one.",
+  },
+  ConfirmationTooSoon: {
+    status: 409,
+    meaning: "A code was asked for a moment ago.",
+    remedy: "Wait as long as Retry-After says; look among junk mail, too.",
+  },
+  MailUnavailable: {
+    status: 409,
+    meaning: "This installation of Gatehouse has no mailbox to send mails from.",
+    remedy: "Use webhooks, or have the operator set CANARY_MAILBOX.",
+  },
   ScheduleNotFound: {
     status: 404,
     meaning: "There is no such timer.",

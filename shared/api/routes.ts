@@ -28,6 +28,13 @@ import { eventSchema, eventTypeSchema } from "./event.ts";
 import { gatewayIdSchema } from "./gateway-id.ts";
 import { gatewayDetailSchema, gatewaySchema, historyQuery, historySchema } from "./gateway.ts";
 import { heartbeatAcceptedSchema, heartbeatInputSchema, vmIdSchema } from "./heartbeat.ts";
+import {
+  confirmationInputSchema,
+  mailRecipientIdSchema,
+  mailRecipientInputSchema,
+  mailRecipientSchema,
+  unsubscribeQuerySchema,
+} from "./mail-recipient.ts";
 import { pageOf, pageQuery } from "./page.ts";
 import { partnerIdSchema, partnerInputSchema, partnerSchema } from "./partner.ts";
 import { applyInputSchema, planInputSchema, planSchema } from "./plan.ts";
@@ -56,6 +63,7 @@ const partnerParams = z.object({ partnerId: partnerIdSchema });
 /** An operator names the partner whose things to read; a partner sees its own anyway. */
 const ofPartner = { partnerId: partnerIdSchema.optional().describe("For operators: whose. Partners leave it out.") };
 
+const mailRecipientParams = z.object({ recipientId: mailRecipientIdSchema });
 const webhookParams = z.object({ webhookId: webhookIdSchema });
 
 const operationIdHeader = z.object({
@@ -779,6 +787,95 @@ export const routes = {
     roles: ["Partner"],
     params: z.object({ webhookId: webhookIdSchema, deliveryId: deliveryIdSchema }),
     answers: { 202: deliverySchema },
+  }),
+  listMailRecipients: defineRoute({
+    method: "GET",
+    path: "/api/mail-recipients",
+    tag: "Events",
+    summary: "List who is told by mail what changed",
+    roles: ["Partner", "Operator"],
+    query: z.strictObject(ofPartner),
+    answers: { 200: z.object({ value: z.array(mailRecipientSchema) }) },
+  }),
+  putMailRecipient: defineRoute({
+    method: "PUT",
+    path: "/api/mail-recipients/{recipientId}",
+    tag: "Events",
+    summary: "Enter a mail recipient, or change it; a new address gets a code first",
+    roles: ["Partner"],
+    params: mailRecipientParams,
+    body: mailRecipientInputSchema,
+    answers: { 200: mailRecipientSchema, 201: mailRecipientSchema },
+    etag: true,
+  }),
+  getMailRecipient: defineRoute({
+    method: "GET",
+    path: "/api/mail-recipients/{recipientId}",
+    tag: "Events",
+    summary: "Read a mail recipient and how its mails go",
+    roles: ["Partner", "Operator"],
+    params: mailRecipientParams,
+    query: z.strictObject(ofPartner),
+    answers: { 200: mailRecipientSchema },
+    etag: true,
+  }),
+  deleteMailRecipient: defineRoute({
+    method: "DELETE",
+    path: "/api/mail-recipients/{recipientId}",
+    tag: "Events",
+    summary: "Delete a mail recipient; what was not mailed yet is not mailed",
+    roles: ["Partner"],
+    params: mailRecipientParams,
+    answers: { 204: "empty" },
+    etag: true,
+  }),
+  sendCode: defineRoute({
+    method: "POST",
+    path: "/api/mail-recipients/{recipientId}/send-code",
+    tag: "Events",
+    summary: "Mail another code to an address that is not confirmed",
+    roles: ["Partner"],
+    params: mailRecipientParams,
+    answers: { 202: mailRecipientSchema },
+  }),
+  confirmMailRecipient: defineRoute({
+    method: "POST",
+    path: "/api/mail-recipients/{recipientId}/confirm",
+    tag: "Events",
+    summary: "Confirm an address by the code that was mailed to it",
+    roles: ["Partner"],
+    params: mailRecipientParams,
+    body: confirmationInputSchema,
+    answers: { 200: mailRecipientSchema },
+  }),
+  testMailRecipient: defineRoute({
+    method: "POST",
+    path: "/api/mail-recipients/{recipientId}/test",
+    tag: "Events",
+    summary: "Send a test, as an event is sent",
+    roles: ["Partner"],
+    params: mailRecipientParams,
+    answers: { 202: mailRecipientSchema },
+  }),
+  askToUnsubscribe: defineRoute({
+    method: "GET",
+    path: "/api/unsubscribe",
+    tag: "Events",
+    summary: "Where the link at the end of a mail leads: asks whether it is meant",
+    roles: "anyone",
+    versioned: false,
+    query: unsubscribeQuerySchema,
+    answers: { 200: "html", 400: "html" },
+  }),
+  unsubscribe: defineRoute({
+    method: "POST",
+    path: "/api/unsubscribe",
+    tag: "Events",
+    summary: "End the mails to an address",
+    roles: "anyone",
+    versioned: false,
+    query: unsubscribeQuerySchema,
+    answers: { 200: "html", 400: "html" },
   }),
   listDeadLetters: defineRoute({
     method: "GET",

@@ -1,4 +1,5 @@
 /** Signed tokens of our own making: paging links and the state of a consent. Signed, not encrypted: they hold no secret. */
+import { createHmac } from "node:crypto";
 import { jwtVerify, SignJWT } from "jose";
 import type { Clock } from "../clock.ts";
 
@@ -10,6 +11,8 @@ export interface Signer {
   sign(payload: SignedPayload, purpose: string, lifetimeInSeconds: number): Promise<string>;
   /** What was signed; `undefined` when the token is forged, expired or meant for another purpose. */
   verify(token: string, purpose: string): Promise<SignedPayload | undefined>;
+  /** What only we can derive from it, always the same: 32 bytes. */
+  digest(payload: SignedPayload, purpose: string): Promise<Uint8Array>;
 }
 
 const ALGORITHM = "HS256";
@@ -37,5 +40,10 @@ export function createSigner(key: () => Promise<Uint8Array>, clock: Clock): Sign
       const verified = await jwtVerify<{ payload: SignedPayload }>(token, secret, options).catch(() => undefined);
       return verified?.payload.payload;
     },
+    // The first line keeps it apart from what `sign` signs, which begins with a header in base64url.
+    digest: async (payload, purpose) =>
+      createHmac("sha256", await signingKey())
+        .update(`digest\n${JSON.stringify([purpose, payload])}`)
+        .digest(),
   };
 }

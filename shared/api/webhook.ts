@@ -7,7 +7,7 @@ import { partnerIdSchema } from "./partner.ts";
 export const webhookIdSchema = partnerIdSchema;
 
 /** One type, or all that begin with some words: `gateway.*`. */
-const typePatternSchema = z.union([
+export const typePatternSchema = z.union([
   eventTypeSchema,
   z.string().regex(/^[a-z][a-z0-9]*(\.[a-z][a-z0-9]*){0,4}\.\*$/, "must be an event's type, or its first words and .*"),
 ]);

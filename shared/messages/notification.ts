@@ -1,10 +1,11 @@
-/** Queue `notifications`: an event that waits to be told, and a delivery whose next try is due. Each names rows; what is in them decides. */
+/** Queue `notifications`: an event to be told, a delivery whose next try is due, a recipient to be mailed. Each names rows, which decide. */
 import { createHash } from "node:crypto";
 import * as z from "zod";
 import type { Clock } from "../clock.ts";
 import { ControlPlaneError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { EventName } from "../stores/events.ts";
+import type { RecipientKey } from "../stores/mail-recipients.ts";
 import type { Sender } from "./sender.ts";
 
 const eventSchema = z.object({
@@ -23,7 +24,15 @@ const deliverySchema = z.object({
   dueAt: z.iso.datetime(),
 });
 
-const notificationSchema = z.discriminatedUnion("kind", [eventSchema, deliverySchema]);
+const mailSchema = z.object({
+  kind: z.literal("mail"),
+  partnerId: z.string().min(1),
+  recipientId: z.string().min(1),
+  /** Only so that messages for different times are different ones. */
+  dueAt: z.iso.datetime(),
+});
+
+const notificationSchema = z.discriminatedUnion("kind", [eventSchema, deliverySchema, mailSchema]);
 
 export type Notification = z.output<typeof notificationSchema>;
 export type DueDelivery = Omit<z.output<typeof deliverySchema>, "kind">;
@@ -56,6 +65,12 @@ export const scheduleDelivery = (
   sender: Pick<Sender, "send">,
   { partnerId, webhookId, deliveryId, dueAt }: DueDelivery,
 ): Promise<void> => send(sender, { kind: "delivery", partnerId, webhookId, deliveryId, dueAt }, new Date(dueAt));
+
+export const scheduleMail = (
+  sender: Pick<Sender, "send">,
+  { partnerId, id: recipientId }: RecipientKey,
+  dueAt: Date,
+): Promise<void> => send(sender, { kind: "mail", partnerId, recipientId, dueAt: dueAt.toISOString() }, dueAt);
 
 /** The same message has the same id, so that it is there once however often it is sent within ten minutes. */
 const send = (sender: Pick<Sender, "send">, body: Notification, scheduledAt?: Date): Promise<void> =>

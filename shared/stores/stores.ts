@@ -15,6 +15,9 @@ import { createDailyOfferStore, type DailyOfferStore } from "./daily-offers.ts";
 import { createDirectoryStore, type DirectoryStore } from "./directories.ts";
 import { createExportStore, type ExportStore } from "./exports.ts";
 import { createDriftStore, type DriftStore } from "./drift.ts";
+import { createMailBudget, type MailBudget } from "./mail-budget.ts";
+import { createMailOutbox, type MailOutbox } from "./mail-outbox.ts";
+import { createMailRecipientStore, type MailRecipientStore } from "./mail-recipients.ts";
 import { createOperationStore, type OperationStore } from "./operations.ts";
 import { createPartnerStore, type PartnerStore } from "./partners.ts";
 import { createSentMailStore, type SentMailStore } from "./sent-mails.ts";
@@ -53,6 +56,9 @@ export interface Stores {
   drift: DriftStore;
   webhooks: WebhookStore;
   deliveries: DeliveryStore;
+  mailRecipients: MailRecipientStore;
+  mailOutbox: MailOutbox;
+  mailBudget: MailBudget;
   outages: OutageStore;
   schedules: ScheduleStore;
   /** Throws when tables or blobs don't answer. */
@@ -77,7 +83,10 @@ export function createStores({
   const storage = createStorage(settings, credential);
   const probe = createTable(storage, "partners");
   const webhooks = createWebhookStore(storage, clock);
-  const events = createEventStore(storage, { listens: (partnerId) => webhooks.anyOf(partnerId), announce });
+  const mailRecipients = createMailRecipientStore(storage, clock);
+  const listens = async (partnerId: string): Promise<boolean> =>
+    (await webhooks.anyOf(partnerId)) || mailRecipients.anyOf(partnerId);
+  const events = createEventStore(storage, { listens, announce });
   return {
     partners: createPartnerStore(storage, clock),
     tenants: createTenantStore(storage, clock),
@@ -102,6 +111,9 @@ export function createStores({
     drift: createDriftStore(storage),
     webhooks,
     deliveries: createDeliveryStore(storage),
+    mailRecipients,
+    mailOutbox: createMailOutbox(storage),
+    mailBudget: createMailBudget(storage),
     outages: createOutageStore(storage),
     schedules: createScheduleStore(storage),
     check: async () => {

@@ -11,6 +11,7 @@ const operationId = randomUUID();
 const gatewayId = "contoso-gateway-1";
 const caseId = "delisting-spamcop-203.0.113.7-20300101t000000z";
 const webhookId = "northwind-desk";
+const recipientId = "northwind-post";
 let deliveryId: string;
 let taskId: string;
 let api: TestApi;
@@ -54,6 +55,7 @@ beforeAll(async () => {
   const task = { title: "Publish an SPF record", instructions: "", fields: [] };
   const asked = { partnerId: owner.partnerId, tenantId: "contoso", kind: "publishSpf", subject: "contoso.example" } as const;
   await owner.api.putWebhook({ webhookId, body: { url: "https://hooks.northwind.example/gatehouse" } });
+  await owner.api.putMailRecipient({ recipientId, body: { address: "post@northwind.example" } });
   ({ id: deliveryId } = (await owner.api.testWebhook({ webhookId })).body);
   ({ id: taskId } = await api.world.stores.tasks.open({ ...asked, ...task }));
 });
@@ -63,7 +65,9 @@ const entries = Object.entries<Route>(routes);
 const guarded = entries.filter(([, { roles }]) => roles !== "anyone");
 const ofOneThing = guarded.filter(
   ([, { path, roles, method }]) =>
-    /\{(tenantId|operationId|gatewayId|caseId|taskId|webhookId)\}/.test(path) && roles.includes("Partner") && method !== "PUT",
+    /\{(tenantId|operationId|gatewayId|caseId|taskId|webhookId|recipientId)\}/.test(path) &&
+    roles.includes("Partner") &&
+    method !== "PUT",
 );
 
 const pathOf = ({ path }: Route, ids: Record<string, string>): string =>
@@ -78,6 +82,7 @@ const send = (route: Route, token: string | undefined, ids: Record<string, strin
     ...([routes.startBypass, routes.startGatewayBypass, routes.startPartnerBypass].some((one) => one === route)
       ? { body: { reason: "it does not answer" } }
       : {}),
+    ...(route === routes.confirmMailRecipient ? { body: { code: "0000-0000" } } : {}),
     ...(route === routes.startOffboarding ? { body: { confirm: ids["tenantId"] } } : {}),
   });
 
@@ -93,6 +98,8 @@ test("there are routes of one thing, and this file looks at them all", () => {
     "acknowledgeDelisting",
     "cancelOperation",
     "completeTask",
+    "confirmMailRecipient",
+    "deleteMailRecipient",
     "deleteTenant",
     "deleteWebhook",
     "getAdoption",
@@ -104,6 +111,7 @@ test("there are routes of one thing, and this file looks at them all", () => {
     "getExport",
     "getGateway",
     "getGatewayHistory",
+    "getMailRecipient",
     "getOperation",
     "getTask",
     "getTenant",
@@ -118,6 +126,7 @@ test("there are routes of one thing, and this file looks at them all", () => {
     "retryOperation",
     "rotateCredential",
     "rotateWebhookSecret",
+    "sendCode",
     "startAddressReplacement",
     "startAdoption",
     "startBypass",
@@ -131,9 +140,24 @@ test("there are routes of one thing, and this file looks at them all", () => {
     "startRepair",
     "startRestore",
     "startSmtpRestart",
+    "testMailRecipient",
     "testWebhook",
   ];
   expect(ofOneThing.map(([name]) => name).toSorted()).toEqual(expected);
+});
+
+const ids = () => ({
+  tenantId: "contoso",
+  operationId,
+  caseId,
+  taskId,
+  webhookId,
+  recipientId,
+  deliveryId,
+  partnerId: owner.partnerId,
+  gatewayId,
+  timer: "pollExample",
+  vmId: `${owner.partnerId}.${gatewayId}`,
 });
 
 describe.each(ofOneThing)("%s", (_name, route) => {
@@ -145,13 +169,19 @@ describe.each(ofOneThing)("%s", (_name, route) => {
       caseId: caseId.replace("203", "198"),
       taskId: taskId.replace("contoso", "nowhere"),
       webhookId: "northwind-none",
+      recipientId: "northwind-none",
       deliveryId,
     };
     // As long as the other's ids, so that not even a length tells.
-    const theirs = await seen(
-      await send(route, stranger.token, { tenantId: "contoso", operationId, gatewayId, caseId, taskId, webhookId, deliveryId }),
-      [taskId, gatewayId, "contoso", operationId, caseId, webhookId],
-    );
+    const theirs = await seen(await send(route, stranger.token, ids()), [
+      taskId,
+      gatewayId,
+      "contoso",
+      operationId,
+      caseId,
+      webhookId,
+      recipientId,
+    ]);
     const nobodys = await seen(await send(route, stranger.token, absent), Object.values(absent).toReversed());
     expect(theirs).toEqual(nobodys);
     expect(theirs.status).toBe(404);
@@ -196,19 +226,6 @@ test("an operator sees the things of the partner that it names", async () => {
 });
 
 describe.each(guarded)("%s", (_name, route) => {
-  const ids = () => ({
-    tenantId: "contoso",
-    operationId,
-    caseId,
-    taskId,
-    webhookId,
-    deliveryId,
-    partnerId: owner.partnerId,
-    gatewayId,
-    timer: "pollExample",
-    vmId: `${owner.partnerId}.${gatewayId}`,
-  });
-
   test("is closed to who has no token, an expired one, or one for another audience", async () => {
     const claims = { tid: owner.entraTenantId, azp: owner.clientId };
     const past = Math.floor(Date.now() / 1000) - 3600;

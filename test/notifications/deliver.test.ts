@@ -10,6 +10,8 @@ import { createLog } from "../../shared/log.ts";
 import { createAnnouncer } from "../../shared/messages/notification.ts";
 import { createDeliveryStore } from "../../shared/stores/deliveries.ts";
 import { createEventStore, type EventRecord } from "../../shared/stores/events.ts";
+import { createMailOutbox } from "../../shared/stores/mail-outbox.ts";
+import { createMailRecipientStore } from "../../shared/stores/mail-recipients.ts";
 import { createWebhookStore, type WebhookRecord } from "../../shared/stores/webhooks.ts";
 import type { Posted } from "../../shared/webhooks/post.ts";
 import { createWebhookSecrets } from "../../shared/webhooks/secrets.ts";
@@ -34,7 +36,8 @@ function start() {
   const webhooks = createWebhookStore(storage, clock);
   const announce = createAnnouncer({ sender: bus, clock, log });
   const events = createEventStore(storage, { listens: (partner) => webhooks.anyOf(partner), announce });
-  const stores = { webhooks, events, deliveries: createDeliveryStore(storage) };
+  const mails = { mailRecipients: createMailRecipientStore(storage, clock), mailOutbox: createMailOutbox(storage) };
+  const stores = { webhooks, events, deliveries: createDeliveryStore(storage), ...mails };
   const world = {
     stores,
     clock,

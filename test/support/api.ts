@@ -5,7 +5,7 @@ import type { AddressDoors } from "../../functions/addresses/world.ts";
 import type { DeadLettersWorld } from "../../functions/dead-letters/world.ts";
 import type { DriftWorld } from "../../functions/drift/world.ts";
 import type { SchedulesWorld } from "../../functions/schedules/world.ts";
-import type { WebhooksWorld } from "../../functions/notifications/world.ts";
+import type { MailRecipientsWorld, WebhooksWorld } from "../../functions/notifications/world.ts";
 import type { MailFlowWorld } from "../../functions/mail-flow/world.ts";
 import type { OffboardingWorld } from "../../functions/offboarding/world.ts";
 import type { OnboardingWorld } from "../../functions/onboarding/world.ts";
@@ -146,6 +146,7 @@ type WorldOfDoors = OnboardingWorld &
   DeadLettersWorld &
   HeartbeatWorld &
   SchedulesWorld &
+  MailRecipientsWorld &
   WebhooksWorld;
 
 /** Where the API's subject ends: whoever reaches for a cloud in these tests has gone too far. */

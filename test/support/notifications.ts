@@ -1,5 +1,5 @@
 /** What notifications reach for, where a test's subject ends: a vault in memory, and a broker that only remembers. */
-import type { WebhooksWorld } from "../../functions/notifications/world.ts";
+import type { MailRecipientsWorld, WebhooksWorld } from "../../functions/notifications/world.ts";
 import type { OutgoingMessage, Sender } from "../../shared/messages/sender.ts";
 import type { QueueName } from "../../shared/messages/service-bus.ts";
 import { createWebhookSecrets } from "../../shared/webhooks/secrets.ts";
@@ -43,8 +43,10 @@ export function vaultInMemory() {
   };
 }
 
-export const notificationsUnderTest = (): Pick<WebhooksWorld, "sender" | "webhookSecrets" | "webhookTargets"> => ({
+export const notificationsUnderTest = (): Pick<WebhooksWorld, "sender" | "webhookSecrets" | "webhookTargets"> &
+  Pick<MailRecipientsWorld, "canaryMailbox"> => ({
   sender: rememberingSender(),
+  canaryMailbox: { organization: "0d15ea5e-0000-4000-8000-000000000001", address: "post@gatehouse.example" },
   webhookSecrets: createWebhookSecrets(vaultInMemory(), "https://gatehouse.vault.azure.example"),
   webhookTargets: publicTargets,
 });

@@ -32,7 +32,7 @@ import {
   startPartnerRestore,
 } from "../../../functions/mail-flow/several.ts";
 import { registerSchedules } from "../../../functions/schedules/index.ts";
-import { registerWebhookDoors } from "../../../functions/notifications/index.ts";
+import { registerMailRecipientDoors, registerWebhookDoors } from "../../../functions/notifications/index.ts";
 import { onboardingKinds } from "../../../functions/onboarding/kinds.ts";
 import { cancelOperation } from "../../../functions/operations/cancel.ts";
 import { skipStep } from "../../../functions/operations/skip.ts";
@@ -95,6 +95,7 @@ registerHttp("getDelisting", endpoint("getDelisting", world, getDelisting(world)
 registerDurableHttp("acknowledgeDelisting", (client) => acknowledgeDelisting(world, client));
 registerDeadLetters(world);
 registerWebhookDoors(world);
+registerMailRecipientDoors(world);
 registerHttp("listCredentials", endpoint("listCredentials", world, listCredentials(world)));
 registerHttp("rotateCredential", rotateCredential(world));
 registerHttp("getAdoption", getAdoption(world));
