@@ -109,7 +109,7 @@ export function createHeartbeatStore(storage: Storage, clock: Clock): HeartbeatS
       return row && recordOf(row);
     },
     forget: async (partnerId, gatewayId) => {
-      for (const rowKey of [`${BEAT}${gatewayId}`, gatewayId]) await table.remove({ partitionKey: partnerId, rowKey }, "*");
+      for (const rowKey of [gatewayId, `${BEAT}${gatewayId}`]) await table.remove({ partitionKey: partnerId, rowKey }, "*");
     },
     record: (partnerId, gatewayId, heartbeat, { levels, readingInSeconds, judge, block }) =>
       untilUncontested(`heartbeats of ${gatewayId}`, async () => {
