@@ -42,7 +42,7 @@ const writeToConsole = (level: LogLevel, line: string): void => {
 };
 
 const secretKey =
-  /password|secrettext|client_?secret|authorization|assertion|access_?token|refresh_?token|id_?token|api_?key|connectionstring|cookie/i;
+  /password|secrettext|client_?secret|authorization|assertion|access_?token|refresh_?token|id_?token|api_?key|connectionstring|confirmation_?code|cookie/i;
 const secretShapes: [RegExp, string][] = [
   [/eyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g, "[token]"],
   [/((?:AccountKey|SharedAccessSignature|SharedAccessKey|sig)=)[^;&\s"]+/gi, "$1[secret]"],

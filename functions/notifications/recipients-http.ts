@@ -90,11 +90,11 @@ export const sendCode =
 /** POST /api/mail-recipients/{recipientId}/confirm: whoever reads mail at the address has given the code to the partner. */
 export const confirmMailRecipient =
   (world: MailRecipientsWorld): Handler<"confirmMailRecipient"> =>
-  async ({ caller: { partnerId }, params: { recipientId: id }, body: { code } }) => {
+  async ({ caller: { partnerId }, params: { recipientId: id }, body: { confirmationCode } }) => {
     const { stores, signer, clock } = world;
     const key = { partnerId, id };
     const asked = await stores.mailRecipients.get(key);
-    const right = await isCodeOf(signer, asked, code);
+    const right = await isCodeOf(signer, asked, confirmationCode);
     const changed = await stores.mailRecipients.change(key, ({ state, confirmation }) => {
       if (state === "confirmed") return undefined;
       const over = Date.parse(confirmation.expiresAt) <= clock.now() || confirmation.tries >= MOST_TRIES;

@@ -68,7 +68,8 @@ export const mailRecipientSchema = z.object({
 });
 
 export const confirmationInputSchema = z.strictObject({
-  code: z.string().trim().min(1).max(20).describe("As it stands in the mail."),
+  // So called that logs know it for a secret.
+  confirmationCode: z.string().trim().min(1).max(20).describe("As it stands in the mail."),
 });
 
 /** The link at the end of each mail. */

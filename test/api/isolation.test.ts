@@ -82,7 +82,7 @@ const send = (route: Route, token: string | undefined, ids: Record<string, strin
     ...([routes.startBypass, routes.startGatewayBypass, routes.startPartnerBypass].some((one) => one === route)
       ? { body: { reason: "it does not answer" } }
       : {}),
-    ...(route === routes.confirmMailRecipient ? { body: { code: "0000-0000" } } : {}),
+    ...(route === routes.confirmMailRecipient ? { body: { confirmationCode: "0000-0000" } } : {}),
     ...(route === routes.startOffboarding ? { body: { confirm: ids["tenantId"] } } : {}),
   });
 

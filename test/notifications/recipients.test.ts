@@ -19,7 +19,7 @@ async function confirmed(): Promise<string> {
   const recipientId = unique("desk");
   await partner.api.putMailRecipient({ recipientId, body: { address } });
   const code = await codeOf(api.world.signer, await kept(recipientId));
-  await partner.api.confirmMailRecipient({ recipientId, body: { code } });
+  await partner.api.confirmMailRecipient({ recipientId, body: { confirmationCode: code } });
   return recipientId;
 }
 
@@ -30,16 +30,19 @@ test("an address gets a code, and is confirmed by it however it is typed; the co
   const again = await partner.api.putMailRecipient({ recipientId, body: { address, types: ["gateway.*"] } });
   expect([again.status, again.body]).toEqual([200, made.body]);
   const code = await codeOf(api.world.signer, await kept(recipientId));
-  await expect(partner.api.confirmMailRecipient({ recipientId, body: { code: "0000-0000" } })).rejects.toMatchObject({
+  await expect(partner.api.confirmMailRecipient({ recipientId, body: { confirmationCode: "0000-0000" } })).rejects.toMatchObject({
     code: "ConfirmationCodeInvalid",
   });
   const typed = ` ${code.toLowerCase().replace("-", " ").replaceAll("0", "o")} `;
-  const right = await partner.api.confirmMailRecipient({ recipientId, body: { code: typed } });
+  const right = await partner.api.confirmMailRecipient({ recipientId, body: { confirmationCode: typed } });
   expect(right.body).toMatchObject({ state: "confirmed" });
-  expect((await partner.api.confirmMailRecipient({ recipientId, body: { code } })).body).toEqual(right.body);
+  expect((await partner.api.confirmMailRecipient({ recipientId, body: { confirmationCode: code } })).body).toEqual(right.body);
   const { value } = (await api.operator.api.listMailRecipients({ partnerId: partner.partnerId })).body;
   expect(value.map(({ id }) => id)).toContain(recipientId);
-  expect(JSON.stringify([made.body, right.body, await kept(recipientId), api.logged])).not.toContain(code);
+  const audited = await api.world.stores.audit.list({ partnerId: partner.partnerId }, {}, 100);
+  expect(audited.items.map(({ action }) => action)).toContain("confirmMailRecipient");
+  const seen = JSON.stringify([made.body, right.body, await kept(recipientId), api.logged, audited]);
+  expect([code, typed.trim()].filter((one) => seen.includes(one))).toEqual([]);
 });
 
 test("ten wrong codes end the right one; another one is to be had, but not at once", async () => {
@@ -47,10 +50,14 @@ test("ten wrong codes end the right one; another one is to be had, but not at on
   await partner.api.putMailRecipient({ recipientId, body: { address } });
   const code = await codeOf(api.world.signer, await kept(recipientId));
   for (let number = 0; number < 10; number += 1)
-    await expect(partner.api.confirmMailRecipient({ recipientId, body: { code: `${number}` } })).rejects.toMatchObject({
+    await expect(
+      partner.api.confirmMailRecipient({ recipientId, body: { confirmationCode: `${number}` } }),
+    ).rejects.toMatchObject({
       status: 400,
     });
-  await expect(partner.api.confirmMailRecipient({ recipientId, body: { code } })).rejects.toMatchObject({ status: 400 });
+  await expect(partner.api.confirmMailRecipient({ recipientId, body: { confirmationCode: code } })).rejects.toMatchObject({
+    status: 400,
+  });
   await expect(partner.api.sendCode({ recipientId })).rejects.toMatchObject({ code: "ConfirmationTooSoon" });
   const { confirmation } = await kept(recipientId);
   await api.world.stores.mailRecipients.change({ partnerId: partner.partnerId, id: recipientId }, () => ({
@@ -59,7 +66,9 @@ test("ten wrong codes end the right one; another one is to be had, but not at on
   expect((await partner.api.sendCode({ recipientId })).status).toBe(202);
   const next = await codeOf(api.world.signer, await kept(recipientId));
   expect(next).not.toBe(code);
-  expect((await partner.api.confirmMailRecipient({ recipientId, body: { code: next } })).body.state).toBe("confirmed");
+  expect((await partner.api.confirmMailRecipient({ recipientId, body: { confirmationCode: next } })).body.state).toBe(
+    "confirmed",
+  );
 });
 
 test("a new address has to be confirmed anew, other changes are not asked about", async () => {
