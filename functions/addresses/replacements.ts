@@ -47,7 +47,7 @@ export function refuseUnlessReplaceable(
   refuseAdopted(
     tenant,
     "its names and rules are not ours to change",
-    "give its machine another address by hand, and take it over again",
+    "POST …/onboard makes it whole first; or give its machine another address by hand, and take it over again",
   );
   if (stage === "bypassed")
     throw refusal("TenantBypassed", `mail of tenant ${id} goes round its gateway, so that a new address could not be proven`);

@@ -1,8 +1,11 @@
 /** Onboardings in virtual time, each from the same snapshot of clouds, tables, messages and host; `test/faults` plays hundreds of them. */
+import { isDeepStrictEqual } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Operation } from "../../shared/api/operation.ts";
 import { canonical, oneOfEach } from "../support/estate.ts";
 import { failedThere, killedThere } from "../support/every-step.ts";
 import { type FailAt, failAt } from "../support/failing.ts";
+import { ownViolations } from "../support/invariants.ts";
 import { createRandom } from "../support/random.ts";
 import { planAndApply } from "../support/plans-kept.ts";
 import { waysIn } from "../support/ways.ts";
@@ -68,6 +71,50 @@ test(`one that fails anywhere completes when it is retried, or leaves nothing wh
   const outcomes =
     how === "killed" ? [await killedThere(worlds, way, plan, left)] : await failedThere(worlds, way, plan, left, how);
   expect({ plan, how, wrong: outcomes.flatMap(({ wrong }) => wrong) }).toEqual({ plan, how, wrong: [] });
+});
+
+/** Of an adoption and of the onboarding over it. */
+const takenOver = [
+  "lookBeforeAdoption",
+  "ensureResource gatewayVm",
+  "finishAdoption",
+  "ensureSecret loopGuid",
+  "ensureResource guest",
+  "ensureResource forwardingRule",
+  "ensureResource domainForwardingRule",
+  "ensureResource pilotScope",
+  "keepForDayTwo",
+] as const;
+
+test(`what a person made is adopted and then onboarded over: where that fails it completes when it is retried, and keeps its loop GUID (FAIL_SEED=${seed})`, async () => {
+  const { from, start } = await waysIn(worlds)("adoption");
+  const { tenantId, watched } = worlds.customer;
+  const random = createRandom(seed);
+  const activity = takenOver[Math.floor(random() * takenOver.length)] ?? takenOver[0];
+  const plan: FailAt = { activity, when: random() < 0.5 ? "before" : "after" };
+  const seen = await worlds.life(async (life) => {
+    const succeeded = async (begun: Operation): Promise<Operation["status"]> => {
+      const { id: operationId, status } = await life.ended(begun);
+      if (status === "Succeeded") return status;
+      return (await life.ended((await life.partner.retryOperation({ operationId })).body)).status;
+    };
+    const { forwardingRule: made } = (await life.estate()).loopGuid;
+    failAt(plan);
+    const adopted = await succeeded(await start(life));
+    const onboarded = await succeeded((await life.partner.startOnboarding({ tenantId })).body);
+    const { vault, ...others } = (await life.estate()).loopGuid;
+    const { status: drift, differences } = (await life.partner.lookForDriftNow({ tenantId })).body;
+    const kept = isDeepStrictEqual([vault], made) && isDeepStrictEqual(others, guidEverywhere(vault));
+    return { plan, adopted, onboarded, kept, drift, differences, unsafe: ownViolations(await life.record(), watched) };
+  }, from);
+  const well = { adopted: "Succeeded", onboarded: "Succeeded", kept: true, drift: "inSync", differences: [], unsafe: [] };
+  expect(seen).toEqual({ plan, ...well });
+});
+
+const guidEverywhere = (guid: string | undefined) => ({
+  registry: `X-iqsuite-process:${guid}`,
+  approvalRule: [guid],
+  forwardingRule: [guid],
 });
 
 test("one that failed before its last proof may have sent mail to the gateway: no offboarding that is begun again forgets it", async () => {
