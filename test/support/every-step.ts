@@ -90,7 +90,7 @@ export async function failedThere(
     if (wrong) return [{ how: "done without", wrong }];
     return [
       ...(only === "rolled back" ? [] : [await retried(worlds, failed, operation, expected)]),
-      ...(only === "retried" ? [] : [await rolledBack(worlds, failed, { operation, before })]),
+      ...(only === "retried" ? [] : [await rolledBack(worlds, failed, way, { operation, before })]),
       ...(way.kind === "rotation" ? [await deliveredAgain(worlds, failed, way, expected)] : []),
     ];
   } finally {
@@ -117,6 +117,7 @@ const deliveredAgain = (worlds: Worlds, failed: Beginning, way: Way, expected: L
 const rolledBack = (
   worlds: Worlds,
   failed: Beginning,
+  { standing }: Way,
   { operation: { id: operationId, kind, steps }, before }: { operation: Operation; before: unknown },
 ): Promise<Outcome> =>
   worlds.life(async (life) => {
@@ -124,7 +125,7 @@ const rolledBack = (
     const body = { rollBack: true, abandonQueues: true };
     const asked = await life.partner.cancelOperation({ operationId, body }).catch((error: unknown) => error as Error);
     if (asked instanceof Error) {
-      const right = "code" in asked && asked.code === "RollBackRefused" && mayRefuse(kind, steps);
+      const right = "code" in asked && asked.code === "RollBackRefused" && (standing || mayRefuse(kind, steps));
       return { how: "refused", wrong: right ? [] : [`it was not taken back: ${asked.message}`] };
     }
     const ended = await life.ended(asked.body);

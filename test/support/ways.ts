@@ -14,6 +14,8 @@ import type { Beginning, Life, Worlds } from "./worlds.ts";
 export interface Way {
   kind: OperationKind;
   from: Beginning | undefined;
+  /** A gateway stands already, so that an onboarding is not taken back. */
+  standing: boolean;
   /** `plan`: hash of the one that is insisted on, of those that are planned. */
   start(life: Life, plan?: string): Promise<Operation>;
 }
@@ -37,6 +39,7 @@ const beginnings = {
   completion: {
     kind: "onboarding",
     after: "adoption",
+    standing: true,
     start: async ({ partner }, tenantId, plan) => (await partner.startOnboarding({ tenantId, body: { plan } })).body,
   },
   promotion: {
@@ -96,6 +99,7 @@ const A_MINUTE = 60_000;
 const AN_HOUR = 60 * A_MINUTE;
 
 interface BeginningOf {
+  standing?: boolean;
   kind: OperationKind;
   after?: Kind;
   /** What else happens before it is asked for. */
@@ -153,7 +157,10 @@ export function waysIn(worlds: Worlds): (kind: Kind) => Promise<Way> {
     return worlds.after(lived, from);
   };
 
-  return async (name) => ({ kind: beginnings[name].kind, from: await momentOf(name), start: startOf(name) });
+  return async (name) => {
+    const { kind, standing = false } = beginnings[name];
+    return { kind, standing, from: await momentOf(name), start: startOf(name) };
+  };
 }
 
 /** For what is done from outside, where nothing says that it is busy: left to itself, time would run away from it. */
