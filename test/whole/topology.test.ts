@@ -37,6 +37,7 @@ async function settled(tenant: Customer, first: Operation): Promise<void> {
 
 const addressesOf = (of: (type: string) => ArmResource[], label: RegExp): string[] =>
   of("Microsoft.Network/publicIPAddresses")
+    .toSorted((one, other) => one.name.localeCompare(other.name))
     .filter(({ properties }) => label.test((properties["dnsSettings"] as { domainNameLabel: string }).domainNameLabel))
     .map(({ properties }) => properties["ipAddress"] as string);
 
