@@ -144,10 +144,9 @@ function opener(
       reasonsFor: (address) =>
         gate(async () => {
           const texts = await resolver.resolveTxt(queryName(address, name)).catch((): string[][] => []);
-          // A list may quote what it was asked.
-          return texts
-            .map((strings) => strings.join(""))
-            .map((text) => (key === undefined ? text : text.replaceAll(key, "[key]")));
+          // A list may quote what it was asked, and names have no case.
+          const quoted = key && new RegExp(key.replaceAll(/\W/g, "\\$&"), "gi");
+          return texts.map((strings) => strings.join("")).map((text) => (quoted ? text.replaceAll(quoted, "[key]") : text));
         }),
     };
   };

@@ -126,6 +126,16 @@ test("a keyed zone is asked with its key, and neither failure nor verdict has th
   expect((await clouds.requests("dns")).some(({ url }) => url.includes("secretkey.keyed"))).toBe(true);
 });
 
+test("a keyed zone that quotes what it was asked, in whatever case, does not quote its key", async () => {
+  const key = { vaultUrl: "https://gatehouse.vault.example", name: "blocklist-key", version: "1" };
+  const keyed = zoneNamed("quoting", { zone: "{key}.quoting.lists.example", key });
+  const reason = "7.113.0.203.secretkey.quoting.lists.example, or 7.113.0.203.SecretKEY.QUOTING";
+  await change("secretkey.quoting", { list: [{ address: "203.0.113.7", reason }] });
+  expect(await asking(keyed).reasons("quoting", "203.0.113.7")).toEqual([
+    "7.113.0.203.[key].quoting.lists.example, or 7.113.0.203.[key].QUOTING",
+  ]);
+});
+
 test("an address leaves the list after somebody filled the portal's form", async () => {
   await change("portal", { list: ["203.0.113.7"] });
   const portal = `${clouds.control}/portal/portal.lists.example`;
