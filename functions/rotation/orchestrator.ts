@@ -53,7 +53,7 @@ interface Told {
   /** What they say with it, beside the tenant's other credentials. */
   told(made: CredentialVersion): Said;
   /** What a machine needs around being told; without it, it is just told. */
-  around?(machine: PlacedMachine, tell: (said?: Said) => Routine<void>): Routine<void>;
+  around?(machine: PlacedMachine, tell: (again?: Said) => Routine<void>): Routine<void>;
 }
 
 /** It stands in none of them. */
@@ -125,10 +125,11 @@ export function* rotate(context: OrchestrationContext, rotation: Rotation, chapt
     const route = yield* steps.readMailRoute(mailRouteWanted(target));
     for (const placed of machinesOf(target, ground)) {
       const { region, machine, address, suffix } = placed;
-      const say = function* (said = told(made)): Routine<void> {
+      const say = function* (again?: Said): Routine<void> {
+        const said = again ?? told(made);
         const held = { generation: generation + rotations, ...others, ...said.secrets, agents: ground.agents };
         const desired = guest(target, { region, machine }, address.fqdn, { ...ground, ...said.ground }, route, held);
-        yield* ensure("guest", `applyToGateway${suffix}`, desired);
+        yield* ensure("guest", `applyToGateway${suffix}`, desired, again ? 2 : 1);
         yield* confirm("guest", `verifyGateway${suffix}`, desired);
       };
       yield* around ? around(placed, say) : say();
