@@ -190,8 +190,8 @@ test.each<[string, Fault[], number[][], string[], string]>([
   // The first one shows what was seen to be good.
   ["the second machine does not answer", [undefined, "unreachable"], [[1, 2], [1]], [], "GatewayUnreachable"],
 ])(
-  "%s: the machine that was seen so shows the old one again, is behind its balancer again, and nothing is flipped",
-  async (faults, machines, refused, code) => {
+  "%s: it shows the old one again, is behind its balancer again, and nothing is flipped",
+  async (_, faults, machines, refused, code) => {
     const seen = await rotated(input, faults);
     expect(seen).toMatchObject({ machines, refused, out: 0, ends: [code] });
     expect(seen.steps).not.toContain("flip");
