@@ -164,7 +164,9 @@ async function rotated(rotation: CertificateRotation, faults: Fault[] = []) {
     },
   });
   expect(result).toBeUndefined();
-  const numbers = [...held.values()].map((store) => [...store].map((thumbprint) => Number(thumbprint[0])).toSorted());
+  const numbers = [...held.values()].map((store) =>
+    [...store].map((thumbprint) => Number(thumbprint[0])).toSorted((one, other) => one - other),
+  );
   return { machines: numbers, steps, out: out.size, mostOut, refused, ends };
 }
 
