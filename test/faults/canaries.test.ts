@@ -1,6 +1,6 @@
 /**
- * A whole life, from onboarding to offboarding, with something going wrong everywhere: every secret in it is a random word that is known
- * here, and none is found where it doesn't belong, in whatever encoding.
+ * A whole life with every kind of operation, and that of an installation that a person made, with something going wrong everywhere: every
+ * secret in it is a random word that is known here, and none is found where it doesn't belong, in whatever encoding.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -11,22 +11,36 @@ import { gzipSync } from "node:zlib";
 import { TableClient } from "@azure/data-tables";
 import { BlobServiceClient } from "@azure/storage-blob";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import * as z from "zod";
+import type { TransportRule } from "../../infra/local/clouds/exchange/store.ts";
 import type { CloudName } from "../../infra/local/clouds/simulator.ts";
 import { startHeartbeats } from "../../infra/local/clouds/guest/heartbeat.ts";
 import type { Received } from "../../infra/local/clouds/webhooks/index.ts";
 import type { Operation } from "../../shared/api/operation.ts";
 import { changeList, testZone } from "../support/blocklists.ts";
+import { createCredentials } from "../../shared/entra/credentials.ts";
+import { createGraph } from "../../shared/graph/client.ts";
+import { makeByHand } from "../support/hand-made.ts";
 import { customer, type OnboardingPlatform, startOnboarding } from "../support/onboarding.ts";
 import { ownAccount } from "../support/own-account.ts";
 import { blobsNow, filesIn, formsOf, secretsSeen, tablesNow } from "../support/secret-search.ts";
 
 const directory = mkdtempSync(path.join(tmpdir(), "gatehouse-canaries-"));
-const contoso = customer("contoso");
+const contoso = customer("contoso", "contoso", {}, { pilot: { addresses: ["pilot@contoso.example"], incoming: true } });
 const { tenantId } = contoso;
+const { organization } = contoso.watched;
+const fabrikam = customer("fabrikam");
 const webhookId = "desk";
 /** Lists whose key is part of each question: one that quotes what it was asked, some that fail, and one whose key is nowhere. */
 const blocklistKey = { name: "blocklist-key", version: "0".repeat(32), value: randomBytes(13).toString("hex") };
 const keyedLists = { quoting: "honest", failing: "servfail", refusing: "refused", silent: "silent", keyless: "honest" };
+const recipientId = "desk";
+/** The platform's own mailbox, and one that gets notifications. */
+const outside = {
+  organization: "c0ffee00-0000-4000-8000-00000000000f",
+  mailbox: "post@canary.example",
+  desk: "desk@canary.example",
+};
 /** Name → value of everything that must not be seen. */
 const secrets = new Map<string, string>();
 /** What came to each cloud as it came, tokens that it was shown aside: they are for it. */
@@ -39,6 +53,7 @@ const operations: Operation[] = [];
 beforeAll(async () => {
   platform = await startOnboarding({
     settings: ({ platformVault: vaultUrl }) => ({
+      CANARY_MAILBOX: `${outside.organization}/${outside.mailbox}`,
       DNS_BLOCKLISTS: JSON.stringify(
         Object.keys(keyedLists).map((id) => {
           const { name, version } = blocklistKey;
@@ -65,6 +80,7 @@ beforeAll(async () => {
   const made = await northwind.putWebhook({ webhookId, body: { url } });
   const dead = await northwind.putWebhook({ webhookId: "dead", body: { url: url.replace(/:\d+/, "") } });
   secrets.set("webhook first", made.body.secret ?? "").set("webhook dead", dead.body.secret ?? "");
+  await subscribe();
 
   await clouds.fault("webhooks", "500", {}, 2);
   await clouds.fault("arm", "500", { method: "PUT", path: "/virtualMachines/gateway-1?" });
@@ -81,14 +97,17 @@ beforeAll(async () => {
   await clouds.fault("vault", "503", { method: "GET", path: "/secrets/webhook-" });
   const tried = (await northwind.testWebhook({ webhookId })).body;
   await delivered(tried.id);
-  await clouds.fault("exchange", "cut-after-effect", { cmdlet: "Remove-TransportRule" });
   const heartbeats = startHeartbeats(clouds.platform);
   try {
-    const { body } = await northwind.startOffboarding({ tenantId, body: { confirm: tenantId } });
-    operations.push(await platform.untilEnded(body));
+    await live();
+    await adopt();
+    await clouds.fault("exchange", "cut-after-effect", { cmdlet: "Remove-TransportRule" });
+    await operate(northwind.startOffboarding({ tenantId, body: { confirm: tenantId } }));
   } finally {
     heartbeats.stop();
   }
+  await northwind.testMailRecipient({ recipientId });
+  await vi.waitUntil(() => mailed().some((text) => text.includes(`${tenantId}: `)), { timeout: 400_000, interval: 100 });
   await platform.fire("sweepNotifications");
 
   for (const [name, { versions }] of clouds.platform.collection<{ versions: { value: string }[] }>("vault.secrets").entries())
@@ -105,21 +124,104 @@ beforeAll(async () => {
     () => northwind.listDelistings({}),
     async () => northwind.getDelisting({ caseId: (await northwind.listDelistings({})).body.value[0]?.id ?? "" }),
     () => northwind.listAudit({ tenantId, maxpagesize: 200 }),
+    () => northwind.getTenant({ tenantId: fabrikam.tenantId }),
+    () => northwind.listAudit({ tenantId: fabrikam.tenantId, maxpagesize: 200 }),
+    () => northwind.listMailRecipients({}),
+    () => northwind.getMailRecipient({ recipientId }),
     () => northwind.listWebhooks({}),
     () => northwind.listWebhookDeliveries({ webhookId }),
     () => northwind.listWebhookDeliveries({ webhookId: "dead" }),
-    () => northwind.getOperation({ operationId: operations[0]?.id ?? "" }),
-    () => northwind.getOperation({ operationId: operations[2]?.id ?? "" }),
+    ...operations.map(
+      ({ id: operationId }) =>
+        () =>
+          northwind.getOperation({ operationId }),
+    ),
     () => platform.operator.listPartnerAudit({ partnerId: "northwind", maxpagesize: 200 }),
   ]) {
     const { body, headers } = await read();
     answered.push(JSON.stringify([body, [...headers]]));
   }
-});
+}, 1_200_000);
 afterAll(async () => {
   await platform.stop();
   rmSync(directory, { recursive: true });
 });
+
+/** A desk that confirms its address, although Graph fails when the code is sent. */
+async function subscribe(): Promise<void> {
+  const { clouds, northwind } = platform;
+  const { organization: tenant, mailbox, desk } = outside;
+  await clouds.organize({ tenantId: tenant, domains: ["canary.example"], mailboxes: [mailbox, desk] });
+  await clouds.consent(tenant);
+  // The platform's own mailbox has been open for long.
+  const graph = createGraph({
+    environment: clouds.environment,
+    credentials: createCredentials(clouds.environment, clouds.application),
+  });
+  for (let look = 0; look < 5; look += 1)
+    await graph.get(tenant, `/users/${mailbox}/messages`, z.unknown()).catch(() => undefined);
+  await clouds.fault("graph", "cut-after-effect", { method: "POST", path: "/sendMail" });
+  await northwind.putMailRecipient({ recipientId, body: { address: desk, digestInMinutes: 5 } });
+  const codeIn = (): string | undefined => /this code: (\S+)/.exec(mailed().join("\n"))?.[1];
+  await vi.waitUntil(() => codeIn() !== undefined, { timeout: 120_000, interval: 100 });
+  const confirmationCode = codeIn() ?? "";
+  secrets.set("mail code", confirmationCode);
+  await northwind.confirmMailRecipient({ recipientId, body: { confirmationCode } });
+}
+
+/** Texts of the mails that the desk has. */
+const mailed = (): string[] =>
+  (platform.clouds.platform.peers.messagesIn?.(outside.organization, outside.desk) ?? []).map(({ mime }) =>
+    Buffer.from(mime.split("\r\n\r\n").slice(1).join(""), "base64").toString(),
+  );
+
+/** Asked for, carried out to its end, and remembered. */
+async function operate(asked: Promise<{ body: Operation }>): Promise<void> {
+  operations.push(await platform.untilEnded((await asked).body));
+}
+
+/** Everything that a tenant can live through, each with a failure. */
+async function live(): Promise<void> {
+  const { clouds, northwind } = platform;
+  await clouds.fault("exchange", "cut-before-effect", { cmdlet: "Set-TransportRule" });
+  await operate(northwind.startPromotion({ tenantId }));
+  await clouds.fault("exchange", "cut-after-effect", { cmdlet: "New-TransportRule" });
+  await operate(northwind.startBypass({ tenantId, body: { reason: "the gateway does not answer" } }));
+  await clouds.fault("graph", "500", { method: "POST", path: "/sendMail" });
+  await operate(northwind.startRestore({ tenantId }));
+  const rules = clouds.platform.collection<TransportRule>("exchange.transport-rules");
+  const [key, approval] =
+    rules.entries().find(([, { tenantId: whose, settings }]) => whose === organization && settings["SetSCL"] !== undefined) ?? [];
+  if (key === undefined || !approval) throw new Error("there is no approval rule");
+  rules.set(key, { ...approval, settings: { ...approval.settings, ExceptIfSubjectContainsWords: ["invoice"] } });
+  await northwind.lookForDriftNow({ tenantId });
+  await clouds.fault("exchange", "cut-before-effect", { cmdlet: "Set-TransportRule" });
+  await operate(northwind.startRepair({ tenantId }));
+  await clouds.fault("vault", "503", { method: "PUT", path: "/secrets/" });
+  await operate(northwind.rotateCredential({ tenantId, name: "loopGuid" }));
+  await clouds.fault("exchange", "cut-after-effect", { cmdlet: "Remove-TransportRule" });
+  await operate(northwind.startDemotion({ tenantId }));
+}
+
+/** What a person has made for another tenant is taken over as it is; its loop GUID is one of the person's. */
+async function adopt(): Promise<void> {
+  const { clouds, northwind } = platform;
+  await platform.organize(fabrikam);
+  await clouds.consent(fabrikam.watched.organization);
+  const byHand = await platform.asStranger(() => makeByHand(clouds, fabrikam));
+  secrets.set("person's/loop-guid", byHand.loopGuid);
+  await platform.register(fabrikam);
+  const adoption = async () => (await northwind.getAdoption({ tenantId: fabrikam.tenantId })).body;
+  // Consent takes a moment to be known everywhere.
+  const unread = /Consent|AzureAccess|Unread/;
+  await vi.waitUntil(async () => (await adoption()).findings.every(({ code }) => !unread.test(code)), {
+    timeout: 120_000,
+    interval: 100,
+  });
+  answered.push(JSON.stringify(await adoption()));
+  await clouds.fault("arm", "500", { method: "PATCH" });
+  await operate(northwind.startAdoption({ tenantId: fabrikam.tenantId }));
+}
 
 async function delivered(deliveryId: string): Promise<void> {
   for (;;) {
@@ -163,6 +265,13 @@ test("a life was lived although things went wrong, and there was something to lo
   expect(operations.map(({ kind, status }) => `${kind} ${status}`)).toEqual([
     "onboarding Succeeded",
     "rotation Succeeded",
+    "promotion Succeeded",
+    "bypass Succeeded",
+    "restore Succeeded",
+    "repair Succeeded",
+    "renewal Succeeded",
+    "demotion Succeeded",
+    "adoption Succeeded",
     "offboarding Succeeded",
   ]);
   const kinds = [
@@ -175,7 +284,7 @@ test("a life was lived although things went wrong, and there was something to lo
     "blocklist-key",
   ];
   for (const kind of kinds) expect([...secrets.keys()].filter((name) => name.includes(kind))).not.toEqual([]);
-  expect([...secrets].filter(([, value]) => value.length < 16)).toEqual([]);
+  expect([...secrets].filter(([name, value]) => value.length < (name === "mail code" ? 9 : 16))).toEqual([]);
   expect((await received()).length).toBeGreaterThan(0);
   // The list was asked with its key, and has said so.
   expect(answered.join("\n")).toContain("[key].quoting.lists.example");
@@ -200,14 +309,14 @@ test("to each cloud goes only what is for it", () => {
     const found = seenIn((asked.get(cloud) ?? []).join("\n")).map((name) => name.replace(/^.*\/|[ \d]+$/g, ""));
     return [...new Set(found)].toSorted();
   };
-  // The machine's first password is set as it is made; rules carry the loop GUID, which is what they look for.
+  // What is mailed goes through Graph. The machine's first password is set as it is made; rules carry the loop GUID, which is what they look for.
   expect(
     Object.fromEntries(
       (["arm", "graph", "exchange", "webhooks", "dns", "mail"] as const).map((cloud) => [cloud, kindsIn(cloud)]),
     ),
   ).toEqual({
     arm: ["gateway-admin-password"],
-    graph: [],
+    graph: ["mail code"],
     exchange: ["loop-guid"],
     webhooks: [],
     dns: [],
