@@ -72,7 +72,8 @@ export const createAddressActivities = ({
     /** Ids of the lists that have it. Lists that can't be believed at present say nothing; if none of them can be, nobody knows. */
     screenAddress: ({ work, address }: { work: Work; address: string }): Promise<{ lists: string[] }> =>
       recorded(work, "screened", async () => {
-        const batches = await blocklists.check(() => [address]);
+        // Those list whole providers: no address of Azure's would do.
+        const batches = await blocklists.check(({ weight }) => (weight === "informational" ? undefined : [address]));
         const verdicts = batches.map(({ zoneId, verdicts: of }) => ({ zoneId, state: of.get(address)?.state ?? "unknown" }));
         if (verdicts.length > 0 && verdicts.every(({ state }) => state === "unknown"))
           throw new ControlPlaneError("BlocklistsBlind", `no blocklist says whether it has ${address}`, 503, true);
