@@ -3,6 +3,7 @@ import { refusal } from "../../shared/api/error-codes.ts";
 import { gatewayIdOf } from "../../shared/api/gateway-id.ts";
 import type { Address } from "../../shared/desired/state.ts";
 import type { MailRoute } from "../../shared/desired/mail-route.ts";
+import { machineAt } from "../../shared/desired/replaced-address.ts";
 import * as desired from "../../shared/desired/state.ts";
 import type { GuestGeneration } from "../../shared/desired/state.ts";
 import { targetOf } from "../../shared/desired/target.ts";
@@ -16,7 +17,7 @@ import { type Sight, walked } from "../../shared/runbook/looking.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { moveOf, presentAddress, refuseUnlessReplaceable } from "./replacements.ts";
 import { replacementSteps } from "./steps.ts";
-import { type AddressHands, moveAddress } from "./ways.ts";
+import { type AddressHands, type Move, moveAddress } from "./ways.ts";
 import type { AddressesWorld } from "./world.ts";
 
 export async function planReplacement(
@@ -28,8 +29,11 @@ export async function planReplacement(
   refuseUnlessReplaceable(tenant, { gatewayId, back });
   const move = moveOf(tenant, { gatewayId, back });
   const sight: Sight = { seen: [], seconds: 0 };
-  await walked(moveAddress(handsOver(world, tenant, sight), move));
-  const steps = replacementSteps(tenant, back);
+  const hands = handsOver(world, tenant, sight);
+  await walked(moveAddress(hands, move));
+  await walked(hands.drop("publicIpAddress", "released", formerAddress(move)));
+  const released = { name: "released", title: "The former public address, once it is no longer held" };
+  const steps = [...replacementSteps(tenant, back), released];
   return {
     names: targetOf(tenant).names,
     estimatedSeconds: sight.seconds,
@@ -52,6 +56,12 @@ export async function planReplacement(
     ],
     tasks: [],
   };
+}
+
+function formerAddress(move: Move): desired.Desired<"publicIpAddress"> {
+  const region = move.names.regions[move.at.region];
+  if (!region) throw new Error(`there is no region ${move.at.region + 1}`);
+  return desired.machineAddress(move, { region, machine: machineAt(move, move.at) });
 }
 
 function onlyGatewayOf(tenant: TenantRecord): string {

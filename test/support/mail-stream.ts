@@ -17,7 +17,11 @@ export interface MailStream {
 const EVERY_MILLISECONDS = 120;
 
 /** From a colleague, who is no pilot, to the pilot. */
-export function streamOfMail(platform: OnboardingPlatform, { spec, watched }: Customer): MailStream {
+export function streamOfMail(
+  platform: OnboardingPlatform,
+  { spec, watched }: Customer,
+  everyMilliseconds: number = EVERY_MILLISECONDS,
+): MailStream {
   const { organization, domains } = watched;
   const { peers, organizations } = platform.clouds.platform;
   const [pilot = ""] = spec.pilot.addresses;
@@ -46,7 +50,7 @@ export function streamOfMail(platform: OnboardingPlatform, { spec, watched }: Cu
     while (!ending.signal.aborted) {
       await send(`${prefix}-${sent}`);
       sent += 1;
-      await pause(EVERY_MILLISECONDS);
+      await pause(everyMilliseconds);
     }
   })();
 

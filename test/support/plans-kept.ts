@@ -88,7 +88,7 @@ function plannedIn({ resources }: Plan): string[] {
   const seen = new Set<string>();
   return resources
     .flatMap(({ kind, action }) => {
-      if (action === "none" || (single.has(kind) && seen.has(kind))) return [];
+      if (action === "none" || ((single.has(kind) || kind in objects) && seen.has(kind))) return [];
       seen.add(kind);
       // The filter is the customer's: our addresses are put into what is there.
       return [`${kind === "connectionFilter" ? "update" : action} ${objects[kind] ?? kind}`];
