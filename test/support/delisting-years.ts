@@ -91,7 +91,9 @@ export async function playYears(seed: number, { days = 365, addresses = 2 } = {}
       tasks,
       events,
       dailyOffers: createDailyOfferStore(storage),
-      tenants: { find: () => Promise.resolve({ stage: "live", spec: { microsoft365: { domains: ["contoso.example"] } } }) },
+      tenants: {
+        find: () => Promise.resolve({ stage: "live", facts: {}, spec: { microsoft365: { domains: ["contoso.example"] } } }),
+      },
       drift: { find: nothing },
       listings: { of: () => Promise.resolve([]) },
       gateways: {
