@@ -53,10 +53,12 @@ test("api-version is required on all routes but the few that exist in every vers
   );
   expect(without.map(({ operation }) => operation.operationId).toSorted()).toEqual([
     "acceptConsent",
+    "askToUnsubscribe",
     "getHealth",
     "getOpenapi",
     "getReadiness",
     "postUcmReport",
+    "unsubscribe",
   ]);
   expect(document.components.parameters.apiVersion?.schema.enum).toEqual([...apiVersions]);
 });
