@@ -39,8 +39,9 @@ test.for(["CloudEventSchemaV1_0", "EventGridSchema"])("%s", async (schema) => {
   const [message] = await client.createReceiver("rotation", { receiveMode: "receiveAndDelete" }).receiveMessages(1);
   expect(message?.body).toEqual(((await response.json()) as { event: unknown }).event);
   expect(message?.body).toMatchObject({ data: { "ObjectName ": "signing-key", EXP: expect.stringMatching(/^\d+$/) } });
+  const { version } = properties;
   expect(parseDue(message?.body)).toEqual([
-    { kind: "secret", vaultUrl: "https://gatehouse.vault.azure.net", secretName: "signing-key", version: properties.version },
+    { kind: "secret", vaultUrl: "https://gatehouse.vault.azure.net", secretName: "signing-key", version, added: false },
   ]);
   const changed = await secrets.getSecret("signing-key");
   expect(changed.properties.expiresOn?.getTime()).toBeLessThan(Date.now() + 3600_000 + 2000);
