@@ -1,23 +1,29 @@
 /** What a repair does beside its resources: looks first and last, and refuses what would send mail where its way is not whole. */
 import type { Difference } from "../../shared/api/drift.ts";
+import { type Ground, loop as loopOf, type Loop } from "../../shared/desired/state.ts";
+import { targetOf } from "../../shared/desired/target.ts";
 import type { Work } from "../../shared/durable/resources.ts";
 import type { Failure } from "../../shared/durable/steps.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
+import { proveReachable } from "../../shared/proof/gateways.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
 import type { Seen } from "../../shared/runbook/looking.ts";
 import type { DriftRecord } from "../../shared/stores/drift.ts";
 import { lookForDrift } from "./look.ts";
-import { COMPARED, LOOK } from "./steps.ts";
+import { COMPARED, LOOK, START_TLS } from "./steps.ts";
 import { impossible, refuseUnlessWayIsWhole, sendsMail, unread } from "./whole-way.ts";
 import type { DriftWorld } from "./world.ts";
 
 export type RepairActivities = ReturnType<typeof createRepairActivities>;
 
 /** One thing to bring back. */
-export type Repairable = Pick<Seen, "kind" | "step" | "wanted">;
+export interface Repairable extends Pick<Seen, "kind" | "step" | "wanted"> {
+  /** It sends mail there, and is the first that does. */
+  proveFirst?: Loop;
+}
 
 export const createRepairActivities = (world: DriftWorld) => {
-  const { operations } = world.stores;
+  const { operations, tenants } = world.stores;
   const recorded = recordingSteps(world.stores);
 
   async function lookNow({ partnerId, tenantId, operationId }: Work): Promise<{ record: DriftRecord; seen: Seen[] }> {
@@ -37,7 +43,6 @@ export const createRepairActivities = (world: DriftWorld) => {
     lookForRepair: ({ work, steps }: { work: Work; steps: string[] }): Promise<Repairable[]> =>
       recorded(work, LOOK, async () => {
         const { record, seen } = await lookNow(work);
-        const found: Repairable[] = [];
         let wayIsWhole: Promise<void> | undefined;
         for (const step of steps) {
           const unseen = record.unread.find((one) => one.step === step);
@@ -48,11 +53,24 @@ export const createRepairActivities = (world: DriftWorld) => {
           else if (sendsMail.has(difference.kind))
             await (wayIsWhole ??= refuseUnlessWayIsWhole(world.stores, work, steps, record));
         }
-        for (const { step } of inOrder(record, steps)) {
+        const found = inOrder(record, steps).flatMap(({ step }): Repairable[] => {
           const one = seen.find((known) => known.step === step);
-          if (one) found.push({ kind: one.kind, step, wanted: one.wanted });
-        }
+          return one ? [{ kind: one.kind, step, wanted: one.wanted }] : [];
+        });
+        const first = found.find(({ kind }) => sendsMail.has(kind));
+        if (first) {
+          const tenant = await tenants.get(work.partnerId, work.tenantId);
+          first.proveFirst = loopOf(targetOf(tenant), tenant.facts["ground"] as Ground);
+        } else if (steps.some((step) => sendsMail.has(step)))
+          await operations.recordStep(work.partnerId, work.operationId, START_TLS, { status: "Skipped" });
         return { result: found };
+      }),
+
+    /** The connector may be another one than the last proof was of. */
+    checkWay: ({ work, loop }: { work: Work; loop: Loop }): Promise<void> =>
+      recorded(work, START_TLS, async () => {
+        await proveReachable(world.validateOutboundConnector, loop);
+        return { result: undefined };
       }),
 
     finishRepair: async ({ work, steps }: { work: Work; steps: string[] }): Promise<void> => {

@@ -16,11 +16,14 @@ export interface Repair {
 }
 
 export function* repairTenant(context: OrchestrationContext, { work, steps, pace }: Repair): Routine<void> {
-  const { beginRepair, lookForRepair, finishRepair, failRepair } = stepsOf<RepairActivities>(context, pace.patience);
+  const { beginRepair, lookForRepair, checkWay, finishRepair, failRepair } = stepsOf<RepairActivities>(context, pace.patience);
   const { ensure } = resourceSteps<Resources>(context, work, pace);
   try {
     yield* beginRepair({ work });
-    for (const { kind, step, wanted } of yield* lookForRepair({ work, steps })) yield* ensure(kind, step, wanted as never);
+    for (const { kind, step, wanted, proveFirst } of yield* lookForRepair({ work, steps })) {
+      if (proveFirst) yield* checkWay({ work, loop: proveFirst });
+      yield* ensure(kind, step, wanted as never);
+    }
     yield* finishRepair({ work, steps });
   } catch (error) {
     yield* failRepair({ work, failure: failureFrom(error) });

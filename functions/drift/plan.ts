@@ -2,7 +2,7 @@
 import type { Check } from "../../shared/api/plan.ts";
 import { targetOf } from "../../shared/desired/target.ts";
 import { ControlPlaneError } from "../../shared/errors.ts";
-import { typicalSeconds } from "../../shared/plans/durations.ts";
+import { typical, typicalSeconds } from "../../shared/plans/durations.ts";
 import type { Planned } from "../../shared/plans/plans.ts";
 import { plannedOf } from "../../shared/plans/resources.ts";
 import { lookAt, type Seen } from "../../shared/runbook/looking.ts";
@@ -23,13 +23,13 @@ export async function planRepair(world: DriftWorld, tenant: TenantRecord, asked:
   const comparison = compared(look, titles);
   const seen = look.seen.filter(({ step }) => chosen.includes(step)).map((one) => asRepaired(one, comparison));
   const { names } = targetOf(tenant);
+  const sending = seen.some(({ kind, action }) => sendsMail.has(kind) && action !== "none");
+  const written = seen.reduce((seconds, { kind, action }) => seconds + typicalSeconds(kind, action), 0);
   return {
     names,
-    estimatedSeconds: seen.reduce((seconds, { kind, action }) => seconds + typicalSeconds(kind, action), 0),
+    estimatedSeconds: written + (sending ? typical.startTls : 0),
     resources: plannedOf(seen, titles),
-    checks: seen.some(({ kind, action }) => sendsMail.has(kind) && action !== "none")
-      ? [await wayIsWhole(world, tenant, chosen, comparison)]
-      : [],
+    checks: sending ? [await wayIsWhole(world, tenant, chosen, comparison)] : [],
     findings: [],
     tasks: [],
   };

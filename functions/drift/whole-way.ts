@@ -34,7 +34,10 @@ export async function refuseUnlessWayIsWhole(
   const unseen = unknown.find(({ kind }) => theWay.has(kind));
   if (unseen) throw unread(`"${unseen.title}", which mail takes: ${unseen.reason}`);
   const { facts } = await tenants.get(partnerId, tenantId);
-  if (facts["ground"] === undefined) throw impossible(`tenant ${tenantId} was never onboarded to its end`);
+  if (facts["ground"] === undefined)
+    throw impossible(
+      `a person made what stands of tenant ${tenantId}, and its loop GUID is in no vault: put back by hand what sends mail, and name the steps of what else is to be repaired`,
+    );
   for (const { tenantId: of, id, state } of await gateways.of(partnerId))
     if (of === tenantId && state.health !== "healthy")
       throw impossible(`mail is forwarded only to gateways that are well, and ${id} is ${state.health}`);

@@ -186,13 +186,17 @@ test("one repair brings all of it back, in the manual's order, each by one write
     "networkSecurityGroup Succeeded updated",
     "inboundConnector Succeeded updated",
     "approvalRule Succeeded created",
+    "startTls Succeeded",
     "forwardingRule Succeeded updated",
     "compared Succeeded",
   ]);
-  const record = about(contoso, await platform.record(before)).filter(({ effect }) => effect === "write");
+  // Exchange Online's own test mail is delivered when it is.
+  const record = about(contoso, await platform.record(before)).filter(
+    ({ effect, method }) => effect === "write" && method !== "DELIVER",
+  );
   expect(
     record.map(({ requestBody, method }) => /"CmdletName":"([^"]+)"/.exec(JSON.stringify(requestBody))?.[1] ?? method),
-  ).toEqual(["PUT", "Set-InboundConnector", "New-TransportRule", "Set-TransportRule"]);
+  ).toEqual(["PUT", "Set-InboundConnector", "New-TransportRule", "Validate-OutboundConnector", "Set-TransportRule"]);
   expect(await seen()).toMatchObject({ status: "inSync", differences: [], unread: [] });
   expect(await condition("InSync")).toMatchObject({ status: "True" });
   expect(await condition("MailFlowUndisturbed")).toMatchObject({ status: "True" });

@@ -9,7 +9,7 @@ import { ownViolations } from "../support/invariants.ts";
 import { createRandom } from "../support/random.ts";
 import { planAndApply } from "../support/plans-kept.ts";
 import { waysIn } from "../support/ways.ts";
-import { type Played, startWorlds, type Worlds } from "../support/worlds.ts";
+import { type Life, type Played, startWorlds, type Worlds } from "../support/worlds.ts";
 
 const seed = Number(process.env["FAIL_SEED"] ?? Date.now() % 1_000_000);
 let worlds: Worlds;
@@ -86,7 +86,7 @@ const takenOver = [
   "keepForDayTwo",
 ] as const;
 
-test(`what a person made is adopted and then onboarded over: where that fails it completes when it is retried, and keeps its loop GUID (FAIL_SEED=${seed})`, async () => {
+test(`what a person made is adopted and then onboarded over: where that fails it completes when it is retried, and keeps its loop GUID; a repair brings all of it back under the person's names (FAIL_SEED=${seed})`, async () => {
   const { from, start } = await waysIn(worlds)("adoption");
   const { tenantId, watched } = worlds.customer;
   const random = createRandom(seed);
@@ -101,16 +101,69 @@ test(`what a person made is adopted and then onboarded over: where that fails it
     const { forwardingRule: made } = (await life.estate()).loopGuid;
     failAt(plan);
     const adopted = await succeeded(await start(life));
+    // Before somebody has looked nobody knows that it is well.
+    await life.operator.runSchedule({ timer: "pollGateways" });
     const onboarded = await succeeded((await life.partner.startOnboarding({ tenantId })).body);
     const { vault, ...others } = (await life.estate()).loopGuid;
     const { status: drift, differences } = (await life.partner.lookForDriftNow({ tenantId })).body;
     const kept = isDeepStrictEqual([vault], made) && isDeepStrictEqual(others, guidEverywhere(vault));
-    return { plan, adopted, onboarded, kept, drift, differences, unsafe: ownViolations(await life.record(), watched) };
+    failAt(undefined);
+    const removed = await removedAndRepaired(life);
+    return { plan, adopted, onboarded, kept, drift, differences, removed, unsafe: ownViolations(await life.record(), watched) };
   }, from);
-  const well = { adopted: "Succeeded", onboarded: "Succeeded", kept: true, drift: "inSync", differences: [], unsafe: [] };
-  expect(seen).toEqual({ plan, ...well });
+  const clean = { drift: "inSync", differences: [] };
+  const well = { adopted: "Succeeded", onboarded: "Succeeded", kept: true, ...clean, unsafe: [] };
+  const removed = { missing, repaired: { status: "Succeeded" }, ...clean, exchange: named };
+  expect(seen).toEqual({ plan, ...well, removed });
 });
 
+/** What the person made and what was made beside it, in the order in which it is brought back. */
+const missing = [
+  "inboundConnector",
+  "outboundConnector",
+  "guardRule",
+  "approvalRule",
+  "stripRule",
+  "forwardingRule",
+  "domainForwardingRule",
+].map((step) => `${step}: create`);
+const named = {
+  inboundConnectors: ["FROM Azure VM to M365 of Contoso"],
+  outboundConnectors: ["M365 to Azure VM of Contoso"],
+  transportRules: [
+    "Guard loop header of own Azure VM",
+    "Route all Mails to own Azure VM of Contoso",
+    "Route all Mails to own Azure VM, domains",
+    "Approve all Mails from own SMTP Server on Azure VM of Contoso",
+    "Strip loop header of own Azure VM",
+  ],
+};
+
+/** Somebody removes every rule and connector, and what that takes away is repaired. */
+async function removedAndRepaired(life: Life) {
+  const { tenantId, watched } = worlds.customer;
+  const remove = (noun: string, Identity: string) =>
+    life.clouds.platform.peers.runByHand?.(watched.organization, `Remove-${noun}`, { Identity, Confirm: false });
+  const { transportRules, outboundConnectors, inboundConnectors } = (await life.estate()).exchange;
+  // Rules first: a connector that one of them routes to can't be removed.
+  for (const rule of transportRules) await remove("TransportRule", rule);
+  for (const connector of outboundConnectors) await remove("OutboundConnector", connector);
+  for (const connector of inboundConnectors) await remove("InboundConnector", connector);
+  await life.pass(AN_HOUR);
+  const look = async () => (await life.partner.lookForDriftNow({ tenantId })).body;
+  const missing = (await look()).differences.map(({ step, action }) => `${step}: ${action}`);
+  const { status, error } = await life.ended((await life.partner.startRepair({ tenantId })).body);
+  const { status: drift, differences } = await look();
+  return {
+    missing,
+    repaired: { status, ...(error ? { error } : {}) },
+    drift,
+    differences,
+    exchange: (await life.estate()).exchange,
+  };
+}
+
+const AN_HOUR = 3_600_000;
 const guidEverywhere = (guid: string | undefined) => ({
   registry: `X-iqsuite-process:${guid}`,
   approvalRule: [guid],

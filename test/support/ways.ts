@@ -29,7 +29,7 @@ const beginnings = {
   adoption: {
     kind: "adoption",
     meanwhile: async (life, customer) => {
-      await passingUntil(life, makeByHand(life.clouds, customer));
+      await passingUntil(life, makeByHand(life.clouds, customer, { called: (manual) => `${manual} of Contoso` }));
       // What was written is seen a while later.
       await life.pass(AN_HOUR);
     },
