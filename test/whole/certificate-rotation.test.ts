@@ -155,3 +155,25 @@ test("all mail of all that time arrived once, and had been at a gateway", async 
   expect({ around, unmarked }).toEqual({ around: 0, unmarked: 0 });
   expect(through).toBeGreaterThan(10);
 });
+
+test("where the vault has an issuer, it is asked for the next one on request, and the old one is kept beside it", async () => {
+  const issued = customer("contoso", "geneva", { certificate: { name: "geneva.example", issuer: "Self" } });
+  await platform.organize(issued);
+  await platform.register(issued);
+  expect((await platform.untilEnded(await platform.start(issued))).error).toBeUndefined();
+  const held = () =>
+    platform.clouds.platform
+      .collection<{ virtualMachineId: string; certificates: { thumbprint: string }[] }>("arm.guests")
+      .values()
+      .filter(({ virtualMachineId }) => virtualMachineId.toLowerCase().includes(issued.spec.azure.subscriptionId))
+      .flatMap(({ certificates }) => certificates.map(({ thumbprint }) => thumbprint));
+  const before = held();
+  expect(before).toHaveLength(1);
+  const { body } = await platform.northwind.rotateCredential({ tenantId: issued.tenantId, name: "smtpCertificate" });
+  const ended = await platform.untilEnded(body);
+  expect(ended.error, JSON.stringify(ended)).toBeUndefined();
+  expect(held()).toHaveLength(2);
+  expect(held()).toEqual(expect.arrayContaining(before));
+  const { value } = (await platform.northwind.listCredentials({ tenantId: issued.tenantId })).body;
+  expect(value.find(({ name }) => name === "smtpCertificate")).toMatchObject({ state: "overlapping", generation: 2 });
+});
