@@ -247,11 +247,13 @@ export async function startWorlds({
       for (;;) {
         const operation = await read(id);
         const { attempt, status, cancel } = operation;
-        if (status !== "Running" && status !== "NotStarted") return operation;
         // A roll-back is the attempt after the one that it takes back.
         const instances = [attempt, ...(cancel?.rollBack ? [attempt + 1] : [])].map((one) => `northwind_${id}_${one}`);
         const { engine } = present.host;
         const known = instances.findLast((instance) => engine.getInstance(instance) !== undefined);
+        // What has succeeded may still have something to clear away, later.
+        const over = status !== "Running" && status !== "NotStarted";
+        if (over && (known === undefined || engine.getInstance(known)?.status !== "Running")) return operation;
         if (known === undefined) throw new Error(`nobody carries out ${id}`);
         await time.until(engine.whenFinished(known));
       }
