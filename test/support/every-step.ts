@@ -180,6 +180,7 @@ async function leftIn({ customer: { tenantId, spec } }: Worlds, life: Life): Pro
 /** Where a refusal is right: what the kinds of operations say of themselves, seen from outside. */
 function mayRefuse(kind: Operation["kind"], steps: Operation["steps"]): boolean {
   switch (kind) {
+    case "addressReplacement":
     case "adoption":
     case "rotation":
     case "repair":
