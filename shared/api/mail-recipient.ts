@@ -1,7 +1,7 @@
 /** A mail recipient in the API: a person or a desk that is told by mail what changed, once it has said that it wants to be. */
 import * as z from "zod";
 import { partnerIdSchema } from "./partner.ts";
-import { typePatternSchema } from "./webhook.ts";
+import { eventTypesSchema } from "./webhook.ts";
 
 /** Chosen by the partner, and of the same form as its own id. */
 export const mailRecipientIdSchema = partnerIdSchema;
@@ -15,12 +15,7 @@ const timeZoneSchema = z
 
 export const mailRecipientInputSchema = z.strictObject({
   address: z.email().max(254).describe("Who gets mail there has to confirm it first."),
-  types: z
-    .array(typePatternSchema)
-    .min(1)
-    .max(50)
-    .optional()
-    .describe("Which events to tell, such as gateway.health.changed or task.*; left out, all."),
+  types: eventTypesSchema,
   digestInMinutes: z
     .int()
     .min(5)

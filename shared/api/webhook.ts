@@ -7,19 +7,22 @@ import { partnerIdSchema } from "./partner.ts";
 export const webhookIdSchema = partnerIdSchema;
 
 /** One type, or all that begin with some words: `gateway.*`. */
-export const typePatternSchema = z.union([
+const typePatternSchema = z.union([
   eventTypeSchema,
   z.string().regex(/^[a-z][a-z0-9]*(\.[a-z][a-z0-9]*){0,4}\.\*$/, "must be an event's type, or its first words and .*"),
 ]);
 
+/** What a webhook is told, and a mail recipient. */
+export const eventTypesSchema = z
+  .array(typePatternSchema)
+  .min(1)
+  .max(50)
+  .optional()
+  .describe("Which events to tell, such as gateway.health.changed or task.*; left out, all.");
+
 export const webhookInputSchema = z.strictObject({
   url: z.string().min(1).describe("Https, a name in public DNS, port 443, no credentials."),
-  types: z
-    .array(typePatternSchema)
-    .min(1)
-    .max(50)
-    .optional()
-    .describe("Which events to tell, such as gateway.health.changed or task.*; left out, all."),
+  types: eventTypesSchema,
   description: z.string().trim().max(200).optional(),
   enabled: z.boolean().default(true),
 });

@@ -1,5 +1,6 @@
 /** Another public address for a gateway, in virtual time: accepted before it is used, proven before the former one is forgotten, and back again. */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { addressesIn, replaced } from "../support/addresses.ts";
 import { violations } from "../support/invariants.ts";
 import { type Way, waysIn } from "../support/ways.ts";
 import { type Life, startWorlds, type Worlds } from "../support/worlds.ts";
@@ -17,33 +18,12 @@ afterAll(() => worlds.stop());
 
 const A_SETTLE = 30 * 60_000;
 
-interface Address {
-  name: string;
-  body: { properties: { ipAddress: string; dnsSettings: { fqdn: string; reverseFqdn: string } } };
-}
-
-/** The addresses that there are, by their names. */
-const addressesIn = ({ clouds }: Life): Record<string, string> =>
-  Object.fromEntries(
-    clouds.platform
-      .collection<Address>("arm.microsoft.network/publicipaddresses")
-      .values()
-      .map(({ name, body: { properties } }) => [name, properties.ipAddress]),
-  );
-
 const eventsOf = async ({ partner }: Life) =>
   (await partner.listEvents({})).body.value.filter(({ type }) => type.startsWith("gateway.address.")).toReversed();
 
-/** Until it has succeeded, while the former address is held still. */
-async function replaced(life: Life, body: { back?: true } = {}) {
-  const { id } = (await life.partner.startAddressReplacement({ gatewayId, body })).body;
-  await life.pass(3 * 3600_000);
-  return (await life.partner.getOperation({ operationId: id })).body;
-}
-
 test("both addresses are accepted long before the machine has the new one, and the former one is released a week after", async () => {
   await worlds.life(async (life) => {
-    const { status, steps, result } = await replaced(life);
+    const { status, steps, result } = await replaced(life, gatewayId);
     expect(status).toBe("Succeeded");
     expect(result).toMatchObject({ address: "203.0.113.11", former: "203.0.113.10" });
     expect(addressesIn(life)).toEqual({ "gateway-1-address": "203.0.113.10", "gateway-1-address-2": "203.0.113.11" });

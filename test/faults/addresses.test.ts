@@ -1,5 +1,6 @@
 /** Another public address for a gateway, in virtual time: listed ones, the way back, and failures by chance. */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { addressesIn, replaced } from "../support/addresses.ts";
 import { changeList } from "../support/blocklists.ts";
 import { failedThere, killedThere, undisturbed } from "../support/every-step.ts";
 import type { FailAt } from "../support/failing.ts";
@@ -19,35 +20,17 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => worlds.stop());
 
-interface Address {
-  name: string;
-  body: { properties: { ipAddress: string; dnsSettings: { fqdn: string; reverseFqdn: string } } };
-}
-
-/** The addresses that there are, by their names. */
-const addressesIn = ({ clouds }: Life): Record<string, string> =>
-  Object.fromEntries(
-    clouds.platform
-      .collection<Address>("arm.microsoft.network/publicipaddresses")
-      .values()
-      .map(({ name, body: { properties } }) => [name, properties.ipAddress]),
-  );
-
 const psbl = (life: Life, ...list: string[]): Promise<void> => changeList(life.clouds, "psbl.surriel.com", { list });
-
-/** Until it has succeeded, while the former address is held still. */
-async function replaced(life: Life, body: { back?: true } = {}) {
-  const { id } = (await life.partner.startAddressReplacement({ gatewayId, body })).body;
-  await life.pass(3 * 3600_000);
-  return (await life.partner.getOperation({ operationId: id })).body;
-}
 
 test("a new address that is listed is given back for another one; the way back leads to the former one, which is then released by nobody", async () => {
   await worlds.life(async (life) => {
     await psbl(life, "203.0.113.11");
-    expect(await replaced(life)).toMatchObject({ status: "Succeeded", result: { address: "203.0.113.12" } });
+    expect(await replaced(life, gatewayId)).toMatchObject({ status: "Succeeded", result: { address: "203.0.113.12" } });
     expect(addressesIn(life)).toEqual({ "gateway-1-address": "203.0.113.10", "gateway-1-address-3": "203.0.113.12" });
-    expect(await replaced(life, { back: true })).toMatchObject({ status: "Succeeded", result: { address: "203.0.113.10" } });
+    expect(await replaced(life, gatewayId, { back: true })).toMatchObject({
+      status: "Succeeded",
+      result: { address: "203.0.113.10" },
+    });
     await life.pass(9 * A_DAY);
     expect(addressesIn(life)).toEqual({ "gateway-1-address": "203.0.113.10" });
     expect(violations(await life.record(), worlds.customer.watched)).toEqual([]);
