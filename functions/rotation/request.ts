@@ -37,8 +37,12 @@ async function credentialOf(
   name: string,
 ): Promise<CredentialRecord> {
   const tenant = await stores.tenants.get(partnerId, tenantId);
-  const found = (await credentialsOf(stores, tenant)).find((one) => one.name === name);
-  if (!found) throw refusal("CredentialNotFound", `tenant ${tenantId} has no credential ${name}`);
+  const known = await credentialsOf(stores, tenant);
+  const found = known.find((one) => one.name === name);
+  if (!found) {
+    const has = known.map((one) => one.name).join(", ") || "none yet";
+    throw refusal("CredentialNotFound", `tenant ${tenantId} has no credential ${name}; it has ${has}`);
+  }
   const first = firstOf(tenant).find((one) => one.name === name);
   if (first) await stores.credentials.add(first);
   return found;

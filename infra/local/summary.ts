@@ -45,7 +45,7 @@ function success({ id, tenantId, steps, result: given }: Operation, { api, contr
           `  curl -s -H "Authorization: Bearer $TOKEN" "${api}/api/tenants/${tenantId}?api-version=${apiVersion}"`,
           `  curl -s -H "Authorization: Bearer $TOKEN" "${api}/api/operations/${id}?api-version=${apiVersion}"`,
           `  curl -s "${control}/requests?cloud=exchange&since=0"`,
-          `  npm run --silent show -- listing${storyFlags}   # then rotation, and outage`,
+          `  npm run --silent show -- listing${storyFlags}   # then rotation, outage, webhook and queue`,
           "",
         ]
       : []),

@@ -74,11 +74,29 @@ async function readText(request: HttpRequest): Promise<string> {
 const tooLarge = () => refusal("PayloadTooLarge", `the body must be at most ${LARGEST_BODY_IN_BYTES} bytes`, { target: "body" });
 
 function read<Output>(schema: z.ZodType<Output>, value: unknown, where: string): Output {
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, { error: inPlainWords });
   if (parsed.success) return parsed.data;
   const details = parsed.error.issues.flatMap(detailsOf).slice(0, MOST_DETAILS);
   throw refusal("InvalidRequest", `${where} has invalid fields`, { details });
 }
+
+/** What a field has to be, where its schema has no words of its own for it. */
+const inPlainWords: z.core.$ZodErrorMap = (issue) => {
+  if (issue.code === "invalid_value") return `must be ${issue.values.length === 1 ? "" : "one of "}${issue.values.join(", ")}`;
+  if (issue.code !== "invalid_type") return undefined;
+  const wanted = namesOfTypes[issue.expected] ?? issue.expected;
+  return issue.input === undefined ? `is missing, and must be ${wanted}` : `must be ${wanted}`;
+};
+
+const namesOfTypes: Partial<Record<string, string>> = {
+  string: "a string",
+  number: "a number",
+  int: "a whole number",
+  boolean: "true or false",
+  array: "an array",
+  object: "an object",
+  record: "an object",
+};
 
 /** One detail a field: its path as the caller wrote it, and what it has to be. */
 function detailsOf(issue: z.core.$ZodIssue): ErrorDetail[] {

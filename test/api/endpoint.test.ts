@@ -98,6 +98,20 @@ test("every wrong field is named with its path and what it has to be", async () 
   );
 });
 
+test("what is missing, of the wrong type or none of the choices is said in plain words", async () => {
+  const error = await errorOf(
+    await put({ ...spec, pilot: undefined, connectionFilter: "yes", gateway: { ...spec.gateway, disk: "Floppy", regions: {} } }),
+  );
+  expect(error.details).toEqual(
+    expect.arrayContaining([
+      { code: "InvalidField", target: "pilot", message: "is missing, and must be an object" },
+      { code: "InvalidField", target: "connectionFilter", message: "must be true or false" },
+      { code: "InvalidField", target: "gateway.disk", message: expect.stringMatching(/^must be one of .*Premium_LRS/) },
+      { code: "InvalidField", target: "gateway.regions", message: "must be an array" },
+    ]),
+  );
+});
+
 test("a path segment and a query parameter that are wrong are named too", async () => {
   expect(await errorOf(await put(spec, {}, "/api/tenants/C"))).toMatchObject({
     code: "InvalidRequest",
