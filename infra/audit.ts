@@ -36,8 +36,13 @@ async function run(args: string[]): Promise<number> {
       tenant: { type: "string" },
       storage: { type: "string" },
       data: { type: "string", default: defaultData },
+      help: { type: "boolean", short: "h", default: false },
     },
   });
+  if (values.help) {
+    process.stdout.write(`${usage}\n`);
+    return 0;
+  }
   const { partner, tenant } = values;
   if (!values.verify || (tenant !== undefined && partner === undefined)) throw new Error(usage);
   const connection = values.storage ?? storageOn(values.data);

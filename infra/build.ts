@@ -65,7 +65,17 @@ const assets = (outDirectory: string): Plugin => ({
 const ASSET = /new URL\("(\.[^"]+)", import\.meta\.url\)/g;
 
 if (import.meta.main) {
-  const { out } = parseArgs({ options: { out: { type: "string", default: path.join(root, "dist") } } }).values;
+  await main();
+}
+
+async function main(): Promise<void> {
+  const { out, help } = parseArgs({
+    options: {
+      out: { type: "string", default: path.join(root, "dist") },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  }).values;
+  if (help) return console.log("npm run build -- [--out DIR]   bundles the app into dist/, or DIR, which is emptied first");
   const written = (await build(path.resolve(out))).filter(({ file }) => file.endsWith(".js"));
   const total = written.reduce((sum, { bytes }) => sum + bytes, 0);
   const entry = written.find(({ file }) => path.basename(file) === "index.js");

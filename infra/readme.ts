@@ -24,8 +24,15 @@ const blocks: Record<string, () => string | Promise<string>> = {
 /** Started for the first story, and there for all of them. */
 let staying: ReturnType<typeof startStaying> | undefined;
 const wanted = process.argv.slice(2);
-for (const name of wanted)
-  if (!(name in blocks)) throw new Error(`there is no block ${name}; there are ${Object.keys(blocks).join(", ")}`);
+const strange = wanted.find((name) => !(name in blocks));
+if (strange !== undefined) {
+  const asked = ["--help", "-h"].includes(strange);
+  if (!asked) process.stderr.write(`there is no block ${strange}\n`);
+  process.stdout.write(
+    `npm run docs -- [BLOCK ...]   writes these blocks of README.md anew, or all: ${Object.keys(blocks).join(", ")}\n`,
+  );
+  process.exit(asked ? 0 : 2);
+}
 
 const file = new URL("../README.md", import.meta.url);
 let text = readFileSync(file, "utf8");

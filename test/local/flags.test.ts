@@ -1,4 +1,5 @@
 /** The command line of `npm start`: what it takes, and what it says to what it doesn't. */
+import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -60,3 +61,16 @@ test("a tenant file that can't be read is named before anything starts, with wha
     expect(await refused("nameless.json", "{}")).toContain("`tenantId` must be a string");
   }),
 );
+
+test.each([
+  "infra/local/start.ts",
+  "infra/local/show.ts",
+  "infra/local/token.ts",
+  "infra/audit.ts",
+  "infra/build.ts",
+  "infra/readme.ts",
+])("%s explains itself with --help, and does nothing else", async (script) => {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script, "--help"], { encoding: "utf8" });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  expect(stdout).toContain("npm ");
+});
