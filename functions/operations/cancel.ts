@@ -45,7 +45,7 @@ async function admitRollBack(world: ApiWorld, kinds: KindsOfOperation, operation
     throw refusal("RollBackRefused", `operation ${id} (${operation.kind}) can't be taken back: ${refused}`);
   if (!ended(operation)) return;
   await refuseAfterOthers(world, kinds, tenant, operation);
-  await claimTenant(tenants, operation, tenant.operationId);
+  await claimTenant(tenants, { ...operation, attempt: operation.attempt + 1 }, tenant);
 }
 
 /** The roll-back is the attempt after the one that it takes back; begun once, however often it is asked for. */

@@ -6,7 +6,7 @@ import { partnerInScope } from "../../shared/api/scope.ts";
 import type { ApiWorld } from "../../shared/api/world.ts";
 import type { KindsOfOperation } from "../../shared/durable/operation-kinds.ts";
 import { goesOn } from "../../shared/durable/start-once.ts";
-import { claimTenant, instanceOf, operationInProgress } from "../../shared/durable/tenant-operation.ts";
+import { claimTenant, holds, instanceOf, operationInProgress } from "../../shared/durable/tenant-operation.ts";
 import { ended, type OperationRecord } from "../../shared/stores/operations.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 
@@ -20,14 +20,19 @@ export const retryOperation = (world: ApiWorld, kinds: KindsOfOperation, client:
     const kind = kinds[known.kind];
     const again = kind.again(known.request);
     const abandoned = !(await goesOn(client, instanceOf(partnerId, operationId, known.attempt)));
-    if (known.status !== "NotStarted" && (ended(known) || abandoned)) {
+    const toBegin = known.status === "NotStarted" && kind.beside !== true && !holds(tenant, known);
+    if (toBegin || (known.status !== "NotStarted" && (ended(known) || abandoned))) {
       if (kind.beside !== true) await refuseAfterOthers(world, kinds, tenant, known);
       await again.check(tenant);
     }
     const operation = await operations.retry(partnerId, operationId, { steps: again.stepsOf(tenant), abandoned });
-    const claimed = kind.beside ? tenant : await claimTenant(tenants, operation, tenant.operationId, again.factsOf);
+    const claiming = kind.beside ? tenant : claimTenant(tenants, operation, tenant, again.factsOf);
+    const claimed = await Promise.resolve(claiming).catch(async (error: unknown) => {
+      await operations.putBack(known);
+      throw error;
+    });
     await again.begin(client, claimed, operation);
-    return accepted(world, operation);
+    return accepted(world, await operations.show(partnerId, operationId));
   });
 
 /** While another one runs, and when another one has succeeded since: then what was asked for is no longer what the tenant is. */
@@ -38,12 +43,15 @@ export async function refuseAfterOthers(
   { id, kind, createdAt, status }: OperationRecord,
 ): Promise<void> {
   if (last === id || status === "Succeeded") return;
+  // It may be so new that no list has it.
+  const present = last === undefined ? undefined : await operations.find(partnerId, last);
+  if (present && !ended(present)) throw operationInProgress(tenantId, present);
   for (let after: string | undefined; ; ) {
     const { items, next } = await operations.list(partnerId, { tenantId }, 100, after);
     for (const other of items) {
       if (other.id === id || other.createdAt < createdAt) return;
       if (kinds[other.kind].beside) continue;
-      if (!ended(other)) throw operationInProgress(tenantId, other, kind);
+      if (!ended(other)) throw operationInProgress(tenantId, other);
       if (other.status === "Succeeded")
         throw refusal(
           "RetryOutdated",

@@ -50,8 +50,8 @@ async function claimAndBegin(
   const wanted = rotationOf(world, operation.request as RotationRequest);
   if (wanted.kind === "rotation") return begin(client, wanted, tenant, operation);
   try {
-    if (tenant.operationId !== operation.id) await refuseWhileUnderWay(world.stores, tenant, wanted.kind);
-    const claimed = await claimTenant(tenants, operation, tenant.operationId);
+    if (tenant.operationId !== operation.id) await refuseWhileUnderWay(world.stores, tenant);
+    const claimed = await claimTenant(tenants, operation, tenant);
     return await begin(client, wanted, claimed, operation);
   } catch (error) {
     if (!(error instanceof ControlPlaneError) || error.code !== "OperationInProgress") throw error;

@@ -25,6 +25,7 @@ export const rotateCredential = (world: RotationWorld) =>
       // An operation's id is unique within its partner only.
       const about = createHash("sha256").update(`${partnerId}/${operation.id}`).digest("hex").slice(0, 32);
       await world.sender.send("rotation", { messageId: `asked-${about}`, body: message });
+      await world.stores.operations.show(partnerId, operation.id);
     }
     const { body: answer, ...rest } = accepted(world, operation);
     return { ...rest, body: { ...answer, ...(emergency ? { risk: riskOf[credential.name] } : {}) } };
@@ -70,7 +71,7 @@ async function asked(
   if (!(await operations.find(partnerId, id))) {
     if (back && name !== "smtpCertificate")
       throw refusal("NothingToGoBackTo", `gateways keep no earlier ${name}: it can only be replaced once more`);
-    if (wanted.kind === "renewal") await refuseWhileUnderWay(world.stores, tenant, wanted.kind);
+    if (wanted.kind === "renewal") await refuseWhileUnderWay(world.stores, tenant);
     await wanted.check(tenant);
   }
   const requestHash = createHash("sha256")

@@ -39,11 +39,13 @@ export async function startOperation<Input extends { work: Work }>(
   { partnerId, tenantId, operationId = randomUUID(), body }: Asked,
 ): Promise<OperationRecord> {
   const tenant = await tenants.get(partnerId, tenantId);
-  if (!(await operations.find(partnerId, operationId))) {
+  const requestHash = createHash("sha256").update(JSON.stringify({ tenantId, body })).digest("hex");
+  const known = await operations.find(partnerId, operationId);
+  // One whose row is there may have been refused all the same, or never have come to its turn.
+  if (!known || (known.status === "NotStarted" && !holds(tenant, known))) {
     await refuseWhileAnotherRuns(tenant);
     await wanted.check(tenant);
   }
-  const requestHash = createHash("sha256").update(JSON.stringify({ tenantId, body })).digest("hex");
   const steps = wanted.stepsOf(tenant);
   const asked = {
     partnerId,
@@ -56,8 +58,9 @@ export async function startOperation<Input extends { work: Work }>(
   };
   const { operation } = await operations.create({ ...asked, steps });
   if (operation.status === "NotStarted") {
-    const claimed = await claimTenant(tenants, operation, tenant.operationId, wanted.factsOf);
+    const claimed = await claimTenant(tenants, operation, tenant, wanted.factsOf);
     await begin(client, wanted, claimed, operation);
+    return operations.show(partnerId, operationId);
   }
   return operation;
 
@@ -66,25 +69,41 @@ export async function startOperation<Input extends { work: Work }>(
     if (other === undefined || other === operationId) return;
     const running = await operations.find(partnerId, other);
     if (!running || ended(running)) return;
-    if (running.status === "NotStarted" && running.kind === wanted.kind) await begin(client, wanted, tenant, running);
-    throw operationInProgress(tenantId, running, wanted.kind);
+    // Of the same kind and asked for differently it would begin with what it wasn't asked for.
+    const begins = running.status === "NotStarted" && running.kind === wanted.kind && running.requestHash === requestHash;
+    if (begins) {
+      await begin(client, wanted, tenant, running);
+      await operations.show(partnerId, other);
+    }
+    throw operationInProgress(tenantId, begins ? { ...running, status: "Running" } : running);
   }
 }
 
-type Claimed = Pick<OperationHeader, "partnerId" | "tenantId" | "id" | "kind">;
+type Claimed = Pick<OperationHeader, "partnerId" | "tenantId" | "id" | "kind" | "attempt">;
+type Claim = Pick<TenantRecord, "operationId" | "operationAttempt">;
 
-/** Whoever writes the tenant's row first is the operation that runs. */
+/** Whoever writes the tenant's row first is the operation that runs. `seen`: the tenant as it was when it was free. */
 export const claimTenant = (
   tenants: Stores["tenants"],
-  { partnerId, tenantId, id: operationId, kind }: Claimed,
-  seen: string | undefined,
+  operation: Claimed,
+  seen: Claim,
   factsOf: (tenant: TenantRecord) => Record<string, unknown> = () => ({}),
-): Promise<TenantRecord> =>
-  tenants.change(partnerId, tenantId, (current) => {
-    if (current.operationId === operationId) return undefined;
-    if (current.operationId !== seen) throw operationInProgress(tenantId, { id: current.operationId ?? "", kind }, kind);
-    return { operationId, facts: { ...current.facts, ...factsOf(current) } };
+): Promise<TenantRecord> => {
+  const { partnerId, tenantId, id: operationId, attempt: operationAttempt, kind } = operation;
+  return tenants.change(partnerId, tenantId, (current) => {
+    if (holds(current, operation)) return undefined;
+    // An operation that was there and is tried again is another claim: who saw it ended has seen too little.
+    if (current.operationId !== seen.operationId || attemptOf(current) !== attemptOf(seen))
+      throw operationInProgress(tenantId, { id: current.operationId ?? "", kind });
+    return { operationId, operationAttempt, facts: { ...current.facts, ...factsOf(current) } };
   });
+};
+
+/** The tenant is this operation's, for this attempt. */
+export const holds = (tenant: Claim, { id, attempt }: Pick<Claimed, "id" | "attempt">): boolean =>
+  tenant.operationId === id && attemptOf(tenant) >= attempt;
+
+const attemptOf = ({ operationAttempt = 1 }: Claim): number => operationAttempt;
 
 /** Starts the orchestration of the operation's present attempt, once however often it is asked for. */
 export function begin<Input extends { work: Work }>(
@@ -102,18 +121,16 @@ export function begin<Input extends { work: Work }>(
 export async function refuseWhileUnderWay(
   { operations }: Pick<Stores, "operations">,
   { partnerId, id: tenantId, operationId: other }: TenantRecord,
-  wanted: OperationKind,
 ): Promise<void> {
   const running = other === undefined ? undefined : await operations.find(partnerId, other);
-  if (running && !ended(running)) throw operationInProgress(tenantId, running, wanted);
+  if (running && !ended(running)) throw operationInProgress(tenantId, running);
 }
 
 export function operationInProgress(
   tenantId: string,
   { id, kind, status }: { id: string; kind: OperationKind; status?: OperationStatus },
-  wanted: OperationKind,
 ): Error {
-  const asked = status === "NotStarted" && kind !== wanted ? `; asked for again with Operation-Id ${id} it begins` : "";
+  const asked = status === "NotStarted" ? "; it has not begun: POST …/retry begins it, POST …/cancel gives it up" : "";
   return refusal("OperationInProgress", `operation ${id} (${kind}) is under way on tenant ${tenantId}${asked}`, { target: id });
 }
 

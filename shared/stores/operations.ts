@@ -1,7 +1,8 @@
 /**
  * Table `ops`: partition = partner, so that an id alone finds an operation among the caller's and nobody else's.
  * Rows: `<operationId>_h` header · `<operationId>_s<nnn>` one a step · `n_<newest first>_<operationId>` summary for the list.
- * Each change is one transaction over the header's ETag; reading an operation is one range. Before-images are blobs in `before-images`.
+ * The summary is written once it has begun, so that no list has what was refused, or what somebody died over before it could begin. Each
+ * change is one transaction over the header's ETag; reading an operation is one range. Before-images are blobs in `before-images`.
  */
 import { createHash } from "node:crypto";
 import type { Clock } from "../clock.ts";
@@ -111,10 +112,15 @@ export interface OperationFilter {
 }
 
 export interface OperationStore {
-  /** Idempotent by id: a second call gives what is there, `created` false. Throws OperationIdReused when the request differs. */
+  /**
+   * Idempotent by id: a second call gives what is there, `created` false. Throws OperationIdReused when the request differs. In no list
+   * before `show`, or before it says anything of itself.
+   */
   create(operation: NewOperation): Promise<{ operation: Versioned<OperationRecord>; created: boolean }>;
   /** Throws OperationNotFound. */
   get(partnerId: string, operationId: string): Promise<Versioned<OperationRecord>>;
+  /** It begins for certain: from now on lists have it, as it is. */
+  show(partnerId: string, operationId: string): Promise<Versioned<OperationRecord>>;
   find(partnerId: string, operationId: string): Promise<Versioned<OperationRecord> | undefined>;
   /** Safe to repeat: what says the same again changes nothing, except that `Running` counts a try. Throws StepUnknown. */
   recordStep(partnerId: string, operationId: string, step: string, change: StepChange): Promise<Versioned<OperationRecord>>;
@@ -161,14 +167,16 @@ export interface OperationStore {
   recordUndone(partnerId: string, operationId: string, step: string, undone: Omit<Undone, "at">): Promise<void>;
   /**
    * The next attempt, from the start; steps keep how often they were tried and what they changed, and those that the graph didn't have are
-   * added. One that was not begun is as it is. Throws NothingToRetry, and OperationInProgress unless nobody carries out its present
-   * attempt any more (`abandoned`).
+   * added. One that was not begun is as it is. Lists have the attempt before until `show`. Throws NothingToRetry, and OperationInProgress
+   * unless nobody carries out its present attempt any more (`abandoned`).
    */
   retry(
     partnerId: string,
     operationId: string,
     retrial: { steps: NewOperation["steps"]; abandoned: boolean },
   ): Promise<Versioned<OperationRecord>>;
+  /** The next attempt was refused before it began: the operation is again what it was. */
+  putBack(before: OperationRecord): Promise<void>;
   /** Newest first. */
   list(partnerId: string, filter: OperationFilter, pageSize: number, after?: string): Promise<Page<OperationHeader>>;
 }
@@ -191,11 +199,12 @@ export function createOperationStore(storage: Storage, clock: Clock): OperationS
     return found;
   }
 
-  /** `decide` gives the next state of the whole; the rows that differ are written in one transaction. */
+  /** `decide` gives the next state of the whole; the rows that differ are written in one transaction, with the list's unless it is not to know yet. */
   async function change(
     partnerId: string,
     operationId: string,
     decide: (operation: OperationRecord, at: string) => OperationRecord | undefined,
+    { listed = true }: { listed?: boolean } = {},
   ): Promise<Versioned<OperationRecord>> {
     return untilUncontested(`operation ${operationId}`, async () => {
       const known = await get(partnerId, operationId);
@@ -210,7 +219,7 @@ export function createOperationStore(storage: Storage, clock: Clock): OperationS
       while (steps.length > room) await written(operationId, steps.splice(0, room));
       const changed = await table.transact([
         { replace: headerRow(next), etag: known.etag },
-        { upsert: summaryRow(next) },
+        ...(listed ? [{ upsert: summaryRow(next) }] : []),
         ...steps,
       ]);
       return changed.outcome === "done" ? { ...next, etag: changed.etag } : undefined;
@@ -281,16 +290,15 @@ export function createOperationStore(storage: Storage, clock: Clock): OperationS
           steps: steps.map(pending),
         };
         const first = operation.steps.slice(0, MOST_ACTIONS - 2);
-        const rows = [
-          headerRow(operation),
-          summaryRow(operation),
-          ...first.map((step, index) => stepRow(operation, step, index)),
-        ];
+        const rows = [headerRow(operation), ...first.map((step, index) => stepRow(operation, step, index))];
         const created = await table.transact(rows.map((row) => ({ create: row })));
         if (created.outcome !== "done") return undefined;
         await addSteps({ ...operation, steps: first }, operation.steps.slice(first.length));
         return { operation: { ...operation, etag: created.etag }, created: true };
       }),
+    show: (partnerId, operationId) =>
+      // What says something of itself has come into the lists by that.
+      change(partnerId, operationId, (operation) => (operation.status === "NotStarted" ? { ...operation } : undefined)),
     recordStep: (partnerId, operationId, name, { status, change: changed, error }) =>
       changeStep(partnerId, operationId, name, (step, at, operation) => {
         if (comesTooLate(status, step, operation)) return step;
@@ -382,24 +390,40 @@ export function createOperationStore(storage: Storage, clock: Clock): OperationS
       );
     },
     retry: (partnerId, operationId, { steps: wanted, abandoned }) =>
-      change(partnerId, operationId, (operation) => {
-        const { cancel: _cancel, waitingFor: _waitingFor, error: _error, result: _result, ...rest } = operation;
-        const { status, kind, tenantId, attempt } = operation;
-        if (operation.cancel?.rollBack)
-          throw refusal("NothingToRetry", `operation ${operationId} is taken back: cancel it with rollBack again if that failed`);
-        if (status === "NotStarted") return undefined;
-        if (status === "Succeeded")
-          throw refusal("NothingToRetry", `operation ${operationId} has succeeded: there is nothing to try again`);
-        if (status === "Running" && !abandoned)
-          throw refusal("OperationInProgress", `operation ${operationId} (${kind}) is under way on tenant ${tenantId}`, {
-            target: operationId,
-          });
-        const names = new Set(wanted.map(({ name }) => name));
-        const again = operation.steps.map((step) => anew(step, names.has(step.name)));
-        const known = new Set(again.map(({ name }) => name));
-        const more = wanted.filter(({ name }) => !known.has(name)).map(pending);
-        return { ...rest, status: "NotStarted", attempt: attempt + 1, steps: [...again, ...more] };
-      }),
+      change(
+        partnerId,
+        operationId,
+        (operation) => {
+          const { cancel: _cancel, waitingFor: _waitingFor, error: _error, result: _result, ...rest } = operation;
+          const { status, kind, tenantId, attempt } = operation;
+          if (operation.cancel?.rollBack)
+            throw refusal(
+              "NothingToRetry",
+              `operation ${operationId} is taken back: cancel it with rollBack again if that failed`,
+            );
+          if (status === "NotStarted") return undefined;
+          if (status === "Succeeded")
+            throw refusal("NothingToRetry", `operation ${operationId} has succeeded: there is nothing to try again`);
+          if (status === "Running" && !abandoned)
+            throw refusal("OperationInProgress", `operation ${operationId} (${kind}) is under way on tenant ${tenantId}`, {
+              target: operationId,
+            });
+          const names = new Set(wanted.map(({ name }) => name));
+          const again = operation.steps.map((step) => anew(step, names.has(step.name)));
+          const known = new Set(again.map(({ name }) => name));
+          const more = wanted.filter(({ name }) => !known.has(name)).map(pending);
+          return { ...rest, status: "NotStarted", attempt: attempt + 1, steps: [...again, ...more] };
+        },
+        { listed: false },
+      ),
+    putBack: async ({ partnerId, id, ...before }) => {
+      await change(partnerId, id, (operation) =>
+        operation.status === "NotStarted" && operation.attempt === before.attempt + 1
+          ? // Steps that were added stay: they are part of the attempt after this.
+            { ...operation, ...before, steps: operation.steps.map((step, index) => before.steps[index] ?? step) }
+          : undefined,
+      );
+    },
     recordBeforeImage: async (partnerId, operationId, name, changed, image) => {
       const { steps } = await get(partnerId, operationId);
       const known = steps.find((step) => step.name === name)?.beforeImage;

@@ -15,6 +15,8 @@ export interface TenantRecord {
   conditions: Condition[];
   /** The operation that is under way or was the last one. */
   operationId?: string;
+  /** Which attempt of it; the first one when it is left out. */
+  operationAttempt?: number;
   /** What was derived or found out once and is not computed again (names, addresses, secret references); never shown, never a secret. */
   facts: Record<string, unknown>;
   createdAt: string;
@@ -22,7 +24,9 @@ export interface TenantRecord {
 }
 
 /** What may change in a tenant; an `undefined` property stays as it is. */
-export type TenantChange = Partial<Pick<TenantRecord, "spec" | "stage" | "conditions" | "operationId" | "facts">>;
+export type TenantChange = Partial<
+  Pick<TenantRecord, "spec" | "stage" | "conditions" | "operationId" | "operationAttempt" | "facts">
+>;
 
 export interface TenantStore {
   /** Throws TenantNotFound. */
@@ -129,12 +133,9 @@ function merged(known: Condition[], updates: Omit<Condition, "since">[], at: str
   return [...byType.values()];
 }
 
-const rowOf = ({ partnerId, id, spec, stage, conditions, operationId, facts, createdAt, lastUpdatedAt }: TenantRecord) => ({
+const rowOf = ({ partnerId, id, spec, conditions, facts, ...flat }: TenantRecord) => ({
   ...keyOf(partnerId, id),
-  stage,
-  operationId,
-  createdAt,
-  lastUpdatedAt,
+  ...flat,
   ...packed("spec", spec),
   ...packed("conditions", conditions),
   ...packed("facts", facts),
@@ -147,6 +148,7 @@ const recordOf = (row: StoredRow): Versioned<TenantRecord> => ({
   stage: textOf(row, "stage") as Stage,
   conditions: (unpacked(row, "conditions") ?? []) as Condition[],
   ...(row.operationId === undefined ? {} : { operationId: textOf(row, "operationId") }),
+  ...(row.operationAttempt === undefined ? {} : { operationAttempt: Number(row.operationAttempt) }),
   facts: (unpacked(row, "facts") ?? {}) as Record<string, unknown>,
   createdAt: textOf(row, "createdAt"),
   lastUpdatedAt: textOf(row, "lastUpdatedAt"),

@@ -30,6 +30,7 @@ beforeAll(async () => {
     requestHash: "hash",
     steps: [{ name: "consent", title: "Admin consent", branch: "access" }],
   });
+  await api.world.stores.operations.show(owner.partnerId, operationId);
   await api.world.stores.gateways.put({
     partnerId: owner.partnerId,
     tenantId: "contoso",

@@ -19,6 +19,7 @@ const begin = async (tenantId = "contoso") => {
     { name: "resourceGroup", title: "Resource group", branch: "root" as const },
   ];
   await api.world.stores.operations.create({ partnerId, tenantId, id, kind: "onboarding", requestHash: "hash", steps });
+  await api.world.stores.operations.show(partnerId, id);
   return id;
 };
 

@@ -182,6 +182,9 @@ test("the list has the newest first, by tenant and by status", async () => {
   await operations.recordProgress(partnerId, ids[0] ?? "", { status: "Succeeded" });
   const listed = async (filter: Parameters<typeof operations.list>[1]) =>
     (await operations.list(partnerId, filter, 10)).items.map(({ id }) => id);
+  // What has said something of itself is there; the others once they begin.
+  expect(await listed({})).toEqual([ids[0]]);
+  for (const id of ids) await operations.show(partnerId, id);
   expect(await listed({})).toEqual(ids.toReversed());
   expect(await listed({ tenantId: "contoso" })).toEqual([ids[2], ids[0]]);
   expect(await listed({ status: "Succeeded" })).toEqual([ids[0]]);
