@@ -10,6 +10,10 @@ export interface Flags {
   story: boolean;
   port: number;
   data: string;
+  /** Multiplies modelled durations; infra/local/settings.json's where it isn't given. */
+  tempo?: number;
+  /** Of the app, instead of those of the same name in infra/local/settings.json. */
+  settings: Record<string, string>;
   tenants: string[];
 }
 
@@ -36,20 +40,32 @@ Flags, after \`--\`:
   --fresh         forget what earlier runs left behind
   --port N        port of the API (default 7071; 0 picks a free one)
   --data DIR      where state is kept (default .local/)
+  --tempo N       multiplies what takes its time in the clouds: 1 as modelled, 0 at once (default 0.1)
+  --set NAME=VALUE
+                  a setting of the app, instead of infra/local/settings.json's; may be given several times
   --help          this text`;
 
 /** Throws an error whose message is for the person at the terminal. */
 export function parseFlags(argv: string[]): Flags | "help" {
   const { values } = readArguments(argv);
   if (values.help) return "help";
-  const { once, idle, fresh, ask, story, data, tenant } = values;
+  const { once, idle, fresh, ask, story, data, tenant, set, tempo } = values;
   if (!/^\d{1,5}$/.test(values.port) || Number(values.port) > 65_535)
     throw new Error(`--port ${values.port}: must be a number from 0 to 65535`);
+  if (tempo !== undefined && !/^\d+(\.\d+)?$/.test(tempo)) throw new Error(`--tempo ${tempo}: must be a number such as 0.01`);
   if (idle && tenant.length > 0) throw new Error("--idle onboards none, --tenant names one: give only one of them");
   if (story && (idle || ask || tenant.length > 0))
     throw new Error("--story plays the example tenant and everybody around it: leave --tenant, --idle and --ask out");
   const tenants = idle || story ? [] : tenant.length > 0 ? tenant : [ofProject("examples/contoso.json")];
-  return { once, idle, fresh, ask, story, port: Number(values.port), data, tenants };
+  const settings = Object.fromEntries(set.map(settingOf));
+  const port = Number(values.port);
+  return { once, idle, fresh, ask, story, port, data, settings, tenants, ...(tempo !== undefined && { tempo: Number(tempo) }) };
+}
+
+function settingOf(given: string): [name: string, value: string] {
+  const [, name, value] = /^([A-Z][A-Z_]*)=(.*)$/.exec(given) ?? [];
+  if (name === undefined || value === undefined) throw new Error(`--set ${given}: must be such as PROBE_INTERVAL=PT1S`);
+  return [name, value];
 }
 
 function readArguments(args: string[]) {
@@ -64,6 +80,8 @@ function readArguments(args: string[]) {
         story: { type: "boolean", default: false },
         port: { type: "string", default: "7071" },
         data: { type: "string", default: defaultData },
+        tempo: { type: "string" },
+        set: { type: "string", multiple: true, default: [] },
         tenant: { type: "string", multiple: true, default: [] },
         help: { type: "boolean", short: "h", default: false },
       },

@@ -20,6 +20,9 @@ export interface PlatformOptions {
   data: string;
   fresh: boolean;
   port: number;
+  tempo?: number;
+  /** Of the app, instead of those of the same name in settings.json. */
+  settings?: Record<string, string>;
   /** Said to the person at the terminal. */
   say(line: string): void;
 }
@@ -71,7 +74,7 @@ export interface Platform {
   readonly broken: Promise<Error>;
 }
 
-export function createPlatform({ data, fresh, port, say }: PlatformOptions): Platform {
+export function createPlatform({ data, fresh, port, tempo = local.tempo, settings, say }: PlatformOptions): Platform {
   const directory = resolve(data);
   const endpointsFile = join(directory, "endpoints.json");
   const running: RunningProcess<unknown>[] = [];
@@ -140,7 +143,7 @@ export function createPlatform({ data, fresh, port, say }: PlatformOptions): Pla
     const bus = await serviceBus.ready;
     const clouds = launch({
       name: "clouds",
-      command: ["infra/local/clouds/main.ts", "--data", join(directory, "clouds"), "--tempo", String(local.tempo)],
+      command: ["infra/local/clouds/main.ts", "--data", join(directory, "clouds"), "--tempo", String(tempo)],
       environment: { SERVICE_BUS: bus.connectionString },
       ready: readyLine<CloudsReady>(),
     });
@@ -162,7 +165,12 @@ export function createPlatform({ data, fresh, port, say }: PlatformOptions): Pla
         `--port=${apiPort}`,
         `--state=${join(directory, "durable.sqlite")}`,
       ],
-      environment: { ...settingsOf(ready, bus, azuriteConnectionString(ports), api), NODE_EXTRA_CA_CERTS: ready.ca },
+      environment: {
+        ...local.settings,
+        ...settings,
+        ...settingsOf(ready, bus, azuriteConnectionString(ports), api),
+        NODE_EXTRA_CA_CERTS: ready.ca,
+      },
       ready: readyLine(),
     });
     await host.ready;
@@ -207,14 +215,13 @@ const STATE = [
   "logs",
 ];
 
-/** The app's settings here; in production the same names come from the deployed app's configuration. */
+/** Where everything is that the app uses; in production the same names come from the deployed app's configuration. */
 const settingsOf = (
   { environment, application, platformVault, identity }: CloudsReady,
   { connectionString }: ServiceBusReady,
   storage: string,
   api: string,
 ): Record<string, string> => ({
-  ...local.settings,
   CLOUD_ENVIRONMENT: JSON.stringify(environment),
   APPLICATION_ID: application.applicationId,
   HOME_TENANT_ID: application.homeTenantId,

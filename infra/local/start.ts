@@ -27,8 +27,7 @@ async function main(): Promise<number> {
     return 0;
   }
   const files = flags.tenants.map(readTenantFile);
-  const { data, fresh, port } = flags;
-  const platform = createPlatform({ data, fresh, port, say: screen.say });
+  const platform = createPlatform({ ...flags, say: screen.say });
   const broken = platform.broken.then((error) => Promise.reject(error));
   try {
     return await Promise.race([run(flags, files, platform), interrupted(), broken]);

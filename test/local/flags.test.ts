@@ -10,7 +10,8 @@ const example = expect.stringMatching(/examples\/contoso\.json$/u) as string;
 
 test("without flags the example tenant is onboarded and the platform stays", () => {
   const data = expect.stringMatching(/\.local$/u) as string;
-  const usual = { once: false, idle: false, fresh: false, ask: false, story: false, port: 7071, data, tenants: [example] };
+  const flags = { once: false, idle: false, fresh: false, ask: false, story: false };
+  const usual = { ...flags, port: 7071, data, settings: {}, tenants: [example] };
   expect(parseFlags([])).toEqual(usual);
 });
 
@@ -23,11 +24,16 @@ test("each flag does one thing", () => {
     story: false,
     port: 0,
     data: "elsewhere",
+    settings: {},
     tenants: [example],
   });
   expect(parseFlags(["--tenant", "a.json", "--tenant", "b.json"])).toMatchObject({ tenants: ["a.json", "b.json"] });
   expect(parseFlags(["--idle"])).toMatchObject({ idle: true, tenants: [] });
   expect(parseFlags(["--story"])).toMatchObject({ story: true, tenants: [] });
+  expect(parseFlags(["--tempo", "0.01", "--set", "PROBE_INTERVAL=PT1S", "--set", "CANARY_MAILBOX="])).toMatchObject({
+    tempo: 0.01,
+    settings: { PROBE_INTERVAL: "PT1S", CANARY_MAILBOX: "" },
+  });
   expect(parseFlags(["--help"])).toBe("help");
 });
 
@@ -35,6 +41,8 @@ test.each([
   { flags: ["--bogus"], says: "Unknown option '--bogus'\n" },
   { flags: ["contoso"], says: "Unexpected argument 'contoso'" },
   { flags: ["--port", "http"], says: "--port http: must be a number from 0 to 65535" },
+  { flags: ["--tempo", "fast"], says: "--tempo fast: must be a number such as 0.01" },
+  { flags: ["--set", "probe-interval"], says: "--set probe-interval: must be such as PROBE_INTERVAL=PT1S" },
   { flags: ["--idle", "--tenant", "a.json"], says: "give only one of them" },
   { flags: ["--story", "--idle"], says: "--story plays the example tenant" },
 ])("$flags is refused with the usage", { timeout: 120_000 }, async ({ flags, says }) => {
