@@ -61,7 +61,12 @@ async function startOnboarding(partner: ApiClient, tenantId: string): Promise<{ 
 }
 
 /** False when it has to be asked again, with a new link. */
-async function askForConsent(partner: ApiClient, tenantId: string, ask: boolean, screen: Screen): Promise<boolean> {
+export async function askForConsent(
+  partner: ApiClient,
+  tenantId: string,
+  ask: boolean,
+  screen: Pick<Screen, "say">,
+): Promise<boolean> {
   const { url } = (await partner.getConsent({ tenantId })).body;
   if (ask) {
     screen.say(`  Open this link as the customer's administrator, and accept (the browser doesn't know the simulated`);

@@ -34,7 +34,11 @@ const image = { publisher: "gatewaymaker", offer: "mail-gateway", sku: "iq-suite
 const plan = { publisher: image.publisher, product: image.offer, name: image.sku };
 
 /** Needs the customer's organisation, and our application's consent there: the person signs in to Azure by its token. */
-export async function makeByHand(clouds: TestClouds, customer: Customer, options: HandMadeOptions = {}): Promise<HandMade> {
+export async function makeByHand(
+  clouds: TestClouds,
+  customer: Pick<Customer, "spec">,
+  options: HandMadeOptions = {},
+): Promise<HandMade> {
   const machine = await buildInPortal(clouds, customer, options);
   const loopGuid = setUpOnDesktop(clouds, customer, machine);
   await connectInExchange(clouds, customer, { ...machine, loopGuid }, options);
@@ -44,7 +48,7 @@ export async function makeByHand(clouds: TestClouds, customer: Customer, options
 /** Chapter 2: group, security group, network, address with a name, availability set, machine. */
 async function buildInPortal(
   clouds: TestClouds,
-  { spec: { azure, gateway } }: Customer,
+  { spec: { azure, gateway } }: Pick<Customer, "spec">,
   { name = "iqsuite" }: HandMadeOptions,
 ): Promise<Omit<HandMade, "loopGuid">> {
   const { subscriptionId } = azure;
@@ -149,7 +153,7 @@ async function buildInPortal(
 /** Chapters 2.1, 3.2 and 4.1, by Remote Desktop: the image has set itself up by then. Gives the Guid of its configuration.xml. */
 function setUpOnDesktop(
   { platform }: TestClouds,
-  { spec }: Customer,
+  { spec }: Pick<Customer, "spec">,
   { virtualMachineId, fqdn }: Omit<HandMade, "loopGuid">,
 ): string {
   const guests = platform.collection<GuestState>("arm.guests");
@@ -185,12 +189,12 @@ function setUpOnDesktop(
 /** Chapters 4.4 to 4.7. */
 async function connectInExchange(
   { platform }: TestClouds,
-  { watched: { organization } }: Customer,
+  { spec: { microsoft365 } }: Pick<Customer, "spec">,
   { fqdn, ipAddress, loopGuid }: HandMade,
   { from, called = (manual) => manual }: HandMadeOptions,
 ): Promise<void> {
   const run = (cmdlet: string, parameters: Record<string, unknown>) =>
-    platform.peers.runByHand?.(organization, cmdlet, parameters);
+    platform.peers.runByHand?.(microsoft365.tenantId, cmdlet, parameters);
   await run("New-InboundConnector", {
     Name: called("FROM Azure VM to M365"),
     ConnectorType: "OnPremises",

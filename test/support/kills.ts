@@ -15,7 +15,7 @@ import {
   recordOf,
   startCommand,
 } from "./command.ts";
-import { canonical, estateOf, oneOfEach } from "./estate.ts";
+import { canonical, type Estate, estateOf, oneOfEach, type OpenClouds } from "./estate.ts";
 import { type Violation, violations, watchedOf } from "./invariants.ts";
 import { type Fates, createWitness } from "./messages.ts";
 import { createRandom } from "./random.ts";
@@ -130,20 +130,67 @@ export async function killProcess(folder: string, victim: Victim): Promise<void>
   }
 }
 
-/** Client secrets and runs on the machine come and go: a rotation may be under way. */
-export async function anonymousEstate(folder: string, { tenantId, spec }: NewCustomer): Promise<string> {
+/** Without what is its own: name, address, GUIDs. */
+export const anonymousEstate = async (folder: string, customer: NewCustomer): Promise<string> =>
+  anonymous(await estateIn(folder, customer), customer);
+
+/**
+ * Client secrets and runs on the machine come and go: a rotation may be under way. So do addresses that are held for a while beside the
+ * one in use.
+ */
+export async function estateIn(folder: string, { spec }: NewCustomer): Promise<Estate> {
   const clouds = openCloudsIn(folder, await endpointsOf(folder));
   try {
     const estate = await estateOf(clouds, { spec });
+    const used = await addressInUse(clouds, spec.azure.subscriptionId);
     const { "webclient-client-secret": _, ...secrets } = estate.secrets;
-    const azure = estate.azure.filter((type) => !type.endsWith("/runCommands"));
-    const { fqdn = "", address = "" } = estate.publicIpAddress ?? {};
-    return [fqdn, address, tenantId]
-      .filter((own) => own !== "")
-      .reduce((text, own) => text.replaceAll(own, "{own}"), canonical({ ...estate, azure, secrets }));
+    const held = (type: string): boolean => used !== undefined && type === ADDRESS;
+    const azure = estate.azure.filter((type) => !type.endsWith("/runCommands") && !held(type));
+    return { ...estate, azure, secrets, publicIpAddress: used ?? estate.publicIpAddress };
   } finally {
     clouds.close();
   }
+}
+
+export function anonymous(estate: Estate, { tenantId }: NewCustomer): string {
+  const { fqdn = "", address = "" } = estate.publicIpAddress ?? {};
+  return [fqdn, address, tenantId]
+    .filter((own) => own !== "")
+    .reduce((text, own) => text.replaceAll(own, "{own}"), canonical(estate))
+    .replace(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "{GUID}");
+}
+
+const ADDRESS = "Microsoft.Network/publicIPAddresses";
+
+interface Resource {
+  id: string;
+  type: string;
+  location: string;
+  properties: { ipConfigurations?: unknown[]; ipAddress?: string; dnsSettings?: { fqdn?: string } };
+}
+
+/** Until those that were replaced are released. */
+export async function untilOneAddress(folder: string, { spec }: NewCustomer): Promise<void> {
+  const clouds = openCloudsIn(folder, await endpointsOf(folder));
+  const addresses = async () => (await ownResources(clouds, spec.azure.subscriptionId)).filter(({ type }) => type === ADDRESS);
+  while ((await addresses()).length > 1) await pause(1000);
+  clouds.close();
+}
+
+async function ownResources(clouds: OpenClouds, subscription: string): Promise<Resource[]> {
+  const { resources } = (await clouds.state("arm")) as { resources: Resource[] };
+  return resources.filter(({ id }) => id.toLowerCase().startsWith(`/subscriptions/${subscription}/`));
+}
+
+/** Of one machine. */
+async function addressInUse(clouds: OpenClouds, subscription: string): Promise<Estate["publicIpAddress"]> {
+  const own = await ownResources(clouds, subscription);
+  const interfaces = own.flatMap(({ properties }) => properties.ipConfigurations ?? []);
+  const named = JSON.stringify(interfaces).toLowerCase();
+  const used = own.find(({ id, type }) => type === ADDRESS && named.includes(`"${id.toLowerCase()}"`));
+  if (used === undefined) return undefined;
+  const { ipAddress: address = "", dnsSettings } = used.properties;
+  return { fqdn: dnsSettings?.fqdn ?? "", address, region: used.location };
 }
 
 export const onboard = (endpoints: Endpoints, { tenantId, spec }: NewCustomer): Promise<Operation> =>
