@@ -154,12 +154,14 @@ export async function estateIn(folder: string, { spec }: NewCustomer): Promise<E
 
 export function anonymous(estate: Estate, { tenantId }: NewCustomer): string {
   const { fqdn = "", address = "" } = estate.publicIpAddress ?? {};
-  return [fqdn, address, tenantId]
-    .filter((own) => own !== "")
-    .reduce((text, own) => text.replaceAll(own, "{own}"), canonical(estate))
-    .replace(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "{GUID}")
-    // Two of them stand in the order of the alphabet.
-    .replaceAll('"{GUID}","{loop GUID}"', '"{loop GUID}","{GUID}"');
+  return (
+    [fqdn, address, tenantId]
+      .filter((own) => own !== "")
+      .reduce((text, own) => text.replaceAll(own, "{own}"), canonical(estate))
+      .replace(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "{GUID}")
+      // Two of them stand in the order of the alphabet.
+      .replaceAll('"{GUID}","{loop GUID}"', '"{loop GUID}","{GUID}"')
+  );
 }
 
 const ADDRESS = "Microsoft.Network/publicIPAddresses";
