@@ -8,6 +8,7 @@ import type { Address, Ground, Loop } from "../../shared/desired/state.ts";
 import { targetOf } from "../../shared/desired/target.ts";
 import type { Work } from "../../shared/durable/resources.ts";
 import type { Failure } from "../../shared/durable/steps.ts";
+import { screened } from "../../shared/dns/screening.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { proveReachable } from "../../shared/proof/gateways.ts";
 import type { LoopEvidence } from "../../shared/proof/loop.ts";
@@ -15,6 +16,7 @@ import { recordingSteps } from "../../shared/resources/activities.ts";
 import { audited, targetOf as auditTargetOf } from "../../shared/resources/audited-step.ts";
 import { known } from "../../shared/resources/ensure.ts";
 import { type Begun, type Done, done } from "../../shared/resources/resource.ts";
+import type { ScreeningActivities } from "../../shared/runbook/clean-address.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { AddressesWorld } from "./world.ts";
 
@@ -69,15 +71,13 @@ export const createAddressActivities = ({
       await say({ work, ...said }, "replacing", { reason, from, ...(back ? { back } : {}) });
     },
 
-    /** Ids of the lists that have it. Lists that can't be believed at present say nothing; if none of them can be, nobody knows. */
-    screenAddress: ({ work, address }: { work: Work; address: string }): Promise<{ lists: string[] }> =>
-      recorded(work, "screened", async () => {
-        // Those list whole providers: no address of Azure's would do.
-        const batches = await blocklists.check(({ weight }) => (weight === "informational" ? undefined : [address]));
-        const verdicts = batches.map(({ zoneId, verdicts: of }) => ({ zoneId, state: of.get(address)?.state ?? "unknown" }));
-        if (verdicts.length > 0 && verdicts.every(({ state }) => state === "unknown"))
+    /** Lists that can't be believed at present say nothing; if none of them can be, nobody knows: then it fails, unless `evenBlind`. */
+    screenAddress: ({ work, address, step = "screened", evenBlind }: Parameters<ScreeningActivities["screenAddress"]>[0]) =>
+      recorded(work, step, async () => {
+        const result = await screened(blocklists, address);
+        if (!evenBlind && result.asked > 0 && result.silent.length === result.asked)
           throw new ControlPlaneError("BlocklistsBlind", `no blocklist says whether it has ${address}`, 503, true);
-        return { result: { lists: verdicts.flatMap(({ zoneId, state }) => (state === "listed" ? [zoneId] : [])) } };
+        return { result };
       }),
 
     beginSettling: async ({ work, step, until }: { work: Work; step: string; until: number }): Promise<void> => {

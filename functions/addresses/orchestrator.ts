@@ -3,13 +3,14 @@
  * before that: nothing is held up meanwhile. Pure: every effect is a step.
  */
 import * as desired from "../../shared/desired/state.ts";
+import type { Screened } from "../../shared/dns/screening.ts";
 import { child } from "../../shared/durable/branches.ts";
 import { type ResourcePace, resourceSteps, waitForOperation } from "../../shared/durable/resources.ts";
 import type { OrchestrationContext, Routine, Task } from "../../shared/durable/routine.ts";
 import { failureFrom, stepsOf } from "../../shared/durable/steps.ts";
 import { secondsNow, wait } from "../../shared/durable/wait.ts";
-import { ControlPlaneError } from "../../shared/errors.ts";
 import { type LoopEvidence, type LoopPace, proveLoop } from "../../shared/proof/loop.ts";
+import { firstClean } from "../../shared/runbook/clean-address.ts";
 import type { ResourceActivities } from "../../shared/resources/activities.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { GuestActivities } from "../../shared/runbook/guest-activities.ts";
@@ -107,27 +108,25 @@ function handsOf(context: OrchestrationContext, replacement: Replacement): Addre
       }
     },
     *firstClean(wanted) {
-      const listed: { address: string; lists: string[] }[] = [];
-      for (const [index, one] of wanted.entries()) {
-        const { id, ipAddress, fqdn } = yield* resources.ensure("publicIpAddress", "newAddress", one, index + 1);
-        const { lists } = screens ? yield* steps.screenAddress({ work, address: ipAddress }) : { lists: [] };
-        if (lists.length > 0) {
-          listed.push({ address: ipAddress, lists });
-          continue;
-        }
-        // Only now: Azure would give out again what is free.
-        yield* removeFirst(wanted, index);
-        return { address: { id, ipAddress, fqdn }, index };
+      const one = (index: number) => {
+        const found = wanted[index];
+        if (!found) throw new Error(`there is no address ${index + 1}`);
+        return found;
+      };
+      try {
+        return yield* firstClean({
+          count: wanted.length,
+          make: (index) => resources.ensure("publicIpAddress", "newAddress", one(index), index + 1),
+          *screen(address) {
+            return screens ? yield* steps.screenAddress({ work, address }) : UNASKED;
+          },
+          letGo: (index) => resources.remove("publicIpAddress", "newAddress", one(index), index + 1),
+        });
+      } catch (error) {
+        const failure = failureFrom(error);
+        if (failure.code === "AddressesListed") yield* recordFailure({ work, step: "screened", failure });
+        throw error;
       }
-      yield* removeFirst(wanted, wanted.length);
-      const which = listed.map(({ address, lists }) => `${address} (${lists.join(", ")})`).join(", ");
-      const failure = new ControlPlaneError(
-        "AddressesListed",
-        `every new address that Azure gave is on a blocklist: ${which}; nothing was changed, ask again later`,
-        409,
-      );
-      yield* recordFailure({ work, step: "screened", failure: failureFrom(failure) });
-      throw failure;
     },
     *settled(step) {
       yield* steps.beginSettling({ work, step, until: secondsNow(context) + pace.settleInSeconds });
@@ -145,9 +144,7 @@ function handsOf(context: OrchestrationContext, replacement: Replacement): Addre
       return yield* child(context, proveLoop, { work, pace, loop, step: "probeMail", round: 1, deadline }, "probe");
     },
   };
-
-  function* removeFirst(wanted: Parameters<AddressHands<Task, LoopEvidence>["firstClean"]>[0], count: number): Routine<void> {
-    for (const [index, one] of wanted.slice(0, count).entries())
-      yield* resources.remove("publicIpAddress", "newAddress", one, index + 1);
-  }
 }
+
+/** One that the gateway has had before. */
+const UNASKED: Screened = { lists: [], silent: [], asked: 0 };

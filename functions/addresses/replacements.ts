@@ -9,6 +9,7 @@ import { addressAt, machineAt, withAddress, withNames } from "../../shared/desir
 import type { Ground } from "../../shared/desired/state.ts";
 import { isStanding, standingOf, targetOf } from "../../shared/desired/target.ts";
 import type { TenantOperation } from "../../shared/durable/tenant-operation.ts";
+import { MOST_ADDRESSES } from "../../shared/runbook/clean-address.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { replaceAddress, type Replacement } from "./orchestrator.ts";
 import { replacementSteps } from "./steps.ts";
@@ -62,9 +63,6 @@ export function refuseUnlessReplaceable(
 /** The one that was left last. */
 const heldFor = (tenant: TenantRecord, gatewayId: string): HeldAddress | undefined =>
   heldAddresses(tenant).findLast((one) => one.gatewayId === gatewayId);
-
-/** So many new ones are tried: whoever gets three listed ones in a row gets a fourth. */
-const MOST_ADDRESSES = 3;
 
 /** Of an operation that has come as far as the swap: from where it began, to what it has made. */
 export function moveOf(

@@ -12,6 +12,7 @@ import type { MachineRole, Names } from "../../shared/azure/names.ts";
 import { virtualMachineId } from "../../shared/azure/place.ts";
 import { type GatewayCertificate, versionOf } from "../../shared/desired/certificate.ts";
 import { machinesOf, regionSuffix } from "../../shared/desired/machines.ts";
+import { addressFindings } from "../../shared/desired/new-addresses.ts";
 import { home } from "../../shared/desired/state.ts";
 import { type Target, targetOf } from "../../shared/desired/target.ts";
 import { waysOf } from "../../shared/desired/ways.ts";
@@ -398,7 +399,8 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
         facts: { ...facts, drained: undefined, proof: { fingerprint: fingerprintOf(loop), evidence } },
       }));
       const created = await registerGateways(world, moved);
-      const { findings } = await lookAround(world, moved);
+      const { findings: around } = await lookAround(world, moved);
+      const findings = [...addressFindings(moved, egressIps), ...around];
       await setConditions(work, [
         // One that is known already is what the sweep over the fleet found last.
         ...(created
@@ -417,7 +419,7 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
           reason: "LoopProven",
           message: "a probe mail came back through the gateway",
         },
-        undisturbed(findings),
+        undisturbed(around),
         { type: "Ready", status: "True", reason: "Onboarded", message: "the pilot's mail runs through the gateway" },
       ]);
       const outboundSmtp = await outboundSmtpOf(world, { work, names: targetOf(moved).names });

@@ -5,6 +5,7 @@ import type { LoopActivities } from "../../shared/proof/loop-activities.ts";
 import { proveLoop } from "../../shared/proof/loop.ts";
 import { registerTimer } from "../../shared/triggers.ts";
 import { createCanaryActivities } from "./canary.ts";
+import { createNewAddressActivities } from "./new-address-activities.ts";
 import { createCertificateActivities } from "./certificate-activities.ts";
 import { waitForCertificate } from "./certificate.ts";
 import { createOnboardingActivities } from "./activities.ts";
@@ -66,6 +67,7 @@ export function registerOnboarding(world: OnboardingWorld): void {
   registerActivities(createPromotionActivities(world), world);
   registerOrchestrator(proveCanary);
   registerActivities(createOnboardingActivities(world) satisfies LoopActivities, world);
+  registerActivities(createNewAddressActivities(world), world);
   registerActivities(createCanaryActivities(world), world);
   registerActivities(createCertificateActivities(world), world);
   registerActivities(createPrivilegeActivities(world), world);

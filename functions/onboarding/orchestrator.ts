@@ -17,6 +17,8 @@ import { secondsNow, wait, waitForEventOr } from "../../shared/durable/wait.ts";
 import type { OnboardingActivities } from "./activities.ts";
 import type { CertificateActivities } from "./certificate-activities.ts";
 import { waitForCertificate } from "./certificate.ts";
+import { cleanAddress } from "./clean-address.ts";
+import type { NewAddressActivities } from "./new-address-activities.ts";
 import { type LoopEvidence as ProbeEvidence, proveLoop } from "../../shared/proof/loop.ts";
 import type { CanaryMail } from "./canary.ts";
 import { proveCanary } from "./prove-canary.ts";
@@ -54,6 +56,7 @@ import { handsCompleting } from "../../shared/runbook/completing-hands.ts";
 import type { Completion } from "../../shared/desired/completion.ts";
 import type { SpfState } from "./spf.ts";
 import type { Ground } from "../../shared/desired/state.ts";
+import { asAddressed } from "../../shared/desired/replaced-address.ts";
 import { narrowed, type Standing } from "../../shared/desired/standing.ts";
 import * as desired from "../../shared/desired/state.ts";
 
@@ -91,13 +94,14 @@ export function* onboardTenant(context: OrchestrationContext, tenant: Onboarding
     const hands = handsOf(context, wide);
     const { ground: all, applications, databases } = yield* install(hands, wide);
     const ground = tenant.standing ? narrowed(all, tenant.names) : all;
+    const addressed = asAddressed(tenant, ground.regions);
     if (tenant.standing?.smartHosts) yield* hands.together<[void]>(begin(moveSmartHosts, { tenant, ground }, "smart-hosts"));
     const evidence = yield* proveAndPilot(context, tenant, ground, all);
     // Only now: until a mail came back by the one, the other was there too.
     if (ground.certificate)
       yield* hands.drop("inboundConnector", "otherConnector", desired.otherInboundConnector(tenant, ground));
     yield* keepForDayTwo({ work, ground, application: applications });
-    if (drops(tenant)) yield* hands.together<[void]>(begin(dropMachines, { tenant, ground: all }, "dropped"));
+    if (drops(tenant)) yield* hands.together<[void]>(begin(dropMachines, { tenant: addressed, ground: all }, "dropped"));
     const { spec, names } = tenant;
     const ucm = spec.ucm ? yield* checkUcmReadiness({ work, spec, names }) : undefined;
     const spf = spec.spf ? yield* settleSpf() : undefined;
@@ -157,7 +161,8 @@ export const waitForAccess = branch("waitForAccess", function* (context, access:
 });
 
 /** Hands that make true what the runbook names. */
-function handsOf(context: OrchestrationContext, { work, spec, names, completion, pace }: Onboarding): Hands<Task> {
+function handsOf(context: OrchestrationContext, tenant: Onboarding): Hands<Task> {
+  const { work, spec, names, completion, pace } = tenant;
   const { ensure, remove, drop } = resourceSteps<Resources>(context, work, pace);
   const { recordFailure } = stepsOf<ResourceActivities>(context, pace.patience);
   const {
@@ -170,6 +175,7 @@ function handsOf(context: OrchestrationContext, { work, spec, names, completion,
     readGuestGeneration,
   } = stepsOf<OnboardingActivities>(context, pace.patience);
   const { checkSmartHosts, checkDrained, forgetMachines } = stepsOf<OnboardingActivities>(context, pace.patience);
+  const { findNewAddresses } = stepsOf<NewAddressActivities>(context, pace.patience);
   const { checkCertificateShown } = stepsOf<CertificateActivities>(context, pace.patience);
   const hands: Hands<Task> = {
     ensure,
@@ -192,6 +198,8 @@ function handsOf(context: OrchestrationContext, { work, spec, names, completion,
       }
     },
     forget: (virtualMachines) => forgetMachines({ work, names, virtualMachines }),
+    newAddresses: () => findNewAddresses({ work, spec, names }),
+    cleanAddress: (wanted) => cleanAddress(context, tenant, wanted),
     placement: (region) => choosePlacement({ work, spec, names, region }),
     rolePlacement: (role) => chooseRolePlacement({ work, spec, names, role }),
     secret: (wanted) => ensureSecret({ work, ...wanted }),

@@ -1,6 +1,7 @@
 /** What onboarding needs of the world: the API's part, the clouds' clients, the durations that travel with each operation. */
 import type { ApiWorld } from "../../shared/api/world.ts";
 import type { Authorities } from "../../shared/dns/authorities.ts";
+import type { Blocklists } from "../../shared/dns/blocklists.ts";
 import type { OwnAccess } from "../../shared/exchange/own-access.ts";
 import type { ConnectorValidation } from "../../shared/exchange/probe.ts";
 import type { ProbeMails } from "../../shared/graph/mail.ts";
@@ -22,6 +23,7 @@ export interface OnboardingWorld extends ApiWorld, RunbookWorld {
   groups: Groups;
   /** The name servers of the domains themselves. */
   authorities: Authorities;
+  blocklists: Blocklists;
   probes: ProbeMails;
   traces: MessageTraces;
   /** The platform's own mailbox outside all customers: canary mails go there and come from there. */

@@ -27,6 +27,8 @@ export interface MachineNames {
   dnsLabel: string;
 }
 
+export type AddressNames = Pick<MachineNames, "publicIpAddress" | "dnsLabel">;
+
 /** Mission A8: a machine beside the gateways, in the home region's resource group and subnet. */
 export interface RoleNames extends MachineNames {
   networkSecurityGroup: string;
@@ -199,10 +201,7 @@ const machineNames = (label: string, tag: string, number: number, where: string)
   });
 
 /** Another address of a machine: a name and a label that none of its addresses had. @param number from 2 */
-export function namesOfAddress(
-  { publicIpAddress, dnsLabel: label }: Pick<MachineNames, "publicIpAddress" | "dnsLabel">,
-  number: number,
-): Pick<MachineNames, "publicIpAddress" | "dnsLabel"> {
+export function namesOfAddress({ publicIpAddress, dnsLabel: label }: AddressNames, number: number): AddressNames {
   const suffix = `-a${number}`;
   // What makes a label unique stands at its end; what a person reads gives way.
   const [, read = "", unique = ""] = /^(.*?)(-[a-z0-9]{6}(?:-\d+)?)$/.exec(label.replace(/-a\d+$/, "")) ?? ["", label];

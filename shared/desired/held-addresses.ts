@@ -1,6 +1,6 @@
 /** Public addresses that a tenant's gateways have left: held for a while, since they are the way back. Pure. */
 import { gatewayIdOf } from "../api/gateway-id.ts";
-import { type MachineNames, namesOfAddress } from "../azure/names.ts";
+import { type AddressNames, type MachineNames, namesOfAddress } from "../azure/names.ts";
 import type { TenantRecord } from "../stores/tenants.ts";
 import type { MachineAt } from "./replaced-address.ts";
 import type { Address, Ground } from "./state.ts";
@@ -11,7 +11,7 @@ export interface HeldAddress {
   /** Which operation left it. */
   operationId: string;
   gatewayId: string;
-  names: Pick<MachineNames, "publicIpAddress" | "dnsLabel">;
+  names: AddressNames;
   region: { region: string; resourceGroup: string };
   address: Address;
   /** Once the other one is proven. */

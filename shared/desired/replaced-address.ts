@@ -1,5 +1,5 @@
 /** A gateway's public address that is replaced by another: what is wanted while both are accepted, and afterwards. Pure. */
-import type { MachineNames, Names } from "../azure/names.ts";
+import type { AddressNames, MachineNames, Names } from "../azure/names.ts";
 import type { Address, Ground } from "./state.ts";
 
 /** Indices among the tenant's regions and the region's machines. */
@@ -38,11 +38,7 @@ export const withAddress = <Some extends Pick<Ground, "regions">>(ground: Some, 
   ),
 });
 
-export const withNames = (
-  names: Names,
-  at: MachineAt,
-  { publicIpAddress, dnsLabel }: Pick<MachineNames, "publicIpAddress" | "dnsLabel">,
-): Names => ({
+export const withNames = (names: Names, at: MachineAt, { publicIpAddress, dnsLabel }: AddressNames): Names => ({
   ...names,
   regions: names.regions.map((region, index) =>
     index === at.region
@@ -53,3 +49,14 @@ export const withNames = (
       : region,
   ),
 });
+
+/** With the names of the addresses that the machines got, where a blocklist had the first ones. */
+export const asAddressed = <Some extends { names: Names }>(target: Some, regions: Ground["regions"]): Some =>
+  regions.reduce(
+    (of, { machines }, region) =>
+      machines.reduce(
+        (one, { names }, machine) => (names ? { ...one, names: withNames(one.names, { region, machine }, names) } : one),
+        of,
+      ),
+    target,
+  );

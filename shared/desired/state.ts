@@ -2,7 +2,7 @@
 import { gatewayIdOf } from "../api/gateway-id.ts";
 import { vmIdOf } from "../api/heartbeat.ts";
 import type { DesiredOf } from "../durable/resources.ts";
-import type { MachineNames, MachineRole, RegionNames, RoleNames } from "../azure/names.ts";
+import type { AddressNames, MachineNames, MachineRole, RegionNames, RoleNames } from "../azure/names.ts";
 import { eitherOf, openServices } from "../azure/services.ts";
 import { backendPoolIn, virtualMachineId } from "../azure/place.ts";
 import { GUEST_SCHEMA } from "../guest/document.ts";
@@ -72,6 +72,8 @@ export interface Address {
   id: string;
   ipAddress: string;
   fqdn: string;
+  /** Where they aren't those that the machine's names began with. */
+  names?: AddressNames;
 }
 
 /** Where Exchange Online delivers to: the load balancer where there is one. */

@@ -235,6 +235,13 @@ function lookingHands(world: RunbookWorld, tenant: TenantRecord, { readable, siz
     *forget() {
       // Nothing is taken away.
     },
+    *newAddresses() {
+      // Which of them will be clean shows when they are made.
+      return [];
+    },
+    *cleanAddress() {
+      throw new Error("who only looks makes no address");
+    },
     *placement(region) {
       const size = target.spec.gateway.size ?? LATER;
       const anywhere = {

@@ -6,6 +6,8 @@ import type { MachineNames, MachineRole, RegionNames } from "../azure/names.ts";
 import { machineBeside, machinesBeside } from "../desired/beside.ts";
 import { machineSuffix, regionSuffix } from "../desired/machines.ts";
 import type { MailRoute } from "../desired/mail-route.ts";
+import type { NewAddress } from "../desired/new-addresses.ts";
+import { asAddressed } from "../desired/replaced-address.ts";
 import type { Standing } from "../desired/standing.ts";
 import type {
   Address,
@@ -85,6 +87,10 @@ export interface Hands<Wait> {
   drained(step: string, virtualMachine: string): Walk<Wait, void>;
   /** Nobody watches these machines any more, and their names are free. */
   forget(virtualMachines: string[]): Walk<Wait, void>;
+  /** Public addresses of machines that this walk makes. */
+  newAddresses(): Walk<Wait, NewAddress[]>;
+  /** The first that Azure gives and no blocklist has; the others go again. */
+  cleanAddress(wanted: NewAddress): Walk<Wait, Address>;
   /** Where the machines of a region go, by its index. */
   placement(region: number): Walk<Wait, Placement>;
   /** The same for a machine beside the gateways. */
@@ -148,7 +154,9 @@ export function* install<Wait>(hands: Hands<Wait>, tenant: Installation): Walk<W
     const [ground] = yield* hands.together<[Ground]>(begin(prepareGround, { tenant }, "ground"));
     return { ground, ...(yield* buildAndConnect(hands, tenant, ground)) };
   }
-  yield* openGroups(hands, tenant);
+  const [newAddresses] = hands.begunWith("1.3.0")
+    ? yield* hands.abreast<[NewAddress[], void]>(hands.newAddresses(), openGroups(hands, tenant))
+    : [undefined, yield* openGroups(hands, tenant)];
   const networks = tenant.names.regions.map((_, region) =>
     begin(layNetwork, { tenant, region }, `network${regionSuffix(region)}`),
   );
@@ -157,12 +165,13 @@ export function* install<Wait>(hands: Hands<Wait>, tenant: Installation): Walk<W
     function* (secretsKept, ...networksLaid) {
       if (mayTakeAPerson(tenant)) yield* secretsKept();
       return yield* hands.beside<[RegionGround[]], Installed>(
-        [begin(reservePlaces, { tenant, grouped: true }, "places")],
+        [begin(reservePlaces, { tenant, grouped: true, ...(newAddresses && { newAddresses }) }, "places")],
         function* (placesReserved) {
           const identity = yield* hands.ensure("vmIdentity", "vmIdentity", desired.vmIdentity(tenant));
           const { vaultId, ...secrets } = yield* secretsKept();
           const ground = { ...secrets, ...idsOfIdentity(identity), regions: yield* placesReserved() };
-          const built = yield* buildAndConnect(hands, tenant, ground, function* () {
+          const addressed = asAddressed(tenant, ground.regions);
+          const built = yield* buildAndConnect(hands, addressed, ground, function* () {
             yield* admitGateway(hands, tenant, vaultId, identity);
             const laid: Network[] = [];
             for (const networkLaid of networksLaid) laid.push(yield* networkLaid());
@@ -298,14 +307,16 @@ export interface PlacesChapter {
   tenant: Installation;
   /** Resource groups stand already, and networks are laid beside it. */
   grouped?: true;
+  /** What of it no blocklist may have; left out by onboardings that were begun before 1.3.0. */
+  newAddresses?: NewAddress[];
 }
 
 /** Mission A5, A6, A11: connectors and rules name the addresses, so they stand before the machines do. */
 export const reservePlaces: Chapter<PlacesChapter, RegionGround[]> = {
   name: "reservePlaces",
-  walk: (hands, { tenant, grouped = false }) =>
+  walk: (hands, { tenant, grouped = false, newAddresses = [] }) =>
     hands.abreast<RegionGround[]>(
-      ...tenant.names.regions.map((region, index) => reservePlace(hands, tenant, index, region, grouped)),
+      ...tenant.names.regions.map((region, index) => reservePlace(hands, tenant, index, region, grouped, newAddresses)),
     ),
 };
 
@@ -315,15 +326,17 @@ function* reservePlace<Wait>(
   index: number,
   region: RegionNames,
   grouped: boolean,
+  newAddresses: NewAddress[],
 ): Walk<Wait, RegionGround> {
   const at = regionSuffix(index);
   if (!grouped) yield* openGroup(hands, tenant, index, region);
   const account = desired.diagnosticsAccount(tenant, region);
   const ensureAddress = (step: string, wanted: DesiredOf<Resources["publicIpAddress"]>) =>
     hands.ensure("publicIpAddress", step, wanted);
-  const machines = region.machines.map((machine, number) =>
-    ensureAddress(`publicIpAddress${machineSuffix(index, number)}`, desired.machineAddress(tenant, { region, machine })),
-  );
+  const machines = region.machines.map((machine, number) => {
+    const fresh = newAddresses.find((one) => one.region === index && one.machine === number);
+    return fresh ? hands.cleanAddress(fresh) : standingAddress(machineSuffix(index, number), machine);
+  });
   const [made, [diagnostics], [shared], [guards]] = yield* hands.abreast<
     [Address[], ActualOf<Resources["diagnosticsAccount"]>[], Address[], Guards[]]
   >(
@@ -338,10 +351,14 @@ function* reservePlace<Wait>(
   );
   return {
     ...(shared && { loadBalancer: addressOf(shared) }),
-    machines: made.map(addressOf),
+    machines: made,
     ...(diagnostics && { diagnosticsUrl: diagnostics.blobUrl }),
     ...(guards && { guards }),
   };
+
+  function* standingAddress(suffix: string, machine: MachineNames): Walk<Wait, Address> {
+    return addressOf(yield* ensureAddress(`publicIpAddress${suffix}`, desired.machineAddress(tenant, { region, machine })));
+  }
 }
 
 /** Manual, chapter 2: network rules first, because nothing may listen before it is guarded. */

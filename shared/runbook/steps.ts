@@ -107,6 +107,7 @@ export function onboardingSteps(spec: Spec, standing?: Standing, live = false): 
       ? []
       : [step("root", "namedSecrets", "Secrets that the spec names, in the vault")]),
     ...onMachines("root", "publicIpAddress", "Static public address with its name"),
+    ...onMachines("root", "screened", "No blocklist has the new address"),
     ...(gateway.diagnostics
       ? inRegions("root", "diagnosticsAccount", "Storage account for what machines say while they start")
       : []),

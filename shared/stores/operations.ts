@@ -156,6 +156,8 @@ export interface OperationStore {
     attempt: number,
     steps: NewOperation["steps"],
   ): Promise<Versioned<OperationRecord>>;
+  /** A step that shows only on the way to be needed; one that is there already stays as it is. */
+  addStep(partnerId: string, operationId: string, step: NewOperation["steps"][number]): Promise<Versioned<OperationRecord>>;
   /** It waits no longer, on somebody's word: it counts as skipped, now and in further attempts. Throws OperationEnded once it has succeeded. */
   skipStep(
     partnerId: string,
@@ -372,6 +374,10 @@ export function createOperationStore(storage: Storage, clock: Clock): OperationS
           steps: [...operation.steps, ...steps.filter(({ name }) => !known.has(name)).map(pending)],
         };
       }),
+    addStep: (partnerId, operationId, step) =>
+      change(partnerId, operationId, ({ steps, ...operation }) =>
+        steps.some(({ name }) => name === step.name) ? undefined : { ...operation, steps: [...steps, pending(step)] },
+      ),
     skipStep: (partnerId, operationId, name, skipped) =>
       change(partnerId, operationId, (operation, at) => {
         if (operation.status === "Succeeded")

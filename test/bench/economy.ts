@@ -9,7 +9,9 @@ import { chapters, onboardTenant, waitForAccess } from "../../functions/onboardi
 import type { Onboarding } from "../../functions/onboarding/orchestrator.ts";
 import { begin, buildGateway, connectMailFlow, registerApplications, type TenantChapter } from "../../shared/runbook/runbook.ts";
 import { namesOf } from "../../shared/azure/names.ts";
+import { newAddressesOf } from "../../shared/desired/new-addresses.ts";
 import { FIRST_GENERATION, type Ground } from "../../shared/desired/state.ts";
+import type { Screened } from "../../shared/dns/screening.ts";
 import { branch, together } from "../../shared/durable/branches.ts";
 import { waitForOperation } from "../../shared/durable/resources.ts";
 import type { OrchestrationContext, Routine } from "../../shared/durable/routine.ts";
@@ -130,6 +132,10 @@ export const tenant: Onboarding = {
   },
 };
 
+/** None of it stands, and the first that Azure gives is clean. */
+export const newAddresses = newAddressesOf({ id: tenantId, facts: {} }, tenant.names, () => true, 1);
+export const screened: Screened = { lists: [], silent: [], asked: 4 };
+
 const id = (type: string, name: string): string =>
   `/subscriptions/${spec.azure.subscriptionId}/resourceGroups/gatehouse-contoso/providers/${type}/${name}`;
 export const secret = { vaultUrl: "https://contoso.vault.example", name: "secret", version: "1" };
@@ -183,6 +189,9 @@ function activitiesOf(clock: VirtualClock, ran: (name: string) => void): Record<
     beginOnboarding: () => undefined,
     checkAccess: () => (elapsed() > 3600 ? { state: "granted" } : { state: "pending", expired: {} }),
     checkPreflight: () => undefined,
+    findNewAddresses: () => newAddresses,
+    screenAddress: () => screened,
+    keepNewAddress: () => undefined,
     choosePlacement: () => ({ availabilitySet: false, machines: [[{ size: "Standard_D4as_v5", zone: "1" }]], missing: [0] }),
     readOwnPrincipal: () => ({ principalId: "c0ffee00-0000-4000-8000-0000000000b3" }),
     ensureSecret: () => secret,

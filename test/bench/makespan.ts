@@ -9,10 +9,10 @@ import { typical, typicalSeconds } from "../../shared/plans/durations.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import { type Begun, type Hands, install, type Walk } from "../../shared/runbook/runbook.ts";
 import { createVirtualClock, type VirtualClock } from "../../infra/local/functions-host/clock.ts";
-import { FIRST_GENERATION } from "../../shared/desired/state.ts";
+import { type Address, FIRST_GENERATION, machineAddress } from "../../shared/desired/state.ts";
 import { play } from "../support/play.ts";
 import { createRandom } from "../support/random.ts";
-import { actual, orchestrators, secret, tenant } from "./economy.ts";
+import { actual, newAddresses, orchestrators, screened, secret, tenant } from "./economy.ts";
 import { type BenchmarkOptions, row } from "./rounds.ts";
 
 const GOALS = { typical: 1.01, provisioning: 1.05 };
@@ -117,6 +117,18 @@ function stepsOfRunbook(): Step[] {
     proveSmartHosts: nothing,
     drained: nothing,
     forget: nothing,
+    *newAddresses() {
+      note("newAddresses", {});
+      return newAddresses;
+    },
+    *cleanAddress() {
+      const [region] = tenant.names.regions;
+      const [machine] = region?.machines ?? [];
+      if (!region || !machine) throw new Error("the tenant has no machine");
+      const made = note("publicIpAddress", machineAddress(tenant, { region, machine }), "publicIpAddress");
+      const { id, ipAddress, fqdn } = note("screened", made) as Address;
+      return { id, ipAddress, fqdn };
+    },
     *placement() {
       note("placement", {});
       return { availabilitySet: false, missing: [], machines: [[{ size: "Standard_D4as_v5", zone: "1" }]] };
@@ -312,6 +324,9 @@ function activitiesOf(clock: VirtualClock, latency: Latency, isBuilt: () => void
     beginOnboarding: { seconds: () => A_RECORD },
     checkAccess: { seconds: ({ wanted }) => latency(wanted, A_READ), answer: () => ({ state: "granted" }) },
     checkPreflight: { seconds: () => latency("preflight", PREFLIGHT) },
+    findNewAddresses: { seconds: () => latency("newAddresses", A_READ), answer: () => newAddresses },
+    screenAddress: { seconds: () => latency("screened", A_READ), answer: () => screened },
+    keepNewAddress: { seconds: () => A_RECORD },
     choosePlacement: {
       seconds: () => latency("placement", A_READ),
       answer: () => ({ availabilitySet: false, machines: [[{ size: "Standard_D4as_v5", zone: "1" }]], missing: [0] }),

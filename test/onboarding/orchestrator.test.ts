@@ -78,6 +78,7 @@ async function onboard(
     checkAccess: () => ({ state: "granted" }),
     failAccess: () => undefined,
     checkPreflight: () => undefined,
+    findNewAddresses: () => [],
     choosePlacement: () => ({ availabilitySet: false, machines: [[{ size: "Standard_D4as_v5", zone: "1" }]], missing: [0] }),
     readOwnPrincipal: () => ({ principalId: "ours" }),
     ensureSecret: () => secret,
