@@ -16,7 +16,7 @@ import { recordingSteps } from "../../shared/resources/activities.ts";
 import { audited, targetOf as auditTargetOf } from "../../shared/resources/audited-step.ts";
 import { known } from "../../shared/resources/ensure.ts";
 import { type Begun, type Done, done } from "../../shared/resources/resource.ts";
-import type { ScreeningActivities } from "../../shared/runbook/clean-address.ts";
+import type { ScreeningActivities } from "../../shared/runbook/screening-activities.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { AddressesWorld } from "./world.ts";
 

@@ -1,7 +1,7 @@
 /** Addresses: another public address for a gateway, with the former one held as the way back. */
 import { registerDurableHttp } from "../../shared/api/register.ts";
 import { registerActivities, registerOrchestrator } from "../../shared/durable/register.ts";
-import type { ScreeningActivities } from "../../shared/runbook/clean-address.ts";
+import type { ScreeningActivities } from "../../shared/runbook/screening-activities.ts";
 import { createAddressActivities } from "./activities.ts";
 import { startAddressReplacement } from "./http.ts";
 import { replaceAddress } from "./orchestrator.ts";

@@ -9,7 +9,8 @@ import type { OrchestrationContext, Routine } from "../../shared/durable/routine
 import { failureFrom, stepsOf } from "../../shared/durable/steps.ts";
 import type { ResourceActivities } from "../../shared/resources/activities.ts";
 import type { Resources } from "../../shared/resources/index.ts";
-import { type Clean, firstClean, type ScreeningActivities } from "../../shared/runbook/clean-address.ts";
+import { type Clean, firstClean } from "../../shared/runbook/clean-address.ts";
+import type { ScreeningActivities } from "../../shared/runbook/screening-activities.ts";
 import type { NewAddressActivities } from "./new-address-activities.ts";
 import type { Onboarding } from "./orchestrator.ts";
 

@@ -3,17 +3,12 @@
  * Azure would give out again what is free.
  */
 import type { Address } from "../desired/state.ts";
-import type { Work } from "../durable/resources.ts";
 import type { Screened } from "../dns/screening.ts";
 import { ControlPlaneError } from "../errors.ts";
 import type { Walk } from "./runbook.ts";
 
 /** So many are tried: whoever gets three listed ones in a row gets a fourth. */
 export const MOST_ADDRESSES = 3;
-
-export interface ScreeningActivities {
-  screenAddress(asked: { work: Work; address: string; step?: string; evenBlind?: true }): Promise<Screened>;
-}
 
 export interface Candidates<Wait> {
   /** How many there may be. */
