@@ -49,6 +49,14 @@ param httpAlwaysReady int = 0
 @allowed(['Standard_LRS', 'Standard_ZRS', 'Standard_GZRS'])
 param storageReplication string = 'Standard_ZRS'
 
+@description('For how many days nobody can change or delete an anchor of the audit log; as long as its entries are kept.')
+@minValue(1)
+@maxValue(146000)
+param auditAnchorsKeptForDays int = 731
+
+@description('True once the policy of the audit log\'s anchors is locked, as infra/README.md says: Azure takes no deployment of a locked one.')
+param auditAnchorsLocked bool = false
+
 @description('Gives the app Manage rights on the queues, so that Azure counts messages when it scales; without it, it adds an instance at a time.')
 param countMessagesForScaling bool = false
 
@@ -117,6 +125,8 @@ module storage 'modules/storage.bicep' = {
     location: location
     tags: allTags
     replication: storageReplication
+    auditAnchorsKeptForDays: auditAnchorsKeptForDays
+    auditAnchorsLocked: auditAnchorsLocked
     appPrincipalId: identity.outputs.principalId
     workspaceId: monitoring.outputs.workspaceId
   }

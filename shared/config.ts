@@ -120,6 +120,11 @@ export const settings = {
     schedule,
     "0 10 * * * *",
   ),
+  AUDIT_ANCHORS_SCHEDULE: setting(
+    "When the ends of the audit log's chains are written to where nobody can change them (NCRONTAB).",
+    schedule,
+    "0 5 * * * *",
+  ),
   DIRECTORIES_SCHEDULE: setting("When customers' directories are looked at for changes (NCRONTAB).", schedule, "0 20 * * * *"),
   DRIFT_SCHEDULE: setting(
     "When it is looked for tenants whose turn it is to be compared (NCRONTAB).",

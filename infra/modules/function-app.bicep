@@ -145,6 +145,7 @@ var appSettings = {
   CONSENTS_SCHEDULE: '0 30 4 * * *'
   SPF_SCHEDULE: '0 50 4 * * *'
   TASKS_SCHEDULE: '0 10 * * * *'
+  AUDIT_ANCHORS_SCHEDULE: '0 5 * * * *'
   DIRECTORIES_SCHEDULE: '0 20 * * * *'
   DRIFT_SCHEDULE: '0 */15 * * * *'
   DRIFT_SHORTEST_INTERVAL: 'PT1H'

@@ -10,6 +10,12 @@ param appPrincipalId string
 
 param workspaceId string
 
+@description('For how many days nobody can change or delete an anchor of the audit log; as long as entries are kept.')
+param auditAnchorsKeptForDays int
+
+@description('The policy of the anchors is locked by now: Azure takes no deployment of a locked policy.')
+param auditAnchorsLocked bool
+
 // The Functions host wants Owner for blobs (it takes leases and sets containers up); queues and tables are Durable's, tables ours as well.
 var roles = {
   'Storage Blob Data Owner': 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
@@ -55,6 +61,22 @@ resource deadLetters 'Microsoft.Storage/storageAccounts/blobServices/containers@
   parent: blobs
   name: 'undelivered-events'
   properties: { publicAccess: 'None' }
+}
+
+// Create-only: neither the app nor the account's owner writes over an anchor. Bicep can't lock a policy; infra/README.md says how that is done.
+resource auditAnchors 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' = {
+  parent: blobs
+  name: 'audit-anchors'
+  properties: { publicAccess: 'None' }
+}
+
+resource auditAnchorsPolicy 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2024-01-01' = if (!auditAnchorsLocked) {
+  parent: auditAnchors
+  name: 'default'
+  properties: {
+    allowProtectedAppendWrites: false
+    immutabilityPeriodSinceCreationInDays: auditAnchorsKeptForDays
+  }
 }
 
 resource appRoles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [

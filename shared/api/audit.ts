@@ -5,6 +5,9 @@ import { operationIdSchema } from "./operation.ts";
 
 export const auditOutcomes = ["Started", "Pending", "Succeeded", "Failed"] as const;
 
+/** In a partner's place: the log of what operators do that is about no partner. No partner's id begins with an underscore. */
+export const OPERATORS = "_operators";
+
 export const auditActorSchema = z.object({
   kind: z.enum(["partner", "operator", "orchestration", "timer"]),
   entraTenantId: z.string().optional().describe("Of a caller's token."),

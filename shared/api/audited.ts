@@ -3,7 +3,7 @@ import { ControlPlaneError } from "../errors.ts";
 import type { AuditEnd } from "../stores/audit.ts";
 import type { ChainOwner } from "../stores/audit-chain.ts";
 import type { Stores } from "../stores/stores.ts";
-import type { AuditActor } from "./audit.ts";
+import { type AuditActor, OPERATORS } from "./audit.ts";
 import type { Caller } from "./authentication.ts";
 import type { Route } from "./route.ts";
 import type { ApiWorld } from "./world.ts";
@@ -68,9 +68,6 @@ async function ownerOf({ operations, cases, gateways }: Stores, { caller, params
     undefined;
   return { partnerId, tenantId: found?.tenantId };
 }
-
-/** The log of what operators do that is about no partner; no partner's id begins with an underscore. */
-const OPERATORS = "_operators";
 
 const kindOf = (params: AuditedCall["params"]): string =>
   Object.keys(params)

@@ -10,6 +10,7 @@ import { redacted } from "../log.ts";
 import type { PropertyChange } from "../resources/resource.ts";
 import {
   BEGINNING,
+  type ChainHead,
   type ChainOwner,
   chainKey,
   type Draft,
@@ -66,6 +67,8 @@ export interface AuditStore {
   list(owner: ChainOwner, filter: AuditFilter, pageSize: number, after?: string): Promise<Page<AuditEntry>>;
   /** All that is kept of a chain, oldest month first, as it stands in the tables. */
   segments(owner: ChainOwner): Promise<Segment[]>;
+  /** Where the chains end that were added to since then, or all of them: a look at every chain of those months, for no caller to wait for. */
+  heads(since: string | undefined): Promise<ChainHead[]>;
 }
 
 export interface AuditFilter {
@@ -88,6 +91,7 @@ const DECISIONS_A_TRANSACTION = 10;
 const MOST_OPEN = 200;
 const MOST_KNOWN_HEADS = 1000;
 const HEAD = "h_head";
+const READ_AT_ONCE = 16;
 
 export function createAuditStore(storage: Storage, clock: Clock): AuditStore {
   const months = createMonthlyTables(storage, "audit", "auditmonths");
@@ -151,11 +155,12 @@ export function createAuditStore(storage: Storage, clock: Clock): AuditStore {
     const links: Link[] = [];
     for (const decide of decisions)
       for (const { draft, opens, closes } of decide(head)) {
-        const link = linked(head, owner, now(), draft);
+        const at = now();
+        const link = linked(head, owner, at, draft);
         links.push(link);
         const { sequence, hash } = link;
         const open = head.open.filter((one) => one.sequence !== closes?.sequence);
-        head = { sequence, hash, open: [...open, ...(opens ? [{ ...opens, sequence }] : [])].slice(-MOST_OPEN) };
+        head = { sequence, hash, at, open: [...open, ...(opens ? [{ ...opens, sequence }] : [])].slice(-MOST_OPEN) };
       }
     return { head, links };
   }
@@ -184,6 +189,15 @@ export function createAuditStore(storage: Storage, clock: Clock): AuditStore {
     const closed = { ...headRow(key, head), sealed: true };
     const { outcome } = row ? await months.of(month).replace(closed, row.etag) : await months.of(month).create(closed);
     return outcome === "done" ? head : undefined;
+  }
+
+  /** In the newest month that has one: a month is noted before its first row. */
+  async function endOf(key: string, newestFirst: string[]): Promise<Head | undefined> {
+    for (const month of newestFirst) {
+      const row = await months.of(month).get({ partitionKey: key, rowKey: HEAD });
+      if (row) return headOf(row);
+    }
+    return undefined;
   }
 
   const now = (): string => new Date(clock.now()).toISOString();
@@ -220,6 +234,19 @@ export function createAuditStore(storage: Storage, clock: Clock): AuditStore {
         segments.push({ month, ...(row ? { head: headOf(row) } : {}), links });
       }
       return segments;
+    },
+    heads: async (since) => {
+      const known = [...(await months.partitions(since === undefined ? "" : months.monthOf(since)))].toSorted(([a], [b]) =>
+        a < b ? -1 : 1,
+      );
+      const heads: ChainHead[] = [];
+      while (known.length > 0) {
+        const read = known.splice(0, READ_AT_ONCE).map(async ([chain, of]) => ({ chain, head: await endOf(chain, of) }));
+        for (const { chain, head } of await Promise.all(read))
+          if (head && (since === undefined || head.at === "" || head.at >= since))
+            heads.push({ chain, sequence: head.sequence, hash: head.hash });
+      }
+      return heads;
     },
   };
 }
@@ -269,17 +296,19 @@ const entryRow = (partitionKey: string, { sequence, text, hash }: Link): Row => 
   ...packed("text", text),
 });
 
-const headRow = (partitionKey: string, { sequence, hash, open }: Head): Row => ({
+const headRow = (partitionKey: string, { sequence, hash, at, open }: Head): Row => ({
   partitionKey,
   rowKey: HEAD,
   sequence,
   hash,
+  at,
   ...packed("open", open),
 });
 
 const headOf = (row: StoredRow): Head => ({
   sequence: Number(row["sequence"]),
   hash: textOf(row, "hash"),
+  at: row["at"] === undefined ? "" : textOf(row, "at"),
   open: unpacked(row, "open") as OpenChange[],
 });
 

@@ -2,7 +2,7 @@
  * What grows for ever, in tables by month: `<name><yyyymm>` for the rows, so that a month that nobody needs any more is dropped whole, and
  * an index in which each partition (row = `m_<newest month first>`) has the months it wrote in.
  */
-import { all, type Filter, rowsBeginning } from "./filter.ts";
+import { all, type Filter, rowsBeginning, where } from "./filter.ts";
 import type { Storage } from "./storage.ts";
 import { createTable, type Page, type StoredRow, type Table, textOf } from "./table.ts";
 
@@ -20,6 +20,8 @@ export interface MonthlyTables {
   note(partitionKey: string, month: string): Promise<void>;
   /** The months that a partition wrote in, newest first. */
   monthsOf(partitionKey: string): Promise<string[]>;
+  /** The same of all partitions that wrote in this month or later: a look at the whole index. */
+  partitions(from: string): Promise<Map<string, string[]>>;
   /** Rows that wait for something, by their prefix: of the newest two months, or of all. */
   waiting(partitionKey: string, prefix: string, look: Look): Promise<StoredRow[]>;
   /** Over all months, newest first, as long as the row keys of a month are. */
@@ -42,6 +44,12 @@ export function createMonthlyTables(storage: Storage, name: string, index: strin
     monthOf: (at) => at.slice(0, 7).replace("-", ""),
     of,
     monthsOf,
+    partitions: async (from) => {
+      const found = new Map<string, string[]>();
+      for (const row of await months.all(where("month", "ge", from)))
+        found.set(row.partitionKey, [...(found.get(row.partitionKey) ?? []), textOf(row, "month")]);
+      return found;
+    },
     note: async (partitionKey, month) => {
       const known = `${partitionKey} ${month}`;
       if (noted.has(known)) return;

@@ -2,6 +2,7 @@
 import type { TokenCredential } from "@azure/identity";
 import { type Clock, systemClock } from "../clock.ts";
 import { type AuditStore, createAuditStore } from "./audit.ts";
+import { type AuditAnchorStore, createAuditAnchorStore } from "./audit-anchors.ts";
 import { type CaseStore, createCaseStore } from "./cases.ts";
 import { type ClaimStore, createClaimStore } from "./claims.ts";
 import { type Audience, createEventStore, type EventStore } from "./events.ts";
@@ -53,6 +54,7 @@ export interface Stores {
   tasks: TaskStore;
   plans: PlanStore;
   audit: AuditStore;
+  auditAnchors: AuditAnchorStore;
   drift: DriftStore;
   webhooks: WebhookStore;
   deliveries: DeliveryStore;
@@ -108,6 +110,7 @@ export function createStores({
     tasks: createTaskStore(storage, clock, events),
     plans: createPlanStore(storage, clock),
     audit: createAuditStore(storage, clock),
+    auditAnchors: createAuditAnchorStore(storage, clock),
     drift: createDriftStore(storage),
     webhooks,
     deliveries: createDeliveryStore(storage),

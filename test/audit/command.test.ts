@@ -17,21 +17,34 @@ const run = (...args: string[]): Promise<{ code: number | null; output: string }
   });
 
 test("a whole chain, a broken one, and a question that makes no sense", { timeout: 60_000 }, async () => {
-  const { audit } = testStores({ now: () => Date.parse("2026-11-23T10:00:00.000Z") });
+  const now = Date.now();
+  const { audit, auditAnchors } = testStores({ now: () => now });
+  const at = new Date(now).toISOString();
   const owner = { partnerId: unique("partner"), tenantId: "contoso" };
   const actor = { kind: "orchestration" } as const;
   for (const key of ["one", "two"]) await audit.begin(owner, { key, actor, action: "create", target: { kind: key } });
   const [segment] = await audit.segments(owner);
   const asked = ["--verify", "--partner", owner.partnerId, "--tenant", "contoso", "--storage", ownAccount()];
 
-  const whole = `${chainKey(owner)}: 2 entries, chain whole (1 to 2, the last one's hash is ${segment?.head?.hash})\n`;
-  expect(await run(...asked)).toEqual({ code: 0, output: whole });
+  const whole = `${chainKey(owner)}: 2 entries, chain whole (1 to 2, the last one's hash is ${segment?.head?.hash})`;
+  expect(await run(...asked)).toEqual({ code: 0, output: `${whole}, not anchored\n` });
+  await auditAnchors.add(await audit.heads(undefined));
+  const anchored = `${whole}, anchored up to entry 2 at ${at}\n`;
+  expect(await run(...asked)).toEqual({ code: 0, output: anchored });
+  // Without its tenant's name, too: the anchor names it.
+  const all = await run("--verify", "--storage", ownAccount());
+  expect(all).toEqual({ code: 0, output: expect.stringContaining(anchored) as string });
 
-  const table = TableClient.fromConnectionString(ownAccount(), "audit202611", { allowInsecureConnection: true });
+  const table = TableClient.fromConnectionString(ownAccount(), `audit${segment?.month}`, { allowInsecureConnection: true });
   await table.updateEntity({ partitionKey: chainKey(owner), rowKey: "e_8639999999999999", text: '"{}"' }, "Merge");
   const broken = await run(...asked);
   expect(broken).toMatchObject({ code: 1, output: expect.stringContaining("2 entries, CHAIN BROKEN") as string });
   expect(broken.output).toContain("entry 1 was changed: its text is not what was hashed");
+
+  await table.deleteEntity(chainKey(owner), "e_8639999999999998");
+  await table.deleteEntity(chainKey(owner), "e_8639999999999999");
+  const gone = `anchor ${segment?.month}/${at.slice(0, 13)}.json has entry 2, and nothing is kept of the chain`;
+  expect(await run(...asked)).toMatchObject({ code: 1, output: expect.stringContaining(gone) as string });
 
   expect(await run("--partner", "northwind")).toMatchObject({ code: 2, output: expect.stringContaining("--verify") as string });
 });

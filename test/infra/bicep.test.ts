@@ -26,6 +26,7 @@ const TYPES = [
   "Microsoft.Resources/resourceGroups@2024-03-01",
   "Microsoft.ServiceBus/namespaces/queues@2024-01-01",
   "Microsoft.ServiceBus/namespaces@2024-01-01",
+  "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2024-01-01",
   "Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01",
   "Microsoft.Storage/storageAccounts/blobServices@2024-01-01",
   "Microsoft.Storage/storageAccounts/tableServices@2024-01-01",
