@@ -39,7 +39,7 @@ export const living = (folder: string, customer: NewCustomer): Living => ({ fold
 export const momentsOf = ({ steps }: Operation): Moment[] =>
   steps.flatMap(({ name }) => (["begun", "ended"] as const).map((when) => ({ step: name, when })));
 
-/** The host has better to do than to say how far it is, once nobody waits for a moment. */
+/** The host has better to do than to say how far it is, once no moment is waited for. */
 const [SOON, LATER] = [15, 250];
 
 const CAME: Record<Moment["when"], Step["status"][]> = {
@@ -53,13 +53,13 @@ const came = ({ steps }: Operation, { step, when }: Moment): boolean =>
   steps.some(({ name, status }) => name === step && CAME[when].includes(status));
 
 /**
- * @param momentOf when the host is killed, if it is
- * @param met called when it came; a step that has nothing to do may never begin
+ * @param momentsIn when the host is killed, if it is
+ * @param met called when one came; a step that has nothing to do may never begin
  */
 export async function live(
   { folder, customer, lived }: Living,
   chapter: Chapter,
-  momentOf: (operation: Operation) => Moment | undefined = () => undefined,
+  momentsIn: (operation: Operation) => Moment[] = () => [],
   met: (moment: Moment) => void = () => undefined,
 ): Promise<Lived> {
   const endpoints = await endpointsOf(folder);
@@ -69,18 +69,18 @@ export async function live(
   const eye = chapter.kind === "rotation" ? watchClientSecret(folder, customer, endpoints) : undefined;
   let operation = await chapter.ask({ endpoints, partner, customer, lived });
   lived.add(operation.id);
-  let moment = momentOf(operation);
+  const moments = momentsIn(operation);
   let asked = false;
   for (;;) {
-    if (moment && came(operation, moment)) {
+    const next = moments.findIndex((moment) => came(operation, moment));
+    for (const moment of next < 0 ? [] : moments.splice(next, 1)) {
       await killProcess(folder, "host");
       met(moment);
-      moment = undefined;
     }
     if (ended(operation)) break;
     if (operation.waitingFor?.kind === "consent" && !asked)
       asked = await askForConsent(partner, tenantId, false, { say: () => undefined });
-    await pause(moment ? SOON : LATER);
+    await pause(moments.length > 0 ? SOON : LATER);
     operation = (await partner.getOperation({ operationId: operation.id })).body;
   }
   if (eye) await released(partner, tenantId);
