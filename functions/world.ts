@@ -1,5 +1,7 @@
 /** The composition root: clients and stores from the settings, each made at its first use. The only place that knows which cloud. */
 import { randomBytes } from "node:crypto";
+import { withAcme } from "../shared/acme/certificates.ts";
+import { type AcmeServer, createAcmeServer } from "../shared/acme/server.ts";
 import { createAuthentication } from "../shared/api/authentication.ts";
 import { createSigner } from "../shared/api/signing.ts";
 import { createAzureAccess } from "../shared/azure/access.ts";
@@ -89,12 +91,21 @@ export function createWorld(config: Config): World {
   const governor = createGovernor({ quotas: stores.quotas, clock, refill: environment.resourceManager.refill });
   const azure = createAzure({ environment, credentials, governor });
   const vaults = createVaults({ environment, credentials });
-  const certificates = createCertificates({ environment, credentials, clock });
   const warned = (warning: Parameters<NonNullable<ExchangeOptions["warned"]>>[0]) =>
     log.warning("Exchange Online warned", warning);
   const exchange = createExchange({ environment, credentials, warned });
   const graph = createGraph({ environment, credentials });
   const resolver = createResolver({ servers: environment.dnsServers });
+  const authorities = createAuthorities({ resolver, port: environment.nameServerPort });
+  const certificates = withAcme({
+    certificates: createCertificates({ environment, credentials, clock }),
+    server: acmeServer(config, vaults),
+    azure,
+    authorities,
+    orders: stores.acmeOrders,
+    clock,
+    checkEveryInSeconds: config.ACME_CHECK_INTERVAL,
+  });
   const resourcesOver = (own: Exchange) => createResources({ certificates, azure, vaults, exchange: own, graph, resolver });
   const applicationId = config.APPLICATION_ID;
   const homeTenantId = config.HOME_TENANT_ID;
@@ -163,7 +174,7 @@ export function createWorld(config: Config): World {
     groups: createGroups(graph),
     graph,
     resolver,
-    authorities: createAuthorities({ resolver, port: environment.nameServerPort }),
+    authorities,
     checkConsent: checkConsent({ environment, credentials, graph }),
     ownAccess: exchange,
     ownRights: createOwnRights(graph),
@@ -222,6 +233,17 @@ export function createWorld(config: Config): World {
     reportFailure: (activity, error) => log.warning("an activity failed", { activity, error }),
   };
 }
+
+const acmeServer = (config: Config, vaults: Vaults): AcmeServer | undefined =>
+  config.ACME_DIRECTORY === undefined
+    ? undefined
+    : createAcmeServer({
+        directoryUrl: config.ACME_DIRECTORY,
+        contact: config.ACME_CONTACT,
+        externalAccount: config.ACME_EXTERNAL_ACCOUNT,
+        vaults,
+        platformVaultUrl: config.PLATFORM_VAULT_URL,
+      });
 
 /** Made once and kept in the platform's vault: instances that start at the same time may each write one, and all of them use the first. */
 async function signingKey(vaults: Vaults, vaultUrl: string): Promise<Uint8Array> {

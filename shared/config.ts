@@ -39,6 +39,19 @@ const mailboxOutside = z.string().transform((text, context): { organization: str
   return z.NEVER;
 });
 
+/** Deployments may leave it out. */
+const orNone = (schema: z.ZodType<string, string>) =>
+  z.string().transform((text, context): string | undefined => {
+    if (text === "none") return undefined;
+    const parsed = schema.safeParse(text);
+    if (parsed.success) return parsed.data;
+    context.addIssue({
+      code: "custom",
+      message: `must be \`none\`, or: ${parsed.error.issues.map(({ message }) => message).join("; ")}`,
+    });
+    return z.NEVER;
+  });
+
 const listNames = z
   .string()
   .regex(/^[a-z0-9-]+(,[a-z0-9-]+)*$/, "must be `none` or ids with commas between")
@@ -229,6 +242,22 @@ export const settings = {
   ),
   ROTATION_OVERLAP: setting("How long the replaced credential stays valid after the new one is in use.", seconds, "PT24H"),
   CERTIFICATE_OVERLAP: setting("How long gateways keep the certificate that they showed before.", seconds, "P7D"),
+  ACME_DIRECTORY: setting(
+    "Directory of the ACME server that signs gateways' certificates where their spec says so, such as https://acme-v02.api.letsencrypt.org/directory; naming it agrees to the server's terms of service. Or `none`.",
+    orNone(z.url({ protocol: /^https$/, error: "an https URL" })),
+    "none",
+  ),
+  ACME_CONTACT: setting(
+    "Mail address that the ACME server may write to about its account; or `none`.",
+    orNone(z.email({ error: "a mail address" })),
+    "none",
+  ),
+  ACME_EXTERNAL_ACCOUNT: setting(
+    "Key id of the account that the ACME server's operator knows this deployment by (external account binding); its HMAC key is the secret `acme-external-account-key` in the platform's vault. Or `none`.",
+    orNone(z.string().min(1)),
+    "none",
+  ),
+  ACME_CHECK_INTERVAL: setting("How often an order at the ACME server is looked at.", seconds, "PT10S"),
   CLIENT_SECRET_LIFETIME: setting("How long a new client secret of the web client application is valid.", seconds, "P180D"),
   LOG_LEVEL: setting(
     "Least level that is logged: debug, information, warning or error.",

@@ -7,7 +7,7 @@ import type { Work } from "../../shared/durable/resources.ts";
 import { type Failure, failureFrom } from "../../shared/durable/steps.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { createCertificateProof } from "../../shared/proof/certificate-shown.ts";
-import { importTask, issuerTask, type TlsCertificate } from "../../shared/resources/tls-certificate.ts";
+import { importTask, isImported, issuerTask, type TlsCertificate } from "../../shared/resources/tls-certificate.ts";
 import { SELF } from "../../shared/vault/issuer.ts";
 import type { NewTask, TaskCheck } from "../../shared/stores/tasks.ts";
 import type { CertificateState, CertificateWait } from "./certificate.ts";
@@ -95,12 +95,12 @@ async function taskOf(
   const found = await resources.tlsCertificate.observe(wanted);
   if (found.state === "unknown")
     throw new ControlPlaneError(found.reason.code, `reading the certificate: ${found.reason.message}`, 503, true);
-  if (wanted.issuer === undefined) {
+  if (isImported(wanted)) {
     const changes = found.state === "present" ? resources.tlsCertificate.diff(wanted, found.actual) : undefined;
     if (changes?.length === 0) return undefined;
     return `${changes ? `the one that is there is of no use (${changes.map(({ path }) => path).join(", ")}); ` : ""}${importTask(wanted)}`;
   }
-  if (wanted.issuer === SELF || found.state === "present") return undefined;
+  if (wanted.issuer === undefined || wanted.issuer === SELF || found.state === "present") return undefined;
   const issuer = await certificates.readIssuer(wanted, wanted.issuer);
   if (issuer.state === "unknown")
     throw new ControlPlaneError(issuer.reason.code, `reading the issuer: ${issuer.reason.message}`, 503, true);
@@ -129,6 +129,16 @@ export async function certificateFindings(
             message:
               "Exchange Online does not trust a certificate that the vault signs itself: connectors go by addresses, with any certificate",
             remedy: "name an issuer of a public authority in gateway.certificate, or import a certificate of one",
+          },
+        ]
+      : []),
+    ...(certificate.acme && world.certificates.acmeDirectory === undefined
+      ? [
+          {
+            code: "AcmeNotConfigured",
+            severity: "error" as const,
+            message: "this deployment has no ACME server, so nobody would sign the gateway's certificate",
+            remedy: "set ACME_DIRECTORY, or name an issuer of the vault in gateway.certificate, or leave both out and import one",
           },
         ]
       : []),

@@ -1,11 +1,11 @@
 /**
  * Whether the gateways' certificate is to be replaced: the vault has a newer one, whoever put it there; or it is at its renewal and an
- * issuer can be asked. Without an issuer a person imports it, and has a third of its life to do so.
+ * issuer or an ACME server can be asked. Without one a person imports it, and has a third of its life to do so.
  */
 import { tlsCertificate } from "../../shared/desired/certificate.ts";
 import { home } from "../../shared/desired/state.ts";
 import { targetOf } from "../../shared/desired/target.ts";
-import { importTask, type TlsCertificate } from "../../shared/resources/tls-certificate.ts";
+import { importTask, isImported, type TlsCertificate } from "../../shared/resources/tls-certificate.ts";
 import type { CredentialRecord } from "../../shared/stores/credentials.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { RotationWorld } from "./world.ts";
@@ -40,7 +40,7 @@ export async function certificateDue(
     await stores.tasks.end(taskKey(credential), "done", "there is a newer certificate, and it can be used");
     return true;
   }
-  if (wanted.issuer !== undefined) return ending;
+  if (!isImported(wanted)) return ending;
   // One that was imported and won't do is as good as none, and whoever imported it wants to know.
   if (ending || !changes.includes("thumbprint")) await askFor(stores, credential, wanted, changes);
   return false;

@@ -19,7 +19,8 @@ export const sweepCredentials = (world: RotationWorld) => async (): Promise<void
   const counts = { due: 0, orphans: 0, expiring: 0, byHand: 0 };
   const waiting = [...tenants.values()];
   while (waiting.length > 0) await Promise.all(waiting.splice(0, TENANTS_AT_A_TIME).map(sweepTenant));
-  log.information("credentials looked at", { credentials: all.length, ...counts });
+  const records = await recordsWithdrawn(world);
+  log.information("credentials looked at", { credentials: all.length, ...counts, records });
 
   async function sweepTenant(credentials: CredentialRecord[]): Promise<void> {
     const looked = await Promise.all(
@@ -79,6 +80,16 @@ async function orphansRemoved(world: RotationWorld, credential: CredentialRecord
   } catch (error) {
     const { partnerId, tenantId, name } = credential;
     world.log.warning("nobody could look for client secrets without an owner", { partnerId, tenantId, name, error });
+    return 0;
+  }
+}
+
+/** What proved a name to an ACME server, and whoever would have withdrawn it has ended without. */
+async function recordsWithdrawn({ certificates, log }: RotationWorld): Promise<number> {
+  try {
+    return await certificates.withdrawLeftBehind();
+  } catch (error) {
+    log.warning("nobody could withdraw the records of certificates", { error });
     return 0;
   }
 }

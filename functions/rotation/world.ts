@@ -1,4 +1,5 @@
 /** What rotation needs of the world. */
+import type { AcmeCertificates } from "../../shared/acme/certificates.ts";
 import type { ApiWorld } from "../../shared/api/world.ts";
 import type { MailRouteClients } from "../../shared/desired/mail-route.ts";
 import type { ApplicationPasswords } from "../../shared/graph/passwords.ts";
@@ -11,6 +12,7 @@ import type { RotationPace } from "./orchestrator.ts";
 
 export interface RotationWorld extends ApiWorld, MailRouteClients {
   vaults: Vaults;
+  certificates: Pick<AcmeCertificates, "withdrawLeftBehind">;
   resources: Pick<Resources, "tlsCertificate">;
   startTls: StartTls;
   passwords: ApplicationPasswords;

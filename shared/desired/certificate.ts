@@ -38,20 +38,23 @@ export function tlsCertificate(
 ): Desired<"tlsCertificate"> | undefined {
   const { certificate } = spec.gateway;
   if (certificate === undefined) return undefined;
-  const { name, issuer } = certificate;
+  const { name, issuer, acme } = certificate;
   return {
     ...inVault,
     // Fixed, so that a person who imports one knows where.
     certificate: secretNames.smtpCertificate,
     name,
     ...(issuer === undefined ? {} : { issuer }),
+    ...(acme && { acme: { zoneId: acme.zone } }),
     ...(refusedCertificates && { refused: refusedCertificates }),
   };
 }
 
 /** Who orders certificates needs the officer's role; who only looks at what a person imported, a reader's. */
 export const certificateRole = ({ spec }: Pick<Target, "spec">): Desired<"roleAssignment">["role"] =>
-  spec.gateway.certificate?.issuer === undefined ? "Key Vault Reader" : "Key Vault Certificates Officer";
+  spec.gateway.certificate?.issuer === undefined && spec.gateway.certificate?.acme === undefined
+    ? "Key Vault Reader"
+    : "Key Vault Certificates Officer";
 
 export const gatewayCertificate = (
   { name, issuer }: Pick<Desired<"tlsCertificate">, "name" | "issuer">,

@@ -8,7 +8,8 @@
 import type { RecordSet } from "@azure/arm-dns";
 import type { Azure } from "../azure/client.ts";
 import { readBeforeWriting } from "../azure/owned.ts";
-import { ownedBy, ownershipTags, type Subscription } from "../azure/place.ts";
+import { ownedBy, ownershipTags } from "../azure/place.ts";
+import { type ZonePlace, zonePlace } from "../azure/zone-place.ts";
 import type { DnsResolver } from "../dns/resolver.ts";
 import { missingInclude, widenedSpf } from "../dns/spf-limits.ts";
 import { characterStrings, isSpf, mergeSpf, type Merged, withoutTerms } from "../dns/spf-record.ts";
@@ -151,17 +152,7 @@ const unlessTransient =
     throw error;
   };
 
-/** A domain below its zone has a label there; its own zone's is `@`. */
-function placeOf({ entraTenantId, zoneId, domain }: Pick<SpfRecord, "entraTenantId" | "zoneId" | "domain">): {
-  subscription: Subscription;
-  resourceGroup: string;
-  zone: string;
-  label: string;
-} {
-  const [, , subscriptionId = "", , resourceGroup = "", , , , zone = ""] = zoneId.split("/");
-  const label = domain === zone.toLowerCase() ? "@" : domain.slice(0, -zone.length - 1);
-  return { subscription: { entraTenantId, subscriptionId }, resourceGroup, zone, label };
-}
+const placeOf = (desired: SpfRecord): ZonePlace => zonePlace(desired, desired.domain);
 
 const textOf = ({ value = [] }: { value?: string[] }): string => value.join("");
 const spfIn = ({ txtRecords = [] }: RecordSet): string[] => txtRecords.map(textOf).filter(isSpf);

@@ -1,21 +1,18 @@
 /**
- * Mission B15: the certificate that the gateway shows, in the tenant's own vault. An issuer of the vault makes it under our policy, or a
- * person imports it; its key is made or imported there, goes from there to the machines, and nowhere else.
+ * Mission B15: the certificate that the gateway shows, in the tenant's own vault. An issuer of the vault makes it under our policy, an ACME
+ * server signs it, or a person imports it; its key is made or imported there, goes from there to the machines, and nowhere else.
  *
  * Removing leaves it: it goes with the vault, which is the tenant's alone, and a person's import isn't ours to delete.
  */
 import type { CertificatePolicy } from "@azure/keyvault-certificates";
 import { ownershipTags } from "../azure/place.ts";
 import { ControlPlaneError } from "../errors.ts";
-import { type CertificatePlace, type Certificates, type FoundCertificate, LEAST_DAYS_LEFT } from "../vault/certificates.ts";
-import { SELF } from "../vault/issuer.ts";
-import { done, type Owner, type PropertyChange, type Resource } from "./resource.ts";
+import { type CertificateOrder, type Certificates, type FoundCertificate, LEAST_DAYS_LEFT } from "../vault/certificates.ts";
+import { NOBODY, SELF } from "../vault/issuer.ts";
+import { done, type PropertyChange, type Resource } from "./resource.ts";
 
-export type TlsCertificate = CertificatePlace & {
-  owner: Owner;
-  /** DNS name that it has to be for. */
-  name: string;
-  /** Of the vault; `Self` is the vault itself. Without one a person imports it. */
+export type TlsCertificate = CertificateOrder & {
+  /** Of the vault; `Self` is the vault itself. Without one, and without an ACME server, a person imports it. */
   issuer?: string | undefined;
   /** Thumbprint of the one that is in use: another one is wanted. */
   insteadOf?: string | undefined;
@@ -28,20 +25,24 @@ export const tlsCertificate = ({ certificates }: { certificates: Certificates })
   observe: (desired) => certificates.read(desired),
   diff: unfitness,
   async create(desired) {
-    if (desired.issuer === undefined)
+    if (isImported(desired))
       throw new ControlPlaneError("CertificateMissing", importTask(desired), 409, false, { target: "gateway.certificate" });
-    return certificates.begin(desired, policyOf(desired.name, desired.issuer), ownershipTags(desired.owner));
+    return certificates.begin(desired, policyOf(desired), ownershipTags(desired.owner));
   },
   async update(desired, changes, actual) {
     if (actual.pending) return certificates.resume(desired);
-    if (desired.issuer === undefined)
+    if (isImported(desired))
       throw new ControlPlaneError("CertificateUnfit", `${wordsFor(changes)}; ${importTask(desired)}`, 409, false, {
         target: "gateway.certificate",
       });
-    return certificates.begin(desired, policyOf(desired.name, desired.issuer), ownershipTags(desired.owner));
+    return certificates.begin(desired, policyOf(desired), ownershipTags(desired.owner));
   },
   remove: async () => done,
 });
+
+/** Whether nobody but a person gets it. */
+export const isImported = ({ issuer, acme }: Pick<TlsCertificate, "issuer" | "acme">): boolean =>
+  issuer === undefined && acme === undefined;
 
 /** What keeps a certificate from being shown by the gateway; empty when nothing does. */
 function unfitness({ name, issuer, insteadOf }: TlsCertificate, actual: FoundCertificate): PropertyChange[] {
@@ -78,9 +79,12 @@ export const importTask = ({ name, certificate, vaultUrl }: TlsCertificate): str
 export const issuerTask = ({ issuer, vaultUrl }: TlsCertificate): string =>
   `set up the certificate issuer ${issuer} with your account in the vault ${vaultUrl}, and enable it`;
 
-/** RSA, since that is what Windows' SMTP server has always taken; for servers and clients, since the gateway is both. */
-const policyOf = (name: string, issuer: string): CertificatePolicy => ({
-  issuerName: issuer,
+/**
+ * RSA, since that is what Windows' SMTP server has always taken; for servers and clients, since the gateway is both, if the issuer is one that
+ * signs that: public authorities with ACME don't any more.
+ */
+const policyOf = ({ name, issuer }: TlsCertificate): CertificatePolicy => ({
+  issuerName: issuer ?? NOBODY,
   subject: `CN=${name}`,
   subjectAlternativeNames: { dnsNames: [name] },
   contentType: PKCS12,
@@ -89,8 +93,10 @@ const policyOf = (name: string, issuer: string): CertificatePolicy => ({
   keySize: 2048,
   reuseKey: false,
   keyUsage: ["digitalSignature", "keyEncipherment"],
-  enhancedKeyUsage: ["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"],
+  enhancedKeyUsage: issuer === undefined ? [SERVERS] : [SERVERS, CLIENTS],
   validityInMonths: 12,
   // Rotation asks earlier; should nobody do, the vault asks by itself, and the new version is found there.
-  lifetimeActions: [{ action: "AutoRenew", daysBeforeExpiry: 30 }],
+  ...(issuer !== undefined && { lifetimeActions: [{ action: "AutoRenew", daysBeforeExpiry: 30 }] }),
 });
+const SERVERS = "1.3.6.1.5.5.7.3.1";
+const CLIENTS = "1.3.6.1.5.5.7.3.2";

@@ -1,6 +1,7 @@
 /** All stores on one storage account. */
 import type { TokenCredential } from "@azure/identity";
 import { type Clock, systemClock } from "../clock.ts";
+import { type AcmeOrderStore, createAcmeOrderStore } from "./acme-orders.ts";
 import { type AuditStore, createAuditStore } from "./audit.ts";
 import { type AuditAnchorStore, createAuditAnchorStore } from "./audit-anchors.ts";
 import { type CaseStore, createCaseStore } from "./cases.ts";
@@ -63,6 +64,7 @@ export interface Stores {
   mailBudget: MailBudget;
   outages: OutageStore;
   schedules: ScheduleStore;
+  acmeOrders: AcmeOrderStore;
   /** Throws when tables or blobs don't answer. */
   check(): Promise<void>;
 }
@@ -119,6 +121,7 @@ export function createStores({
     mailBudget: createMailBudget(storage),
     outages: createOutageStore(storage),
     schedules: createScheduleStore(storage),
+    acmeOrders: createAcmeOrderStore(storage),
     check: async () => {
       const blobs = await storage.container("before-images");
       await Promise.all([probe.get({ partitionKey: "partners", rowKey: "check" }), blobs.getProperties()]);

@@ -101,6 +101,15 @@ const windowsServer2022: z.output<typeof imageFields> = {
 
 const vmSize = z.string().regex(/^Standard_[A-Za-z0-9_]+$/, "must be a VM size such as Standard_D4as_v5");
 
+/** Of a public zone in Azure DNS, in any subscription of the gateway's Entra tenant. */
+const dnsZoneId = z
+  .string()
+  .max(400)
+  .regex(
+    /^\/subscriptions\/[0-9a-f-]{36}\/resourceGroups\/[\w.()-]{0,89}[\w()-]\/providers\/Microsoft\.Network\/dnsZones\/[A-Za-z0-9.-]{4,253}$/i,
+    "must be a DNS zone's resource id: /subscriptions/…/resourceGroups/…/providers/Microsoft.Network/dnsZones/…",
+  );
+
 /** Mission B15: the certificate that the gateways show on port 25, in the tenant's own vault. */
 export const certificateSchema = z.strictObject({
   /** What it is for, and what the SMTP servers then call themselves: one of the tenant's domains or a name below it. */
@@ -114,6 +123,8 @@ export const certificateSchema = z.strictObject({
     .regex(/^[0-9a-zA-Z-]{1,127}$/, "must be an issuer's name in Key Vault, such as DigiCert")
     .refine((issuer) => issuer !== "Unknown", "orders nothing; leave it out and import a certificate instead")
     .optional(),
+  /** Instead of an issuer: the deployment's ACME server, which is shown by a TXT record in this zone that the name is the customer's. */
+  acme: z.strictObject({ zone: dnsZoneId }).optional(),
   /** What Exchange Online asks of it: a public authority's and for the name, or a public authority's. */
   validation: z.enum(["DomainValidation", "CertificateValidation"]).default("DomainValidation"),
 });
@@ -187,15 +198,6 @@ export const ucmSchema = z.strictObject({
   /** Mission E6: never open to anybody. `http` is the web administration. */
   services: z.strictObject({ http: closedService.optional(), rdp: closedService.optional() }).default({}),
 });
-
-/** Of a public zone in Azure DNS, in any subscription of the gateway's Entra tenant. */
-const dnsZoneId = z
-  .string()
-  .max(400)
-  .regex(
-    /^\/subscriptions\/[0-9a-f-]{36}\/resourceGroups\/[\w.()-]{0,89}[\w()-]\/providers\/Microsoft\.Network\/dnsZones\/[A-Za-z0-9.-]{4,253}$/i,
-    "must be a DNS zone's resource id: /subscriptions/…/resourceGroups/…/providers/Microsoft.Network/dnsZones/…",
-  );
 
 /** Mission C6: the domains' SPF records list the gateways. Those in a zone that is named here are published; of others, a person is asked. */
 export const spfSchema = z.strictObject({ zones: z.array(dnsZoneId).max(50).default([]) });
@@ -327,6 +329,18 @@ export const tenantSpecSchema = z
         code: "custom",
         path: ["gateway", "certificate", "name"],
         message: `must be one of the tenant's domains or a name below one: ${domains.join(", ")}`,
+      });
+    if (certificate?.acme && certificate.issuer !== undefined)
+      context.addIssue({
+        code: "custom",
+        path: ["gateway", "certificate", "acme"],
+        message: "is another way than gateway.certificate.issuer: leave one of the two out",
+      });
+    if (certificate?.acme && zoneOf([certificate.acme.zone], certificate.name) === undefined)
+      context.addIssue({
+        code: "custom",
+        path: ["gateway", "certificate", "acme", "zone"],
+        message: `is not the zone that ${certificate.name} is in, so nothing there proves that the name is the customer's`,
       });
     if (keyManager !== undefined && services.keyManager !== undefined)
       context.addIssue({

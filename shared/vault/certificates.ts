@@ -12,7 +12,7 @@ import type { Clock } from "../clock.ts";
 import type { Credentials } from "../entra/credentials.ts";
 import type { CloudEnvironment } from "../environment.ts";
 import { ControlPlaneError } from "../errors.ts";
-import { absent, type Begun, done, type Done, type Observed, present, unknown } from "../resources/resource.ts";
+import { absent, type Begun, done, type Done, type Observed, type Owner, present, unknown } from "../resources/resource.ts";
 import { requireVaultOf, vaultError } from "./client.ts";
 import type { SecretReference } from "./reference.ts";
 
@@ -24,6 +24,15 @@ export interface CertificatePlace {
   certificate: string;
   /** Thumbprints of versions that are passed over: they were in use, and did harm. */
   refused?: string[] | undefined;
+}
+
+/** What is ordered there. */
+export interface CertificateOrder extends CertificatePlace {
+  owner: Owner;
+  /** DNS name that it is for. */
+  name: string;
+  /** Asked of the deployment's ACME server, which is shown that the name is ours in this Azure DNS zone. */
+  acme?: { zoneId: string } | undefined;
 }
 
 /** The newest version that is not refused, as far as it is there. */
@@ -51,6 +60,8 @@ export interface IssuedCertificate {
 }
 
 export interface Certificates {
+  /** URL of the ACME server's directory, where the deployment has one. */
+  readonly acmeDirectory?: string | undefined;
   read(place: CertificatePlace): Promise<Observed<FoundCertificate>>;
   /** Whether the vault knows the issuer, so that it can be asked for certificates. */
   readIssuer(
@@ -58,11 +69,17 @@ export interface Certificates {
     issuer: string,
   ): Promise<Observed<{ enabled: boolean }>>;
   /** Orders a new version. The key is made in the vault and never seen here. */
-  begin(place: CertificatePlace, policy: CertificatePolicy, tags: Record<string, string>): Promise<Done | Begun>;
+  begin(order: CertificateOrder, policy: CertificatePolicy, tags: Record<string, string>): Promise<Done | Begun>;
   /** The order that is under way already. */
-  resume(place: CertificatePlace): Begun;
+  resume(order: CertificateOrder): Begun;
+  /** What is to be signed, in DER, for the version that is on order from issuer `Unknown`, if it isn't there already; undefined where nothing is on order. */
+  request(place: CertificatePlace): Promise<Buffer | "completed" | undefined>;
+  /** Ends the order with what was signed: in DER, the key's own first. An order that has ended already stays as it did. */
+  merge(place: CertificatePlace, chain: Buffer[]): Promise<void>;
+  /** Gives up the order. */
+  discard(place: CertificatePlace): Promise<void>;
   ownsOperation(operationUrl: string): boolean;
-  /** One GET on an order. */
+  /** One look at an order. */
   pollOperation(operation: { entraTenantId: string; operationUrl: string }): Promise<Polled>;
 }
 
@@ -139,6 +156,30 @@ export function createCertificates({
       }
     },
     resume: orderOf,
+    async request(place) {
+      const client = await clientOf(place);
+      const poller = await client.getCertificateOperation(place.certificate, { resumeFrom: RUNNING }).catch((cause: unknown) => {
+        if (statusOf(cause) === 404 || isRefusal(cause)) return undefined;
+        throw vaultError(`reading the request of the certificate ${place.certificate}`, cause);
+      });
+      const { status, csr } = poller?.getOperationState().certificateOperation ?? {};
+      if (status === "completed") return status;
+      return status === "inProgress" && csr !== undefined ? Buffer.from(csr) : undefined;
+    },
+    async merge(place, chain) {
+      const client = await clientOf(place);
+      await client.mergeCertificate(place.certificate, chain).catch((cause: unknown) => {
+        if (statusOf(cause) === 404) return;
+        throw vaultError(`merging the certificate ${place.certificate}`, cause);
+      });
+    },
+    async discard(place) {
+      const client = await clientOf(place);
+      await client.deleteCertificateOperation(place.certificate).catch((cause: unknown) => {
+        if (statusOf(cause) === 404) return;
+        throw vaultError(`giving up the order of the certificate ${place.certificate}`, cause);
+      });
+    },
     ownsOperation: (operationUrl) => ORDER.test(operationUrl),
     async pollOperation({ entraTenantId, operationUrl }) {
       const [, vaultUrl = "", certificate = ""] = ORDER.exec(operationUrl) ?? [];

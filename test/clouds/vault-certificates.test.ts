@@ -1,5 +1,5 @@
 /** Certificates of the simulated Key Vault as @azure/keyvault-certificates sees them, over HTTPS. */
-import { createHash, X509Certificate } from "node:crypto";
+import { createHash, webcrypto, X509Certificate } from "node:crypto";
 import type { TokenCredential } from "@azure/identity";
 import { CertificateClient, type CertificatePolicy } from "@azure/keyvault-certificates";
 import { SecretClient } from "@azure/keyvault-secrets";
@@ -8,6 +8,10 @@ import { certificateIn } from "../../infra/local/clouds/guest/certificates.ts";
 import { readPem, readPkcs12, writePkcs12 } from "../../infra/local/clouds/vault/pkcs12.ts";
 import { createCredentials } from "../../shared/entra/credentials.ts";
 import { startClouds, type TestClouds } from "../support/clouds.ts";
+
+// @peculiar/x509's dependency injection wants the reflection polyfill in place before it is loaded.
+await import("reflect-metadata");
+const x509 = await import("@peculiar/x509");
 
 let clouds: TestClouds;
 beforeAll(async () => {
@@ -112,6 +116,55 @@ test("a file that is imported has to have its key; each import is a version", as
   expect(await failure(vault.importCertificate("imported", first.pfx, { password: "secret word" }))).toMatchObject({
     statusCode: 501,
   });
+});
+
+/** What another authority makes of a request. */
+async function signed(request: Uint8Array): Promise<Buffer> {
+  const asked = new x509.Pkcs10CertificateRequest(Buffer.from(request));
+  expect(await asked.verify()).toBe(true);
+  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+  const { privateKey } = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const made = await x509.X509CertificateGenerator.create({
+    serialNumber: "4711",
+    subject: asked.subject,
+    issuer: "CN=Another authority",
+    notBefore: new Date(Date.now() - 86_400_000),
+    notAfter: new Date(Date.now() + 86_400_000 * 90),
+    publicKey: asked.publicKey,
+    signingKey: privateKey,
+    signingAlgorithm: algorithm,
+    extensions: [new x509.SubjectAlternativeNameExtension([{ type: "dns", value: "gateway.contoso.example" }])],
+  });
+  return Buffer.from(made.rawData);
+}
+
+test("without an issuer the vault makes a request for a key of its own, and takes what was signed for that key only", async () => {
+  const vault = client();
+  const begun = await vault.beginCreateCertificate("requested", policy("Unknown"), { tags: { ours: "yes" } });
+  const pending = await vault.getCertificateOperation("requested");
+  const { status, csr = new Uint8Array() } = pending.getOperationState().certificateOperation ?? {};
+  expect({ status, done: begun.isDone() }).toEqual({ status: "inProgress", done: false });
+  expect(await failure(vault.beginCreateCertificate("requested", policy("Unknown")))).toMatchObject({ statusCode: 409 });
+  const other = readPem((await ofAuthority("gateway.contoso.example")).pem)?.certificates[0] ?? Buffer.alloc(0);
+  expect(await failure(vault.mergeCertificate("requested", [other]))).toMatchObject({
+    statusCode: 400,
+    code: "BadParameter",
+    message: expect.stringContaining("key of this instance doesn't match"),
+  });
+  const leaf = await signed(csr);
+  const merged = await vault.mergeCertificate("requested", [leaf]);
+  expect(merged.properties.tags).toEqual({ ours: "yes" });
+  expect(Buffer.from(merged.cer ?? []).equals(leaf)).toBe(true);
+  const pfx = (await secretOf("requested", merged.properties.version ?? "")) ?? "";
+  expect(readPkcs12(Buffer.from(pfx, "base64"))?.certificates).toHaveLength(1);
+  expect(await failure(vault.mergeCertificate("requested", [leaf]))).toMatchObject({ statusCode: 404 });
+
+  await vault.beginCreateCertificate("requested", policy("Unknown"));
+  await vault.deleteCertificateOperation("requested");
+  expect((await vault.getCertificate("requested")).properties.version).toBe(merged.properties.version);
+  await vault.createIssuer("Slow", "DigiCert", {});
+  await vault.beginCreateCertificate("ordered", policy("Slow"));
+  expect(await failure(vault.mergeCertificate("ordered", [leaf]))).toMatchObject({ statusCode: 403 });
 });
 
 /** The SDK's client reads the policy of an import and doesn't send it. */

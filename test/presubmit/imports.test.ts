@@ -36,7 +36,7 @@ const ROWS = [
   ["errors.ts", "clock.ts", "log.ts", "cloud-requests.ts"],
   ["environment.ts", "config.ts"],
   ["entra", "tenants"],
-  ["azure", "graph", "exchange", "vault", "dns", "smtp", "guest", "ucm", "webhooks"],
+  ["acme", "azure", "graph", "exchange", "vault", "dns", "smtp", "guest", "ucm", "webhooks"],
   ["api", "messages"],
   ["stores"],
   ["resources", "durable", "triggers.ts", "desired", "directory"],
@@ -81,12 +81,12 @@ test("zod is imported as a namespace, since a named import brings every locale i
 });
 
 /** arm-network alone is 1.3 MB: it is loaded when first used, never when the app starts. */
-test("the Azure resource management SDKs are loaded lazily", () => {
+test("the Azure resource management SDKs and the ACME client are loaded lazily", () => {
   const eager = ["functions", "shared"].flatMap(typescript).flatMap((file) =>
     importsOf(file)
       .filter(
         ({ specifier, typeOnly, statement }) =>
-          specifier.startsWith("@azure/arm-") && !typeOnly && !statement.startsWith("import("),
+          /^@azure\/arm-|^acme-client$/.test(specifier) && !typeOnly && !statement.startsWith("import("),
       )
       .map(({ statement }) => `${file}: ${statement}`),
   );

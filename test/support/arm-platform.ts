@@ -68,6 +68,7 @@ export function createTestArm(options: Options = {}): TestArm {
       authority: "",
       issue: () => Promise.reject(new Error("ARM issues no certificates")),
       certify: () => Promise.reject(new Error("ARM issues no certificates")),
+      request: () => Promise.reject(new Error("ARM issues no certificates")),
     },
     now: () => clock.now,
     collection: collections.collection,

@@ -35,6 +35,9 @@ const specWith = (certificate?: unknown): TenantSpec => {
   return data;
 };
 
+const zoneId = (zone: string): string =>
+  `/subscriptions/c0ffee00-0000-4000-8000-0000000000a1/resourceGroups/dns/providers/Microsoft.Network/dnsZones/${zone}`;
+
 test("without one nothing is said of it", () => {
   expect(specWith().gateway).not.toHaveProperty("certificate");
 });
@@ -45,10 +48,18 @@ test.each([
   [{ name: "*.contoso.example" }, "name", /lower-case domain name/],
   [{ name: "contoso.example", issuer: "Unknown" }, "issuer", /orders nothing/],
   [{ name: "contoso.example", issuer: "an issuer" }, "issuer", /issuer's name in Key Vault/],
+  [{ name: "contoso.example", acme: { zone: "contoso.example" } }, "acme.zone", /DNS zone's resource id/],
+  [
+    { name: "contoso.example", acme: { zone: zoneId("fabrikam.example") } },
+    "acme.zone",
+    /not the zone that contoso.example is in/,
+  ],
+  [{ name: "contoso.example", acme: { zone: zoneId("gateway.contoso.example") } }, "acme.zone", /not the zone/],
+  [{ name: "contoso.example", issuer: "Self", acme: { zone: zoneId("contoso.example") } }, "acme", /leave one of the two out/],
   [{ name: "contoso.example", validation: "EncryptionOnly" }, "validation", /Invalid option/],
 ])("%o is refused for its %s", (certificate, field, words) => {
   const issue = read(certificate).error?.issues[0];
-  expect(issue?.path).toEqual(["gateway", "certificate", field]);
+  expect(issue?.path).toEqual(["gateway", "certificate", ...field.split(".")]);
   expect(issue?.message).toMatch(words);
 });
 
@@ -56,6 +67,8 @@ test("who orders certificates may make them, who looks at an import only reads",
   expect(certificateRole({ spec: specWith({ name: "contoso.example", issuer: "DigiCert" }) })).toBe(
     "Key Vault Certificates Officer",
   );
+  const acme = { zone: zoneId("contoso.example") };
+  expect(certificateRole({ spec: specWith({ name: "gateway.contoso.example", acme }) })).toBe("Key Vault Certificates Officer");
   expect(certificateRole({ spec: specWith({ name: "contoso.example" }) })).toBe("Key Vault Reader");
 });
 

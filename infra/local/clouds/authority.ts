@@ -42,7 +42,7 @@ export async function makeAuthority(directory: string): Promise<Authority> {
   const signedByRoot = ({ certificate }: Pair): boolean =>
     new X509Certificate(certificate).verify(new X509Certificate(root.certificate).publicKey);
   const server = await kept(directory, "server", () => issue("localhost", "127.0.0.1"), signedByRoot);
-  return { file: join(directory, "ca.pem"), authority: root.certificate, server, issue, certify: certified };
+  return { file: join(directory, "ca.pem"), authority: root.certificate, server, issue, certify: certified, request };
 }
 
 async function kept(
@@ -90,7 +90,7 @@ async function certify(
   issuerKey: webcrypto.CryptoKey,
 ): Promise<Pair> {
   const subjectAlgorithm = keyType === "EC" ? algorithm : rsa;
-  const keys = await (keyType === "EC" ? generate(algorithm) : (rsaKeys ??= generate(rsa)));
+  const keys = await keysOf(keyType);
   const subject = `CN=${names[0]}`;
   const certificate = await x509.X509CertificateGenerator.create({
     ...validity(days),
@@ -110,6 +110,24 @@ async function certify(
   });
   return { certificate: certificate.toString("pem"), key: await exportKey(keys.privateKey) };
 }
+
+async function request({
+  names,
+  keyType = "EC",
+}: Pick<CertificateRequest, "names" | "keyType">): ReturnType<Authority["request"]> {
+  const keys = await keysOf(keyType);
+  const made = await x509.Pkcs10CertificateRequestGenerator.create({
+    name: `CN=${names[0]}`,
+    keys,
+    signingAlgorithm: keyType === "EC" ? algorithm : rsa,
+    extensions: [new x509.SubjectAlternativeNameExtension(names.map((value) => ({ type: "dns", value })))],
+  });
+  const key = await webcrypto.subtle.exportKey("pkcs8", keys.privateKey);
+  return { request: Buffer.from(made.rawData), key: Buffer.from(key) };
+}
+
+const keysOf = (keyType: "EC" | "RSA"): Promise<webcrypto.CryptoKeyPair> =>
+  keyType === "EC" ? generate(algorithm) : (rsaKeys ??= generate(rsa));
 
 /** From yesterday, so that a clock that is a little behind takes it too. */
 const validity = (days: number): { notBefore: Date; notAfter: Date } => ({

@@ -113,6 +113,8 @@ export interface Certificates {
   issue(...names: [string, ...string[]]): Promise<{ certificate: string; key: string }>;
   /** The same for what a customer asks of it, or what somebody signs himself. */
   certify(request: CertificateRequest): Promise<{ certificate: string; key: string }>;
+  /** A key and its certificate signing request (PKCS #10), for another authority to sign; both DER, the key as PKCS #8. */
+  request(wanted: Pick<CertificateRequest, "names" | "keyType">): Promise<{ request: Buffer; key: Buffer }>;
 }
 
 export interface CertificateRequest {

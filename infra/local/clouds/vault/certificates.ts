@@ -4,7 +4,7 @@
  * Collections `vault.certificates` and `vault.issuers`, keyed `${vault}/${name}`, lower case. Sources: Key Vault REST API reference for
  * certificates; "Monitor and manage certificate creation"; "Certificate creation methods".
  */
-import { createHash, randomUUID, X509Certificate } from "node:crypto";
+import { createHash, createPrivateKey, randomUUID, X509Certificate } from "node:crypto";
 import * as z from "zod";
 import type { Platform, SimulatedResponse } from "../simulator.ts";
 import { certificateNotFound, issuerNotFound, pendingNotFound, refused } from "./errors.ts";
@@ -28,6 +28,8 @@ interface Pending {
   requestId: string;
   version: string;
   issuer: string;
+  /** DER in base64, where somebody else signs it. */
+  csr?: string;
   status: "inProgress" | "completed" | "cancelled" | "failed";
   cancellationRequested: boolean;
   error?: { code: string; message: string };
@@ -97,6 +99,14 @@ const issuerSchema = z.object({
   attributes: z.object({ enabled: z.boolean().optional() }).optional(),
 });
 
+const mergeSchema = z.object({
+  x5c: z.array(z.string().min(1)).min(1),
+  attributes: z.object({ enabled: z.boolean().optional() }).optional(),
+  tags: z.record(z.string(), z.string()).optional(),
+});
+
+/** Whose certificates the vault doesn't get itself: somebody takes the request elsewhere and merges what came of it. */
+const UNKNOWN = "Unknown";
 const SERVER_AND_CLIENT = ["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"];
 /** What an authority that knows the customer takes; what the vault signs itself is there at once. */
 const ISSUANCE_IN_MILLISECONDS = 5 * 60_000;
@@ -151,6 +161,8 @@ export function createCertificateStore({
     const { method } = call.request;
     const version =
       rest !== undefined && rest !== "" && !["create", "import", "pending", "policy", "versions", "recover"].includes(rest);
+    const merging = `${method} ${collection}/${rest}/${extra}` === "POST certificates/pending/merge";
+    if (merging) return permitted(call, "certificates/create", name) ?? merge(call, name);
     if (collection === "certificates" && name === "issuers") return issuerRoute(call, rest, extra);
     if (extra !== undefined) return notModelled(call);
     const what = `${method} ${collection}${name === "" ? "" : "/name"}${rest === undefined || rest === "" ? "" : version ? "/version" : `/${rest}`}`;
@@ -231,14 +243,13 @@ export function createCertificateStore({
     if (policy === undefined) return refused(400, "BadParameter", "The property policy has to be given for a new certificate.");
     const inTheWay = conflict(call, name);
     if (inTheWay) return inTheWay;
-    const issuer = policy.issuer?.name ?? "Unknown";
-    if (issuer === "Unknown")
-      return refused(501, "NotImplemented", "Certificate requests that a person merges are not modelled.");
+    const issuer = policy.issuer?.name ?? UNKNOWN;
+    const unknown = issuer === UNKNOWN;
     const known = issuers.get(key(call, issuer));
-    if (issuer !== "Self" && !known) return refused(400, "BadParameter", `Certificate issuer ${issuer} not found.`);
+    if (!unknown && issuer !== "Self" && !known) return refused(400, "BadParameter", `Certificate issuer ${issuer} not found.`);
     const names = namesIn(policy);
     if (names === undefined) return refused(400, "BadParameter", "The property x509_props has neither a subject nor names.");
-    const made = await issue(policy, names, issuer === "Self");
+    const made = unknown ? await requested(policy, names) : await issue(policy, names, issuer === "Self");
     // Another request may have come while the key was made.
     const meanwhile = conflict(call, name);
     if (meanwhile) return meanwhile;
@@ -248,6 +259,7 @@ export function createCertificateStore({
       issuer,
       status: "inProgress",
       cancellationRequested: false,
+      ...("request" in made && { csr: made.request.toString("base64") }),
       looks: issuer === "Self" ? 0 : LOOKS_AT_ISSUANCE,
       readyAt: platform.now() + (issuer === "Self" ? 0 : ISSUANCE_IN_MILLISECONDS * platform.tempo),
       tags: parsed.data.tags ?? {},
@@ -256,13 +268,47 @@ export function createCertificateStore({
         : {}),
     };
     coming.set(pending.requestId, {
-      certificates: made.certificates.map((der) => der.toString("base64")),
+      certificates: "request" in made ? [] : made.certificates.map((der) => der.toString("base64")),
       key: made.key.toString("base64"),
     });
     const { versions = [] } = present(call, name) ?? {};
     certificates.set(key(call, name), { name, policy: normal(policy), versions, pending });
     const location = `${call.request.url.origin}${call.request.url.pathname.replace(/create$/, "pending")}?api-version=${call.request.url.searchParams.get("api-version") ?? ""}&request_id=${pending.requestId}`;
     return { status: 202, headers: { location, ...retryAfter() }, body: shownPending(call, name, pending), effect: "write" };
+  }
+
+  /** The key stays here, and what has to be signed for it is shown until somebody merges that. */
+  async function requested(
+    { key_props: wanted }: Policy,
+    names: [string, ...string[]],
+  ): Promise<{ request: Buffer; key: Buffer }> {
+    const keyType = wanted?.kty?.startsWith("EC") === true ? "EC" : "RSA";
+    const made = await platform.certificates.request({ names, keyType });
+    platform.secrets.add(made.key.toString("base64"));
+    return made;
+  }
+
+  function merge(call: Call, name: string): SimulatedResponse {
+    const parsed = mergeSchema.safeParse(call.request.body);
+    if (!parsed.success)
+      return refused(400, "BadParameter", "Property x5c has invalid value X5C must has at least one valid item");
+    const certificate = looked(call, name);
+    const { pending } = certificate ?? {};
+    if (!certificate || pending?.status !== "inProgress") return pendingNotFound(name);
+    if (pending.csr === undefined)
+      return refused(403, "Forbidden", `Merge is forbidden on a pending object created with issuer : ${pending.issuer}.`);
+    const made = coming.get(pending.requestId);
+    if (!made) return pendingNotFound(name);
+    const contents = certified(parsed.data.x5c, Buffer.from(made.key, "base64"));
+    if (contents === "unreadable")
+      return refused(400, "BadParameter", "Property x5c has invalid value X5C must has at least one valid item");
+    if (contents === "another key")
+      return refused(400, "BadParameter", "Public key from x509 certificate and key of this instance doesn't match");
+    coming.delete(pending.requestId);
+    const tags = parsed.data.tags ?? pending.tags;
+    const done = { ...certificate, pending: { ...pending, status: "completed" as const } };
+    const merged = addVersion(call.vault.name, done, pending.version, contents, tags);
+    return { status: 201, body: shown(call, merged, merged.versions.at(-1)), effect: "write" };
   }
 
   async function issue(policy: Policy, names: [string, ...string[]], selfSigned: boolean): Promise<Contents> {
@@ -284,6 +330,7 @@ export function createCertificateStore({
     const certificate = present(call, name);
     const { pending } = certificate ?? {};
     if (!certificate || pending?.status !== "inProgress") return certificate;
+    if (pending.csr !== undefined && !pending.cancellationRequested) return certificate;
     const settle = (change: Partial<Pending>): Certificate => {
       const changed = { ...certificate, pending: { ...pending, ...change } };
       certificates.set(key(call, name), changed);
@@ -357,7 +404,7 @@ export function createCertificateStore({
 
   function imported(vault: string, name: string, contents: Contents, policy: Policy, tags: Version["tags"]): Certificate {
     const known = certificates.get(keyIn(vault, name));
-    const kept = { name, policy: { ...policy, issuer: { name: "Unknown" } }, versions: known?.versions ?? [] };
+    const kept = { name, policy: { ...policy, issuer: { name: UNKNOWN } }, versions: known?.versions ?? [] };
     return addVersion(vault, kept, randomUUID().replaceAll("-", ""), contents, tags);
   }
 
@@ -496,6 +543,18 @@ function validityOf({ certificates: [leaf = Buffer.alloc(0)] }: Contents): { not
   return { notBefore: Math.floor(validFromDate.getTime() / 1000), expires: Math.floor(validToDate.getTime() / 1000) };
 }
 
+/** The key's own certificate is the first of them. */
+function certified(x5c: string[], key: Buffer): Contents | "unreadable" | "another key" {
+  const certificates = x5c.map((text) => Buffer.from(text, "base64"));
+  try {
+    const [leaf] = certificates.map((der) => new X509Certificate(der));
+    const fits = leaf?.checkPrivateKey(createPrivateKey({ key, format: "der", type: "pkcs8" }));
+    return fits ? { certificates, key } : "another key";
+  } catch {
+    return "unreadable";
+  }
+}
+
 const pfxOf = (contents: Contents, key: Buffer | undefined): string =>
   key === undefined ? (contents.certificates[0]?.toString("base64") ?? "") : writePkcs12({ ...contents, key }).toString("base64");
 
@@ -549,12 +608,15 @@ const shownPolicy = (call: Call, { name, policy }: Certificate): object => ({
 const shownPending = (call: Call, name: string, pending: Pending): object => ({
   id: `${idBase(call)}/certificates/${name}/pending`,
   issuer: { name: pending.issuer },
+  ...(pending.csr !== undefined && { csr: pending.csr }),
   cancellation_requested: pending.cancellationRequested,
   status: pending.status,
   ...(pending.status === "inProgress"
     ? {
         status_details:
-          "Pending certificate created. Certificate request is in progress. This may take some time based on the issuer provider. Please check again later",
+          pending.csr === undefined
+            ? "Pending certificate created. Certificate request is in progress. This may take some time based on the issuer provider. Please check again later"
+            : "Pending certificate created. Please Perform Merge to complete the request.",
       }
     : {}),
   ...(pending.status === "failed" && pending.error ? { error: pending.error } : {}),
