@@ -73,8 +73,10 @@ export const accountSecrets = { key: "acme-account-key", externalKey: "acme-exte
 
 const NAMESPACE = "urn:ietf:params:acme:error:";
 const TIMEOUT_IN_MILLISECONDS = 30_000;
-/** Servers list the newest first or last; more than these are nobody's work of today. */
-const MOST_LISTED = 20;
+const MOST_LISTED = 10;
+const MOST_PAGES = 100;
+/** The library gives bodies and no headers: where a list goes on is put among its own. */
+const NEXT = "gatehouse-next";
 
 export function createAcmeServer(options: AcmeOptions): AcmeServer {
   const { directoryUrl } = options;
@@ -116,9 +118,7 @@ export function createAcmeServer(options: AcmeOptions): AcmeServer {
     order: (name) => asked(async ({ client }) => (await client.createOrder({ identifiers: [{ type: "dns", value: name }] })).url),
     openOrder: (name) =>
       asked(async ({ client, ordersUrl }) => {
-        if (ordersUrl === undefined) return undefined;
-        const { orders = [] } = (await client.getOrder({ url: ordersUrl } as Order)) as { orders?: string[] };
-        for (const url of orders.slice(-MOST_LISTED)) {
+        for (const url of await listed(client, ordersUrl)) {
           const { status, identifiers } = await client.getOrder({ url } as Order);
           const its = identifiers.length === 1 && identifiers[0]?.value === name;
           if (its && ["pending", "ready", "processing"].includes(status)) return url;
@@ -146,6 +146,21 @@ export function createAcmeServer(options: AcmeOptions): AcmeServer {
         );
       }),
   };
+}
+
+/** Some at either end, since the newest may be first or last. */
+async function listed(client: Client, ordersUrl: string | undefined): Promise<string[]> {
+  const all: string[] = [];
+  for (let [url, page] = [ordersUrl, 0]; url !== undefined && page < MOST_PAGES; page++) {
+    const { orders = [], [NEXT]: next }: { orders?: string[]; [NEXT]?: string } = (await client.getOrder({
+      url,
+    } as Order)) as object;
+    all.push(...orders);
+    url = next;
+  }
+  return all.length <= 2 * MOST_LISTED
+    ? all.toReversed()
+    : [...all.slice(-MOST_LISTED).toReversed(), ...all.slice(0, MOST_LISTED)];
 }
 
 async function lookedAt(client: Client, order: Order, [authorization]: Authorization[]): Promise<AcmeOrder> {
@@ -260,7 +275,9 @@ const send: Adapter = async (config) => {
       });
     if (problem.type !== "badNonce") throw new AcmeProblem(problem, status, retryAfterInSeconds);
   }
-  return { status, statusText, headers: Object.fromEntries(response.headers), data: text, config };
+  const [, next] = /<([^<>]+)>\s*;\s*rel="next"/.exec(response.headers.get("link") ?? "") ?? [];
+  const found = next === undefined ? text : { ...(parsed(text) as object), [NEXT]: next };
+  return { status, statusText, headers: Object.fromEntries(response.headers), data: found, config };
 };
 
 function parsed(text: string): unknown {

@@ -1,14 +1,7 @@
 /** Clients whose process dies: before their n-th write or after it, with nobody left who could say so. */
-import type { AcmeWorld, Clients, Driver } from "./world.ts";
+import type { AcmeWorld } from "./world.ts";
 
 class Died extends Error {}
-
-const WRITES: { [Client in keyof Clients]?: readonly string[] } = {
-  server: ["order", "answer", "finalize"],
-  azure: ["begin", "beginRemoval"],
-  certificates: ["begin", "merge", "discard"],
-  orders: ["change"],
-};
 
 /** Ways to die: writes are counted through all clients in the order in which they come. */
 export interface Death {
@@ -17,52 +10,67 @@ export interface Death {
 }
 
 export interface Interrupted {
-  /** Whether it came as far as that. */
-  died: boolean;
-  /** What was to be written when it died. */
+  /** What was written when it died; undefined where it had ended before. */
   what: string | undefined;
+  left: { orders: number; versions: number; texts: string[]; open: number; ended: string[] };
 }
 
-/** One try that dies there; whoever tries next is another process. */
-export async function interrupted(acme: AcmeWorld, clients: Clients, { at, when }: Death): Promise<Interrupted> {
+export const oneOfEach: Interrupted["left"] = { orders: 1, versions: 1, texts: [], open: 0, ended: ["issued"] };
+
+/** One try that dies there, and one of another process after it; gives what they leave. */
+export async function interrupted(acme: AcmeWorld, death: Death): Promise<Interrupted> {
+  const { clients } = acme;
+  await acme.forget();
+  const before = acme.orderCount();
   let count = 0;
-  let dead = false;
   let what: string | undefined;
-  const dying = <Client extends object>(client: Client, writes: readonly string[], name: string): Client =>
-    new Proxy(client, {
-      get: (target, property, receiver) => {
-        const value: unknown = Reflect.get(target, property, receiver);
-        if (typeof value !== "function") return value;
-        return async (...args: unknown[]): Promise<unknown> => {
-          if (dead) throw new Died();
-          const fatal = writes.includes(String(property)) && ++count === at;
-          if (fatal) [dead, what] = [true, `${name}.${String(property)}`];
-          if (fatal && when === "before") throw new Died();
-          const result: unknown = await Reflect.apply(value, target, args);
-          if (dead) throw new Died();
-          return result;
-        };
-      },
-    });
-  const mortal: Partial<Clients> = Object.fromEntries(
-    Object.entries(WRITES).map(([name, writes]) => [name, dying(clients[name as keyof Clients] as object, writes, name)]),
-  );
-  // Not every method of these gives a promise, and those that don't are no requests.
-  const { azure, certificates } = clients;
-  const driver: Driver = acme.over({
-    ...mortal,
-    azure: { ...azure, begin: (mortal.azure ?? azure).begin, beginRemoval: (mortal.azure ?? azure).beginRemoval },
+  const mortal =
+    <Arguments extends unknown[], Result>(name: string, write: (...given: Arguments) => Promise<Result>) =>
+    async (...given: Arguments): Promise<Result> => {
+      // Who is dead does nothing any more, also where something that he began goes on.
+      if (what !== undefined) throw new Died();
+      const fatal = ++count === death.at;
+      if (fatal) what = name;
+      if (fatal && death.when === "before") throw new Died();
+      const result = await write(...given);
+      if (fatal) throw new Died();
+      return result;
+    };
+  const { server, azure, certificates, orders } = clients;
+  if (server === undefined) throw new Error("nobody signs");
+  const dying = acme.over({
+    server: {
+      ...server,
+      order: mortal("order", server.order),
+      answer: mortal("answer", server.answer),
+      finalize: mortal("finalize", server.finalize),
+    },
+    azure: { ...azure, begin: mortal("publish", azure.begin), beginRemoval: mortal("withdraw", azure.beginRemoval) },
     certificates: {
       ...certificates,
-      begin: (mortal.certificates ?? certificates).begin,
-      merge: (mortal.certificates ?? certificates).merge,
-      discard: (mortal.certificates ?? certificates).discard,
+      begin: mortal("request", certificates.begin),
+      merge: mortal("merge", certificates.merge),
+      discard: mortal("discard", certificates.discard),
     },
+    orders: { ...orders, change: mortal("note", orders.change) },
   });
-  try {
-    await driver.obtain();
-  } catch (error) {
-    if (!dead) throw error;
-  }
-  return { died: dead, what };
+  await dying.obtain().catch((error: unknown) => {
+    if (what === undefined) throw error;
+  });
+  // Longer than anybody makes an order.
+  acme.now.value += 61_000;
+  await acme.over().obtain();
+  // As the operation that was to be followed is, once more by somebody who comes late.
+  await acme.over().poll(acme.operationUrl);
+  const left = await acme.orders.get("northwind", "contoso");
+  return {
+    what,
+    left: {
+      orders: acme.orderCount() - before,
+      versions: await acme.versions(),
+      texts: acme.texts(),
+      open: [left.order, left.record].filter((one) => one !== undefined).length,
+      ended: left.ended.map(({ how }) => how),
+    },
+  };
 }
