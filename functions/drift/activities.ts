@@ -9,9 +9,10 @@ import { proveReachable } from "../../shared/proof/gateways.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
 import type { Seen } from "../../shared/runbook/looking.ts";
 import type { DriftRecord } from "../../shared/stores/drift.ts";
+import { sendsMail } from "./compare.ts";
 import { lookForDrift } from "./look.ts";
 import { COMPARED, LOOK, START_TLS } from "./steps.ts";
-import { impossible, refuseUnlessWayIsWhole, sendsMail, unread } from "./whole-way.ts";
+import { impossible, refuseUnlessWayIsWhole, unread } from "./whole-way.ts";
 import type { DriftWorld } from "./world.ts";
 
 export type RepairActivities = ReturnType<typeof createRepairActivities>;
@@ -49,7 +50,8 @@ export const createRepairActivities = (world: DriftWorld) => {
           if (unseen) throw unread(`"${unseen.title}": ${unseen.reason}`);
           const difference = record.differences.find((one) => one.step === step);
           if (!difference) await operations.recordStep(work.partnerId, work.operationId, step, { status: "Skipped" });
-          else if (difference.repair !== "repair") throw impossible(`"${difference.title}" ${whyNot[difference.repair]}`);
+          else if (difference.repair !== "repair")
+            throw impossible(`"${difference.title}": ${difference.reason ?? whyNot[difference.repair]}`);
           else if (sendsMail.has(difference.kind))
             await (wayIsWhole ??= refuseUnlessWayIsWhole(world.stores, work, steps, record));
         }
@@ -103,6 +105,6 @@ const inOrder = ({ differences }: DriftRecord, steps: string[]): Difference[] =>
   differences.filter(({ step }) => steps.includes(step));
 
 export const whyNot: Record<Exclude<Difference["repair"], "repair">, string> = {
-  onboard: "would be made anew, which takes an onboarding",
-  person: "is somebody else's object under our name: a person has to decide about it",
+  onboard: "it would be made anew, which takes an onboarding",
+  person: "it is somebody else's object under our name: a person has to decide about it",
 };

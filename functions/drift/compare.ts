@@ -2,12 +2,16 @@
 import type { Difference, Unread } from "../../shared/api/drift.ts";
 import type { Finding } from "../../shared/api/plan.ts";
 import type { Condition } from "../../shared/api/tenant.ts";
+import { forwardingKinds } from "../../shared/exchange/rule-kinds.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { Look, Seen } from "../../shared/runbook/looking.ts";
 import type { StepTitle } from "../../shared/runbook/steps.ts";
 import type { DriftRecord } from "../../shared/stores/drift.ts";
 import type { EventRecord } from "../../shared/stores/events.ts";
+import { isInVault, type SecretReference } from "../../shared/vault/reference.ts";
 import { culpritOf } from "./culprits.ts";
+
+export const sendsMail: ReadonlySet<string> = new Set(forwardingKinds);
 
 /** As one look shows it: nobody knows yet since when. */
 export type Differing = Omit<Difference, "since" | "changes"> & { changes: Omit<Difference["changes"][number], "since">[] };
@@ -44,12 +48,13 @@ export function compared(look: Look, steps: StepTitle[]): Comparison {
       .map((one): Differing => {
         const action = one.action as Differing["action"];
         const culprit = culpritOf(one, look);
+        const byHand = ofPersonsLoopGuid(one);
         return {
           ...named(one),
           action,
-          repair: action === "blocked" ? "person" : standing || needsOnboarding(one) ? "onboard" : "repair",
+          repair: byHand || action === "blocked" ? "person" : standing || needsOnboarding(one) ? "onboard" : "repair",
           changes: one.changes.map(({ path, from, to }) => ({ path, expected: to, actual: from })),
-          ...(one.reason === undefined ? {} : { reason: one.reason }),
+          ...(byHand ? { reason: BY_HAND } : one.reason === undefined ? {} : { reason: one.reason }),
           ...(culprit ? { culprit } : {}),
         };
       }),
@@ -68,6 +73,17 @@ const placeIn = (places: Map<string, { place: number }>, { step }: Seen): number
 
 const needsOnboarding = ({ kind, action }: Seen): boolean =>
   action === "replace" || action === "remove" || (action === "create" && madeByOnboarding.has(kind));
+
+/** Of the loop GUID that a person has made we know a fingerprint: what writes it, or rests on it as mail does that is sent there, we can't bring back. */
+function ofPersonsLoopGuid({ kind, action, wanted, changes }: Seen): boolean {
+  const { loopGuid } = (wanted ?? {}) as { loopGuid?: SecretReference };
+  if (loopGuid === undefined || isInVault(loopGuid)) return false;
+  return action === "create" || sendsMail.has(kind) || changes.some(({ path }) => withTheLoopGuid.has(path));
+}
+
+const BY_HAND = "a person has made this rule's loop GUID, which is in no vault: put it back by hand";
+/** Exchange Online takes a header and its words together. */
+const withTheLoopGuid = new Set(["loopGuid", "loopHeader", "exceptLoopHeader"]);
 
 /** Nothing could be looked at. What was known to differ stays known. */
 export const unreadable = (reason: string, known: DriftRecord | undefined): Comparison => ({

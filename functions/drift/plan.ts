@@ -9,10 +9,10 @@ import { lookAt, type Seen } from "../../shared/runbook/looking.ts";
 import { adoptedOf } from "../../shared/desired/adopted.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { whyNot } from "./activities.ts";
-import { compared, type Comparison } from "./compare.ts";
+import { compared, type Comparison, sendsMail } from "./compare.ts";
 import { differing } from "./repair.ts";
 import { standingSteps } from "./steps.ts";
-import { refuseUnlessWayIsWhole, sendsMail } from "./whole-way.ts";
+import { refuseUnlessWayIsWhole } from "./whole-way.ts";
 import type { DriftWorld } from "./world.ts";
 
 /** `asked`: which steps; without them all that differed when it was last looked at, as a repair takes them. */
@@ -41,7 +41,7 @@ function asRepaired(one: Seen, { differences, unread }: Comparison): Seen {
   if (unseen) return { ...one, action: "unknown", reason: unseen.reason };
   const difference = differences.find(({ step }) => step === one.step);
   if (!difference || difference.repair === "repair") return one;
-  return { ...one, action: "blocked", reason: one.reason ?? whyNot[difference.repair] };
+  return { ...one, action: "blocked", reason: difference.reason ?? whyNot[difference.repair] };
 }
 
 async function wayIsWhole(

@@ -13,9 +13,10 @@ import { noWayBack } from "../../shared/resources/irreversible.ts";
 import type { DriftRecord } from "../../shared/stores/drift.ts";
 import type { OperationRecord } from "../../shared/stores/operations.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
-import { propertiesOf } from "./compare.ts";
+import { propertiesOf, sendsMail } from "./compare.ts";
 import { type Repair, repairTenant } from "./orchestrator.ts";
 import { repairSteps } from "./steps.ts";
+import { refuseUnlessWayIsWhole } from "./whole-way.ts";
 import type { DriftWorld } from "./world.ts";
 
 interface Wanted {
@@ -106,11 +107,13 @@ function refuseOthersWork({ differences }: DriftRecord, steps: string[] = []): v
       throw refusal("NothingToRepair", `${step} did not differ when it was last looked at: GET …/drift says what does`, {
         target,
       });
-    const { title, repair } = difference;
+    const { title, repair, action, reason = "" } = difference;
     if (repair === "onboard")
       throw refusal("RepairImpossible", `"${title}" would be made anew: onboard the tenant again`, { target });
-    if (repair === "person")
-      throw refusal("RepairImpossible", `"${title}": somebody else's object has our name; rename or remove it`, { target });
+    if (repair === "person") {
+      const why = action === "blocked" ? "somebody else's object has our name; rename or remove it" : reason;
+      throw refusal("RepairImpossible", `"${title}": ${why}`, { target });
+    }
   }
 }
 
@@ -118,9 +121,10 @@ function refuseOthersWork({ differences }: DriftRecord, steps: string[] = []): v
 export async function repairByPolicy(
   world: World & Pick<DriftWorld, "log">,
   client: DurableClient,
-  { partnerId, tenantId, differences, lookedAt }: DriftRecord,
+  { partnerId, tenantId, differences, unread, lookedAt }: DriftRecord,
 ): Promise<boolean> {
-  const chosen = differences.filter(({ repair, contested }) => repair === "repair" && contested !== true);
+  const wanted = differences.filter(({ repair, contested }) => repair === "repair" && contested !== true);
+  const chosen = await withoutRefused(world, { partnerId, tenantId, differences, unread }, wanted);
   if (chosen.length === 0) return false;
   // Counted before it begins: who dies in between has done one less, never one more.
   await world.stores.drift.change(partnerId, tenantId, (known) => {
@@ -142,5 +146,27 @@ export async function repairByPolicy(
     if (!(error instanceof ControlPlaneError) || error.transient) throw error;
     world.log.information("a repair by policy did not begin", { partnerId, tenantId, code: error.code });
     return false;
+  }
+}
+
+/** What forwards mail waits until its way can be whole: a repair of it would end there, having written nothing of the rest either. */
+async function withoutRefused(
+  { stores }: Pick<World, "stores">,
+  record: Pick<DriftRecord, "partnerId" | "tenantId" | "differences" | "unread">,
+  wanted: Difference[],
+): Promise<Difference[]> {
+  const others = wanted.filter(({ kind }) => !sendsMail.has(kind));
+  if (others.length === wanted.length) return wanted;
+  try {
+    await refuseUnlessWayIsWhole(
+      stores,
+      record,
+      wanted.map(({ step }) => step),
+      record,
+    );
+    return wanted;
+  } catch (error) {
+    if (error instanceof ControlPlaneError) return others;
+    throw error;
   }
 }

@@ -5,7 +5,7 @@
 import { standingOf } from "../../shared/desired/target.ts";
 import { onboardingSteps, type StepTitle } from "../../shared/runbook/steps.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
-import { sendsMail } from "./whole-way.ts";
+import { sendsMail } from "./compare.ts";
 
 export const LOOK = "look";
 export const START_TLS = "startTls";

@@ -1,11 +1,8 @@
 /** Whether mail may be forwarded: its way out and back is whole, or becomes so by the same repair, and leads to gateways that are well. */
 import { ControlPlaneError } from "../../shared/errors.ts";
-import { forwardingKinds } from "../../shared/exchange/rule-kinds.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { Stores } from "../../shared/stores/stores.ts";
 import type { Comparison } from "./compare.ts";
-
-export const sendsMail: ReadonlySet<string> = new Set(forwardingKinds);
 
 /** What forwarded mail needs on its way out and back. */
 const theWay = new Set<string>([
