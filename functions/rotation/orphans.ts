@@ -3,6 +3,7 @@
  * because whoever made them died in between, and those that a late worker stored for a generation that had ended by then. They are swept
  * by age, apart from where secrets are made, so that none is taken away from who is about to store it.
  */
+import { audited } from "../../shared/resources/audited-step.ts";
 import { type CredentialRecord, isClientSecret } from "../../shared/stores/credentials.ts";
 import { secretNames } from "../../shared/vault/credential-names.ts";
 import { OURS } from "./activities.ts";
@@ -33,6 +34,9 @@ export async function removeOrphans(
   for (const { tags } of await vaults.versions(vaultUrl, secretNames[name], spec.azure.tenantId))
     if (Number(tags["gatehouse-generation"]) > generation) known.add(tags["gatehouse-key"]);
   const orphans = old.filter(({ keyId }) => !known.has(keyId));
-  for (const { keyId } of orphans) await passwords.remove(organization, objectId, keyId);
+  for (const { keyId } of orphans)
+    await audited(stores.audit, { partnerId, tenantId }, { action: "remove", target: { kind: name, name: keyId } }, () =>
+      passwords.remove(organization, objectId, keyId),
+    );
   return orphans.length;
 }

@@ -698,6 +698,15 @@ export const routes = {
     query: z.strictObject({ operationId: operationIdSchema.optional(), ...pageQuery }),
     answers: { 200: pageOf(auditEntrySchema) },
   }),
+  listOperatorAudit: defineRoute({
+    method: "GET",
+    path: "/api/audit",
+    tag: "Operations",
+    summary: "List what operators did that is about no partner, newest first",
+    roles: ["Operator"],
+    query: z.strictObject({ operationId: operationIdSchema.optional(), ...pageQuery }),
+    answers: { 200: pageOf(auditEntrySchema) },
+  }),
   listEvents: defineRoute({
     method: "GET",
     path: "/api/events",

@@ -45,18 +45,22 @@ const made = (change: Change | undefined): change is keyof typeof actionOf => ch
 
 const errorOf = ({ code, message }: Failure): Pick<AuditEnd, "error"> => ({ error: { code, message } });
 
-/** A write that is no step of its own. */
+/** A write that is no step of its own; without an operation it is a timer's. */
 export function audited<Written>(
   audit: AuditStore,
-  { partnerId, tenantId, operationId }: Work,
+  { partnerId, tenantId, operationId }: Pick<Work, "partnerId" | "tenantId"> & Partial<Work>,
   change: Pick<AuditChange, "action" | "target">,
   write: () => Promise<Written>,
   goesOn: (written: Written) => boolean = () => false,
 ): Promise<Written> {
   const owner = { partnerId, tenantId };
-  const key = `${operationId}/${change.action} ${JSON.stringify(change.target)}`;
+  const key = `${operationId ?? "timer"}/${change.action} ${JSON.stringify(change.target)}`;
+  const by =
+    operationId === undefined
+      ? { actor: { kind: "timer" as const } }
+      : { actor: { kind: "orchestration" as const }, operationId };
   return collectingRequests(async (requestIds) => {
-    await audit.begin(owner, { ...change, key, actor: { kind: "orchestration" }, operationId });
+    await audit.begin(owner, { ...change, key, ...by });
     try {
       const written = await write();
       await audit.end(owner, key, { outcome: goesOn(written) ? "Pending" : "Succeeded", requestIds });

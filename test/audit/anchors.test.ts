@@ -2,10 +2,11 @@
 import type { TableClient } from "@azure/data-tables";
 import { expect, test } from "vitest";
 import { anchorAudit } from "../../functions/audit/timer.ts";
+import { OPERATORS } from "../../shared/api/audit.ts";
 import { createLog } from "../../shared/log.ts";
 import { createAuditStore } from "../../shared/stores/audit.ts";
 import { createAuditAnchorStore } from "../../shared/stores/audit-anchors.ts";
-import { againstAnchors, type Anchor, type ChainOwner, chainKey, verified } from "../../shared/stores/audit-chain.ts";
+import { againstAnchors, type Anchor, type ChainOwner, chainKey, ownerOf, verified } from "../../shared/stores/audit-chain.ts";
 import { ownStorage } from "../support/own-storage.ts";
 import { unique } from "../support/stores.ts";
 
@@ -111,6 +112,11 @@ test("a chain that was written anew is whole, and no longer what its anchors say
   // After 13 months a month may be dropped.
   house.pass(14 * 30 * 24 * 60);
   expect((await house.check(contoso)).problems).toEqual([]);
+});
+
+test("a chain's name leads back to whose it is", () => {
+  for (const owner of [contoso, { partnerId: "northwind" }, { partnerId: OPERATORS }])
+    expect(ownerOf(chainKey(owner))).toEqual({ tenantId: undefined, ...owner });
 });
 
 /** Somebody else with the same tables, who doesn't know the head that our store remembers. */

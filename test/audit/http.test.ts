@@ -71,6 +71,17 @@ test("an operator reads the tenant's log of the partner that it names, and the p
   ]);
 });
 
+test("what operators did that is about no partner they read, and no partner does", async () => {
+  const timer = "noSuchTimer";
+  await expect(api.operator.api.runSchedule({ timer })).rejects.toMatchObject({ code: "ScheduleNotFound" });
+  await expect(partner.api.listOperatorAudit({})).rejects.toMatchObject({ status: 403 });
+  const { value } = (await api.operator.api.listOperatorAudit({ maxpagesize: 2 })).body;
+  expect(value).toMatchObject([
+    { actor: { kind: "operator" }, action: "runSchedule", outcome: "Failed", error: { code: "ScheduleNotFound" } },
+    { action: "runSchedule", outcome: "Started", target: { name: timer } },
+  ]);
+});
+
 test("pages are linked, and the chain is whole", async () => {
   const { partnerId } = partner;
   for (let times = 0; times < 3; times++) await partner.api.putTenant({ tenantId: "contoso", body: spec });

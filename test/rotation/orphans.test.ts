@@ -3,7 +3,9 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { removeOrphans } from "../../functions/rotation/orphans.ts";
 import type { RotationWorld } from "../../functions/rotation/world.ts";
+import { createAuditStore } from "../../shared/stores/audit.ts";
 import type { CredentialRecord } from "../../shared/stores/credentials.ts";
+import { memoryStorage } from "../support/memory-storage.ts";
 
 const NOW = Date.parse("2026-11-23T00:00:00Z");
 const HOUR = 3_600_000;
@@ -16,7 +18,11 @@ interface Secret {
   known: "current" | "previous" | "to come" | "over" | "nobody";
 }
 
-async function swept(secrets: Secret[]): Promise<{ gone: Secret[]; told: number }> {
+const owner = { partnerId: "northwind", tenantId: "contoso" };
+
+async function swept(secrets: Secret[]): Promise<{ gone: Secret[]; told: number; logged: string[] }> {
+  const clock = { now: () => NOW };
+  const audit = createAuditStore(memoryStorage(), clock);
   const listed = secrets.map(({ ours, ageInHours }, index) => ({
     keyId: String(index),
     displayName: ours ? `gatehouse-rotation-${index}` : "made by hand",
@@ -27,8 +33,8 @@ async function swept(secrets: Secret[]): Promise<{ gone: Secret[]; told: number 
   const idOf = (known: Secret["known"]): string => String(secrets.findIndex((secret) => secret.known === known));
   const version = (keyId: string) => ({ reference: { vaultUrl, name: "n", version: keyId }, keyId, expiresAt: "2027-01-01" });
   const world = {
-    clock: { now: () => NOW },
-    stores: { tenants: { get: async () => ({ spec: { microsoft365: { tenantId: "m" }, azure: { tenantId: "a" } } }) } },
+    clock,
+    stores: { audit, tenants: { get: async () => ({ spec: { microsoft365: { tenantId: "m" }, azure: { tenantId: "a" } } }) } },
     passwords: {
       list: async () => listed,
       remove: async (_organization: string, _application: string, keyId: string) =>
@@ -44,7 +50,11 @@ async function swept(secrets: Secret[]): Promise<{ gone: Secret[]; told: number 
     },
   } as unknown as RotationWorld;
   const credential = { current: version(idOf("current")), previous: version(idOf("previous")) } as unknown as CredentialRecord;
-  return { told: await removeOrphans(world, { ...credential, name: "clientSecret", generation: 2, vaultUrl }), gone };
+  const told = await removeOrphans(world, { ...credential, ...owner, name: "clientSecret", generation: 2, vaultUrl });
+  const logged = (await audit.list(owner, {}, 100)).items
+    .toReversed()
+    .map(({ actor, action, outcome, target }) => [actor.kind, action, target.kind, target.name, outcome].join(" "));
+  return { told, gone, logged };
 }
 
 test("exactly ours that are older than a day and of no use to anybody go", async () => {
@@ -57,11 +67,13 @@ test("exactly ours that are older than a day and of no use to anybody go", async
   await fc.assert(
     fc.asyncProperty(fc.array(secret, { maxLength: 6 }), inUse, inUse, async (others, current, previous) => {
       const secrets: Secret[] = [...others, { ...current, known: "current" }, { ...previous, known: "previous" }];
-      const { gone, told } = await swept(secrets);
+      const { gone, told, logged } = await swept(secrets);
       expect(gone).toEqual(
         secrets.filter(({ ours, ageInHours, known }) => ours && ageInHours > 24 && (known === "nobody" || known === "over")),
       );
       expect(told).toBe(gone.length);
+      const line = (secret: Secret, outcome: string) => `timer remove clientSecret ${secrets.indexOf(secret)} ${outcome}`;
+      expect(logged).toEqual(gone.flatMap((secret) => [line(secret, "Started"), line(secret, "Succeeded")]));
     }),
   );
 });

@@ -7,7 +7,7 @@ import { startAddressReplacement } from "../../../functions/addresses/http.ts";
 import { addressKinds } from "../../../functions/addresses/kinds.ts";
 import { getAdoption, startAdoption } from "../../../functions/adoption/http.ts";
 import { adoptionKinds } from "../../../functions/adoption/kinds.ts";
-import { listAudit, listPartnerAudit } from "../../../functions/audit/http.ts";
+import { listAudit, listOperatorAudit, listPartnerAudit } from "../../../functions/audit/http.ts";
 import { listBlocklists, listListings } from "../../../functions/blocklists/http.ts";
 import { registerDeadLetters } from "../../../functions/dead-letters/index.ts";
 import { acknowledgeDelisting, getDelisting, listDelistings } from "../../../functions/delisting/http.ts";
@@ -61,6 +61,7 @@ registerPartners(world);
 registerTenants(world);
 registerHttp("listAudit", endpoint("listAudit", world, listAudit(world)));
 registerHttp("listPartnerAudit", endpoint("listPartnerAudit", world, listPartnerAudit(world)));
+registerHttp("listOperatorAudit", endpoint("listOperatorAudit", world, listOperatorAudit(world)));
 registerHttp("getOperation", endpoint("getOperation", world, getOperation(world)));
 registerHttp("listOperations", endpoint("listOperations", world, listOperations(world)));
 const kinds = {
