@@ -14,7 +14,7 @@ import { completionOf, refuseIncompletable } from "../../shared/desired/completi
 import { claimCustomer, refuseOthersCustomer } from "../../shared/stores/customer-claims.ts";
 import { leftBehind } from "../../shared/tenants/left-behind.ts";
 import type { TenantSpec } from "../../shared/tenants/spec.ts";
-import { piloted, standingOf, targetOf } from "../../shared/desired/target.ts";
+import { otherLoopGuidOf, piloted, standingOf, targetOf } from "../../shared/desired/target.ts";
 import { waysOpened } from "../../shared/desired/ways.ts";
 import type { OnboardingWorld } from "./world.ts";
 
@@ -60,7 +60,15 @@ export const onboardingOf = (world: OnboardingWorld, plan: string | undefined): 
   inputOf(tenant, operationId) {
     const { work, spec, names, ...refusing } = targetOf(tenant);
     const standing = standingOf(tenant);
-    const begun = { work: { ...work, operationId }, spec, names, ...refusing, pace: world.pace, ...(standing && { standing }) };
+    const begun = {
+      work: { ...work, operationId },
+      spec,
+      names,
+      ...refusing,
+      pace: world.pace,
+      ...(standing && { standing }),
+      ...otherLoopGuidOf(tenant),
+    };
     const completion = completionOf(tenant);
     // Of what a person made nothing is proven.
     if (completion) return { ...begun, piloted: false, completion };

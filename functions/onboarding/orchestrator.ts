@@ -54,6 +54,7 @@ import {
 } from "../../shared/runbook/runbook.ts";
 import { handsCompleting } from "../../shared/runbook/completing-hands.ts";
 import type { Completion } from "../../shared/desired/completion.ts";
+import type { SecretReference } from "../../shared/vault/reference.ts";
 import type { SpfState } from "./spf.ts";
 import type { Ground } from "../../shared/desired/state.ts";
 import { asAddressed } from "../../shared/desired/replaced-address.ts";
@@ -69,6 +70,8 @@ export interface Onboarding {
   live?: boolean | undefined;
   /** Where the spec asks for another number of machines than stand. */
   standing?: Standing | undefined;
+  /** While its loop GUID is being replaced. */
+  otherLoopGuid?: SecretReference | undefined;
   /** Of an installation that a person made. */
   completion?: Completion | undefined;
   pace: OnboardingPace;

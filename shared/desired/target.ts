@@ -50,6 +50,12 @@ const settled = new Set<TenantRecord["stage"]>(["pilot", "live", "bypassed"]);
 /** A gateway that stands, and whose mail is or may be led through it: before a pilot and after an offboarding there is none. */
 export const isStanding = ({ stage }: Pick<TenantRecord, "stage">): boolean => settled.has(stage);
 
+/** While its loop GUID is being replaced: the other one that rules accept. */
+export const otherLoopGuidOf = ({ facts }: TenantRecord): Pick<Ground, "otherLoopGuid"> => {
+  const { otherLoopGuid } = (facts["ground"] ?? {}) as Partial<Ground>;
+  return otherLoopGuid === undefined ? {} : { otherLoopGuid };
+};
+
 /** What stands where the spec asks for another number of machines, or fewer ways of mail; undefined where nothing moves. */
 export function standingOf(tenant: TenantRecord): Standing | undefined {
   const { names } = targetOf(tenant);

@@ -7,7 +7,7 @@ import { type SizeLists, sizeLists } from "../azure/sizes.ts";
 import { type MailRoute, mailRouteOf } from "../desired/mail-route.ts";
 import { narrowed, type Standing } from "../desired/standing.ts";
 import { type GuestGeneration, home, mailRouteWanted, otherInboundConnector } from "../desired/state.ts";
-import { standingOf, type Target, targetOf } from "../desired/target.ts";
+import { otherLoopGuidOf, standingOf, type Target, targetOf } from "../desired/target.ts";
 import type { ActualOf } from "../durable/resources.ts";
 import { typicalSeconds } from "../plans/durations.ts";
 import { ruleKinds } from "../exchange/rule-kinds.ts";
@@ -92,7 +92,8 @@ export async function lookAt(world: RunbookWorld, tenant: TenantRecord, { asFoun
     : adopted
       ? handsKeepingLoopGuid(hands, adopted)
       : hands;
-  await walked(runbook(own, { ...target, piloted: true, live: settledStage(tenant) === "live", ...(standing && { standing }) }));
+  const live = settledStage(tenant) === "live";
+  await walked(runbook(own, { ...target, piloted: true, live, ...(standing && { standing }), ...otherLoopGuidOf(tenant) }));
   return { target, standing, consent, azure, sizes, around, notManaged, ...sight };
 }
 

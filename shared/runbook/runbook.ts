@@ -43,6 +43,8 @@ export interface Installation extends Target {
   live?: boolean | undefined;
   /** Where its spec asks for another number of machines than stand. */
   standing?: Standing | undefined;
+  /** While its loop GUID is being replaced. */
+  otherLoopGuid?: SecretReference | undefined;
 }
 
 /** A walk through the runbook; `Wait` is what the walker's hands wait for. */
@@ -279,7 +281,8 @@ function* secretsIn<Wait>(hands: Hands<Wait>, tenant: Installation, vault: Vault
   const named = { step: "namedSecrets", vaultUrl: vault.url, entraTenantId, names };
   const found = names.length === 0 ? {} : { namedSecrets: yield* hands.namedSecrets(named) };
   const certificate = yield* obtainCertificate(hands, tenant, vault, ours);
-  return { loopGuid, adminPassword, ...found, ...(certificate ? { certificate } : {}) };
+  const { otherLoopGuid } = tenant;
+  return { loopGuid, ...(otherLoopGuid && { otherLoopGuid }), adminPassword, ...found, ...(certificate ? { certificate } : {}) };
 }
 
 const admitOurselves = <Wait>(hands: Hands<Wait>, tenant: Installation, vaultId: string, ours: string) =>

@@ -2,8 +2,10 @@
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { Connector, TransportRule } from "../../infra/local/clouds/exchange/store.ts";
 import type { Drift } from "../../shared/api/drift.ts";
+import type { Ground } from "../../shared/desired/state.ts";
 import { exchangeOf } from "../support/exchange.ts";
 import { about, customer, type OnboardingPlatform, startOnboarding, writes } from "../support/onboarding.ts";
+import { testStores } from "../support/stores.ts";
 
 let platform: OnboardingPlatform;
 const contoso = customer("contoso");
@@ -261,4 +263,20 @@ test("then it is told as contested, once, and nothing is written until somebody 
   expect(await written(before)).toEqual([]);
   expect(await repair()).toMatchObject({ status: "Succeeded", result: { repaired: ["inboundConnector"], differences: [] } });
   expect(await condition("InSync")).toMatchObject({ status: "True" });
+});
+
+test("while a second loop GUID is accepted, a rule that knows one only has drifted", async () => {
+  const { tenants } = testStores();
+  const accepting = (also: (ground: Ground) => Ground["otherLoopGuid"]) =>
+    tenants.change("northwind", tenantId, ({ facts }) => {
+      const ground = facts["ground"] as Ground;
+      return { facts: { ...facts, ground: { ...ground, otherLoopGuid: also(ground) } } };
+    });
+  const wanting = async (): Promise<string[]> =>
+    (await look()).differences.filter(({ changes }) => changes.some(({ path }) => path === "loopGuid")).map(({ step }) => step);
+  // Any other secret of the vault does.
+  await accepting(({ adminPassword }) => adminPassword);
+  expect(await wanting()).toEqual(["approvalRule", "forwardingRule"]);
+  await accepting(() => undefined);
+  expect(await wanting()).toEqual([]);
 });
