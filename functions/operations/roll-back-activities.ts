@@ -2,6 +2,7 @@
 import type { Azure } from "../../shared/azure/client.ts";
 import { contentsOf } from "../../shared/azure/contents.ts";
 import type { Place } from "../../shared/azure/place.ts";
+import { refuseOutdatedLoopGuid } from "../../shared/desired/loop-guid-in-force.ts";
 import type { Work } from "../../shared/durable/resources.ts";
 import type { Failure } from "../../shared/durable/steps.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
@@ -75,7 +76,7 @@ export const createRollBackActivities = ({
           audit,
           work,
           { action: "update", target: targetOf(kind, desired) },
-          () => ensuring(resource, async () => undefined)(desired),
+          () => ensuring(resource, () => refuseOutdatedLoopGuid(tenants, work, desired))(desired),
           (written) => "begun" in written,
         );
         if ("begun" in ensured) return { ...ensured.begun, kind, entraTenantId };

@@ -35,9 +35,16 @@ export const createLoopGuidActivities = ({ stores, vaults, clock }: Pick<Rotatio
         return ensureGenerated(vaults, wanted, () => begin({ action: "create", target: { kind: "loopGuid", name } }));
       }),
 
-    /** Before any rule says so: whoever writes rules meanwhile writes both. */
-    acceptLoopGuid: ({ work, old, also }: { work: Work; old: SecretReference; also: SecretReference }): Promise<void> =>
-      changeGround(tenants, work, ({ loopGuid }) => (loopGuid.version === old.version ? { otherLoopGuid: also } : undefined)),
+    /** Before any rule says so: whoever writes rules meanwhile writes both. Until `until` a rule may still come that was decided on before. */
+    acceptLoopGuid: async ({ work, old, also, until }: Accepting): Promise<void> => {
+      await changeGround(tenants, work, ({ loopGuid }) =>
+        loopGuid.version === old.version ? { otherLoopGuid: also } : undefined,
+      );
+      const message =
+        until === undefined ? "" : `nobody writes rules as they were before after ${new Date(until * 1000).toISOString()}`;
+      const waitingFor = until === undefined ? null : { kind: "propagation" as const, message };
+      await stores.operations.recordProgress(work.partnerId, work.operationId, { waitingFor });
+    },
 
     flipLoopGuid: ({ work, key, generation, made, old, overlapInSeconds }: Flip): Promise<void> =>
       recorded(work, "flip", async (begin) => {
@@ -68,11 +75,17 @@ export const createLoopGuidActivities = ({ stores, vaults, clock }: Pick<Rotatio
         return { result: undefined, change: "updated" };
       }),
 
-    /** Whoever writes rules from now on writes the new one only. */
-    dropLoopGuid: ({ work, current }: { work: Work; current: SecretReference }): Promise<void> =>
-      changeGround(tenants, work, ({ loopGuid }) =>
-        loopGuid.version === current.version ? { otherLoopGuid: undefined } : undefined,
-      ),
+    /** Whoever writes rules from now on writes the new one only; the one that goes is none but this rotation's. */
+    dropLoopGuid: async ({ work, current }: { work: Work; current: SecretReference }): Promise<void> => {
+      const { partnerId, tenantId, operationId } = work;
+      const { previous, rotation } = await held({ partnerId, tenantId, name: "loopGuid" });
+      if (rotation?.operationId !== operationId) return;
+      await changeGround(tenants, work, ({ loopGuid, otherLoopGuid }) =>
+        loopGuid.version === current.version && otherLoopGuid?.version === previous?.reference.version
+          ? { otherLoopGuid: undefined }
+          : undefined,
+      );
+    },
 
     /** No rule accepts it any more, as was read back; nobody reads it any more either. */
     retireLoopGuid: ({ work, key, spec }: Step & { spec: TenantSpec }): Promise<void> =>
@@ -90,6 +103,14 @@ export const createLoopGuidActivities = ({ stores, vaults, clock }: Pick<Rotatio
     return credentials.change(key, () => undefined);
   }
 };
+
+interface Accepting {
+  work: Work;
+  old: SecretReference;
+  also: SecretReference;
+  /** Seconds since 1970. */
+  until?: number;
+}
 
 interface Flip extends Step {
   generation: number;

@@ -1,6 +1,9 @@
 /**
  * The loop GUID (mission B5): rules accept the old and the new one before any machine writes the new one, and the old one is dropped only
  * when mail that was marked with it has long arrived. An operation of its own drops it, so that nothing is held up meanwhile.
+ *
+ * Exchange takes a rule from whoever writes it last. So the tenant's facts say first what rules accept; whoever writes one looks there right
+ * before he does; and rules are written, and counted on, when nobody can be left who has looked earlier.
  */
 import { markedRules } from "../../shared/desired/marked-rules.ts";
 import * as desired from "../../shared/desired/state.ts";
@@ -8,7 +11,7 @@ import { child } from "../../shared/durable/branches.ts";
 import { resourceSteps } from "../../shared/durable/resources.ts";
 import type { OrchestrationContext, Routine } from "../../shared/durable/routine.ts";
 import { stepsOf } from "../../shared/durable/steps.ts";
-import { secondsNow } from "../../shared/durable/wait.ts";
+import { secondsNow, wait } from "../../shared/durable/wait.ts";
 import { proveLoop } from "../../shared/proof/loop.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
@@ -22,10 +25,12 @@ export interface LoopGuidRotation extends Rotation {
   live: boolean;
   /** Mail goes round the gateway for now: no probe mail can come back through it. */
   bypassed: boolean;
+  /** How long a rule that was decided on before may still come; left out where nothing waits. */
+  settleInSeconds?: number;
 }
 
 export function* rotateLoopGuid(context: OrchestrationContext, rotation: LoopGuidRotation): Routine<void> {
-  const { work, key, generation, emergency, finish, spec, names, ground, live, bypassed, pace } = rotation;
+  const { work, key, generation, emergency, finish, spec, names, ground, live, bypassed, settleInSeconds, pace } = rotation;
   const steps = stepsOf<LoopGuidActivities>(context, pace.patience);
   const { ensure } = resourceSteps<Resources>(context, work, pace);
   const target = { work, spec, names };
@@ -40,7 +45,12 @@ export function* rotateLoopGuid(context: OrchestrationContext, rotation: LoopGui
   yield* rotate(context, rotation, {
     create: () => steps.createLoopGuid({ work, key, generation, spec }),
     *test({ reference }) {
-      yield* steps.acceptLoopGuid({ work, old, also: reference });
+      const accepting = { work, old, also: reference };
+      if (settleInSeconds) {
+        yield* steps.acceptLoopGuid({ ...accepting, until: secondsNow(context) + settleInSeconds });
+        yield* wait(context, settleInSeconds);
+      }
+      yield* steps.acceptLoopGuid(accepting);
       yield* accept("both", old, reference);
     },
     told: ({ reference }) => ({ ground: { loopGuid: reference } }),

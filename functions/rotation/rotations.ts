@@ -2,6 +2,7 @@
 import { refusal } from "../../shared/api/error-codes.ts";
 import { settledStage } from "../../shared/desired/bypass.ts";
 import type { GatewayCertificate } from "../../shared/desired/certificate.ts";
+import { LATEST_WRITE_IN_SECONDS } from "../../shared/desired/loop-guid-in-force.ts";
 import type { Ground } from "../../shared/desired/state.ts";
 import { isStanding, targetOf } from "../../shared/desired/target.ts";
 import type { TenantOperation } from "../../shared/durable/tenant-operation.ts";
@@ -68,12 +69,16 @@ export function rotationOf(world: World, request: RotationRequest): TenantOperat
     kind: "renewal",
     orchestrator: rotateLoopGuid,
     stepsOf: (tenant) => loopGuidSteps(tenant, request),
-    inputOf: (tenant, operationId) => ({
-      ...input(tenant, operationId),
-      ...finish,
-      live: settledStage(tenant) === "live",
-      bypassed: tenant.stage === "bypassed",
-    }),
+    inputOf(tenant, operationId) {
+      const rotation = input(tenant, operationId);
+      return {
+        ...rotation,
+        ...finish,
+        live: settledStage(tenant) === "live",
+        bypassed: tenant.stage === "bypassed",
+        settleInSeconds: Math.min(LATEST_WRITE_IN_SECONDS, rotation.pace.overlapInSeconds),
+      };
+    },
     check,
   };
 }

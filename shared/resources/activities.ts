@@ -3,6 +3,7 @@ import type { Azure } from "../azure/client.ts";
 import type { Failure } from "../durable/steps.ts";
 import { failureFrom } from "../durable/steps.ts";
 import type { Work } from "../durable/resources.ts";
+import { refuseOutdatedLoopGuid } from "../desired/loop-guid-in-force.ts";
 import { ControlPlaneError, detailOf } from "../errors.ts";
 import { collectingRequests } from "../cloud-requests.ts";
 import type { Stores } from "../stores/stores.ts";
@@ -28,7 +29,7 @@ export const createResourceActivities = ({
   certificates,
 }: {
   resources: Record<string, Resource<never, unknown>>;
-  stores: Pick<Stores, "operations" | "audit">;
+  stores: Pick<Stores, "operations" | "audit" | "tenants">;
   azure: Azure;
   certificates: Certificates;
 }) => {
@@ -46,6 +47,7 @@ export const createResourceActivities = ({
           ? Object.entries(image.desired ?? {}).map(([path, to]) => ({ path, from: undefined, to }))
           : image.changes;
       await begin({ action: actions[change], target: targetOf(kind, desired), before, changes });
+      if (change !== "removed") await refuseOutdatedLoopGuid(stores.tenants, work, desired);
     };
 
   return {

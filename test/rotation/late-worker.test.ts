@@ -2,10 +2,16 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { createRotationActivities } from "../../functions/rotation/activities.ts";
+import { createLoopGuidActivities } from "../../functions/rotation/loop-guid-activities.ts";
 import { rotationSteps } from "../../functions/rotation/steps.ts";
 import type { RotationWorld } from "../../functions/rotation/world.ts";
+import type { Azure } from "../../shared/azure/client.ts";
 import { systemClock } from "../../shared/clock.ts";
+import type { Ground } from "../../shared/desired/state.ts";
+import { createResourceActivities } from "../../shared/resources/activities.ts";
+import { done, present, type Resource } from "../../shared/resources/resource.ts";
 import { tenantSpecSchema } from "../../shared/tenants/spec.ts";
+import type { Certificates } from "../../shared/vault/certificates.ts";
 import { testStores, unique } from "../support/stores.ts";
 
 const { tenantId: _, ...contoso } = JSON.parse(readFileSync("examples/contoso.json", "utf8"));
@@ -91,4 +97,59 @@ test("one rotation at a time; the one that failed after its flip goes on with wh
   });
   // Run again, as after a kill before the answer was noted.
   expect(await activities.claimRotation({ work: work("next"), key, generation: 2 })).toMatchObject({ claimed: true });
+});
+
+/** A tenant that stands, whose rules accept these by its facts, and what a worker of its own wants to write. */
+async function standing(accepted: Pick<Ground, "loopGuid" | "otherLoopGuid">) {
+  const stores = testStores();
+  const key = { partnerId: unique("partner"), tenantId: unique("contoso"), name: "loopGuid" as const };
+  const { partnerId, tenantId } = key;
+  await stores.tenants.add(partnerId, tenantId, spec);
+  await stores.tenants.change(partnerId, tenantId, () => ({ stage: "pilot", facts: { ground: accepted } }));
+  await stores.credentials.add({ ...key, vaultUrl: "https://contoso-kv.vault.azure.net", objectId: "", clientId: "" });
+  const work = { operationId: unique("late"), partnerId, tenantId };
+  const steps = [{ name: "rule", title: "A rule", branch: "mailFlow" as const }];
+  await stores.operations.create({ partnerId, tenantId, id: work.operationId, kind: "renewal", requestHash: "", steps });
+  const facts = async () => (await stores.tenants.get(partnerId, tenantId)).facts["ground"];
+  return { stores, key, work, facts };
+}
+
+const guid = (generation: string) => version(generation).reference;
+
+test("a late rule is not written once the loop GUID that it would accept was replaced", async () => {
+  const { stores, work } = await standing({ loopGuid: guid("two"), otherLoopGuid: guid("three") });
+  let words: string[] = [];
+  const write = async ({ loopGuid, otherLoopGuid }: Pick<Ground, "loopGuid" | "otherLoopGuid">) => {
+    words = [loopGuid.version, ...(otherLoopGuid ? [otherLoopGuid.version] : [])];
+    return done;
+  };
+  const rule: Resource<Pick<Ground, "loopGuid" | "otherLoopGuid">, string[]> = {
+    kind: "approvalRule",
+    observe: async () => present(words),
+    diff: () => (words.includes("two") ? [] : [{ path: "loopGuid", from: null, to: null }]),
+    create: write,
+    update: write,
+    remove: async () => done,
+  };
+  const nowhere = {} as Azure & Certificates;
+  const { ensureResource } = createResourceActivities({ resources: { rule }, stores, azure: nowhere, certificates: nowhere });
+  const ensure = (desired: unknown) => ensureResource({ work, step: "rule", kind: "rule", desired });
+  await expect(ensure({ loopGuid: guid("two") })).rejects.toMatchObject({ code: "LoopGuidOutdated" });
+  await expect(ensure({ loopGuid: guid("one"), otherLoopGuid: guid("two") })).rejects.toThrow();
+  expect(words).toEqual([]);
+  await ensure({ loopGuid: guid("three"), otherLoopGuid: guid("two") });
+  expect(words).toEqual(["three", "two"]);
+});
+
+test("a late drop of the old loop GUID leaves alone what the next rotation has rules accept", async () => {
+  const { stores, key, work, facts } = await standing({ loopGuid: guid("two"), otherLoopGuid: guid("three") });
+  await stores.credentials.change(key, () => ({
+    generation: 2,
+    current: version("two"),
+    rotation: { operationId: "next", generation: 3 },
+  }));
+  const world = { stores, clock: systemClock } as unknown as RotationWorld;
+  const activities = createLoopGuidActivities(world);
+  await activities.dropLoopGuid({ work, current: guid("two") });
+  expect(await facts()).toEqual({ loopGuid: guid("two"), otherLoopGuid: guid("three") });
 });
