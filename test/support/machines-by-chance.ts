@@ -1,4 +1,6 @@
 /** Machines that are given documents under a schedule by chance: one run at a time, each whenever its machine gets to it. */
+import type { RotationWorld } from "../../functions/rotation/world.ts";
+import type { createResourceActivities } from "../../shared/resources/activities.ts";
 import type { Guest, ActualGuest } from "../../shared/resources/guest.ts";
 import { done, present, type Resource, unknown } from "../../shared/resources/resource.ts";
 import type { Schedule } from "./schedules.ts";
@@ -63,18 +65,26 @@ export function createMachines<State extends object>(
     };
   };
 
+  /** Of Azure what waits for a run. */
+  const azure = (call: Call) => ({
+    pollOperation: ({ operationUrl }: { operationUrl: string }) =>
+      call(() => {
+        const [name = "", number = 0] = operationUrl.split("/");
+        const run = machines.get(name)?.runs[Number(number)];
+        return run && goesOn(run) ? { status: "running", retryAfterInSeconds: 60 } : { status: "succeeded" };
+      }),
+  });
+
   return {
-    guest,
     add: (name: string, state: State) => void machines.set(name, { state, runs: [] }),
     states: () => [...machines.values()].map(({ state }) => state),
-    /** Of Azure what waits for a run. */
-    azure: (call: Call) => ({
-      pollOperation: ({ operationUrl }: { operationUrl: string }) =>
-        call(() => {
-          const [name = "", number = 0] = operationUrl.split("/");
-          const run = machines.get(name)?.runs[Number(number)];
-          return run && goesOn(run) ? { status: "running", retryAfterInSeconds: 60 } : { status: "succeeded" };
-        }),
-    }),
+    /** What the generic activities over resources work with; `others` are resources beside the machines. */
+    clientsAt: (call: Call, stores: RotationWorld["stores"], others: Record<string, Resource<never, unknown>> = {}) =>
+      ({
+        resources: { ...others, guest: guest(call) },
+        stores,
+        azure: azure(call),
+        certificates: { ownsOperation: () => false },
+      }) as unknown as Parameters<typeof createResourceActivities>[0],
   };
 }

@@ -1,76 +1,74 @@
 /**
- * Two rotations of a client secret in a row, on two machines: the real orchestrator and the real activities over clouds in memory, under a
- * schedule by chance in which workers die, are delivered again, and wake up late. The clouds answer as the real ones do: Entra shows a
- * secret once and goes on taking it until it is removed; a vault adds versions; a machine takes one document at a time, and no older one.
+ * Two rotations of a credential in a row, on two machines, under a schedule by chance in which workers die, are delivered again, and wake
+ * up late: what all kinds of credential have in common. The orchestrators and the activities are the real ones, the clouds are in memory.
  */
 import { readFileSync } from "node:fs";
-import { createRotationActivities, OURS } from "../../functions/rotation/activities.ts";
-import { rotateClientSecret } from "../../functions/rotation/client-secret.ts";
 import type { Rotation } from "../../functions/rotation/orchestrator.ts";
-import { removeOrphans } from "../../functions/rotation/orphans.ts";
-import type { RotationWorld } from "../../functions/rotation/world.ts";
 import { targetOf } from "../../shared/desired/target.ts";
-import type { ResourcePace } from "../../shared/durable/resources.ts";
-import type { ListedPassword } from "../../shared/graph/passwords.ts";
-import { createResourceActivities } from "../../shared/resources/activities.ts";
-import { type CredentialChange, type CredentialRecord, generationToMake } from "../../shared/stores/credentials.ts";
+import type { Orchestrator } from "../../shared/durable/routine.ts";
+import { ControlPlaneError } from "../../shared/errors.ts";
+import {
+  type CredentialChange,
+  type CredentialRecord,
+  generationToMake,
+  type NewCredential,
+} from "../../shared/stores/credentials.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { tenantSpecSchema } from "../../shared/tenants/spec.ts";
+import type { CredentialName } from "../../shared/vault/credential-names.ts";
 import type { SecretVersion } from "../../shared/vault/client.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
-import { orchestrate } from "./host-by-chance.ts";
-import { createMachines } from "./machines-by-chance.ts";
-import { createSchedule, type Drawn, type Point, type Schedule } from "./schedules.ts";
+import { type CloudsByChance, orchestrate } from "./host-by-chance.ts";
+import type { Call } from "./machines-by-chance.ts";
+import type { Drawn, Point, Schedule } from "./schedules.ts";
 
-/** What is left out, or done wrongly, to see that it is noticed. */
-export type Mutant = "without the fence" | "cleans up while it makes";
+export const HOUR = 3600;
+export const LIFETIME = 180 * 24 * HOUR;
 
-/** About how many steps two rotations take. */
-const LENGTH = 240;
+/** How a schedule went. */
+export interface Played {
+  /** Both rotations came to their end. */
+  finished: boolean;
+  /** How often something was as it must never be. */
+  wrong: number;
+  /** How often that was at the end, when all was swept. */
+  left: number;
+  steps: number;
+}
 
-/** The schedule of that number: each depth of 1 to 5 has its turn. */
-export const scheduleOf = (number: number): Drawn => ({ seed: number * 7919 + 1, depth: 1 + (number % 5), length: LENGTH });
+export type Play<Mutant> = (drawn: Omit<Drawn, "length">, mutant?: Mutant) => Promise<Played>;
 
 /** Plays schedules one after another until one of them goes wrong, or all have gone well; gives the number of the first one that did not. */
-export async function firstToGoWrong(numbers: { from: number; to: number }, mutant?: Mutant): Promise<number | undefined> {
+export async function firstToGoWrong<Mutant>(
+  play: Play<Mutant>,
+  numbers: { from: number; to: number },
+  mutant?: Mutant,
+): Promise<number | undefined> {
   for (let number = numbers.from; number < numbers.to; number++) {
-    const { finished, outages, orphans } = await twoRotations(scheduleOf(number), mutant);
-    if (!finished || outages > 0 || orphans > 0) return number;
+    const { finished, wrong, left } = await play(scheduleOf(number), mutant);
+    if (!finished || wrong > 0 || left > 0) return number;
   }
   return undefined;
 }
 
-export interface Outcome {
-  /** Both rotations came to their end. */
-  finished: boolean;
-  /** Times that a machine held a secret which Entra would have refused. */
-  outages: number;
-  /** Secrets of ours that Entra takes, beside the current one, after the sweep. */
-  orphans: number;
-  /** How many secrets were made. */
-  made: number;
-  steps: number;
-}
+/** The schedule of that number: each depth of 1 to 5 has its turn. */
+export const scheduleOf = (number: number): Omit<Drawn, "length"> => ({ seed: number * 7919 + 1, depth: 1 + (number % 5) });
 
 const { tenantId: _, ...contoso } = JSON.parse(readFileSync("examples/contoso.json", "utf8")) as Record<string, unknown>;
 const parsed = tenantSpecSchema.parse(contoso);
 const spec = { ...parsed, gateway: { ...parsed.gateway, regions: [{ name: "westeurope", machines: 2 }] } };
+const owner = { partnerId: "northwind", tenantId: "contoso" };
 const vaultUrl = "https://contoso-kv.vault.azure.net";
-const vaultName = "webclient-client-secret";
-const key = { partnerId: "northwind", tenantId: "contoso", name: "clientSecret" as const };
-const HOUR = 3600;
-const LIFETIME = 180 * 24 * HOUR;
-const reference = (name: string, version: string): SecretReference => ({ vaultUrl, name, version });
 const address = (number: number) => ({ id: `ip${number}`, ipAddress: `203.0.113.${number}`, fqdn: `gw${number}.example` });
 const ground: Rotation["ground"] = {
   regions: [{ machines: [address(1), address(2)] }],
-  loopGuid: reference("loop-guid", "a1"),
+  loopGuid: { vaultUrl, name: "loop-guid", version: "v1" },
   identityClientId: "c0ffee00-0000-4000-8000-0000000000f1",
   agents: { publicUrl: "https://gatehouse.example", apiVersion: "2026-11-01", audience: "gatehouse" },
 };
-const tenant = { ...key, id: key.tenantId, spec, facts: { ground } } as unknown as TenantRecord;
+const tenant = { ...owner, id: owner.tenantId, spec, stage: "pilot", facts: { ground } } as unknown as TenantRecord;
 const { work, names } = targetOf(tenant);
-const pace: ResourcePace & Rotation["pace"] = {
+const pace: Rotation["pace"] = {
   patience: { tries: 6, firstWaitInSeconds: 5, longestWaitInSeconds: 60 },
   operationDeadlineInSeconds: 300,
   probeIntervalInSeconds: 60,
@@ -79,203 +77,150 @@ const pace: ResourcePace & Rotation["pace"] = {
   lifetimeInSeconds: LIFETIME,
 };
 
-/** What a machine has seen of generations, and what it holds. */
-interface Held {
-  generation: number;
-  held: SecretReference;
+/** Whose credentials are rotated. */
+export const site = {
+  target: { work, spec, names },
+  ground,
+  virtualMachines: names.regions.flatMap(({ machines }) => machines.map(({ virtualMachine }) => virtualMachine)),
+  keyOf: <Name extends CredentialName>(name: Name) => ({ ...owner, name }),
+  referenceOf: (name: string, version: string): SecretReference => ({ vaultUrl, name, version }),
+  mailRoute: { smartHost: "contoso-example.mail.example", relayFrom: ["198.51.100.0/24"] },
+  /** What any rotation of it is begun with. */
+  inputOf: ({ partnerId, tenantId, name, ...credential }: CredentialRecord, operationId: string): Rotation => ({
+    work: { ...work, operationId },
+    key: { partnerId, tenantId, name },
+    generation: generationToMake(credential),
+    spec,
+    names,
+    ground,
+    pace,
+  }),
+};
+
+interface Clouds extends CloudsByChance {
+  credential(): CredentialRecord;
 }
 
-export async function twoRotations(drawn: Drawn, mutant?: Mutant): Promise<Outcome> {
-  const schedule = createSchedule(drawn);
-  const clouds = createClouds(schedule, mutant);
-  let finished = false;
-  let attempt = 0;
+interface Walk<Input> {
+  mostTries: number;
+  orchestrator: Orchestrator<Input, unknown>;
+  inputOf(credential: CredentialRecord, operationId: string): Input;
+  /** How long nobody asks for another try. */
+  pauseInSeconds?(credential: CredentialRecord): number;
+  /** What goes on beside each try. */
+  beside?(): void;
+}
 
-  /** As the daily sweep goes on with whatever an attempt has left. */
+/** As the daily sweep goes on with whatever a try has left, and somebody asks for a second one. Gives whether both came to their end. */
+export async function twoInARow<Input>(schedule: Schedule, clouds: Clouds, walk: Walk<Input>): Promise<boolean> {
+  const { orchestrator, inputOf, mostTries, pauseInSeconds = () => 24 * HOUR, beside } = walk;
+  let finished = false;
+  let tried = 0;
   const rotate = (): void => {
     const credential = clouds.credential();
     if (credential.generation >= 3 && credential.previous === undefined) {
       finished = true;
       return;
     }
-    if (++attempt > 12) return;
-    if (attempt > 1) clouds.passUntil(clouds.seconds() + 24 * HOUR);
-    schedule.spawn((point) => clouds.sweep(point));
-    const operationId = `rotation-contoso-${attempt}`;
-    const generation = generationToMake(credential);
-    const input: Rotation = { work: { ...work, operationId }, key, generation, spec, names, ground, pace };
-    orchestrate(schedule, clouds, rotateClientSecret, input, rotate);
+    if (++tried > mostTries) return;
+    if (tried > 1) clouds.passUntil(clouds.seconds() + pauseInSeconds(credential));
+    beside?.();
+    orchestrate(schedule, clouds, orchestrator, inputOf(credential, `rotation-contoso-${tried}`), rotate);
   };
   rotate();
-  const ended = await schedule.run();
-  clouds.passUntil(clouds.seconds() + 48 * HOUR);
-  await clouds.sweep(async () => undefined);
-  return {
-    finished: finished && ended,
-    outages: clouds.outages(),
-    orphans: clouds.orphans(),
-    made: clouds.made(),
-    steps: schedule.steps(),
-  };
+  return (await schedule.run()) && finished;
 }
 
-function createClouds(schedule: Schedule, mutant: Mutant | undefined) {
+/** Time never goes back: a timer that slept too long is late. */
+export function createTime() {
   let now = Date.parse("2026-11-23T00:00:00Z") / 1000;
-  let outages = 0;
-  let made = 0;
-  const entra = new Map<string, ListedPassword>();
-  const vault: (SecretVersion & { value: string })[] = [];
-  /** The engine's fence: nothing older than what was set before. */
-  const machines = createMachines<Held>(
-    schedule,
-    () => now,
-    (machine, { generation, registry = [] }) => {
-      if (mutant !== "without the fence" && generation < machine.generation) return "Refused";
-      const told = registry.find(({ name }) => name === "OAuthClientSecret")?.secret;
-      Object.assign(machine, { generation, ...(told && { held: told }) });
-      look();
-      return "Succeeded";
-    },
-  );
+  return { seconds: () => now, passUntil: (seconds: number) => void (now = Math.max(now, seconds)) };
+}
 
-  /** Its text is its id: nobody here has to keep a secret. */
-  function password(displayName: string, endDateTime: string): string {
-    const keyId = `key-${++made}`;
-    entra.set(keyId, { keyId, displayName, startDateTime: new Date(now * 1000).toISOString(), endDateTime });
-    return keyId;
-  }
-  function store(value: string, tags: Record<string, string>, expiresOn: Date | undefined): SecretReference {
-    const stored = reference(vaultName, `v${vault.length + 1}`);
-    vault.unshift({ reference: stored, tags, createdOn: new Date(now * 1000), expiresOn, value });
-    return stored;
-  }
-  const valueOf = ({ version }: SecretReference): string =>
-    vault.find(({ reference: stored }) => stored.version === version)?.value ?? "";
-  const look = (): void => {
-    for (const { held } of machines.states()) if (!entra.has(valueOf(held))) outages++;
+/** Each piece of I/O lets others have their turns before its effect, and before its answer is heard; `look` looks in between. */
+export const callsAt =
+  (look: () => void) =>
+  (point: Point): Call =>
+  async (effect) => {
+    await point();
+    const result = effect();
+    look();
+    await point();
+    return result;
   };
 
-  const expiresOn = new Date((now + LIFETIME) * 1000);
-  const first = password(`${OURS}onboarding`, expiresOn.toISOString());
-  const held = store(first, { "gatehouse-generation": "1", "gatehouse-key": first }, expiresOn);
-  for (const { virtualMachine } of names.regions.flatMap((region) => region.machines))
-    machines.add(virtualMachine, { generation: 1, held });
-  let row: CredentialRecord & { etag: number } = {
-    ...key,
-    vaultUrl,
-    objectId: "o",
-    clientId: "c",
-    generation: 1,
-    current: { reference: held, keyId: first, expiresAt: expiresOn.toISOString() },
-    updatedAt: "",
-    etag: 1,
-  };
-
-  /** One piece of I/O: others have their turns before its effect, and before its answer is heard. */
-  const io =
-    (point: Point) =>
-    async <T>(effect: () => T): Promise<T> => {
-      await point();
-      const result = effect();
-      look();
-      await point();
-      return result;
-    };
+/** The rows that a rotation reads and writes: a credential's, by If-Match, and its tenant's facts. */
+export function createRows(first: NewCredential, facts: Record<string, unknown>) {
+  let kept: TenantRecord = { ...tenant, facts };
+  let row: CredentialRecord & { etag: number } = { ...first, generation: 1, updatedAt: "", etag: 1 };
 
   const changed = ({ previous, rotation, ...rest }: CredentialChange): typeof row => {
-    const { previous: before, rotation: running, ...kept } = row;
+    const { previous: before, rotation: running, ...others } = row;
     const [nextPrevious, nextRotation] = [
       previous === undefined ? before : previous,
       rotation === undefined ? running : rotation,
     ];
     const optional = { ...(nextPrevious && { previous: nextPrevious }), ...(nextRotation && { rotation: nextRotation }) };
-    return { ...kept, ...rest, ...optional, etag: row.etag + 1 };
+    return { ...others, ...rest, ...optional, etag: row.etag + 1 };
   };
-
-  const worldAt = (point: Point): RotationWorld => {
-    const call = io(point);
-    const list = () => call(() => [...entra.values()]);
-    const world: unknown = {
-      clock: { now: () => now * 1000 },
-      stores: {
-        operations: {
-          recordProgress: async () => undefined,
-          recordStep: async () => ({ steps: [] }),
-          recordBeforeImage: async () => ({ blob: "", hash: "" }),
-        },
-        audit: { begin: async () => undefined, end: async () => undefined },
-        tenants: { setConditions: async () => undefined, get: async () => tenant },
-        credentials: {
-          find: () => call(() => row),
-          list: () => call(() => [row]),
-          change: async (_key: unknown, decide: (credential: CredentialRecord) => CredentialChange | undefined) => {
-            for (;;) {
-              const read = await call(() => row);
-              const change = decide(read);
-              if (change === undefined) return read;
-              // If-Match
-              const written = await call(() => (row.etag === read.etag ? (row = changed(change)) : undefined));
-              if (written !== undefined) return written;
-            }
-          },
-        },
-      },
-      passwords: {
-        list,
-        add: (_organization: string, _objectId: string, wanted: { displayName: string; endDateTime: string }) =>
-          call(() => {
-            const keyId = password(wanted.displayName, wanted.endDateTime);
-            return { keyId, secretText: keyId };
-          }),
-        remove: (_organization: string, _objectId: string, keyId: string) => call(() => void entra.delete(keyId)),
-      },
-      vaults: {
-        read: (wanted: SecretReference) => call(() => valueOf(wanted)),
-        versions: () => call(() => [...vault]),
-        write: ({ value, tags, expiresOn: end }: { value: string; tags: Record<string, string>; expiresOn?: Date }) =>
-          call(() => store(value, tags, end)),
-      },
-      checkClientSecret: ({ clientSecret }: { clientSecret: string }) => call(() => entra.has(clientSecret)),
-    };
-    return world as RotationWorld;
-  };
-
-  /** All that a rotation calls, for one execution of one activity. */
-  function activitiesAt(point: Point): Record<string, (input: never) => Promise<unknown>> {
-    const world = worldAt(point);
-    const call = io(point);
-    const certificates = { ownsOperation: () => false };
-    const resources = { guest: machines.guest(call) };
-    const clients = { resources, stores: world.stores, azure: machines.azure(call), certificates } as unknown as Parameters<
-      typeof createResourceActivities
-    >[0];
-    const real = createRotationActivities(world);
-    const createClientSecret: typeof real.createClientSecret = async (input) => {
-      if (mutant === "cleans up while it makes") {
-        const known = new Set((await world.vaults.versions("", "", "")).map(({ tags }) => tags["gatehouse-key"]));
-        for (const { keyId } of await world.passwords.list("", ""))
-          if (!known.has(keyId)) await world.passwords.remove("", "", keyId);
-      }
-      return real.createClientSecret(input);
-    };
-    const readMailRoute = async () => ({ smartHost: "contoso-example.mail.example", relayFrom: ["198.51.100.0/24"] });
-    return { ...createResourceActivities(clients), ...real, createClientSecret, readMailRoute };
-  }
 
   return {
-    activitiesAt,
     credential: () => row,
-    outages: () => outages,
-    made: () => made,
-    seconds: () => now,
-    /** Time never goes back: a timer that slept too long is late. */
-    passUntil: (seconds: number) => void (now = Math.max(now, seconds)),
-    /** Of what it was shown: a rotation may have begun meanwhile. */
-    sweep: async (point: Point) => {
-      const world = worldAt(point);
-      const seen = await world.stores.credentials.find(key);
-      if (seen && seen.rotation === undefined) await removeOrphans(world, seen);
-    },
-    orphans: () => [...entra.keys()].filter((keyId) => keyId !== row.current?.keyId).length,
+    facts: () => kept.facts,
+    storesAt: (call: Call) => ({
+      operations: {
+        recordProgress: async () => undefined,
+        recordStep: async () => ({ steps: [] }),
+        recordBeforeImage: async () => ({ blob: "", hash: "" }),
+      },
+      audit: { begin: async () => undefined, end: async () => undefined },
+      tenants: {
+        setConditions: async () => undefined,
+        get: () => call(() => kept),
+        find: () => call(() => kept),
+        change: (_partnerId: string, _tenantId: string, decide: (known: TenantRecord) => Partial<TenantRecord> | undefined) =>
+          call(() => void (kept = { ...kept, ...decide(kept) })),
+      },
+      credentials: {
+        find: () => call(() => row),
+        list: () => call(() => [row]),
+        change: async (_key: unknown, decide: (credential: CredentialRecord) => CredentialChange | undefined) => {
+          for (;;) {
+            const read = await call(() => row);
+            const change = decide(read);
+            if (change === undefined) return read;
+            // If-Match
+            const written = await call(() => (row.etag === read.etag ? (row = changed(change)) : undefined));
+            if (written !== undefined) return written;
+          }
+        },
+      },
+    }),
+  };
+}
+
+/** A vault's versions of a secret that rotation itself makes; one that is switched off can't be read. */
+export function createGenerated(referenceOf: (version: string) => SecretReference, seconds: () => number) {
+  const dated = () => ({ createdOn: new Date(seconds() * 1000), expiresOn: undefined });
+  const versions: SecretVersion[] = [{ reference: referenceOf("v1"), tags: {}, ...dated() }];
+  const off = new Set<string>();
+  const readable = (version: string): boolean => !off.has(version);
+  return {
+    readable,
+    vaultsAt: (call: Call) => ({
+      read: ({ version }: SecretReference) =>
+        call(() => {
+          if (!readable(version)) throw new ControlPlaneError("SecretDisabled", `version ${version} is switched off`, 403);
+          return version;
+        }),
+      versions: () => call(() => versions.filter(({ reference: { version } }) => readable(version))),
+      write: ({ tags }: Pick<SecretVersion, "tags">) =>
+        call(() => {
+          const made = referenceOf(`v${versions.length + 1}`);
+          versions.unshift({ reference: made, tags, ...dated() });
+          return made;
+        }),
+      disable: ({ version }: SecretReference) => call(() => void off.add(version)),
+    }),
   };
 }
