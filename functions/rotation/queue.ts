@@ -7,10 +7,10 @@ import { type Due, parseDue } from "../../shared/messages/near-expiry.ts";
 import { type CredentialRecord, generationToMake, isClientSecret } from "../../shared/stores/credentials.ts";
 import type { OperationRecord } from "../../shared/stores/operations.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
-import type { CredentialName } from "../../shared/vault/credential-names.ts";
 import type { MessageHandler } from "../../shared/triggers.ts";
 import { certificateDue } from "./certificate-due.ts";
 import { rotationOf, type RotationRequest } from "./rotations.ts";
+import { nextTry } from "./tries.ts";
 import type { RotationWorld } from "./world.ts";
 
 export const acceptNearExpiry =
@@ -85,7 +85,7 @@ function vaultUrlIn({ environment, vaults }: RotationWorld, named: string): stri
   return hostname.endsWith(suffix) ? vaults.urlOf(hostname.slice(0, -suffix.length)) : named;
 }
 
-/** The operation's id follows from credential and generation: a second start finds the first. */
+/** The operation's id follows from credential, generation and try: a second start finds the first. */
 async function startRotation(world: RotationWorld, client: DurableClient, credential: CredentialRecord): Promise<void> {
   const { partnerId, tenantId, name } = credential;
   if (credential.rotation) return;
@@ -93,7 +93,12 @@ async function startRotation(world: RotationWorld, client: DurableClient, creden
   const tenant = await tenants.get(partnerId, tenantId);
   if (tenant.facts["ground"] === undefined) return; // nothing was built yet
   const generation = generationToMake(credential);
-  const id = await idOf(world, credential, generation);
+  const next = await nextTry(operations, credential, generation, world.clock.now());
+  if ("until" in next) {
+    const until = new Date(next.until).toISOString();
+    return world.log.information("a rotation that has failed is not tried again yet", { partnerId, tenantId, name, until });
+  }
+  const { id } = next;
   const finish = credential.previous !== undefined;
   const request: RotationRequest = { name, generation, ...(finish && !isClientSecret(name) && { finish }) };
   const wanted = rotationOf(world, request);
@@ -110,30 +115,3 @@ async function startRotation(world: RotationWorld, client: DurableClient, creden
     if (operation.status === "NotStarted" || wanted.kind === "rotation") await claimAndBegin(world, client, tenant, operation);
   });
 }
-
-/**
- * A generation that failed is tried again under the next number; its vault version is found and used. Letting the old one go is another
- * operation than making the new one, where the one doesn't wait for the other.
- */
-async function idOf(
-  { stores: { operations } }: RotationWorld,
-  { partnerId, tenantId, name, previous }: CredentialRecord,
-  generation: number,
-): Promise<string> {
-  // A number at its end for the WebClient's, words for the others: no tenant's id makes two of them the same.
-  const ending = `${endings[name]}${previous !== undefined && !isClientSecret(name) ? "-old" : ""}`;
-  for (let attempt = 0; ; attempt++) {
-    const id = `rotation-${tenantId}-${generation}-${attempt}${ending}`;
-    const known = await operations.find(partnerId, id);
-    if (known?.status !== "Failed" && known?.status !== "Canceled") return id;
-  }
-}
-
-const endings: Record<CredentialName, string> = {
-  clientSecret: "",
-  exchangeWebServicesSecret: "-ews",
-  loopGuid: "-guid",
-  administratorPassword: "-administrator",
-  sqlAdministratorPassword: "-sql",
-  smtpCertificate: "-tls",
-};
