@@ -24,6 +24,8 @@ export interface Pebble {
 }
 
 export interface PebbleOptions {
+  /** One that is free, where it has to be known before. */
+  port?: number;
   /** How long its certificates live. */
   days?: number;
   /** HMAC keys by key id, base64url; without an account of theirs nobody is let in. */
@@ -32,13 +34,15 @@ export interface PebbleOptions {
   badNonces?: number;
 }
 
+export const directoryAt = (port: number): string => `https://127.0.0.1:${port}/dir`;
 const DAY_IN_SECONDS = 24 * 3600;
 
 export async function startPebble(
   { platform, dns }: Pick<Clouds, "platform" | "dns">,
-  { days = 90, externalAccounts, badNonces = 0 }: PebbleOptions = {},
+  { port: wanted, days = 90, externalAccounts, badNonces = 0 }: PebbleOptions = {},
 ): Promise<Pebble> {
-  const [port = 0, managementPort = 0, nobody = 0] = await freePorts(3);
+  const [free = 0, managementPort = 0, nobody = 0] = await freePorts(3);
+  const port = wanted ?? free;
   const folder = mkdtempSync(join(tmpdir(), "gatehouse-pebble-"));
   const { certificate, key } = await platform.certificates.issue("localhost", "127.0.0.1");
   const files = {
@@ -69,7 +73,7 @@ export async function startPebble(
   const said: string[] = [];
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding("utf8").on("data", (text: string) => said.push(...text.split("\n").filter((line) => line !== "")));
-  const directoryUrl = `https://127.0.0.1:${port}/dir`;
+  const directoryUrl = directoryAt(port);
   await untilAnswering(directoryUrl, child, said);
   return {
     directoryUrl,

@@ -1,6 +1,6 @@
 /** Sends a message over SMTP to one host and tells each recipient's fate. */
 import { isIPv4 } from "node:net";
-import { TLSSocket } from "node:tls";
+import { getCACertificates, TLSSocket } from "node:tls";
 import SMTPConnection from "nodemailer/lib/smtp-connection";
 import type { MailDelivery, MailMessage, Party, Peers } from "../simulator.ts";
 import { DialError, type EgressProxy } from "./egress-proxy.ts";
@@ -49,7 +49,7 @@ async function converse(options: {
     tls: {
       // Whether it will do is looked at afterwards: for encryption only, any certificate does (the manual's "any digital certificate").
       rejectUnauthorized: false,
-      ca: authority,
+      ca: [...new Set([authority, ...trustedHere()])],
       checkServerIdentity: () => undefined,
       ...(from.pkcs12 === undefined ? {} : { pfx: Buffer.from(from.pkcs12, "base64"), passphrase: "" }),
       ...(isIPv4(host) ? {} : { servername: host }),
@@ -127,3 +127,9 @@ const refusedForAll = (message: MailMessage, reply: string): MailDelivery => ({
   refused: message.recipients.map((recipient) => ({ recipient, reply })),
   tls: { used: false },
 });
+
+/** Whom this process was told to trust, beside what Node brings along: in the simulated world those are public authorities. */
+function trustedHere(): string[] {
+  const bundled = new Set(getCACertificates("bundled"));
+  return getCACertificates("default").filter((one) => !bundled.has(one));
+}
