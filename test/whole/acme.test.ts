@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { freePorts } from "../../infra/local/azurite.ts";
 import { accountSecrets } from "../../shared/acme/server.ts";
 import { createAzure } from "../../shared/azure/client.ts";
@@ -11,6 +11,9 @@ import { createVaults } from "../../shared/vault/client.ts";
 import { customer, type OnboardingPlatform, startOnboarding } from "../support/onboarding.ts";
 import { directoryAt, noPebble, type Pebble, startPebble } from "../support/pebble.ts";
 import { blobsNow, filesIn, secretsSeen, tablesNow } from "../support/secret-search.ts";
+
+// An onboarding, a bit longer than others.
+vi.setConfig({ testTimeout: 400_000 });
 
 const EXTERNAL = { id: "northwind-1", key: "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W" };
 const DOMAINS = "domains";
