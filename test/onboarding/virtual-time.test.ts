@@ -8,7 +8,7 @@ import { type FailAt, failAt } from "../support/failing.ts";
 import { ownViolations } from "../support/invariants.ts";
 import { createRandom } from "../support/random.ts";
 import { planAndApply } from "../support/plans-kept.ts";
-import { waysIn } from "../support/ways.ts";
+import { waysIn, withoutWay } from "../support/ways.ts";
 import { type Life, type Played, startWorlds, type Worlds } from "../support/worlds.ts";
 
 const seed = Number(process.env["FAIL_SEED"] ?? Date.now() % 1_000_000);
@@ -45,6 +45,10 @@ test.each([{ to: "tables", at: 1, kind: "refuse" } as const, { to: "arm", at: 4,
 test("in a world by chance a plan writes nothing, and its operation writes what was planned", async () => {
   const kept = { onlyPlanned: [], onlyWritten: [], meanwhile: [], ending: "Succeeded" };
   expect(await planAndApply(worlds, 3)).toEqual([expect.objectContaining(kept), expect.objectContaining(kept)]);
+});
+
+test("of every kind of operation there is one that is failed and killed at each of its activities", () => {
+  expect(withoutWay()).toEqual([]);
 });
 
 /** Of the many where it may fail, all of which test/faults/every-step.test.ts plays. */

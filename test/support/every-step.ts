@@ -3,13 +3,13 @@
  * leaves the clouds as they were. Or its host is killed there, and another one goes on. In virtual time, each from the same moment.
  */
 import type { Operation } from "../../shared/api/operation.ts";
-import { clientSecretsIn } from "./client-secrets.ts";
+import { credentialsHeld } from "./credentials-held.ts";
 import { canonical } from "./estate.ts";
 import { activitiesCalled, type FailAt, failAt, killAt } from "./failing.ts";
 import { ownViolations } from "./invariants.ts";
 import { serverAssigned } from "./server-assigned.ts";
 import type { Way } from "./ways.ts";
-import type { Beginning, Life, Worlds } from "./worlds.ts";
+import type { Life, Worlds } from "./worlds.ts";
 
 /** How an operation goes when nothing fails: what it calls, and what it leaves. */
 export const undisturbed = (worlds: Worlds, { from, start }: Way): Promise<{ activities: string[]; left: Left }> =>
@@ -20,12 +20,12 @@ export const undisturbed = (worlds: Worlds, { from, start }: Way): Promise<{ act
     return { activities: activitiesCalled(), left: await leftIn(worlds, life) };
   }, from);
 
-const TEN_MINUTES = 600_000;
+const AN_HOUR = 3_600_000;
 
 export interface Left {
   /** What the clouds hold. */
   estate: string;
-  /** What the API says of the tenant, and whether its secret is good; whoever doesn't know it doesn't expect it. */
+  /** What the API says of the tenant and its credentials, and who holds which of them; whoever doesn't know it doesn't expect it. */
   tenant?: string;
 }
 
@@ -38,7 +38,7 @@ export interface Outcome {
 
 /**
  * Tries it before and after each activity that an undisturbed one calls, or those of them whose names have `ACTIVITIES`, and prints what
- * became of them.
+ * became of them, and at once what is wrong.
  * @returns sentences about what is wrong
  */
 export async function atEachActivity(
@@ -57,7 +57,10 @@ export async function atEachActivity(
     for (const when of ["before", "after"] as const)
       for (const { how, wrong: found } of await tried({ activity, when }, left)) {
         outcomes.set(how, (outcomes.get(how) ?? 0) + 1);
-        wrong.push(...found.map((sentence) => `${when} ${activity}, ${how}: ${sentence}`));
+        const sentences = found.map((sentence) => `${when} ${activity}, ${how}: ${sentence}`);
+        // An hour may pass until all have been tried.
+        for (const sentence of sentences) process.stdout.write(`${way.kind}, ${sentence}\n`);
+        wrong.push(...sentences);
       }
   const outcome = [...outcomes].map(([how, times]) => `${times} ${how}`).join(", ");
   const seconds = Math.round((performance.now() - began) / 1000);
@@ -65,7 +68,7 @@ export async function atEachActivity(
   return wrong;
 }
 
-/** It fails once, and from what is there then each way on is tried, or `only` that one. */
+/** It fails once, and then each way on is tried, or `only` that one; what can't be taken back is tried again after that was refused. */
 export async function failedThere(
   worlds: Worlds,
   way: Way,
@@ -73,72 +76,74 @@ export async function failedThere(
   expected: Left,
   only?: "retried" | "rolled back",
 ): Promise<Outcome[]> {
-  const failure: { operation?: Operation; before?: unknown; called?: boolean; wrong?: string[] } = {};
-  const failed = await worlds.after(async (life) => {
-    failure.before = await everything(life);
-    failAt(plan);
-    failure.operation = await life.ended(await way.start(life));
-    failure.called = activitiesCalled().includes(plan.activity);
-    if (failure.operation.status === "Succeeded") failure.wrong = await asUndisturbed(worlds, life, failure.operation, expected);
-    failAt(undefined);
-    // Mail that was on its way arrives: nobody asks for anything in the same second.
-    await life.pass(TEN_MINUTES);
-  }, way.from);
-  try {
-    const { operation, before, called, wrong } = failure;
-    if (!operation || !called) return [{ how: "retried", wrong: [`${plan.activity} was not called`] }];
-    if (wrong) return [{ how: "done without", wrong }];
-    return [
-      ...(only === "rolled back" ? [] : [await retried(worlds, failed, operation, expected)]),
-      ...(only === "retried" ? [] : [await rolledBack(worlds, failed, way, { operation, before })]),
-      ...(way.kind === "rotation" ? [await deliveredAgain(worlds, failed, way, expected)] : []),
-    ];
-  } finally {
-    worlds.forget(failed);
-  }
+  const failed = (goOn: (life: Life, operation: Operation, before: unknown) => Promise<Outcome[]>): Promise<Outcome[]> =>
+    worlds.life(async (life) => {
+      const before = await everything(life);
+      failAt(plan);
+      const operation = await life.ended(await way.start(life));
+      const called = activitiesCalled().includes(plan.activity);
+      failAt(undefined);
+      if (!called) return [{ how: "retried", wrong: [`${plan.activity} was not called`] }];
+      if (operation.status === "Succeeded")
+        return [{ how: "done without", wrong: await asUndisturbed(worlds, life, operation, expected) }];
+      // Mail that was on its way arrives, and nothing is asked for so soon that it is refused.
+      await life.pass(AN_HOUR);
+      return goOn(life, operation, before);
+    }, way.from);
+  const triedAgain = async (life: Life, operation: Operation) => [await retried(worlds, life, operation, expected)];
+
+  if (only === "retried") return failed(triedAgain);
+  const outcomes = await failed(async (life, operation, before) => {
+    const back = await rolledBack(worlds, life, way, operation, before);
+    return back.how === "refused" && only === undefined ? [back, ...(await triedAgain(life, operation))] : [back];
+  });
+  if (only !== undefined || outcomes.some(({ how }) => how === "done without")) return outcomes;
+  return [
+    ...outcomes,
+    ...(outcomes.some(({ how }) => how === "rolled back") ? await failed(triedAgain) : []),
+    ...(way.kind === "rotation" ? await failed(async (life) => [await deliveredAgain(worlds, life, way, expected)]) : []),
+  ];
 }
 
-const retried = (worlds: Worlds, failed: Beginning, { id: operationId }: Operation, expected: Left): Promise<Outcome> =>
-  worlds.life(async (life) => {
-    const asked = await life.partner.retryOperation({ operationId }).catch((error: unknown) => error as Error);
-    if (asked instanceof Error) return { how: "retried", wrong: [`it was not tried again: ${asked.message}`] };
-    const again = await life.ended(asked.body);
-    const attempts = again.attempt === 2 ? [] : [`it has ${again.attempt} attempts`];
-    return { how: "retried", wrong: [...attempts, ...(await asUndisturbed(worlds, life, again, expected))] };
-  }, failed);
+async function retried(worlds: Worlds, life: Life, { id: operationId }: Operation, expected: Left): Promise<Outcome> {
+  const asked = await life.partner.retryOperation({ operationId }).catch((error: unknown) => error as Error);
+  if (asked instanceof Error) return { how: "retried", wrong: [`it was not tried again: ${asked.message}`] };
+  const again = await life.ended(asked.body);
+  const attempts = again.attempt === 2 ? [] : [`it has ${again.attempt} attempts`];
+  return { how: "retried", wrong: [...attempts, ...(await asUndisturbed(worlds, life, again, expected))] };
+}
 
 /** The message that began it comes once more. */
-const deliveredAgain = (worlds: Worlds, failed: Beginning, way: Way, expected: Left): Promise<Outcome> =>
-  worlds.life(async (life) => {
-    const another = await life.ended(await way.start(life));
-    return { how: "delivered again", wrong: await asUndisturbed(worlds, life, another, expected) };
-  }, failed);
+async function deliveredAgain(worlds: Worlds, life: Life, way: Way, expected: Left): Promise<Outcome> {
+  const another = await life.ended(await way.start(life));
+  return { how: "delivered again", wrong: await asUndisturbed(worlds, life, another, expected) };
+}
 
-const rolledBack = (
+async function rolledBack(
   worlds: Worlds,
-  failed: Beginning,
+  life: Life,
   { standing }: Way,
-  { operation: { id: operationId, kind, steps }, before }: { operation: Operation; before: unknown },
-): Promise<Outcome> =>
-  worlds.life(async (life) => {
-    // Nobody's mail is in these worlds' machines, which say nothing of themselves.
-    const body = { rollBack: true, abandonQueues: true };
-    const asked = await life.partner.cancelOperation({ operationId, body }).catch((error: unknown) => error as Error);
-    if (asked instanceof Error) {
-      const right = "code" in asked && asked.code === "RollBackRefused" && (standing || mayRefuse(kind, steps));
-      return { how: "refused", wrong: right ? [] : [`it was not taken back: ${asked.message}`] };
-    }
-    const ended = await life.ended(asked.body);
-    return {
-      how: "rolled back",
-      wrong: [
-        ...(ended.status === "Canceled" ? [] : [`its roll-back ended as ${ended.status}: ${JSON.stringify(ended.error)}`]),
-        ...(ended.leftStanding?.length ? [`it left standing ${JSON.stringify(ended.leftStanding)}`] : []),
-        ...differences("", before, await everything(life)),
-        ...(await unsafe(worlds, life)),
-      ],
-    };
-  }, failed);
+  { id: operationId, kind, steps }: Operation,
+  before: unknown,
+): Promise<Outcome> {
+  // Nobody's mail is in these worlds' machines, which say nothing of themselves.
+  const body = { rollBack: true, abandonQueues: true };
+  const asked = await life.partner.cancelOperation({ operationId, body }).catch((error: unknown) => error as Error);
+  if (asked instanceof Error) {
+    const right = "code" in asked && asked.code === "RollBackRefused" && (standing || mayRefuse(kind, steps));
+    return { how: "refused", wrong: right ? [] : [`it was not taken back: ${asked.message}`] };
+  }
+  const ended = await life.ended(asked.body);
+  return {
+    how: "rolled back",
+    wrong: [
+      ...(ended.status === "Canceled" ? [] : [`its roll-back ended as ${ended.status}: ${JSON.stringify(ended.error)}`]),
+      ...(ended.leftStanding?.length ? [`it left standing ${JSON.stringify(ended.leftStanding)}`] : []),
+      ...differences("", before, await everything(life)),
+      ...(await unsafe(worlds, life)),
+    ],
+  };
+}
 
 /** Its host is killed there, and the next one goes on with what the first had noted. */
 export const killedThere = (worlds: Worlds, { from, start }: Way, plan: FailAt, expected: Left): Promise<Outcome> =>
@@ -168,13 +173,12 @@ async function asUndisturbed(worlds: Worlds, life: Life, { status, error }: Oper
 async function leftIn({ customer: { tenantId, spec } }: Worlds, life: Life): Promise<Left> {
   const { stage, conditions } = (await life.partner.getTenant({ tenantId })).body;
   const { azure, microsoft365 } = spec;
-  const { held, valid } = clientSecretsIn(life.clouds, {
-    subscription: azure.subscriptionId,
-    organization: microsoft365.tenantId,
-  });
+  const held = credentialsHeld(life.clouds, { subscription: azure.subscriptionId, organization: microsoft365.tenantId });
   const said = conditions.map(({ type, status, reason }) => `${type} ${status}: ${reason}`).toSorted();
-  const secrets = { valid: valid.length, held: held === undefined ? "none" : valid.some(({ hash }) => hash === held) };
-  return { estate: canonical(await life.estate()), tenant: JSON.stringify({ stage, said, secrets }) };
+  const credentials = (await life.partner.listCredentials({ tenantId })).body.value
+    .map(({ name, state, generation }) => `${name} ${generation}: ${state}`)
+    .toSorted();
+  return { estate: canonical(await life.estate()), tenant: JSON.stringify({ stage, said, credentials, held }) };
 }
 
 /** Where a refusal is right: what the kinds of operations say of themselves, seen from outside. */
@@ -183,6 +187,8 @@ function mayRefuse(kind: Operation["kind"], steps: Operation["steps"]): boolean 
     case "addressReplacement":
     case "adoption":
     case "rotation":
+    case "renewal":
+    case "smtpRestart":
     case "repair":
     case "bypass":
     case "restore":

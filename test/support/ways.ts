@@ -1,9 +1,11 @@
 /** Every kind of operation with the moment that it begins at, and how it is asked for there. In virtual time; each moment is reached once. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { Connector, ConnectionFilterPolicy, TransportRule } from "../../infra/local/clouds/exchange/store.ts";
-import type { Operation, OperationKind } from "../../shared/api/operation.ts";
+import { type Operation, type OperationKind, operationKinds } from "../../shared/api/operation.ts";
+import { namesOf } from "../../shared/azure/names.ts";
 import type { CredentialDue } from "../../shared/messages/near-expiry.ts";
 import { ended } from "../../shared/stores/operations.ts";
+import { type ClientSecretName, type CredentialName, secretNames } from "../../shared/vault/credential-names.ts";
 import { changeList } from "./blocklists.ts";
 import { failAt } from "./failing.ts";
 import type { TestClouds } from "./clouds.ts";
@@ -80,12 +82,86 @@ const beginnings = {
     start: async ({ partner }, tenantId, plan) =>
       (await partner.startAddressReplacement({ gatewayId: `${tenantId}-gateway-1`, body: { plan } })).body,
   },
+  /** The spec of a tenant that is live: a second machine, so that there is a load balancer, a certificate, and mailboxes that are read. */
+  change: {
+    kind: "onboarding",
+    after: "promotion",
+    standing: true,
+    meanwhile: async (life, customer) => {
+      const { tenantId, body } = customer;
+      const regions = [{ name: "westeurope", machines: 2 }];
+      const gateway = { ...body.gateway, regions, certificate: { name: CERTIFIED }, exchangeWebServices: ALL_MAILBOXES };
+      await life.partner.putTenant({ tenantId, body: { ...body, gateway } });
+      await importCertificate(life, customer, 80);
+    },
+    start: async ({ partner }, tenantId, plan) => (await partner.startOnboarding({ tenantId, body: { plan } })).body,
+  },
+  smtpRestart: {
+    kind: "smtpRestart",
+    after: "promotion",
+    reporting: true,
+    meanwhile: (life, { tenantId }) => passingUntil(life, reported(life, tenantId)),
+    start: async ({ partner }, tenantId) => (await partner.startSmtpRestart({ gatewayId: `${tenantId}-gateway-1` })).body,
+  },
+  /** Of the WebClient's secret. */
   rotation: {
     kind: "rotation",
     after: "onboarding",
     // The first secret takes nothing away: the second one is rotated to.
     meanwhile: async (life, { tenantId }) => succeeded(await life.ended(await rotate(life, tenantId))),
     start: rotate,
+  },
+  /** Of the secret that mailboxes are read with, on two machines. */
+  mailboxSecret: {
+    kind: "rotation",
+    after: "change",
+    meanwhile: async (life, { tenantId }) =>
+      succeeded(await life.ended(await rotate(life, tenantId, "exchangeWebServicesSecret"))),
+    start: (life, tenantId) => rotate(life, tenantId, "exchangeWebServicesSecret"),
+  },
+  loopGuid: { kind: "renewal", after: "change", start: (life, tenantId) => renew(life, tenantId, "loopGuid") },
+  /** Rules accept the old one no longer. */
+  oldLoopGuid: {
+    kind: "renewal",
+    after: "loopGuid",
+    meanwhile: (life) => life.pass(8 * A_DAY),
+    start: (life, tenantId) => renew(life, tenantId, "loopGuid"),
+  },
+  compromisedLoopGuid: {
+    kind: "renewal",
+    after: "change",
+    start: (life, tenantId) => renew(life, tenantId, "loopGuid", { emergency: true }),
+  },
+  password: { kind: "renewal", after: "change", start: (life, tenantId) => renew(life, tenantId, "administratorPassword") },
+  /** Of SQL Server's administrator, which an image's own set-up has made. */
+  sqlPassword: {
+    kind: "renewal",
+    meanwhile: async (life, { tenantId, body }) => {
+      const gateway = { ...body.gateway, image: PRODUCT, iqSuite: { automatedSetUp: { sqlServer: {} } } };
+      await life.partner.putTenant({ tenantId, body: { ...body, gateway } });
+      succeeded(await life.ended((await life.partner.startOnboarding({ tenantId })).body));
+      succeeded(await life.ended(await renew(life, tenantId, "sqlAdministratorPassword")));
+    },
+    start: (life, tenantId) => renew(life, tenantId, "sqlAdministratorPassword"),
+  },
+  certificate: {
+    kind: "renewal",
+    after: "change",
+    meanwhile: (life, customer) => importCertificate(life, customer, 90),
+    start: (life, tenantId) => renew(life, tenantId, "smtpCertificate"),
+  },
+  /** The machines keep it no longer. */
+  oldCertificate: {
+    kind: "renewal",
+    after: "certificate",
+    meanwhile: (life) => life.pass(8 * A_DAY),
+    start: (life, tenantId) => renew(life, tenantId, "smtpCertificate"),
+  },
+  /** The new one is given up for the one that the machines have kept. */
+  formerCertificate: {
+    kind: "renewal",
+    after: "certificate",
+    start: (life, tenantId) => renew(life, tenantId, "smtpCertificate", { back: true }),
   },
   offboarding: {
     kind: "offboarding",
@@ -97,11 +173,24 @@ const beginnings = {
 
 const A_MINUTE = 60_000;
 const AN_HOUR = 60 * A_MINUTE;
+const A_DAY = 24 * AN_HOUR;
+const CERTIFIED = "gateway.contoso.example";
+const ALL_MAILBOXES = { access: "allMailboxes" } as const;
+const PRODUCT = {
+  publisher: "gatewaymaker",
+  offer: "mail-gateway",
+  sku: "iq-suite-2022",
+  version: "latest",
+  plan: { publisher: "gatewaymaker", product: "mail-gateway", name: "iq-suite-2022" },
+  acceptTerms: true,
+} as const;
 
 interface BeginningOf {
   standing?: boolean;
   kind: OperationKind;
   after?: Kind;
+  /** Machines report. */
+  reporting?: true;
   /** What else happens before it is asked for. */
   meanwhile?(life: Life, customer: Customer): Promise<void>;
   start(life: Life, tenantId: string, plan?: string): Promise<Operation>;
@@ -116,16 +205,33 @@ export const kinds = [
   "bypass",
   "restore",
   "repair",
+  "smtpRestart",
   "addressReplacement",
+  "change",
   "rotation",
+  "mailboxSecret",
+  "loopGuid",
+  "oldLoopGuid",
+  "compromisedLoopGuid",
+  "password",
+  "sqlPassword",
+  "certificate",
+  "oldCertificate",
+  "formerCertificate",
   "offboarding",
 ] as const;
 export type Kind = (typeof kinds)[number];
 
+/** Kinds of operations that none of them begins. */
+export const withoutWay = (): OperationKind[] => {
+  const begun = new Set(kinds.map((kind) => beginnings[kind].kind));
+  return operationKinds.filter((kind) => !begun.has(kind));
+};
+
 /** @returns gives the way of a kind; what it needs is played first, once */
 export function waysIn(worlds: Worlds): (kind: Kind) => Promise<Way> {
   const { customer } = worlds;
-  const left = new Map<Kind, Promise<Beginning>>();
+  const leavings = new Map<Kind, Promise<Beginning>>();
   const moments = new Map<Kind, Promise<Beginning | undefined>>();
 
   const startOf =
@@ -141,13 +247,14 @@ export function waysIn(worlds: Worlds): (kind: Kind) => Promise<Way> {
 
   const momentOf = (kind: Kind): Promise<Beginning | undefined> =>
     once(moments, kind, async () => {
-      const { after, meanwhile } = beginnings[kind];
-      const from = after && (await leftBy(after));
+      const { after, meanwhile, reporting } = beginnings[kind];
+      const left = after && (await leftBy(after));
+      const from = left && { ...left, ...(reporting && { reporting }) };
       return meanwhile ? played((life) => meanwhile(life, customer), from) : from;
     });
 
   const leftBy = (kind: Kind): Promise<Beginning> =>
-    once(left, kind, async () => {
+    once(leavings, kind, async () => {
       const from = await momentOf(kind);
       return played(async (life) => succeeded(await life.ended(await startOf(kind)(life))), from);
     });
@@ -169,18 +276,26 @@ async function passingUntil(life: Life, happens: Promise<unknown>): Promise<void
   while (!(await Promise.race([happened, pause(1, false)]))) await life.pass(A_MINUTE);
 }
 
+async function reported({ partner }: Life, tenantId: string): Promise<void> {
+  while (!(await partner.getGateway({ gatewayId: `${tenantId}-gateway-1` })).body.heartbeat) await pause(1);
+}
+
 function succeeded({ status, kind, error }: Operation): void {
   if (status !== "Succeeded") throw new Error(`the moment to begin from did not come, ${kind}: ${JSON.stringify(error)}`);
 }
 
 /** As a message that says so does it, whichever comes: each brings a rotation where one is due by then. */
-export async function rotate({ partner, app }: Life, tenantId: string): Promise<Operation> {
+export async function rotate(
+  { partner, app }: Life,
+  tenantId: string,
+  name: ClientSecretName = "clientSecret",
+): Promise<Operation> {
   const rotations = async () =>
     (await partner.listOperations({ tenantId })).body.value.filter(
       ({ kind, status }) => kind === "rotation" && !ended({ status }),
     );
-  const [credential] = (await partner.listCredentials({ tenantId })).body.value;
-  const { name = "clientSecret", generation = 1 } = credential ?? {};
+  const credential = (await partner.listCredentials({ tenantId })).body.value.find((one) => one.name === name);
+  const { generation = 1 } = credential ?? {};
   const due: CredentialDue = { kind: "credentialDue", partnerId: "northwind", tenantId, name, generation };
   const response = await fetch(`${app.managementUrl}admin/functions/acceptNearExpiry`, {
     method: "POST",
@@ -192,6 +307,30 @@ export async function rotate({ partner, app }: Life, tenantId: string): Promise<
     if (begun) return (await partner.getOperation({ operationId: begun.id })).body;
   }
   throw new Error(`no rotation of ${name} began, of generation ${generation}`);
+}
+
+/** It is there at once, and begins by the queue, which needs none of the world's time. */
+async function renew(
+  { partner, app }: Life,
+  tenantId: string,
+  name: CredentialName,
+  body: { emergency?: true; back?: true } = {},
+): Promise<Operation> {
+  const { body: operation } = await partner.rotateCredential({ tenantId, name, body });
+  while (app.engine.getInstance(`northwind_${operation.id}_1`) === undefined) await pause(1);
+  return operation;
+}
+
+/** The customer's person has one of a public authority. Its dates are the machine's, whatever time it is in the world. */
+async function importCertificate({ clouds }: Life, { tenantId, spec }: Customer, days: number): Promise<void> {
+  const { vault } = namesOf({ partnerId: "northwind", tenantId, regions: spec.gateway.regions });
+  const ahead = Date.now() - (performance.timeOrigin + performance.now());
+  const response = await fetch(`${clouds.control}/certificates`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ vault, name: secretNames.smtpCertificate, names: [CERTIFIED], days: Math.ceil(ahead / A_DAY) + days }),
+  });
+  if (response.status !== 201) throw new Error(await response.text());
 }
 
 /** One of everything that a repair brings back: removed, changed, added to. */

@@ -9,6 +9,7 @@ import { DatabaseSync } from "node:sqlite";
 import { vi } from "vitest";
 import { freePorts } from "../../infra/local/azurite.ts";
 import { makeCustomer } from "../../infra/local/customer.ts";
+import { startHeartbeats } from "../../infra/local/clouds/guest/heartbeat.ts";
 import type { Exchange } from "../../infra/local/clouds/record.ts";
 import type { CloudName } from "../../infra/local/clouds/simulator.ts";
 import { createHost, type Host } from "../../infra/local/functions-host/host.ts";
@@ -68,8 +69,6 @@ export interface Worlds {
   life<Result>(lived: (life: Life) => Promise<Result>, from?: Beginning): Promise<Result>;
   /** What is there after it, as a beginning for others. */
   after(lived: (life: Life) => Promise<void>, from?: Beginning): Promise<Beginning>;
-  /** Nothing begins there any more. */
-  forget(beginning: Beginning): void;
   stop(): Promise<void>;
 }
 
@@ -82,6 +81,8 @@ export interface Beginning {
   host: string;
   /** What was asked of the clouds until then. */
   record: Exchange[];
+  /** From then on machines report to whichever app there is. */
+  reporting?: true;
 }
 
 export interface Life {
@@ -242,6 +243,13 @@ export async function startWorlds({
     await goBackTo(from);
     let present = await host(from.host, "test/support/failing-app");
     let file = stateFile(hosts);
+    const reports =
+      from.reporting &&
+      startHeartbeats(clouds.platform, (url, init) => {
+        const { pathname, search } = new URL(url);
+        // Time stands still for it, so that it comes when it was sent.
+        return fetch(new URL(`${pathname}${search}`, present.host.url), init).finally(clock.hold());
+      });
     const since = (await clouds.requests()).at(-1)?.seq ?? 0;
     const read = async (operationId: string) => (await present.partner.getOperation({ operationId })).body;
     const ended: Life["ended"] = async ({ id }) => {
@@ -305,6 +313,7 @@ export async function startWorlds({
       const result = await lived(life);
       return [result, { host: file, record: await looks.record() }];
     } finally {
+      reports?.stop();
       await present.host.stop();
     }
   }
@@ -318,9 +327,15 @@ export async function startWorlds({
     },
     after: async (lived, from = beginning) => {
       const [, left] = await live(from, lived);
-      return { clouds: clouds.snapshot(), tables: tables.snapshot(), bus: bus.snapshot(), ...left };
+      const { reporting } = from;
+      return {
+        clouds: clouds.snapshot(),
+        tables: tables.snapshot(),
+        bus: bus.snapshot(),
+        ...left,
+        ...(reporting && { reporting }),
+      };
     },
-    forget: ({ host: state }) => rmSync(state),
     play: async (fault) => {
       const began = performance.now();
       await goBackTo(beginning);
