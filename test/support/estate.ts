@@ -135,9 +135,18 @@ export async function estateOf(clouds: OpenClouds, { spec }: Pick<Customer, "spe
   };
 }
 
-/** The same text for estates that differ in nothing but in what is random: the loop GUID. */
+/** The same text for estates that differ in nothing but in what is random: the loop GUID, and which of two comes first. */
 export const canonical = (estate: Estate): string =>
-  JSON.stringify(estate).replaceAll(estate.loopGuid.vault ?? "no loop GUID", "{loop GUID}");
+  JSON.stringify(estate, (key, value: unknown) =>
+    (key === "approvalRule" || key === "forwardingRule") && Array.isArray(value)
+      ? value.map(String).toSorted(last(estate))
+      : value,
+  ).replaceAll(estate.loopGuid.vault ?? "no loop GUID", "{loop GUID}");
+
+const last =
+  ({ loopGuid: { vault } }: Estate) =>
+  (one: string, other: string): number =>
+    Number(one === vault) - Number(other === vault) || one.localeCompare(other);
 
 /** One of each thing that an onboarding makes: what an estate has afterwards, however often it was tried. */
 export const oneOfEach = {

@@ -82,17 +82,15 @@ const beginnings = {
     start: async ({ partner }, tenantId, plan) =>
       (await partner.startAddressReplacement({ gatewayId: `${tenantId}-gateway-1`, body: { plan } })).body,
   },
-  /** The spec of a tenant that is live: a second machine, so that there is a load balancer, a certificate, and mailboxes that are read. */
+  /** The spec of a tenant that is live: a second machine, so that there is a load balancer, and mailboxes that are read. */
   change: {
     kind: "onboarding",
     after: "promotion",
     standing: true,
-    meanwhile: async (life, customer) => {
-      const { tenantId, body } = customer;
+    meanwhile: async ({ partner }, { tenantId, body }) => {
       const regions = [{ name: "westeurope", machines: 2 }];
-      const gateway = { ...body.gateway, regions, certificate: { name: CERTIFIED }, exchangeWebServices: ALL_MAILBOXES };
-      await life.partner.putTenant({ tenantId, body: { ...body, gateway } });
-      await importCertificate(life, customer, 80);
+      const gateway = { ...body.gateway, regions, exchangeWebServices: ALL_MAILBOXES };
+      await partner.putTenant({ tenantId, body: { ...body, gateway } });
     },
     start: async ({ partner }, tenantId, plan) => (await partner.startOnboarding({ tenantId, body: { plan } })).body,
   },
@@ -146,8 +144,17 @@ const beginnings = {
   },
   certificate: {
     kind: "renewal",
-    after: "change",
-    meanwhile: (life, customer) => importCertificate(life, customer, 90),
+    after: "promotion",
+    meanwhile: async (life, customer) => {
+      const { tenantId, body } = customer;
+      await life.partner.putTenant({
+        tenantId,
+        body: { ...body, gateway: { ...body.gateway, certificate: { name: CERTIFIED } } },
+      });
+      await importCertificate(life, customer, 80);
+      succeeded(await life.ended((await life.partner.startOnboarding({ tenantId })).body));
+      await importCertificate(life, customer, 90);
+    },
     start: (life, tenantId) => renew(life, tenantId, "smtpCertificate"),
   },
   /** The machines keep it no longer. */
