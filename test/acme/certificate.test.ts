@@ -52,6 +52,17 @@ describe.skipIf(noPebble)("with Pebble", () => {
     expect(await interrupted(acme, { at: 9, when: "after" })).toEqual({ what: "merge", left: oneOfEach });
   });
 
+  test("a record that nobody follows any more goes with the sweep, and not before", async () => {
+    const nobodySees = acme.over({ authorities: { texts: async () => ({ state: "absent" }) } });
+    await nobodySees.ensure(acme.wanted);
+    expect(await nobodySees.poll(acme.operationUrl)).toMatchObject({ status: "running" });
+    expect(acme.texts()).toHaveLength(1);
+    expect(await acme.over().certificates.withdrawLeftBehind()).toBe(0);
+    acme.now.value += 2 * 3600_000 + 1000;
+    expect(await acme.over().certificates.withdrawLeftBehind()).toBe(1);
+    expect(acme.texts()).toEqual([]);
+  });
+
   test("what others have at the same name stays", async () => {
     const set = { properties: { TTL: 300, metadata: { costCentre: "7" }, TXTRecords: [{ value: ["somebody else's proof"] }] } };
     await acme.world.arm.put(recordPath, set);
