@@ -1,6 +1,6 @@
 /**
- * Microsoft's block of a machine's address, seen in its probes: two readings that agree ask for a delisting case, once while it lasts. How
- * the case goes on, and when it closes, its own looks at the replies decide.
+ * Microsoft's block of a machine's address, seen in its probes and in what was refused of its mail: two readings that agree ask for a
+ * delisting case, once while it lasts. How the case goes on, and when it closes, its own looks at the replies decide.
  */
 import type { HeartbeatInput } from "../../shared/api/heartbeat.ts";
 import type { ApiWorld } from "../../shared/api/world.ts";
@@ -17,15 +17,31 @@ export interface BlockWorld extends Pick<ApiWorld, "clock" | "log"> {
 /** After so long without a case of it the message was lost. */
 const CASE_MISSING_AFTER_IN_MILLISECONDS = 60 * 60 * 1000;
 
+/** What the machine heard, in the order in which it did: its own look at the door, and what the SMTP service's log has of mail that was refused. */
+export function nextBlock(
+  known: SeenBlock | undefined,
+  { probe, refused }: Pick<HeartbeatInput, "probe" | "refused">,
+  now: number,
+): SeenBlock | undefined {
+  const heard = [...(probe ? [probe] : []), ...(refused ?? []).map(({ reply, lastAt }) => ({ reply, at: lastAt }))];
+  return heard
+    .toSorted((one, other) => Date.parse(one.at) - Date.parse(other.at))
+    .reduce<SeenBlock | undefined>((block, reply) => afterReply(block, reply, now), known);
+}
+
 /** Undefined where nothing is known of a block. A reply that says nothing of it changes nothing, and so does one that is told twice. */
-export function nextBlock(known: SeenBlock | undefined, probe: HeartbeatInput["probe"], now: number): SeenBlock | undefined {
-  const said = probe && readReply(probe.reply);
-  if (!said || said.says === "nothing" || probe.at === known?.probedAt) return known;
+function afterReply(
+  known: SeenBlock | undefined,
+  { reply, at }: { reply: string; at: string },
+  now: number,
+): SeenBlock | undefined {
+  const said = readReply(reply);
+  if (said.says === "nothing" || (known && Date.parse(at) <= Date.parse(known.probedAt))) return known;
   if (said.says === "accepted") return undefined;
   const { list, code } = said;
   return known?.list === list
-    ? { ...known, code, probedAt: probe.at, agreed: true }
-    : { list, code, probedAt: probe.at, since: new Date(now).toISOString() };
+    ? { ...known, code, probedAt: at, agreed: true }
+    : { list, code, probedAt: at, since: new Date(now).toISOString() };
 }
 
 /**

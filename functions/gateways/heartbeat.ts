@@ -26,7 +26,7 @@ export const postHeartbeat =
       levels: levelsOf(body, monitor, clock.now()),
       readingInSeconds: heartbeatEveryInSeconds,
       judge: nextFindings,
-      block: await tellBlock(world, agent, nextBlock(agent.block, body.probe, clock.now())),
+      block: await tellBlock(world, agent, nextBlock(agent.block, body, clock.now())),
     };
     return { status: 202, body: await stores.heartbeats.record(partnerId, gatewayId, body, assessment) };
   };

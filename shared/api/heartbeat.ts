@@ -33,6 +33,22 @@ export const heartbeatInputSchema = z.object({
     })
     .nullable()
     .describe("A look at Microsoft 365's door from the machine's own address; it ends before any message."),
+  refused: z
+    .array(
+      z.object({
+        reply: text(64)
+          .regex(/^[45]\d\d [45]\.\d{1,3}\.\d{1,3}( blocked using blocklist)?$/, "must be a code, such as 550 5.7.606")
+          .describe("Status and enhanced code; of 5.7.1 also whether Microsoft's own block list is the reason."),
+        count: count.min(1),
+        lastAt: z.iso.datetime(),
+      }),
+    )
+    .max(20)
+    .nullable()
+    .optional()
+    .describe(
+      "What Microsoft 365 has refused since the last heartbeat of the mail that the machine sent, as the SMTP service's own log says; null where it writes none.",
+    ),
   applied: z.object({ generation: count, part: count }).describe("The guest document that was applied last."),
   scanners: z.array(text(256)).max(50).describe("Services of packet inspection or virus scanners that were found."),
   directory: z

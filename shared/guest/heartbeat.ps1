@@ -4,11 +4,11 @@
 Tells Gatehouse how this machine is: queue and badmail, services, certificate, a look at Microsoft 365's door, what was applied.
 
 .DESCRIPTION
-Windows PowerShell 5.1, run as SYSTEM by a scheduled task every ten minutes. Reads heartbeat.json beside it, changes nothing but the value in
-which it keeps its last probe, and posts one JSON object with a token of the machine's own identity. It prints nothing.
+Windows PowerShell 5.1, run as SYSTEM by a scheduled task every ten minutes. Reads heartbeat.json beside it, changes nothing but the values in
+which it keeps its last probe and how far it has read the SMTP service's log, and posts one JSON object with a token of the machine's own identity. It prints nothing.
 
 .NOTES
-Sources: manual, chapter 3.5 (folders); RFC 5321 and 3207 (the probe ends before any message); "Azure Instance Metadata Service".
+Sources: manual, chapter 3.5 (folders); "W3C Extended Log File Format" and IIS' SMTP service (log); RFC 5321 and 3207 (the probe ends before any message); "Azure Instance Metadata Service".
 #>
 [CmdletBinding()]
 param([ValidatePattern('^[A-Za-z]:\\[^"<>|*?]+\.json$')] [string] $SettingsFile = 'C:\Program Files\Gatehouse\heartbeat.json')
@@ -22,6 +22,10 @@ $StateKey = 'HKEY_LOCAL_MACHINE\SOFTWARE\Gatehouse\Guest'
 $ProbeKey = 'HKEY_LOCAL_MACHINE\SOFTWARE\Gatehouse\Heartbeat'
 # Microsoft's door is not to be knocked at more often.
 $ProbeEveryMinutes = 15
+# Where the first SMTP server of a machine writes its log, unless somebody says otherwise.
+$SmtpLogFolder = 'C:\Windows\System32\LogFiles\SMTPSVC1'
+$MostLogBytes = 4MB
+$smtpLogRead = $null
 
 function Get-Folder([string] $Path) {
     if (-not [IO.Directory]::Exists($Path)) { return $null }
@@ -120,6 +124,57 @@ function Get-DirectoryState([string] $Path) {
     return @{ hash = $hash; at = [IO.File]::GetLastWriteTimeUtc($Path).ToString('yyyy-MM-ddTHH:mm:ssZ') }
 }
 
+# From there to the last whole line; a log that grew by more since then is read from its end.
+function Read-NewLine($File, [long] $From) {
+    $stream = [IO.File]::Open($File.FullName, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare] 'ReadWrite, Delete')
+    try {
+        if ($From -gt $stream.Length) { $From = 0 }
+        $start = [Math]::Max($From, $stream.Length - $MostLogBytes)
+        [void] $stream.Seek($start, [IO.SeekOrigin]::Begin)
+        $text = (New-Object IO.StreamReader($stream, [Text.Encoding]::ASCII)).ReadToEnd()
+    }
+    finally { $stream.Dispose() }
+    # Room that the service has set aside and not written yet.
+    $unwritten = $text.IndexOf([char] 0)
+    if ($unwritten -ge 0) { $text = $text.Substring(0, $unwritten) }
+    $end = $text.LastIndexOf("`n") + 1
+    return @{ position = $start + $end; lines = @($text.Substring(0, $end) -split "`r?`n") }
+}
+
+# What Microsoft 365 refused since the last heartbeat, by code: nobody's address, and no words. Null where the service writes no such log.
+function Get-Refused {
+    if (-not [IO.Directory]::Exists($SmtpLogFolder)) { return $null }
+    $files = @((New-Object IO.DirectoryInfo($SmtpLogFolder)).GetFiles('*.log') | Sort-Object -Property LastWriteTimeUtc)
+    if ($files.Count -eq 0) { return $null }
+    $newest = $files[-1]
+    $kept = [Microsoft.Win32.Registry]::GetValue($ProbeKey, 'SmtpLog', $null)
+    $name, $from = @($newest.Name, 0)
+    if ($null -ne $kept) { $name, $from = $kept.Split('|') }
+    $lines = @()
+    foreach ($file in @($files | Where-Object { $_.Name -eq $name -and $_.Name -ne $newest.Name })) { $lines += (Read-NewLine $file ([long] $from)).lines }
+    if ($name -ne $newest.Name) { $from = 0 }
+    $read = Read-NewLine $newest ([long] $from)
+    # What was refused before anybody asked is not told.
+    if ($null -ne $kept) { $lines += $read.lines }
+    $script:smtpLogRead = '{0}|{1}' -f $newest.Name, $read.position
+    $microsofts = @{}
+    $refused = @{}
+    foreach ($line in $lines) {
+        if ($line -notmatch '^(?:(?<date>\d{4}-\d\d-\d\d) )?(?<time>\d\d:\d\d:\d\d) (?<ip>\S+) OutboundConnectionResponse .*? ?(?<reply>[245]\d\d[+-]\S+)') { continue }
+        $said = $Matches
+        if ($said.reply -match 'protection\.outlook\.') { $microsofts[$said.ip] = $true }
+        if (-not $microsofts.ContainsKey($said.ip) -or $said.reply -notmatch '^(?<status>[45]\d\d)[+-](?<code>[45]\.\d{1,3}\.\d{1,3})(?!\d)') { continue }
+        $reply = '{0} {1}' -f $Matches.status, $Matches.code
+        if ($Matches.code -eq '5.7.1' -and $said.reply -match 'delist@microsoft\.com|blocked\+using\+blocklist') { $reply += ' blocked using blocklist' }
+        $date = [DateTime]::UtcNow.ToString('yyyy-MM-dd')
+        if ($said.ContainsKey('date')) { $date = $said.date }
+        if (-not $refused.ContainsKey($reply)) { $refused[$reply] = @{ reply = $reply; count = 0; lastAt = '' } }
+        $refused[$reply].count++
+        $refused[$reply].lastAt = '{0}T{1}Z' -f $date, $said.time
+    }
+    return , @($refused.Values | Sort-Object -Property { $_.lastAt } -Descending | Select-Object -First 20)
+}
+
 function Get-StateNumber([string] $Name) { return [int] [Microsoft.Win32.Registry]::GetValue($StateKey, $Name, 0) }
 
 $settings = ConvertFrom-Json -InputObject ([IO.File]::ReadAllText($SettingsFile))
@@ -135,8 +190,12 @@ $body = @{
     # Mission E8: packet inspection is a finding.
     scanners    = @(Get-Service -Name 'Cylance*', 'SepMasterService', 'Sophos*', 'CiscoAMP*' -ErrorAction SilentlyContinue | ForEach-Object { $_.Name })
 }
+# What can't be read now is read by the next one.
+try { $body.refused = Get-Refused } catch { $body.refused = $null }
 if ($null -ne $settings.PSObject.Properties['directoryFile']) { $body.directory = Get-DirectoryState $settings.directoryFile }
 $query = 'api-version=2018-02-01&resource={0}&client_id={1}' -f [Uri]::EscapeDataString($settings.audience), [Uri]::EscapeDataString($settings.identityClientId)
 $token = (Invoke-RestMethod -Method Get -Uri "http://169.254.169.254/metadata/identity/oauth2/token?$query" -Headers @{ Metadata = 'true' } -TimeoutSec 30).access_token
 $json = [Text.Encoding]::UTF8.GetBytes((ConvertTo-Json -InputObject $body -Compress -Depth 4))
 [void] (Invoke-RestMethod -Method Post -Uri $settings.url -Headers @{ Authorization = "Bearer $token" } -ContentType 'application/json' -Body $json -TimeoutSec 30)
+# Told: only now, so that what could not be posted is told by the next one.
+if ($null -ne $smtpLogRead) { [Microsoft.Win32.Registry]::SetValue($ProbeKey, 'SmtpLog', $smtpLogRead) }

@@ -31,15 +31,15 @@ export interface HeartbeatRecord extends Agent {
   block?: SeenBlock;
 }
 
-/** Microsoft's own block list has the machine's address, as its probes say. */
+/** Microsoft's own block list has the machine's address, as replies to its probes and its mail say. */
 export interface SeenBlock {
   list: string;
   /** Of the newest reply. */
   code: string;
   since: string;
-  /** The machine's time of the newest probe that counts. */
+  /** The machine's time of the newest reply that counts. */
   probedAt: string;
-  /** Two probes in a row said so. */
+  /** Two replies in a row said so. */
   agreed?: true;
   /** A case of it was asked for, or was there. */
   toldAt?: string;

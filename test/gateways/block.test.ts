@@ -66,9 +66,11 @@ async function gateway() {
     sent,
     broker: (away: boolean) => void (brokerAway = away),
     /** Ten minutes later; a probe that is older than that is told again. */
-    async beat(reply: Reply, { again = false, minutes = 10 } = {}): Promise<void> {
+    async beat(reply: Reply, { again = false, minutes = 10, refused = [] as string[] } = {}): Promise<void> {
       time += minutes * MINUTE;
       if (!again) probedAt = time;
+      // A minute before it is told.
+      const lastAt = new Date(time - MINUTE).toISOString();
       const body: HeartbeatInput = {
         version: 1,
         sentAt: new Date(time).toISOString(),
@@ -77,6 +79,7 @@ async function gateway() {
         services: [],
         certificate: null,
         probe: { at: new Date(probedAt).toISOString(), host: "mx.example", stage: "RCPT", reply: replies[reply] },
+        refused: refused.map((code) => ({ reply: code, count: 3, lastAt })),
         applied: { generation: 1, part: 1 },
         scanners: [],
       };
@@ -114,6 +117,29 @@ test("one reading says nothing, two in a row ask for a case, and a third asks fo
       since: "2030-01-01T00:10:00.000Z",
     },
   ]);
+});
+
+test("mail that was refused by the service's log says it as well, and as often as the probe does", async () => {
+  const { beat, sent } = await gateway();
+  await beat("busy", { refused: ["550 5.7.606"] });
+  await beat("busy", { refused: ["451 4.7.500", "550 5.1.10"] });
+  expect(sent).toEqual([]);
+  await beat("busy", { refused: ["550 5.7.606"] });
+  expect(sent).toMatchObject([{ list: "microsoft-portal", codes: ["5.7.606"], since: "2030-01-01T00:10:00.000Z" }]);
+  // Each is one reading of its own.
+  const other = await gateway();
+  await other.beat("mail", { refused: ["550 5.7.1 blocked using blocklist"] });
+  expect(other.sent).toMatchObject([{ list: "microsoft-mail", codes: ["5.7.511"] }]);
+});
+
+test("a probe that is accepted after the mail was refused ends it, one that is told once more does not", async () => {
+  const { beat, sent } = await gateway();
+  await beat("accepted", { refused: ["550 5.7.606"] });
+  await beat("accepted", { refused: ["550 5.7.606"] });
+  expect(sent).toEqual([]);
+  await beat("accepted", { again: true, refused: ["550 5.7.606"] });
+  await beat("accepted", { again: true, refused: ["550 5.7.606"] });
+  expect(sent).toHaveLength(1);
 });
 
 test("an accepted reply in between begins anew, others don't; another code is another list", async () => {

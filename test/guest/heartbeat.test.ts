@@ -14,6 +14,9 @@ beforeAll(async () => {
 });
 afterAll(() => platform.stop());
 
+const REFUSED =
+  "550 5.7.606 <customer@outside.example> banned sending IP. To request removal from this list please visit https://sender.office.com/";
+
 const guests = () => platform.clouds.platform.collection<GuestState>("arm.guests");
 const change = (alter: (state: GuestState) => void): void => {
   for (const [key, state] of guests().entries()) {
@@ -44,6 +47,35 @@ test("queue, services, certificate, probe and the applied document reach the par
     scanners: [],
     readings: [{ queue: 0, badmail: 0 }],
   });
+});
+
+test("what Microsoft 365 refuses of the machine's mail is told by its code, once, and nobody's address with it", async () => {
+  const { clouds } = platform;
+  const source = (await platform.northwind.getGateway({ gatewayId })).body.address;
+  await clouds.fault("mail", { kind: "reply", phase: "recipient", reply: REFUSED }, { path: `source=${source}` });
+  const organization = contoso.spec.microsoft365.tenantId;
+  const [from = ""] = contoso.spec.pilot.addresses;
+  const subject = "refused by its code";
+  const mime = `From: ${from}\r\nTo: customer@outside.example\r\nSubject: ${subject}\r\n\r\n`;
+  await clouds.platform.peers.submitMail?.(organization, { envelopeFrom: from, recipients: ["customer@outside.example"], mime });
+  const bodies: string[] = [];
+  const log = () =>
+    guests()
+      .values()
+      .flatMap(({ virtualMachineId }) => clouds.platform.peers.smtpLog?.(virtualMachineId) ?? []);
+  await vi.waitUntil(() => log().length > 0, { timeout: 25_000, interval: 100 });
+  const running = beats(async (_url, init) => {
+    bodies.push(init.body);
+    return new Response();
+  });
+  try {
+    await vi.waitUntil(() => bodies.length > 1, { timeout: 25_000, interval: 100 });
+  } finally {
+    running.stop();
+  }
+  const refused = bodies.map((body) => heartbeatInputSchema.parse(JSON.parse(body)).refused);
+  expect(refused.slice(0, 2)).toEqual([[{ reply: "550 5.7.606", count: 1, lastAt: expect.stringMatching(/Z$/) }], []]);
+  expect(JSON.stringify(refused)).not.toMatch(/@|outside|sender\.office/);
 });
 
 test("the SMTP service is restarted on request, once, and the machine's next heartbeat says so", async () => {

@@ -214,6 +214,8 @@ export interface Peers {
   mailReceiverAt?(address: string): MailReceiver | undefined;
   /** Mail internet: what waits in a gateway's queue and badmail folders, as its heartbeat counts them. */
   mailQueue?(virtualMachineId: string): { queued: number; badmail: number; oldestQueuedAt: number | undefined };
+  /** Mail internet: what a gateway's SMTP service has logged of its own sending, in W3C's extended format. */
+  smtpLog?(virtualMachineId: string): string[];
   /** Mail internet: opens SMTP from a modelled source address, delivers, answers each recipient's fate. */
   deliverMail?(options: {
     from: Party;

@@ -32,6 +32,7 @@ export type Post = (url: string, init: { method: "POST"; headers: Record<string,
 
 export function startHeartbeats(platform: Platform, post: Post = globalThis.fetch): { stop(): void } {
   const probes: Collection<Probe> = platform.collection("guest.probes");
+  const read: Collection<{ lines: number }> = platform.collection("guest.smtp-log-read");
   return startTask(platform, {
     task: "Heartbeat",
     script: "heartbeat",
@@ -39,7 +40,10 @@ export function startHeartbeats(platform: Platform, post: Post = globalThis.fetc
     settings: settingsSchema,
     run: async (there, settings) => {
       const probe = recentProbe(probes, there, settings);
-      const body = bodyOf(there, settings, probe);
+      const log = platform.peers.smtpLog?.(there.guest.virtualMachineId) ?? [];
+      const key = keyOf(there.guest.virtualMachineId);
+      const refused = there.guest.metabase === undefined ? null : refusedIn(log.slice(read.get(key)?.lines ?? 0));
+      const body = { ...bodyOf(there, settings, probe), refused };
       const told = { method: "HEARTBEAT", url: settings.url, requestBody: body };
       const token = await there.token(settings);
       if (token === undefined) return platform.note("arm", { ...told, status: 400 });
@@ -47,6 +51,7 @@ export function startHeartbeats(platform: Platform, post: Post = globalThis.fetc
       const response = await post(settings.url, { method: "POST", headers, body: JSON.stringify(body) }).catch(() => undefined);
       // Nobody at that address, as a scheduled task would find out: the next one comes in ten minutes.
       platform.note("arm", { ...told, status: response?.status ?? 502 });
+      if (response?.ok) read.set(key, { lines: log.length });
       await response?.body?.cancel();
     },
   });
@@ -67,7 +72,7 @@ function recentProbe(
   return made;
 }
 
-function bodyOf({ platform, guest }: TaskMachine, settings: Settings, probe: Probe | undefined): unknown {
+function bodyOf({ platform, guest }: TaskMachine, settings: Settings, probe: Probe | undefined): object {
   const now = platform.now();
   const counts = platform.peers.mailQueue?.(guest.virtualMachineId);
   const folders = guest.metabase !== undefined && counts !== undefined;
@@ -93,6 +98,24 @@ function bodyOf({ platform, guest }: TaskMachine, settings: Settings, probe: Pro
     ...(settings.directoryFile === undefined ? {} : { directory: directoryOf(guest, settings.directoryFile) }),
     scanners: Object.keys(guest.services).filter((name) => /^(Cylance|SepMasterService$|Sophos|CiscoAMP)/i.test(name)),
   };
+}
+
+const RESPONSE = /^(\S+) (\S+) (\S+) OutboundConnectionResponse .*? ([245]\d\d[+-]\S+)/;
+
+/** What Microsoft 365 refused, by code: nobody's address, and no words. */
+function refusedIn(lines: string[]): { reply: string; count: number; lastAt: string }[] {
+  const microsofts = new Set<string>();
+  const refused = new Map<string, { reply: string; count: number; lastAt: string }>();
+  for (const line of lines) {
+    const [, date, time, address = "", said = ""] = RESPONSE.exec(line) ?? [];
+    if (/protection\.outlook\./i.test(said)) microsofts.add(address);
+    const [, status, code] = /^([45]\d\d)[+-]([45]\.\d{1,3}\.\d{1,3})(?!\d)/.exec(said) ?? [];
+    if (code === undefined || !microsofts.has(address)) continue;
+    const listed = code === "5.7.1" && /delist@microsoft\.com|blocked\+using\+blocklist/i.test(said);
+    const reply = `${status} ${code}${listed ? " blocked using blocklist" : ""}`;
+    refused.set(reply, { reply, count: (refused.get(reply)?.count ?? 0) + 1, lastAt: `${date}T${time}Z` });
+  }
+  return [...refused.values()].toReversed().slice(0, 20);
 }
 
 /** As far as RCPT TO from the machine's own address; port 25 may be closed to it altogether. */

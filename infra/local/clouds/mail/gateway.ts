@@ -38,6 +38,8 @@ interface Badmail {
 export interface Gateways {
   receiver(guest: SimulatedGuest, address: string, source: string): MailReceiver;
   readonly counts: (virtualMachineId: string) => { queued: number; badmail: number; oldestQueuedAt: number | undefined };
+  /** Lines of its log, oldest first. */
+  readonly log: (virtualMachineId: string) => string[];
   /** Takes up what an earlier process left in the queues. */
   resume(): void;
   stop(): void;
@@ -50,6 +52,7 @@ export function createGateways(
 ): Gateways {
   const queue: Collection<QueuedMail> = platform.collection("mail.gateway-queue");
   const badmail: Collection<Badmail> = platform.collection("mail.gateway-badmail");
+  const logs: Collection<{ lines: string[] }> = platform.collection("mail.gateway-logs");
   const lastSeen = new Map<string, SimulatedGuest>();
   const timers = schedule(platform);
 
@@ -83,6 +86,7 @@ export function createGateways(
       guestOf?.(mail.virtualMachineId) ?? gatewayAt?.(mail.address, 25, mail.source) ?? lastSeen.get(mail.virtualMachineId);
     if (!guest?.smtp.running) return retry(id, mail, "the SMTP service doesn't run");
     const { accepted, refused } = await deliverFor(guest, mail.message);
+    log(guest, refused);
     const waiting = refused.filter(({ reply }) => !reply.startsWith("5"));
     const returned = refused.filter(({ reply }) => reply.startsWith("5"));
     if (returned.length > 0) bounce(mail, returned, guest);
@@ -96,6 +100,19 @@ export function createGateways(
       },
       waiting[0]?.reply ?? "",
     );
+  }
+
+  /** Of each conversation that ended with a refusal, its greeting and the refusals; a service that got no connection has nobody's words. */
+  function log({ virtualMachineId, computerName, smtp: { smartHost } }: SimulatedGuest, refused: { reply: string }[]): void {
+    const answers = refused.map(({ reply }) => reply).filter((reply) => !/^450 4\.4\.3/.test(reply));
+    if (answers.length === 0 || smartHost === undefined) return;
+    const [address = "-"] = platform.peers.lookup?.(smartHost, "A") ?? [];
+    const [date, time = ""] = new Date(platform.now()).toISOString().split("T");
+    const line = (reply: string): string =>
+      `${date} ${time.slice(0, 8)} ${address} OutboundConnectionResponse SMTPSVC1 ${computerName} - 25 - - ${reply.replaceAll(/\s+/g, "+")} 0 0 ${reply.length} 0 0 SMTP - - - -`;
+    const greeting = `220 ${smartHost} Microsoft ESMTP MAIL Service ready`;
+    const { lines } = logs.get(virtualMachineId) ?? { lines: [] };
+    logs.set(virtualMachineId, { lines: [...lines, ...[greeting, ...answers].map(line)] });
   }
 
   async function deliverFor(guest: SimulatedGuest, message: MailMessage): ReturnType<typeof deliver> {
@@ -166,6 +183,7 @@ export function createGateways(
         oldestQueuedAt: queued.length > 0 ? oldest : undefined,
       };
     },
+    log: (virtualMachineId) => logs.get(virtualMachineId)?.lines ?? [],
     resume: () => {
       for (const [id] of queue.entries()) timers.soon(() => forward(id));
     },

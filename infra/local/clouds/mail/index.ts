@@ -17,7 +17,7 @@ export interface MailInternet extends Simulator {
   readonly admit: (party: Party) => string;
 }
 
-/** Sets `platform.peers.deliverMail` and `mailQueue`. */
+/** Sets `platform.peers.deliverMail`, `mailQueue` and `smtpLog`. */
 export async function createMail(platform: Platform): Promise<MailInternet> {
   const { peers } = platform;
   const outside = createOutside(platform);
@@ -84,6 +84,7 @@ export async function createMail(platform: Platform): Promise<MailInternet> {
 
   peers.deliverMail = deliverMail;
   peers.mailQueue = gateways.counts;
+  peers.smtpLog = gateways.log;
 
   return {
     name: "mail",
