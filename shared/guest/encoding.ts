@@ -6,9 +6,15 @@ import { type GuestDocument, guestDocumentSchema, guestKinds } from "./document.
 
 /** Static scripts that a document installs, by the name that it has for them. */
 const scripts = {
-  heartbeat: readFileSync(new URL("./heartbeat.ps1", import.meta.url), "utf8"),
-  directory: readFileSync(new URL("./directory.ps1", import.meta.url), "utf8"),
+  heartbeat: withoutComments(readFileSync(new URL("./heartbeat.ps1", import.meta.url), "utf8")),
+  directory: withoutComments(readFileSync(new URL("./directory.ps1", import.meta.url), "utf8")),
 };
+
+/** What its readers have here takes room on the way. The first line stays: it says which script it is. */
+export function withoutComments(script: string): string {
+  const [name, ...lines] = script.replace(/^<#[^]*?^#>\n/m, "").split("\n");
+  return [name, ...lines.filter((line) => /^\s*[^\s#]/.test(line)), ""].join("\n");
+}
 
 /** As it is sent: what the document only names is in it. */
 const complete = (document: GuestDocument): GuestDocument => {

@@ -24,7 +24,7 @@ $ProbeKey = 'HKEY_LOCAL_MACHINE\SOFTWARE\Gatehouse\Heartbeat'
 $ProbeEveryMinutes = 15
 # Where the first SMTP server of a machine writes its log, unless somebody says otherwise.
 $SmtpLogFolder = 'C:\Windows\System32\LogFiles\SMTPSVC1'
-$MostLogBytes = 4MB
+$MostLogBytes = 4194304
 $smtpLogRead = $null
 
 function Get-Folder([string] $Path) {
@@ -160,7 +160,7 @@ function Get-Refused {
     $microsofts = @{}
     $refused = @{}
     foreach ($line in $lines) {
-        if ($line -notmatch '^(?:(?<date>\d{4}-\d\d-\d\d) )?(?<time>\d\d:\d\d:\d\d) (?<ip>\S+) OutboundConnectionResponse .*? ?(?<reply>[245]\d\d[+-]\S+)') { continue }
+        if ($line -notmatch '^(?:(?<date>\d{4}-\d\d-\d\d) )?(?<time>\d\d:\d\d:\d\d) (?<ip>\S+) OutboundConnectionResponse (?:\S+ )*?(?<reply>[245]\d\d[+-]\S+)') { continue }
         $said = $Matches
         if ($said.reply -match 'protection\.outlook\.') { $microsofts[$said.ip] = $true }
         if (-not $microsofts.ContainsKey($said.ip) -or $said.reply -notmatch '^(?<status>[45]\d\d)[+-](?<code>[45]\.\d{1,3}\.\d{1,3})(?!\d)') { continue }

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Node, Tree } from "web-tree-sitter";
 import { guestKinds } from "../../shared/guest/document.ts";
+import { withoutComments } from "../../shared/guest/encoding.ts";
 import { engineCodes } from "../../shared/guest/engine.ts";
 import { everyNode, grammar, syntaxErrors } from "../support/syntax-trees.ts";
 
@@ -63,8 +64,9 @@ const COMMANDS: Record<string, string[]> = {
 
 const trees: Record<string, Tree> = {};
 const scripts = ["engine", "heartbeat", "directory"];
+let parse: Awaited<ReturnType<typeof grammar>>;
 beforeAll(async () => {
-  const parse = await grammar("powershell");
+  parse = await grammar("powershell");
   for (const name of scripts)
     trees[name] = parse(await readFile(new URL(`../../shared/guest/${name}.ps1`, import.meta.url), "utf8"));
 });
@@ -107,6 +109,15 @@ describe.each(scripts)("%s.ps1", (script) => {
     });
     // secedit takes switches that begin with a slash, so a dash would be a mistake there too.
     expect(unknown.map(({ text }) => text)).toEqual([]);
+  });
+
+  test("is the same script without its comments", () => {
+    const sent = withoutComments(trees[script]?.rootNode.text ?? "");
+    expect(sent.split("\n")[0]).toBe(trees[script]?.rootNode.text.split("\n")[0]);
+    const tokens = (of: Node): string[] =>
+      [...everyNode(of)].filter(({ type, childCount }) => childCount === 0 && type !== "comment").map(({ text }) => text.trim());
+    const shorter = parse(sent).rootNode;
+    expect(tokens(shorter).filter(Boolean)).toEqual(tokens(trees[script]?.rootNode as Node).filter(Boolean));
   });
 
   test("nothing that is data is ever run", () => {

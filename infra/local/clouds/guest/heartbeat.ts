@@ -100,7 +100,7 @@ function bodyOf({ platform, guest }: TaskMachine, settings: Settings, probe: Pro
   };
 }
 
-const RESPONSE = /^(\S+) (\S+) (\S+) OutboundConnectionResponse .*? ([245]\d\d[+-]\S+)/;
+const RESPONSE = /^(\S+) (\S+) (\S+) OutboundConnectionResponse (?:\S+ )*?([245]\d\d[+-]\S+)/;
 
 /** What Microsoft 365 refused, by code: nobody's address, and no words. */
 function refusedIn(lines: string[]): { reply: string; count: number; lastAt: string }[] {
