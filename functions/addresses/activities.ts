@@ -8,7 +8,7 @@ import type { Address, Ground, Loop } from "../../shared/desired/state.ts";
 import { targetOf } from "../../shared/desired/target.ts";
 import type { Work } from "../../shared/durable/resources.ts";
 import type { Failure } from "../../shared/durable/steps.ts";
-import { screened } from "../../shared/dns/screening.ts";
+import { type Screened, screened } from "../../shared/dns/screening.ts";
 import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { proveReachable } from "../../shared/proof/gateways.ts";
 import type { LoopEvidence } from "../../shared/proof/loop.ts";
@@ -16,7 +16,6 @@ import { recordingSteps } from "../../shared/resources/activities.ts";
 import { audited, targetOf as auditTargetOf } from "../../shared/resources/audited-step.ts";
 import { known } from "../../shared/resources/ensure.ts";
 import { type Begun, type Done, done } from "../../shared/resources/resource.ts";
-import type { ScreeningActivities } from "../../shared/runbook/screening-activities.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { AddressesWorld } from "./world.ts";
 
@@ -71,11 +70,11 @@ export const createAddressActivities = ({
       await say({ work, ...said }, "replacing", { reason, from, ...(back ? { back } : {}) });
     },
 
-    /** Lists that can't be believed at present say nothing; if none of them can be, nobody knows: then it fails, unless `evenBlind`. */
-    screenAddress: ({ work, address, step = "screened", evenBlind }: Parameters<ScreeningActivities["screenAddress"]>[0]) =>
-      recorded(work, step, async () => {
+    /** Lists that can't be believed at present say nothing; if none of them can be, nobody knows. */
+    screenAddress: ({ work, address }: { work: Work; address: string }): Promise<Screened> =>
+      recorded(work, "screened", async () => {
         const result = await screened(blocklists, address);
-        if (!evenBlind && result.asked > 0 && result.silent.length === result.asked)
+        if (result.asked > 0 && result.silent.length === result.asked)
           throw new ControlPlaneError("BlocklistsBlind", `no blocklist says whether it has ${address}`, 503, true);
         return { result };
       }),

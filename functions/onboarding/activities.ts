@@ -12,7 +12,7 @@ import type { MachineRole, Names } from "../../shared/azure/names.ts";
 import { virtualMachineId } from "../../shared/azure/place.ts";
 import { type GatewayCertificate, versionOf } from "../../shared/desired/certificate.ts";
 import { machinesOf, regionSuffix } from "../../shared/desired/machines.ts";
-import { addressFindings } from "../../shared/desired/new-addresses.ts";
+import { addressFindings, type NewAddress } from "../../shared/desired/new-addresses.ts";
 import { home } from "../../shared/desired/state.ts";
 import { type Target, targetOf } from "../../shared/desired/target.ts";
 import { waysOf } from "../../shared/desired/ways.ts";
@@ -38,6 +38,7 @@ import { loopGuidInUse } from "./loop-guid-in-use.ts";
 import { lookAround, undisturbed } from "../../shared/runbook/surroundings.ts";
 import { followUcmReport } from "./ucm-report.ts";
 import { ucmReadiness } from "./ucm-readiness.ts";
+import { findNewAddresses } from "./new-address-activities.ts";
 import { keepPasswords } from "./keep-passwords.ts";
 import type { OnboardingWorld } from "./world.ts";
 
@@ -146,13 +147,14 @@ export const createOnboardingActivities = (world: OnboardingWorld) => {
     },
 
     /** The last look before the first thing is made. */
-    checkPreflight: ({ work, spec, names }: Target & { work: Work }): Promise<void> =>
+    checkPreflight: ({ work, spec, names }: Target & { work: Work }): Promise<{ newAddresses: NewAddress[] }> =>
       recorded(work, "preflight", async () => {
         const tenant = await tenants.get(work.partnerId, work.tenantId);
-        const [found, around] = await Promise.all([preflightOf(world, { work, spec, names }, true), lookAround(world, tenant)]);
+        const target = { work, spec, names };
+        const [found, around] = await Promise.all([preflightOf(world, target, true), lookAround(world, tenant)]);
         refuseFailed([...found, ...around.checks]);
         await leaveRegistered(work);
-        return { result: undefined };
+        return { result: { newAddresses: await findNewAddresses(world, target) } };
       }),
 
     /** Sizes and places of a region's machines, named by the region's index; what stands keeps its own. */

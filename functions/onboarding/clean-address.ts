@@ -10,7 +10,6 @@ import { failureFrom, stepsOf } from "../../shared/durable/steps.ts";
 import type { ResourceActivities } from "../../shared/resources/activities.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import { type Clean, firstClean } from "../../shared/runbook/clean-address.ts";
-import type { ScreeningActivities } from "../../shared/runbook/screening-activities.ts";
 import type { NewAddressActivities } from "./new-address-activities.ts";
 import type { Onboarding } from "./orchestrator.ts";
 
@@ -20,8 +19,7 @@ export function* cleanAddress(
   { region: at, machine: number, candidates, begun }: NewAddress,
 ): Routine<desired.Address> {
   const { ensure, remove } = resourceSteps<Resources>(context, work, pace);
-  const { screenAddress } = stepsOf<ScreeningActivities>(context, pace.patience);
-  const { beginAnotherAddress, keepNewAddress } = stepsOf<NewAddressActivities>(context, pace.patience);
+  const { beginAnotherAddress, screenNewAddress, keepNewAddress } = stepsOf<NewAddressActivities>(context, pace.patience);
   const { recordFailure } = stepsOf<ResourceActivities>(context, pace.patience);
   const region = names.regions[at];
   if (!region) throw new Error(`there is no region ${at + 1}`);
@@ -33,14 +31,13 @@ export function* cleanAddress(
     const named: MachineNames = { ...machine, ...candidates[index] };
     return desired.machineAddress({ work, spec, names }, { region, machine: named });
   };
+  /** The first, as long as there is no other that would have to go before it is kept. */
+  const keepsAtOnce = (one: number): boolean => one === 0 && begun === 1;
   const { index, address, screened } = yield* clean();
   const chosen = index === 0 ? undefined : candidates[index];
-  yield* keepNewAddress({
-    work,
-    virtualMachine,
-    ...(chosen && { names: chosen }),
-    doubt: { ...screened, ipAddress: address.ipAddress },
-  });
+  const doubt = { ...screened, ipAddress: address.ipAddress };
+  if (!keepsAtOnce(index) || screened.lists.length > 0)
+    yield* keepNewAddress({ work, virtualMachine, ...(chosen && { names: chosen }), doubt });
   return { ...address, ...(chosen && { names: chosen }) };
 
   function* clean(): Routine<Clean> {
@@ -52,7 +49,8 @@ export function* cleanAddress(
           if (one > 0) yield* beginAnotherAddress({ work, virtualMachine, begun: one + 1, step: stepOf(one) });
           return yield* ensure("publicIpAddress", stepOf(one), wantedOf(one));
         },
-        screen: (ipAddress) => screenAddress({ work, address: ipAddress, step: `screened${suffix}`, evenBlind: true }),
+        screen: (address, one) =>
+          screenNewAddress({ work, step: `screened${suffix}`, virtualMachine, address, keeps: keepsAtOnce(one) }),
         letGo: (one) => remove("publicIpAddress", stepOf(one), wantedOf(one)),
         // Few receivers refuse mail by such a list, and a case opens for it.
         bearable: ({ weight }) => weight === "low",

@@ -18,7 +18,6 @@ import type { OnboardingActivities } from "./activities.ts";
 import type { CertificateActivities } from "./certificate-activities.ts";
 import { waitForCertificate } from "./certificate.ts";
 import { cleanAddress } from "./clean-address.ts";
-import type { NewAddressActivities } from "./new-address-activities.ts";
 import { type LoopEvidence as ProbeEvidence, proveLoop } from "../../shared/proof/loop.ts";
 import type { CanaryMail } from "./canary.ts";
 import { proveCanary } from "./prove-canary.ts";
@@ -92,10 +91,11 @@ export function* onboardTenant(context: OrchestrationContext, tenant: Onboarding
   try {
     yield* beginOnboarding({ work });
     yield* proveAccess(context, tenant);
-    yield* checkPreflight({ work, spec: tenant.spec, names: tenant.names });
+    const found = yield* checkPreflight({ work, spec: tenant.spec, names: tenant.names });
     const wide = widely(tenant);
+    const newAddresses = begunWith(context, "1.3.0") ? found.newAddresses : undefined;
     const hands = handsOf(context, wide);
-    const { ground: all, applications, databases } = yield* install(hands, wide);
+    const { ground: all, applications, databases } = yield* install(hands, wide, newAddresses);
     const ground = tenant.standing ? narrowed(all, tenant.names) : all;
     const addressed = asAddressed(tenant, ground.regions);
     if (tenant.standing?.smartHosts) yield* hands.together<[void]>(begin(moveSmartHosts, { tenant, ground }, "smart-hosts"));
@@ -178,7 +178,6 @@ function handsOf(context: OrchestrationContext, tenant: Onboarding): Hands<Task>
     readGuestGeneration,
   } = stepsOf<OnboardingActivities>(context, pace.patience);
   const { checkSmartHosts, checkDrained, forgetMachines } = stepsOf<OnboardingActivities>(context, pace.patience);
-  const { findNewAddresses } = stepsOf<NewAddressActivities>(context, pace.patience);
   const { checkCertificateShown } = stepsOf<CertificateActivities>(context, pace.patience);
   const hands: Hands<Task> = {
     ensure,
@@ -201,7 +200,6 @@ function handsOf(context: OrchestrationContext, tenant: Onboarding): Hands<Task>
       }
     },
     forget: (virtualMachines) => forgetMachines({ work, names, virtualMachines }),
-    newAddresses: () => findNewAddresses({ work, spec, names }),
     cleanAddress: (wanted) => cleanAddress(context, tenant, wanted),
     placement: (region) => choosePlacement({ work, spec, names, region }),
     rolePlacement: (role) => chooseRolePlacement({ work, spec, names, role }),

@@ -14,7 +14,7 @@ export interface Candidates<Wait> {
   /** How many there may be. */
   count: number;
   make(index: number): Walk<Wait, Address>;
-  screen(ipAddress: string): Walk<Wait, Screened>;
+  screen(ipAddress: string, index: number): Walk<Wait, Screened>;
   letGo(index: number): Walk<Wait, void>;
   /** So many of them may stand from an earlier try. */
   begun?: number;
@@ -32,7 +32,7 @@ export function* firstClean<Wait>({ bearable = () => false, ...candidates }: Can
   const listed: Clean[] = [];
   for (let index = 0; index < candidates.count; index++) {
     const { id, ipAddress, fqdn } = yield* candidates.make(index);
-    const one = { index, address: { id, ipAddress, fqdn }, screened: yield* candidates.screen(ipAddress) };
+    const one = { index, address: { id, ipAddress, fqdn }, screened: yield* candidates.screen(ipAddress, index) };
     if (one.screened.lists.length === 0) return yield* keeping(one, index + 1);
     listed.push(one);
   }

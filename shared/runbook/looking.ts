@@ -236,12 +236,8 @@ function lookingHands(world: RunbookWorld, tenant: TenantRecord, { readable, siz
     *forget() {
       // Nothing is taken away.
     },
-    *newAddresses() {
-      // Which of them will be clean shows when they are made.
-      return [];
-    },
     *cleanAddress() {
-      throw new Error("who only looks makes no address");
+      throw new Error("which one will be clean shows when it is made");
     },
     *placement(region) {
       const size = target.spec.gateway.size ?? LATER;

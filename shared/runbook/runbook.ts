@@ -89,8 +89,6 @@ export interface Hands<Wait> {
   drained(step: string, virtualMachine: string): Walk<Wait, void>;
   /** Nobody watches these machines any more, and their names are free. */
   forget(virtualMachines: string[]): Walk<Wait, void>;
-  /** Public addresses of machines that this walk makes. */
-  newAddresses(): Walk<Wait, NewAddress[]>;
   /** The first that Azure gives and no blocklist has; the others go again. */
   cleanAddress(wanted: NewAddress): Walk<Wait, Address>;
   /** Where the machines of a region go, by its index. */
@@ -150,15 +148,14 @@ export interface Installed extends Built {
 /**
  * Everything that can stand before it is proven. Networks need their group only, mail flow needs addresses and the vault's secrets, machines
  * need all three: each begins when what it needs is there.
+ * @param newAddresses those of machines that this walk makes; left out by onboardings that were begun before 1.3.0
  */
-export function* install<Wait>(hands: Hands<Wait>, tenant: Installation): Walk<Wait, Installed> {
+export function* install<Wait>(hands: Hands<Wait>, tenant: Installation, newAddresses?: NewAddress[]): Walk<Wait, Installed> {
   if (!hands.begunWith("1.2.0")) {
     const [ground] = yield* hands.together<[Ground]>(begin(prepareGround, { tenant }, "ground"));
     return { ground, ...(yield* buildAndConnect(hands, tenant, ground)) };
   }
-  const [newAddresses] = hands.begunWith("1.3.0")
-    ? yield* hands.abreast<[NewAddress[], void]>(hands.newAddresses(), openGroups(hands, tenant))
-    : [undefined, yield* openGroups(hands, tenant)];
+  yield* openGroups(hands, tenant);
   const networks = tenant.names.regions.map((_, region) =>
     begin(layNetwork, { tenant, region }, `network${regionSuffix(region)}`),
   );
@@ -310,7 +307,7 @@ export interface PlacesChapter {
   tenant: Installation;
   /** Resource groups stand already, and networks are laid beside it. */
   grouped?: true;
-  /** What of it no blocklist may have; left out by onboardings that were begun before 1.3.0. */
+  /** What of it no blocklist may have. */
   newAddresses?: NewAddress[];
 }
 

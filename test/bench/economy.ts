@@ -188,10 +188,8 @@ function activitiesOf(clock: VirtualClock, ran: (name: string) => void): Record<
   const answers: Record<string, (input: Asked) => unknown> = {
     beginOnboarding: () => undefined,
     checkAccess: () => (elapsed() > 3600 ? { state: "granted" } : { state: "pending", expired: {} }),
-    checkPreflight: () => undefined,
-    findNewAddresses: () => newAddresses,
-    screenAddress: () => screened,
-    keepNewAddress: () => undefined,
+    checkPreflight: () => ({ newAddresses }),
+    screenNewAddress: () => screened,
     choosePlacement: () => ({ availabilitySet: false, machines: [[{ size: "Standard_D4as_v5", zone: "1" }]], missing: [0] }),
     readOwnPrincipal: () => ({ principalId: "c0ffee00-0000-4000-8000-0000000000b3" }),
     ensureSecret: () => secret,

@@ -117,10 +117,6 @@ function stepsOfRunbook(): Step[] {
     proveSmartHosts: nothing,
     drained: nothing,
     forget: nothing,
-    *newAddresses() {
-      note("newAddresses", {});
-      return newAddresses;
-    },
     *cleanAddress() {
       const [region] = tenant.names.regions;
       const [machine] = region?.machines ?? [];
@@ -178,7 +174,7 @@ function stepsOfRunbook(): Step[] {
       return yield* walk(...(ends as { [Index in keyof Results]: () => Walk<never, Results[Index]> }));
     },
   };
-  install(hands, tenant).next();
+  install(hands, tenant, newAddresses).next();
   return steps;
 }
 
@@ -323,10 +319,8 @@ function activitiesOf(clock: VirtualClock, latency: Latency, isBuilt: () => void
   const takes: Record<string, { seconds: (input: Asked) => number; answer?: (input: Asked) => unknown }> = {
     beginOnboarding: { seconds: () => A_RECORD },
     checkAccess: { seconds: ({ wanted }) => latency(wanted, A_READ), answer: () => ({ state: "granted" }) },
-    checkPreflight: { seconds: () => latency("preflight", PREFLIGHT) },
-    findNewAddresses: { seconds: () => latency("newAddresses", A_READ), answer: () => newAddresses },
-    screenAddress: { seconds: () => latency("screened", A_READ), answer: () => screened },
-    keepNewAddress: { seconds: () => A_RECORD },
+    checkPreflight: { seconds: () => latency("preflight", PREFLIGHT), answer: () => ({ newAddresses }) },
+    screenNewAddress: { seconds: () => latency("screened", A_READ), answer: () => screened },
     choosePlacement: {
       seconds: () => latency("placement", A_READ),
       answer: () => ({ availabilitySet: false, machines: [[{ size: "Standard_D4as_v5", zone: "1" }]], missing: [0] }),
