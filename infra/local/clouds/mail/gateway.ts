@@ -104,7 +104,7 @@ export function createGateways(
 
   /** Of each conversation that ended with a refusal, its greeting and the refusals; a service that got no connection has nobody's words. */
   function log({ virtualMachineId, computerName, smtp: { smartHost } }: SimulatedGuest, refused: { reply: string }[]): void {
-    const answers = refused.map(({ reply }) => reply).filter((reply) => !/^450 4\.4\.3/.test(reply));
+    const answers = refused.map(({ reply }) => reply).filter((reply) => !reply.startsWith("450 4.4.3"));
     if (answers.length === 0 || smartHost === undefined) return;
     const [address = "-"] = platform.peers.lookup?.(smartHost, "A") ?? [];
     const [date, time = ""] = new Date(platform.now()).toISOString().split("T");
