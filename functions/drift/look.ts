@@ -9,6 +9,7 @@ import { rotating } from "../../shared/stores/credentials.ts";
 import type { DriftRecord } from "../../shared/stores/drift.ts";
 import { ended } from "../../shared/stores/operations.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
+import { withAzureCulprits } from "./azure-culprits.ts";
 import { compared, type Comparison, conditionOf, judged, unreadable } from "./compare.ts";
 import { standingSteps } from "./steps.ts";
 import type { DriftWorld } from "./world.ts";
@@ -69,12 +70,25 @@ interface Compared {
 async function looked(world: DriftWorld, tenant: TenantRecord): Promise<Compared> {
   try {
     const look = await lookAt(world, tenant, { asFound: adoptedOf(tenant) });
-    return { look, comparison: () => compared(look, standingSteps(tenant)) };
+    const comparison = await withCulprits(world, tenant, look, compared(look, standingSteps(tenant)));
+    return { look, comparison: () => comparison };
   } catch (error) {
     if (!(error instanceof ControlPlaneError)) world.log.warning("a tenant could not be looked at", { tenant: tenant.id, error });
     const { code, message } = failureFrom(error);
     return { look: undefined, comparison: (known) => unreadable(`${code}: ${message}`, known) };
   }
+}
+
+/** Nobody is looked for in Azure where nothing differs. */
+async function withCulprits(
+  { stores, azure, settings: { applicationId }, clock }: DriftWorld,
+  { partnerId, id }: TenantRecord,
+  look: Look,
+  comparison: Comparison,
+): Promise<Comparison> {
+  if (comparison.differences.length === 0) return comparison;
+  const known = await stores.drift.find(partnerId, id);
+  return withAzureCulprits({ azure, applicationId, now: clock.now() }, comparison, look, known);
 }
 
 /** Events first, then the conditions as they are by now, then the debt is crossed off. */

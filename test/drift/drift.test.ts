@@ -1,5 +1,6 @@
 /** Drift of a standing tenant: what colleagues changed by hand is found, named and brought back, over the real APIs of simulated clouds. */
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import type { Activity } from "../../infra/local/clouds/arm/activity-log.ts";
 import type { Connector, TransportRule } from "../../infra/local/clouds/exchange/store.ts";
 import type { Drift } from "../../shared/api/drift.ts";
 import type { Ground } from "../../shared/desired/state.ts";
@@ -100,10 +101,27 @@ test("what colleagues changed is found, property by property, with who did it wh
   platform.clouds.platform
     .collection<Group>("arm.microsoft.network/networksecuritygroups")
     .set(groupKey, { ...guard, body: { ...guard.body, properties: { ...guard.body.properties, securityRules: narrowed } } });
+  const [, , , , resourceGroupName = ""] = groupKey.split("/");
+  const { subscriptionId } = contoso.spec.azure;
+  platform.clouds.platform.collection<Activity>("arm.activity-log").set("by-a-colleague", {
+    subscriptionId,
+    resourceGroupName,
+    resourceId: groupKey,
+    operationName: "Microsoft.Network/networkSecurityGroups/write",
+    caller: "adele@contoso.example",
+    applicationId: "c44b4083-3bb0-49c1-b47d-974e53cbdf3c",
+    at: Date.now(),
+  });
 
   const before = await platform.now();
   await sweep();
   const found = await seen();
+  const logRead = about(contoso, await platform.record(before)).filter(({ url }) => url.includes("/eventtypes/"));
+  expect(logRead.map(({ status }) => status)).toEqual([200]);
+  expect(found.differences[0]?.culprit).toMatchObject({
+    who: "adele@contoso.example",
+    evidence: "Azure's activity log: Microsoft.Network/networkSecurityGroups/write",
+  });
   expect(found.status).toBe("drifted");
   expect(found.differences.map(({ step, action, repair: by }) => `${step}: ${action}, ${by}`)).toEqual([
     "networkSecurityGroup: update, repair",

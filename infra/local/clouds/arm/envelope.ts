@@ -105,6 +105,7 @@ const versionsOf: Record<string, string[]> = {
   "microsoft.insights/diagnosticsettings": ["2021-05-01-preview"],
   "microsoft.insights/datacollectionrules": ["2022-06-01", "2023-03-11", "2024-03-11"],
   "microsoft.insights/datacollectionruleassociations": ["2022-06-01", "2023-03-11", "2024-03-11"],
+  "microsoft.insights/eventtypes": ["2015-04-01"],
   "microsoft.devtestlab": ["2018-09-15"],
   "microsoft.marketplaceordering": ["2015-06-01", "2021-01-01"],
   "microsoft.keyvault": ["2023-07-01", "2024-11-01", "2025-05-01", "2026-02-01"],

@@ -2,6 +2,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { Claims, Platform, SimulatedRequest, SimulatedResponse, Simulator } from "../simulator.ts";
 import { createAccess, type Access } from "./access.ts";
+import { listActivities, noteActivity } from "./activity-log.ts";
 import { answerControl } from "./control.ts";
 import { availabilitySets } from "./availability-sets.ts";
 import { disks } from "./disks.ts";
@@ -210,6 +211,7 @@ async function answer(arm: Arm, request: SimulatedRequest, throttle: Throttle): 
   const subscriptionId = /^\/subscriptions\/([^/]+)/i.exec(path)?.[1] ?? "";
   const remaining = throttle.take({ method, path, principalId: claims.oid });
   const response = route(arm, call, subscriptionId);
+  noteActivity(arm.estate.platform, call, response);
   return { ...response, headers: { ...remaining, ...paced(arm.estate.platform, response.headers) } };
 }
 
@@ -375,6 +377,11 @@ function routeSubscription(arm: Arm, call: Call, subscriptionId: string, rest: s
       `${call.endpoint}${call.path}?${query.toString()}`,
       made === undefined || type === undefined ? undefined : shown(type, made, query),
     );
+  }
+  if (/^GET Microsoft\.Insights\/eventtypes\/management\/values$/i.test(`${method} ${segments.slice(1).join("/")}`)) {
+    requireApiVersion(query, namespace, third);
+    authorize("Microsoft.Insights/eventtypes/values/read");
+    return listActivities(estate.platform, subscriptionId, call);
   }
   if (namespace.toLowerCase() === "microsoft.marketplaceordering") {
     requireApiVersion(query, namespace);
