@@ -53,7 +53,7 @@ export const createSmtpRestartActivities = ({
   };
 
   /** The same for all tries of an attempt; another attempt runs again, and restarts nothing that was restarted for this operation. */
-  const nameOf = ({ operationId }: Work, attempt = 1): string =>
+  const nameOf = ({ operationId, attempt = 1 }: Work): string =>
     `gatehouse-smtp-${createHash("sha256").update(`${operationId}/${attempt}`).digest("hex").slice(0, 12)}`;
 
   const guestOf = async ({ work, windows }: Run) => {
@@ -72,13 +72,13 @@ export const createSmtpRestartActivities = ({
       recorded(run.work, "smtpRestart", async (begin) => {
         const guest = await guestOf(run);
         await begin({ action: "update", target: { kind: "smtpService", name: run.windows.virtualMachine } });
-        return { result: await resources.guest.runOnce(guest, nameOf(run.work, run.work.attempt)), running: true };
+        return { result: await resources.guest.runOnce(guest, nameOf(run.work)), running: true };
       }),
 
     checkSmtpRestart: (run: Run): Promise<void> =>
       recorded(run.work, "smtpRestart", async () => {
         const name = run.windows.virtualMachine;
-        const outcome = await resources.guest.outcomeOf(await guestOf(run), nameOf(run.work, run.work.attempt));
+        const outcome = await resources.guest.outcomeOf(await guestOf(run), nameOf(run.work));
         if (outcome.state === "unknown")
           throw new ControlPlaneError(outcome.reason.code, `the run on ${name}: ${outcome.reason.message}`, 503, true);
         const failure =
@@ -120,10 +120,8 @@ export const createSmtpRestartActivities = ({
       }),
 
     finishSmtpRestart: async ({ report, windows, ...said }: Said & Run & { report: SmtpReport }): Promise<void> => {
-      const { partnerId, operationId, attempt = 1 } = said.work;
-      const guest = await guestOf({ work: said.work, windows });
-      // Those of attempts that failed, too: Azure keeps a run until it is removed.
-      for (let each = 1; each <= attempt; each += 1) await resources.guest.forgetRun(guest, nameOf(said.work, each));
+      const { partnerId, operationId } = said.work;
+      await resources.guest.forgetRun(await guestOf({ work: said.work, windows }), nameOf(said.work));
       await say(said, "restarted", { ...report });
       await operations.recordProgress(partnerId, operationId, { status: "Succeeded", waitingFor: null, result: { ...report } });
     },
