@@ -212,6 +212,7 @@ export function createWorld(config: Config): World {
     checkClientSecret: checkClientSecret(environment),
     rotation: {
       certificateOverlapInSeconds: config.CERTIFICATE_OVERLAP,
+      settleInSeconds: config.ADDRESS_SETTLE,
       pace: {
         patience,
         operationDeadlineInSeconds,

@@ -13,6 +13,7 @@ import { ControlPlaneError, detailOf } from "../../shared/errors.ts";
 import { proveReachable } from "../../shared/proof/gateways.ts";
 import type { LoopEvidence } from "../../shared/proof/loop.ts";
 import { recordingSteps } from "../../shared/resources/activities.ts";
+import { createSettlingActivities } from "../../shared/runbook/settling-activities.ts";
 import { audited, targetOf as auditTargetOf } from "../../shared/resources/audited-step.ts";
 import { known } from "../../shared/resources/ensure.ts";
 import { type Begun, type Done, done } from "../../shared/resources/resource.ts";
@@ -79,17 +80,7 @@ export const createAddressActivities = ({
         return { result };
       }),
 
-    beginSettling: async ({ work, step, until }: { work: Work; step: string; until: number }): Promise<void> => {
-      const { partnerId, operationId } = work;
-      const message = `what was written is known everywhere by ${new Date(until * 1000).toISOString()}`;
-      await operations.recordStep(partnerId, operationId, step, { status: "Running" });
-      await operations.recordProgress(partnerId, operationId, { waitingFor: { kind: "propagation", message } });
-    },
-
-    endSettling: async ({ work: { partnerId, operationId }, step }: { work: Work; step: string }): Promise<void> => {
-      await operations.recordStep(partnerId, operationId, step, { status: "Succeeded" });
-      await operations.recordProgress(partnerId, operationId, { waitingFor: null });
-    },
+    ...createSettlingActivities(operations),
 
     /** Senders try again meanwhile: nobody's mail goes round the gateway for it. */
     announceSwap: ({ address, ...said }: Said & { address: string }): Promise<void> =>

@@ -13,6 +13,7 @@ import { type LoopEvidence, type LoopPace, proveLoop } from "../../shared/proof/
 import { firstClean } from "../../shared/runbook/clean-address.ts";
 import type { ResourceActivities } from "../../shared/resources/activities.ts";
 import type { Resources } from "../../shared/resources/index.ts";
+import { settle } from "../../shared/runbook/settling.ts";
 import type { GuestActivities } from "../../shared/runbook/guest-activities.ts";
 import type { AddressActivities } from "./activities.ts";
 import { type AddressHands, type Move, moveAddress } from "./ways.ts";
@@ -129,9 +130,7 @@ function handsOf(context: OrchestrationContext, replacement: Replacement): Addre
       }
     },
     *settled(step) {
-      yield* steps.beginSettling({ work, step, until: secondsNow(context) + pace.settleInSeconds });
-      yield* wait(context, pace.settleInSeconds);
-      yield* steps.endSettling({ work, step });
+      yield* settle(context, { work, step, seconds: pace.settleInSeconds, patience: pace.patience });
     },
     swapping: ({ ipAddress }) => steps.announceSwap({ work, gatewayId, address: ipAddress, at: secondsNow(context) }),
     keep: (names, address) => steps.keepAddress({ work, gatewayId, names, address }),

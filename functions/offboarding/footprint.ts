@@ -1,6 +1,7 @@
 /** What stands of a tenant: as its record knows it, and as the clouds show it. */
 import { readFailure } from "../../shared/azure/owned.ts";
 import * as desired from "../../shared/desired/state.ts";
+import type { OtherCertificate } from "../../shared/desired/certificate.ts";
 import type { Address, Ground } from "../../shared/desired/state.ts";
 import type { Target } from "../../shared/desired/target.ts";
 import type { DesiredOf } from "../../shared/durable/resources.ts";
@@ -18,6 +19,7 @@ export function footprintOf({ facts }: Pick<TenantRecord, "facts">): Footprint {
     loopGuid: ground?.loopGuid ?? secrets?.loopGuid ?? IN_NO_VAULT,
     regions: ground?.regions ?? [],
     certificate: ground?.certificate,
+    otherCertificate: facts["otherCertificate"] as OtherCertificate | undefined,
     reader: reader && { appId: reader.appId, servicePrincipalId: null },
   };
 }

@@ -24,17 +24,24 @@ const CONSENT_LIFETIME_IN_SECONDS = 3600;
 /** POST …/plan: reads only; what can't be read yet is said to be unknown. */
 export const planOnboarding = (world: OnboardingWorld) =>
   endpoint("planOnboarding", world, async ({ caller, params, body }) => {
-    const { operation = "onboarding", spec, steps, gateway, back } = body ?? {};
+    const { operation = "onboarding", spec, ...asked } = body ?? {};
     const known = await world.stores.tenants.get(caller.partnerId, params.tenantId);
     if (spec !== undefined && operation !== "onboarding")
       throw refusal("InvalidRequest", "only an onboarding brings another spec about", { target: "spec" });
+    const { steps, gateway, back, certificateName } = asked;
     if (steps !== undefined && operation !== "repair")
       throw refusal("InvalidRequest", "only a repair is of some steps", { target: "steps" });
-    if ((gateway ?? back) !== undefined && operation !== "addressReplacement")
+    const replaced = operation === "addressReplacement";
+    const renamed = operation === "certificateRenaming";
+    if (gateway !== undefined && !replaced)
       throw refusal("InvalidRequest", "only an address is replaced of one gateway", { target: "gateway" });
+    if (back !== undefined && !replaced && !renamed)
+      throw refusal("InvalidRequest", "only an address and a certificate's name have a way back", { target: "back" });
+    if (certificateName !== undefined && !renamed)
+      throw refusal("InvalidRequest", "only a certificate is renamed", { target: "certificateName" });
     const tenant = spec === undefined ? known : asIf(known, spec);
     await refuseOthersCustomer(world.stores, tenant);
-    return { body: await world.plans.make(operation, tenant, { steps, gateway, back }) };
+    return { body: await world.plans.make(operation, tenant, asked) };
   });
 
 /** As PUT would have it, and refused as there. */

@@ -10,7 +10,7 @@ import type { CredentialRecord } from "../../shared/stores/credentials.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import type { RotationWorld } from "./world.ts";
 
-type World = Pick<RotationWorld, "stores" | "resources">;
+type World = Pick<RotationWorld, "stores"> & { resources: Pick<RotationWorld["resources"], "tlsCertificate"> };
 
 /** As the spec wants it, another one than that which is in use; undefined where the spec wants none any more. */
 export function wantedInstead(

@@ -12,12 +12,14 @@ import { rotateLoopGuid } from "./loop-guid.ts";
 import { rotatePassword } from "./password.ts";
 import { createPasswordActivities } from "./password-activities.ts";
 import { createLoopGuidActivities } from "./loop-guid-activities.ts";
+import { planRenaming } from "./plan.ts";
 import { acceptNearExpiry } from "./queue.ts";
 import { rotateCredential } from "./request.ts";
 import { sweepCredentials } from "./timer.ts";
 import type { RotationWorld } from "./world.ts";
 
 export function registerRotation(world: RotationWorld): void {
+  world.plans.register("certificateRenaming", (tenant, asked) => planRenaming(world, tenant, asked));
   registerTimer("sweepCredentials", "%ROTATION_SCHEDULE%", sweepCredentials(world));
   registerQueue("acceptNearExpiry", "rotation", (client) => acceptNearExpiry(world, client), world);
   registerHttp("listCredentials", endpoint("listCredentials", world, listCredentials(world)));

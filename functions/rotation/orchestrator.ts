@@ -75,6 +75,8 @@ interface Particular {
   overlap(): Routine<boolean>;
   /** The old one goes, and is seen to be dead; `tell` gives the machines once more what they are told. */
   revoke(current: CredentialVersion, tell: () => Routine<void>): Routine<void>;
+  /** What must not stay halfway when it fails. */
+  takeBack?(): Routine<void>;
 }
 
 /** What changes in the machines' documents. */
@@ -100,6 +102,11 @@ export function* rotate(context: OrchestrationContext, rotation: Rotation, chapt
       });
     yield* steps.finishRotation({ work, key, generation, ...(over ? {} : { oldStays: true }) });
   } catch (error) {
+    try {
+      if (chapters.takeBack) yield* chapters.takeBack();
+    } catch {
+      // What failed first is what is told; whoever tries again finds how far it came.
+    }
     yield* steps.failRotation({ work, key, failure: failureFrom(error) });
   }
 
@@ -125,11 +132,13 @@ export function* rotate(context: OrchestrationContext, rotation: Rotation, chapt
     const route = yield* steps.readMailRoute(mailRouteWanted(target));
     for (const placed of machinesOf(target, ground)) {
       const { region, machine, address, suffix } = placed;
+      let times = 0;
       const say = function* (again?: Said): Routine<void> {
+        times += 1;
         const said = again ?? told(made);
         const held = { generation: generation + rotations, ...others, ...said.secrets, agents: ground.agents };
         const desired = guest(target, { region, machine }, address.fqdn, { ...ground, ...said.ground }, route, held);
-        yield* ensure("guest", `applyToGateway${suffix}`, desired, again ? 2 : 1);
+        yield* ensure("guest", `applyToGateway${suffix}`, desired, times);
         yield* confirm("guest", `verifyGateway${suffix}`, desired);
       };
       yield* around ? around(placed, say) : say();

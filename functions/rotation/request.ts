@@ -15,10 +15,11 @@ import type { RotationWorld } from "./world.ts";
 /** POST /api/tenants/{tenantId}/credentials/{name}/rotate */
 export const rotateCredential = (world: RotationWorld) =>
   endpoint("rotateCredential", world, async ({ caller: { partnerId }, params: { tenantId, name }, headers, body }) => {
-    const { emergency = false, back = false } = body ?? {};
+    const { emergency = false, back = false, certificateName, plan } = body ?? {};
+    if (certificateName !== undefined) refuseUnlessAlone(name, { emergency, back });
     const credential = await credentialOf(world, partnerId, tenantId, name);
     const id = headers["operation-id"] ?? randomUUID();
-    const operation = await asked(world, credential, { id, emergency, back });
+    const operation = await asked(world, credential, { id, emergency, back, certificateName, plan });
     if (operation.status === "NotStarted") {
       if (emergency) await openTask(world, credential, operation.id);
       const message: RotationAsked = { kind: "rotationAsked", partnerId, operationId: operation.id };
@@ -30,6 +31,17 @@ export const rotateCredential = (world: RotationWorld) =>
     const { body: answer, ...rest } = accepted(world, operation);
     return { ...rest, body: { ...answer, ...(emergency ? { risk: riskOf[credential.name] } : {}) } };
   });
+
+/** Another name is a walk of its own. */
+function refuseUnlessAlone(name: string, { emergency, back }: { emergency: boolean; back: boolean }): void {
+  const target = "certificateName";
+  if (name !== "smtpCertificate") throw refusal("InvalidRequest", `${name} has no name that connectors know it by`, { target });
+  if (back) throw refusal("InvalidRequest", "the way back is to the name before: say back, without a name", { target });
+  if (emergency)
+    throw refusal("InvalidRequest", "a certificate that is compromised is replaced first, and given another name afterwards", {
+      target,
+    });
+}
 
 async function credentialOf(
   { stores }: Pick<RotationWorld, "stores">,
@@ -49,23 +61,32 @@ async function credentialOf(
   return found;
 }
 
+interface Asked {
+  id: string;
+  emergency: boolean;
+  back: boolean;
+  certificateName?: string | undefined;
+  plan?: string | undefined;
+}
+
 /** The operation; what must not begin is refused, unless it is there already. */
 async function asked(
   world: RotationWorld,
   { partnerId, tenantId, name, generation, previous }: CredentialRecord,
-  { id, emergency, back }: { id: string; emergency: boolean; back: boolean },
+  { id, emergency, back, certificateName, plan }: Asked,
 ): Promise<OperationRecord> {
   const { tenants, operations } = world.stores;
   const tenant = await tenants.get(partnerId, tenantId);
   // Nothing waits for those who use what is given up.
   const atOnce = emergency || back;
-  const finish = previous !== undefined && !atOnce;
+  const finish = previous !== undefined && !atOnce && certificateName === undefined;
   const request: RotationRequest = {
     name,
     generation: finish ? generation : generation + 1,
     ...(atOnce && { emergency: true }),
     ...(back && { back }),
     ...(finish && { finish }),
+    ...(certificateName !== undefined && { certificateName }),
   };
   const wanted = rotationOf(world, request);
   if (!(await operations.find(partnerId, id))) {
@@ -73,9 +94,18 @@ async function asked(
       throw refusal("NothingToGoBackTo", `gateways keep no earlier ${name}: it can only be replaced once more`);
     if (wanted.kind === "renewal") await refuseWhileUnderWay(world.stores, tenant);
     await wanted.check(tenant);
+    await world.plans.insistOn("certificateRenaming", tenant, plan, { certificateName, back });
   }
   const requestHash = createHash("sha256")
-    .update(JSON.stringify({ tenantId, name, emergency, ...(back && { back }) }))
+    .update(
+      JSON.stringify({
+        tenantId,
+        name,
+        emergency,
+        ...(back && { back }),
+        ...(certificateName !== undefined && { certificateName }),
+      }),
+    )
     .digest("hex");
   const steps = wanted.stepsOf(tenant);
   const { operation } = await operations.create({

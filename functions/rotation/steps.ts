@@ -43,6 +43,7 @@ export const passwordSteps = (
 export function certificateSteps(
   spec: { gateway: Pick<TenantSpec["gateway"], "regions"> },
   { finish = false, back = false }: Pick<RotationRequest, "finish" | "back">,
+  { renaming = false, clears = false }: { renaming?: boolean; clears?: boolean } = {},
 ) {
   const machines = machineTitles(spec).flatMap(({ suffix, where, balanced }) => {
     const at = (title: string): string => [title, ...where].join(", ");
@@ -56,12 +57,24 @@ export function certificateSteps(
       step("gateway", `verifyGateway${suffix}`, at("The gateway's own test says so")),
       step("proof", `certificateShown${suffix}`, at("Seen from outside, by STARTTLS")),
       ...(balanced ? [step("gateway", `joinsPool${suffix}`, at("Behind its load balancer again"))] : []),
+      ...(renaming ? [step("proof", `probeMail${suffix}`, at("A mail comes back by the other name"))] : []),
     ];
   });
+  const accepted = [
+    step("mailFlow", "secondConnector", "Inbound connector for the other name, beside the first"),
+    step("mailFlow", "eitherName", "Outbound connector: either name"),
+    step("proof", "acceptedEverywhere", "Everybody has had the time to hear of the other name"),
+  ];
+  const settled = [
+    step("mailFlow", "onlyName", "Outbound connector: the name in use only"),
+    step("mailFlow", "formerConnector", `Inbound connector for the former name ${clears ? "gone" : "disabled"}`),
+  ];
   return [
     ...(finish || back ? [] : [step("root", "newCertificate", "New certificate in the vault")]),
+    ...(renaming ? accepted : []),
     ...machines,
     ...(finish ? [] : [step("root", "flip", "It is the one in use")]),
+    ...(renaming || clears ? settled : []),
   ];
 }
 

@@ -5,6 +5,7 @@ import type { MailRouteClients } from "../../shared/desired/mail-route.ts";
 import type { ApplicationPasswords } from "../../shared/graph/passwords.ts";
 import type { DeadLetters } from "../../shared/messages/dead-letters.ts";
 import type { Sender } from "../../shared/messages/sender.ts";
+import type { Plans } from "../../shared/plans/plans.ts";
 import type { Resources } from "../../shared/resources/index.ts";
 import type { StartTls } from "../../shared/smtp/starttls.ts";
 import type { Vaults } from "../../shared/vault/client.ts";
@@ -13,7 +14,8 @@ import type { RotationPace } from "./orchestrator.ts";
 export interface RotationWorld extends ApiWorld, MailRouteClients {
   vaults: Vaults;
   certificates: Pick<AcmeCertificates, "withdrawLeftBehind">;
-  resources: Pick<Resources, "tlsCertificate">;
+  resources: Resources;
+  plans: Plans;
   startTls: StartTls;
   passwords: ApplicationPasswords;
   checkClientSecret(secret: { entraTenantId: string; clientId: string; clientSecret: string }): Promise<boolean>;
@@ -23,6 +25,8 @@ export interface RotationWorld extends ApiWorld, MailRouteClients {
     pace: RotationPace;
     /** How long machines keep the certificate that they showed before. */
     certificateOverlapInSeconds: number;
+    /** Until every server of Exchange Online knows a connector. */
+    settleInSeconds: number;
   };
   reportFailure(activity: string, error: unknown): void;
 }

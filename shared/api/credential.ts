@@ -1,7 +1,9 @@
 /** A credential in the API: dates and numbers, never the secret. */
 import * as z from "zod";
 import { credentialNames } from "../vault/credential-names.ts";
+import { domainName } from "../tenants/spec.ts";
 import { operationIdSchema } from "./operation.ts";
+import { insistedPlanSchema } from "./plan.ts";
 
 /**
  * `missing`: it was never made. `current`: nothing is to be done. `due`: the next sweep replaces it. `rotating`: gateways are being given the
@@ -35,5 +37,13 @@ export const rotateInputSchema = z.strictObject({
   back: z
     .boolean()
     .optional()
-    .describe("Of `smtpCertificate`, while gateways keep the one before it: they show that one again, and never this one."),
+    .describe(
+      "Of `smtpCertificate`, while gateways keep the one before it: they show that one again, and never this one. While its name is being changed, and that has ended halfway: back to the name that it has.",
+    ),
+  certificateName: domainName
+    .optional()
+    .describe(
+      "Of `smtpCertificate`: the next one is for this name, and connectors accept both until all gateways show it. One of the tenant's domains, or a name below it.",
+    ),
+  plan: insistedPlanSchema,
 });

@@ -1,7 +1,7 @@
 /** A plan in the API: what an operation would do, resource by resource, found out by reading only. */
 import * as z from "zod";
 import { gatewayIdSchema } from "./gateway-id.ts";
-import { tenantIdSchema, tenantSpecSchema } from "../tenants/spec.ts";
+import { domainName, tenantIdSchema, tenantSpecSchema } from "../tenants/spec.ts";
 
 export const plannedActions = ["create", "update", "replace", "remove", "none", "blocked", "unknown"] as const;
 
@@ -39,6 +39,7 @@ export const plannedOperations = [
   "bypass",
   "restore",
   "addressReplacement",
+  "certificateRenaming",
   "offboarding",
 ] as const;
 
@@ -80,7 +81,11 @@ export const planInputSchema = z.strictObject({
     .describe("Plans an onboarding as if the tenant had this spec; nothing of it is stored. Its plan holds once it is."),
   steps: repairedStepsSchema,
   gateway: gatewayIdSchema.optional().describe("Whose address is replaced; may be left out where the tenant has one gateway."),
-  back: z.boolean().optional().describe("Of a replacement: to the address that was left last."),
+  back: z
+    .boolean()
+    .optional()
+    .describe("Of a replacement: to the address that was left last. Of a renaming: to the name before."),
+  certificateName: domainName.optional().describe("Of a renaming: what the gateways' certificate is to be for."),
 });
 
 export const insistedPlanSchema = z
@@ -91,6 +96,7 @@ export const insistedPlanSchema = z
 
 export const applyInputSchema = z.strictObject({ plan: insistedPlanSchema });
 
+export type PlanInput = z.input<typeof planInputSchema>;
 export type PlannedAction = (typeof plannedActions)[number];
 export type PlannedOperation = (typeof plannedOperations)[number];
 export type PlannedTask = z.output<typeof plannedTaskSchema>;

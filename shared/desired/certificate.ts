@@ -26,6 +26,17 @@ export interface GatewayCertificate {
   forClients: boolean;
 }
 
+/** One that Exchange Online may know the gateways by, beside the one that they show: theirs was, or becomes, for another name. */
+export interface OtherCertificate extends Pick<GatewayCertificate, "name" | "trusted" | "forClients"> {
+  /** `accepted`: a machine may show it. `kept`: none does, and its connector only waits for whoever goes back. */
+  state: "accepted" | "kept";
+}
+
+export const otherCertificate = (
+  { name, trusted, forClients }: Omit<OtherCertificate, "state">,
+  state: OtherCertificate["state"],
+): OtherCertificate => ({ name, trusted, forClients, state });
+
 /** What is read of it where it is issued. */
 export type Issued = Pick<IssuedCertificate, "thumbprint" | "secret" | "earlier" | "forClients" | "notBefore" | "notAfter">;
 
@@ -81,6 +92,9 @@ export const versionOf = ({ secret, thumbprint, madeAt, expiresAt }: GatewayCert
 interface Certified {
   certificate?: GatewayCertificate | undefined;
 }
+interface Known {
+  certificate?: Pick<GatewayCertificate, "trusted" | "forClients"> | undefined;
+}
 
 /**
  * What the guest's document says of it; its name becomes the SMTP server's, since IIS finds its certificate by that. `kept`: the thumbprint
@@ -97,16 +111,17 @@ export const shownBy = ({ certificate }: Certified, kept?: string) =>
   };
 
 /** Whether Exchange Online knows the gateway by its certificate, rather than by its addresses. */
-export const knownByCertificate = ({ certificate }: Certified): boolean =>
+export const knownByCertificate = ({ certificate }: Known): boolean =>
   certificate !== undefined && certificate.trusted && certificate.forClients;
 
-/** What Exchange Online asks of the gateway's certificate; nothing of one that it could not trust. */
+/** What Exchange Online asks of the gateway's certificate; nothing of one that it could not trust. Of two names it asks neither. */
 export const askedOf = (
-  { spec }: { spec: Pick<TenantSpec, "gateway"> },
+  { spec, otherCertificate: other }: Pick<Target, "otherCertificate"> & { spec: Pick<TenantSpec, "gateway"> },
   { certificate }: Certified,
 ): Pick<Desired<"outboundConnector">, "certificate"> => {
-  if (!certificate?.trusted) return {};
-  return spec.gateway.certificate?.validation === "CertificateValidation"
+  const also = other?.state === "accepted" ? other : undefined;
+  if (!certificate?.trusted || also?.trusted === false) return {};
+  return spec.gateway.certificate?.validation === "CertificateValidation" || (also && also.name !== certificate.name)
     ? { certificate: {} }
     : { certificate: { name: certificate.name } };
 };

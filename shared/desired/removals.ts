@@ -3,6 +3,7 @@
  * that what is desired need say no more than whose they are.
  */
 import { forwardingKinds as topToBottom } from "../exchange/rule-kinds.ts";
+import type { OtherCertificate } from "./certificate.ts";
 import type { Ground } from "./state.ts";
 import * as desired from "./state.ts";
 import type { Target } from "./target.ts";
@@ -11,6 +12,7 @@ import type { Resources } from "../resources/index.ts";
 
 /** What is known of what stands. */
 export interface Footprint extends Pick<Ground, "loopGuid" | "regions" | "certificate"> {
+  otherCertificate?: OtherCertificate | undefined;
   /** The application that reaches mailboxes, where there is one. */
   reader?: { appId: string; servicePrincipalId: string | null } | undefined;
 }
@@ -52,6 +54,8 @@ export function connectionRemovals(target: Target, ground: Footprint): Removal[]
   const exchangeWebServices = desired.exchangeWebServicesApplication(target);
   const webClient = desired.webClientApplication(target, ground);
   const powerShell = desired.powerShellApplication(target, { appId: "", objectId: "" });
+  const { otherCertificate } = ground;
+  const beside = desired.besideConnector({ ...target, ...(otherCertificate && { otherCertificate }) }, ground);
   return [
     removal("bypassRule", "Bypass rule removed, where there is one", desired.bypassRule(target, ground)),
     removal("approvalRule", "Approval rule removed", desired.approvalRule(target, ground)),
@@ -65,6 +69,9 @@ export function connectionRemovals(target: Target, ground: Footprint): Removal[]
       desired.otherInboundConnector(target, ground),
       "otherInboundConnector",
     ),
+    ...(beside
+      ? [removal("inboundConnector", "Inbound connector of the other certificate removed", beside, "besideInboundConnector")]
+      : []),
     ...(target.spec.connectionFilter
       ? [
           removal(

@@ -642,8 +642,23 @@ const inboundConnectors = (
   ground: MailServers,
 ): Record<"byAddress" | "byCertificate", Desired<"inboundConnector">> => ({
   byAddress: { ...mailFlow(target), egressIps: egressIps(ground), ...asMade(target, "inboundConnector") },
-  byCertificate: { ...mailFlow(target), certificateName: ground.certificate?.name ?? "" },
+  byCertificate: {
+    ...mailFlow(target),
+    certificateName: ground.certificate?.name ?? "",
+    ...(target.otherCertificate && { beside: target.otherCertificate.name }),
+  },
 });
+
+/** By which Exchange Online knows the gateways, too, or knew them, where that is another one. */
+export function besideConnector(target: Target, ground: MailServers): Desired<"inboundConnector"> | undefined {
+  const { certificate } = ground;
+  const { otherCertificate: other } = target;
+  if (certificate === undefined || other === undefined) return undefined;
+  const enabled = other.state === "accepted";
+  if (knownByCertificate({ certificate: other }))
+    return { ...mailFlow(target), certificateName: other.name, beside: certificate.name, enabled };
+  return knownByCertificate(ground) ? { ...inboundConnectors(target, ground).byAddress, enabled } : undefined;
+}
 /** Mission C2. */
 export const outboundConnector = (target: Target, ground: MailServers): Desired<"outboundConnector"> => ({
   ...mailFlow(target),

@@ -3,6 +3,7 @@ import { type Names, type NameSource, namesOf } from "../azure/names.ts";
 import type { TenantRecord } from "../stores/tenants.ts";
 import type { TenantSpec } from "../tenants/spec.ts";
 import { machinesBeside } from "./beside.ts";
+import type { OtherCertificate } from "./certificate.ts";
 import { countsOf, type Standing, widest } from "./standing.ts";
 import { type Ground, smartHosts } from "./state.ts";
 import { closedWays } from "./ways.ts";
@@ -13,6 +14,7 @@ export interface Target {
   names: Names;
   /** Thumbprints of versions in the vault that the gateways were given and that were taken back. */
   refusedCertificates?: string[];
+  otherCertificate?: OtherCertificate;
 }
 
 /** Kept names win over derived ones: what exists can't be renamed (mission A1). */
@@ -21,6 +23,7 @@ export const targetOf = ({ partnerId, id: tenantId, spec, facts }: TenantRecord)
   spec,
   names: named(nameSourceOf({ partnerId, tenantId }, spec), facts["names"] as Names | undefined),
   ...(facts["refusedCertificates"] ? { refusedCertificates: facts["refusedCertificates"] as string[] } : {}),
+  ...(facts["otherCertificate"] ? { otherCertificate: facts["otherCertificate"] as OtherCertificate } : {}),
 });
 
 /** Which names a tenant needs. */

@@ -26,6 +26,8 @@ export interface Asked {
   /** Of a replaced address: whose, and whether it is the way back. */
   gateway?: string | undefined;
   back?: boolean | undefined;
+  /** Of a certificate's name: the next one. */
+  certificateName?: string | undefined;
 }
 
 /** Throws what keeps the operation from being started at all. */

@@ -26,8 +26,11 @@ export interface LoopProof {
   work: Work;
   pace: LoopPace;
   loop: Loop;
-  step: "probeMail" | "pilotProbeMail" | "liveProbeMail";
+  /** With a machine's suffix where each is proven. */
+  step: `probeMail${string}` | "pilotProbeMail" | "liveProbeMail";
   round: number;
+  /** Which one it is, of several that are one step. */
+  search?: number;
   /** Seconds since 1970. */
   deadline: number;
 }
@@ -44,8 +47,8 @@ const MOST_DOUBLINGS = 4;
 /** Propagation is observed, never slept: mail after mail until one comes back through the gateway. One mail an execution. */
 export const proveLoop = branch("proveLoop", function* (context, proof: LoopProof): Routine<LoopEvidence> {
   const { sendProbe, checkProbe, failProbe } = stepsOf<LoopActivities>(context, proof.pace.patience);
-  const { work, pace, loop, step, round, deadline } = proof;
-  const subject = probeSubject(work, step, round);
+  const { work, pace, loop, step, search, round, deadline } = proof;
+  const subject = probeSubject(work, search === undefined ? step : `${step} ${search}`, round);
   yield* sendProbe({ work, step, loop, subject });
   for (let look = 1; look <= looksFor(round) && secondsNow(context) <= deadline; look++) {
     yield* wait(context, pace.probeIntervalInSeconds);

@@ -1,6 +1,7 @@
 /**
  * Mission C1 (manual, chapter 4.4.1): Microsoft 365 accepts the mail that the gateway returns, known by the gateway's addresses or by its
- * certificate. The two forms are two connectors, so that one can stand beside the other until mail has come back by it.
+ * certificate. The two forms are two connectors, so that one can stand beside the other until mail has come back by it; so are two names of
+ * the certificate, while it gets another one.
  */
 import { publicAddresses } from "../exchange/addresses.ts";
 import { canonicalAddresses, canonicalFlag, canonicalSenderDomains } from "../exchange/canonical.ts";
@@ -20,6 +21,8 @@ interface Connector extends TakenOver {
   owner: Owner;
   /** Entra tenant id of the customer's Microsoft 365. */
   organization: string;
+  /** Left out where it is: else it only waits for whoever goes back to it. */
+  enabled?: boolean | undefined;
 }
 
 interface ByAddress extends Connector {
@@ -30,6 +33,8 @@ interface ByAddress extends Connector {
 interface ByCertificate extends Connector {
   /** A name that the gateway's certificate has; under an accepted domain of the organisation. */
   certificateName: string;
+  /** Where there is one for another name, too: that one is never meant. */
+  beside?: string | undefined;
 }
 
 export interface InboundConnectorActual extends InboundConnectorSettings, Marked {
@@ -58,16 +63,15 @@ const forms = {
   certificate: { name: "FROM Azure VM to M365 by certificate", kind: "certificateInboundConnector" },
 } as const;
 const formOf = (desired: InboundConnector) => ("egressIps" in desired ? forms.address : forms.certificate);
+/** Of two, the one that was made second is called so for as long as it stands. */
+const SECOND = `${forms.certificate.name} 2`;
 
 export const inboundConnector = ({ exchange }: { exchange: Exchange }): Resource<InboundConnector, InboundConnectorActual> => {
-  const find = async (desired: InboundConnector): Promise<InboundConnectorObject | undefined> => {
-    const { name, kind } = formOf(desired);
-    return ownAmong(
-      await exchange.list(desired.organization, "Get-InboundConnector", {}),
-      { name: kept(desired, "name", name), marker: markerOf(desired.owner, kind), what: "connector", adopting: desired.adopting },
-      ({ Comment }) => Comment,
-    );
-  };
+  const listed = (desired: InboundConnector): Promise<InboundConnectorObject[]> =>
+    exchange.list(desired.organization, "Get-InboundConnector", {});
+
+  const find = async (desired: InboundConnector): Promise<InboundConnectorObject | undefined> =>
+    foundAmong(await listed(desired), desired);
 
   /** Message centre, MC1226222: a connector by a certificate of somebody else's domain may stop working without notice. */
   async function requireLegal(desired: InboundConnector): Promise<void> {
@@ -95,10 +99,10 @@ export const inboundConnector = ({ exchange }: { exchange: Exchange }): Resource
     diff: (desired, actual) => changesBetween(settings(desired), actual),
     async create(desired) {
       await requireLegal(desired);
-      const { name, kind } = formOf(desired);
+      const { kind } = formOf(desired);
       await exchange.run(desired.organization, "New-InboundConnector", {
         ...parameters(settings(desired)),
-        Name: kept(desired, "name", name),
+        Name: nameAmong(await listed(desired), desired),
         SenderDomains: ["*"],
         Comment: markerOf(desired.owner, kind),
       });
@@ -109,6 +113,7 @@ export const inboundConnector = ({ exchange }: { exchange: Exchange }): Resource
       await exchange.run(desired.organization, "Set-InboundConnector", {
         Identity: guid,
         ...parameters(only(settings(desired), changes)),
+        ...(changes.some(({ path }) => path === "name") && { Name: nameAmong(await listed(desired), desired) }),
       });
       return done;
     },
@@ -128,6 +133,32 @@ export const inboundConnector = ({ exchange }: { exchange: Exchange }): Resource
   });
 };
 
+/** Ours, by its mark. Of two that know the gateways by a certificate the one for its name, and never the one for the other name. */
+function foundAmong(all: InboundConnectorObject[], desired: InboundConnector): InboundConnectorObject | undefined {
+  const marker = markerOf(desired.owner, formOf(desired).kind);
+  const wanted = { name: nameAmong(all, desired), marker, what: "connector", adopting: desired.adopting };
+  const commentOf = ({ Comment }: InboundConnectorObject) => Comment;
+  if ("egressIps" in desired) return ownAmong(all, wanted, commentOf);
+  const other = besideAmong(all, desired);
+  const named = all.find((one) => carries(one.Comment, marker) && nameIn(one) === desired.certificateName);
+  const others = all.filter((one) => one !== other);
+  return named ?? ownAmong(others, wanted, commentOf);
+}
+
+function besideAmong(all: InboundConnectorObject[], { owner, beside }: ByCertificate): InboundConnectorObject | undefined {
+  const marker = markerOf(owner, forms.certificate.kind);
+  return beside === undefined ? undefined : all.find((one) => carries(one.Comment, marker) && nameIn(one) === beside);
+}
+
+/** What it is called, or would be. */
+function nameAmong(all: InboundConnectorObject[], desired: InboundConnector): string {
+  const { name } = formOf(desired);
+  if ("egressIps" in desired) return kept(desired, "name", name);
+  return besideAmong(all, desired)?.Name === name ? SECOND : name;
+}
+
+const nameIn = ({ TlsSenderCertificateName: name }: InboundConnectorObject): string | undefined => name?.toLowerCase();
+
 /** A name, or one below it. */
 export const isUnder = (name: string, domain: string): boolean => {
   const [one, other] = [name.toLowerCase(), domain.toLowerCase()];
@@ -136,7 +167,7 @@ export const isUnder = (name: string, domain: string): boolean => {
 
 const settings = (desired: InboundConnector): InboundConnectorSettings => ({
   name: formOf(desired).name,
-  enabled: true,
+  enabled: desired.enabled ?? true,
   // Only this type gives the right to relay to the internet.
   connectorType: "OnPremises",
   senderDomains: ["*"],
@@ -161,12 +192,12 @@ const identity = (desired: InboundConnector) =>
 
 const canonical = (connector: InboundConnectorObject): InboundConnectorActual => ({
   guid: connector.Guid,
-  name: connector.Name,
+  name: connector.Name === SECOND ? forms.certificate.name : connector.Name,
   enabled: canonicalFlag(connector.Enabled),
   connectorType: connector.ConnectorType ?? "Partner",
   senderDomains: canonicalSenderDomains(connector.SenderDomains),
   senderIpAddresses: canonicalAddresses(connector.SenderIPAddresses),
-  certificateName: connector.TlsSenderCertificateName?.toLowerCase() ?? null,
+  certificateName: nameIn(connector) ?? null,
   requireTls: canonicalFlag(connector.RequireTls),
   restrictDomainsToCertificate: canonicalFlag(connector.RestrictDomainsToCertificate),
   cloudServicesMailEnabled: canonicalFlag(connector.CloudServicesMailEnabled),

@@ -41,6 +41,7 @@ export function mailFlowOf(tenant: TenantRecord): MailFlow {
     organization: organization(target),
     loopHeader: LOOP_HEADER,
     outboundConnector: outboundConnectorName(target),
+    ...(target.otherCertificate?.state === "kept" && { keptName: target.otherCertificate.name }),
     egressIps: standing ? egressIps(standing) : [],
     senders: [...new Set([microsoft365.probeMailbox, ...pilot.addresses])],
     domains: microsoft365.domains,

@@ -24,7 +24,11 @@ export function leftBehind(spec: TenantSpec, wanted: TenantSpec): LeftBehind | u
     return { message: "what its machines report can't be switched off yet", target: "gateway.monitoring" };
   const { certificate } = spec.gateway;
   if (certificate !== undefined && certificate.name !== wanted.gateway.certificate?.name)
-    return { message: "its certificate stays, and for the same name: connectors name it", target: "gateway.certificate" };
+    return {
+      message:
+        "its certificate stays, and for the same name, since connectors name it: POST …/credentials/smtpCertificate/rotate with certificateName gives it another one while mail goes on",
+      target: "gateway.certificate",
+    };
   if (spec.gateway.diagnostics !== undefined && wanted.gateway.diagnostics === undefined)
     return { message: "its machines' diagnostics can't be moved back yet", target: "gateway.diagnostics" };
   const { file } = spec.directory ?? {};

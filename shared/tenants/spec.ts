@@ -3,13 +3,17 @@ import * as z from "zod";
 import { zoneOf } from "./dns-zones.ts";
 import { iqSuiteConflicts, iqSuiteSchema, passwordLifetime, windowsFile } from "./iq-suite.ts";
 
-const domainName = z
+export const domainName = z
   .string()
   .max(253)
   .regex(
     /^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$/,
     "must be a lower-case domain name such as contoso.example",
   );
+/** One of these domains, or a name below one. */
+export const underOneOf = (domains: string[], name: string): boolean =>
+  domains.some((domain) => name === domain || name.endsWith(`.${domain}`));
+
 const mailAddress = z
   .email("must be a mail address such as pilot@contoso.example")
   .max(254)
@@ -324,7 +328,7 @@ export const tenantSpecSchema = z
       context.addIssue({ code: "custom", path: ["microsoft365", "domains"], message: "names a domain twice" });
     if (new Set(regions.map(({ name }) => name)).size !== regions.length)
       context.addIssue({ code: "custom", path: ["gateway", "regions"], message: "names a region twice" });
-    if (certificate && !domains.some((domain) => certificate.name === domain || certificate.name.endsWith(`.${domain}`)))
+    if (certificate && !underOneOf(domains, certificate.name))
       context.addIssue({
         code: "custom",
         path: ["gateway", "certificate", "name"],

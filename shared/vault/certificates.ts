@@ -24,6 +24,8 @@ export interface CertificatePlace {
   certificate: string;
   /** Thumbprints of versions that are passed over: they were in use, and did harm. */
   refused?: string[] | undefined;
+  /** DNS name that it is wanted for: a newer one for others only is passed over. */
+  name?: string | undefined;
 }
 
 /** What is ordered there. */
@@ -213,19 +215,35 @@ const orderOf = ({ vaultUrl, certificate }: CertificatePlace): Begun => ({
   retryAfterInSeconds: DEFAULT_RETRY_AFTER_IN_SECONDS,
 });
 
-/** The newest one, unless it is refused: then the newest of those that are not, and are switched on. */
+/**
+ * The newest one, unless it is refused or for other names: then the newest of those that are neither, and are switched on. Where none is for
+ * the name, the newest that is not refused, so that what is wrong with it can be told.
+ */
 async function accepted(
   client: CertificateClient,
-  { certificate, refused = [] }: CertificatePlace,
+  { certificate, refused = [], name }: CertificatePlace,
   newest: KeyVaultCertificateWithPolicy,
   versions: CertificateProperties[],
 ): Promise<KeyVaultCertificateWithPolicy> {
-  if (!thumbprintOf(newest.properties).some((thumbprint) => refused.includes(thumbprint))) return newest;
-  const [other] = versions
-    .filter((one) => one.enabled !== false && thumbprintOf(one).every((thumbprint) => !refused.includes(thumbprint)))
+  const taken = (one: CertificateProperties): boolean => thumbprintOf(one).every((thumbprint) => !refused.includes(thumbprint));
+  const fits = ({ cer }: KeyVaultCertificateWithPolicy): boolean =>
+    name === undefined || (cer !== undefined && namesOf(new X509Certificate(Buffer.from(cer))).includes(name));
+  let best = taken(newest.properties) ? newest : undefined;
+  if (best && fits(best)) return best;
+  const others = versions
+    .filter((one) => one.version !== newest.properties.version && one.enabled !== false && taken(one))
     .toSorted((one, next) => (next.createdOn?.getTime() ?? 0) - (one.createdOn?.getTime() ?? 0));
-  if (other?.version === undefined) throw gone;
-  return { ...(await client.getCertificateVersion(certificate, other.version)), ...(newest.policy && { policy: newest.policy }) };
+  for (const { version } of others) {
+    if (version === undefined) continue;
+    const other = {
+      ...(await client.getCertificateVersion(certificate, version)),
+      ...(newest.policy && { policy: newest.policy }),
+    };
+    if (fits(other)) return other;
+    best ??= other;
+  }
+  if (best === undefined) throw gone;
+  return best;
 }
 
 const thumbprintOf = ({ x509ThumbprintString }: CertificateProperties): string[] =>
@@ -258,9 +276,7 @@ function issued(
   return {
     secret: { vaultUrl, name, version },
     thumbprint: certificate.fingerprint.replaceAll(":", ""),
-    names: (certificate.subjectAltName ?? "")
-      .split(", ")
-      .flatMap((one) => (one.startsWith("DNS:") ? [one.slice(4).toLowerCase()] : [])),
+    names: namesOf(certificate),
     notBefore: certificate.validFromDate.toISOString(),
     notAfter: certificate.validToDate.toISOString(),
     validity: validityOf(certificate, now),
@@ -271,6 +287,9 @@ function issued(
     exportable: policy?.exportable !== false,
   };
 }
+
+const namesOf = ({ subjectAltName }: X509Certificate): string[] =>
+  (subjectAltName ?? "").split(", ").flatMap((one) => (one.startsWith("DNS:") ? [one.slice(4).toLowerCase()] : []));
 
 function validityOf({ validFromDate, validToDate }: X509Certificate, now: number): IssuedCertificate["validity"] {
   if (validFromDate.getTime() > now) return "not yet";

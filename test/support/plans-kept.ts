@@ -44,14 +44,14 @@ const compare = (world: World, tenantId: string): Promise<Compared> =>
   });
 
 /** An operation of that kind from its moment, by its plan. What an offboarding takes away goes with its group. */
-export async function planAndBegin(worlds: Worlds, { kind, from, start }: Way): Promise<Compared> {
+export async function planAndBegin(worlds: Worlds, { kind, asked, from, start }: Way): Promise<Compared> {
   const { tenantId } = worlds.customer;
-  const operation = plannedOperations.find((one) => one === kind);
+  const operation = asked?.operation ?? plannedOperations.find((one) => one === kind);
   if (operation === undefined) throw new Error(`nobody plans operations of the kind ${kind}`);
   return worlds.life(
     (life) =>
       compareWith(life.clouds, {
-        plan: async () => (await life.partner.planOnboarding({ tenantId, body: { operation } })).body,
+        plan: async () => (await life.partner.planOnboarding({ tenantId, body: { ...asked, operation } })).body,
         apply: async (plan) => life.ended(await start(life, plan)),
       }),
     from,
@@ -81,15 +81,16 @@ async function compareWith(clouds: TestClouds, { plan: make, apply }: Ways): Pro
 
 const position = async (clouds: TestClouds): Promise<number> => (await clouds.requests()).at(-1)?.seq ?? 0;
 
-/** What a tenant has one of is one object, in however many steps it is brought about. */
+/** What a tenant has one of is one object, in however many steps it is brought about; of inbound connectors a second one is made beside it. */
 const single = new Set(["inboundConnector", "outboundConnector", "connectionFilter", "webClientApplication", "bypassRule"]);
 
 function plannedIn({ resources }: Plan): string[] {
   const seen = new Set<string>();
   return resources
     .flatMap(({ kind, action }) => {
-      if (action === "none" || ((single.has(kind) || kind in objects) && seen.has(kind))) return [];
-      seen.add(kind);
+      const object = kind === "inboundConnector" ? `${kind} ${action}` : kind;
+      if (action === "none" || ((single.has(kind) || kind in objects) && seen.has(object))) return [];
+      seen.add(object);
       // The filter is the customer's: our addresses are put into what is there.
       return [`${kind === "connectionFilter" ? "update" : action} ${objects[kind] ?? kind}`];
     })

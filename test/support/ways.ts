@@ -2,6 +2,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Connector, ConnectionFilterPolicy, TransportRule } from "../../infra/local/clouds/exchange/store.ts";
 import { type Operation, type OperationKind, operationKinds } from "../../shared/api/operation.ts";
+import type { PlanInput } from "../../shared/api/plan.ts";
 import { namesOf } from "../../shared/azure/names.ts";
 import type { CredentialDue } from "../../shared/messages/near-expiry.ts";
 import { ended } from "../../shared/stores/operations.ts";
@@ -18,9 +19,13 @@ export interface Way {
   from: Beginning | undefined;
   /** A gateway stands already, so that an onboarding is not taken back. */
   standing: boolean;
+  /** What its plan is asked for with, where that is more than the kind. */
+  asked?: PlanInput | undefined;
   /** `plan`: hash of the one that is insisted on, of those that are planned. */
   start(life: Life, plan?: string): Promise<Operation>;
 }
+
+const [CERTIFIED, RENAMED] = ["gateway.contoso.example", "mail.contoso.example"] as const;
 
 /** How each kind is asked for; its moment is what the kind named first leaves. */
 const beginnings = {
@@ -170,6 +175,21 @@ const beginnings = {
     after: "certificate",
     start: (life, tenantId) => renew(life, tenantId, "smtpCertificate", { back: true }),
   },
+  /** Of the gateway's certificate, which it gets on the way there. */
+  certificateRenaming: {
+    kind: "renewal",
+    after: "promotion",
+    asked: { operation: "certificateRenaming", certificateName: RENAMED },
+    meanwhile: async (life, customer) => {
+      const { tenantId, body } = customer;
+      const certified = { ...body, gateway: { ...body.gateway, certificate: { name: CERTIFIED } } };
+      await life.partner.putTenant({ tenantId, body: certified });
+      await importCertificate(life, customer, 80);
+      succeeded(await life.ended((await life.partner.startOnboarding({ tenantId })).body));
+      await importCertificate(life, customer, 90, RENAMED);
+    },
+    start: (life, tenantId, plan) => renew(life, tenantId, "smtpCertificate", { certificateName: RENAMED, plan }),
+  },
   offboarding: {
     kind: "offboarding",
     after: "promotion",
@@ -181,7 +201,6 @@ const beginnings = {
 const A_MINUTE = 60_000;
 const AN_HOUR = 60 * A_MINUTE;
 const A_DAY = 24 * AN_HOUR;
-const CERTIFIED = "gateway.contoso.example";
 const ALL_MAILBOXES = { access: "allMailboxes" } as const;
 const PRODUCT = {
   publisher: "gatewaymaker",
@@ -198,6 +217,7 @@ interface BeginningOf {
   after?: Kind;
   /** Machines report. */
   reporting?: true;
+  asked?: PlanInput;
   /** What else happens before it is asked for. */
   meanwhile?(life: Life, customer: Customer): Promise<void>;
   start(life: Life, tenantId: string, plan?: string): Promise<Operation>;
@@ -225,6 +245,7 @@ export const kinds = [
   "certificate",
   "oldCertificate",
   "formerCertificate",
+  "certificateRenaming",
   "offboarding",
 ] as const;
 export type Kind = (typeof kinds)[number];
@@ -272,8 +293,8 @@ export function waysIn(worlds: Worlds): (kind: Kind) => Promise<Way> {
   };
 
   return async (name) => {
-    const { kind, standing = false } = beginnings[name];
-    return { kind, standing, from: await momentOf(name), start: startOf(name) };
+    const { kind, standing = false, asked } = beginnings[name];
+    return { kind, standing, asked, from: await momentOf(name), start: startOf(name) };
   };
 }
 
@@ -321,7 +342,7 @@ async function renew(
   { partner, app }: Life,
   tenantId: string,
   name: CredentialName,
-  body: { emergency?: true; back?: true } = {},
+  body: { emergency?: true; back?: true; certificateName?: string; plan?: string | undefined } = {},
 ): Promise<Operation> {
   const { body: operation } = await partner.rotateCredential({ tenantId, name, body });
   while (app.engine.getInstance(`northwind_${operation.id}_1`) === undefined) await pause(1);
@@ -329,13 +350,18 @@ async function renew(
 }
 
 /** The customer's person has one of a public authority. Its dates are the machine's, whatever time it is in the world. */
-async function importCertificate({ clouds }: Life, { tenantId, spec }: Customer, days: number): Promise<void> {
+async function importCertificate(
+  { clouds }: Life,
+  { tenantId, spec }: Customer,
+  days: number,
+  name: string = CERTIFIED,
+): Promise<void> {
   const { vault } = namesOf({ partnerId: "northwind", tenantId, regions: spec.gateway.regions });
   const ahead = Date.now() - (performance.timeOrigin + performance.now());
   const response = await fetch(`${clouds.control}/certificates`, {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ vault, name: secretNames.smtpCertificate, names: [CERTIFIED], days: Math.ceil(ahead / A_DAY) + days }),
+    body: JSON.stringify({ vault, name: secretNames.smtpCertificate, names: [name], days: Math.ceil(ahead / A_DAY) + days }),
   });
   if (response.status !== 201) throw new Error(await response.text());
 }

@@ -41,3 +41,28 @@ test("the two forms stand beside each other, and going takes only the one that i
     [byCertificate.certificateName],
   );
 });
+
+test("two names stand beside each other, and each is found, changed and taken away as the one that is meant", async () => {
+  const organization = await world.organization();
+  const caller = await world.exchange(organization);
+  const [{ DomainName = "" } = {}] = await caller.list("Get-AcceptedDomain", {});
+  const [first, second] = [`gateway.${String(DomainName)}`, `mail.${String(DomainName)}`];
+  const standing = async () =>
+    (await caller.list("Get-InboundConnector", {})).map(({ TlsSenderCertificateName: name, Enabled }) => [name, Enabled]);
+  await world.ensure("inboundConnector", { owner, organization, certificateName: first });
+  const beside = { owner, organization, certificateName: second, beside: first };
+  await world.ensure("inboundConnector", beside);
+  expect((await standing()).toSorted()).toEqual([
+    [first, true],
+    [second, true],
+  ]);
+  const former = { owner, organization, certificateName: first, beside: second, enabled: false };
+  await world.ensure("inboundConnector", former);
+  expect(Object.fromEntries(await standing())).toEqual({ [first]: false, [second]: true });
+  await world.resources.inboundConnector.remove(former);
+  await world.resources.inboundConnector.remove(former);
+  expect(await standing()).toEqual([[second, true]]);
+  // Once alone it is the one, whatever it is called.
+  const found = await world.resources.inboundConnector.observe({ owner, organization, certificateName: second });
+  expect(found).toMatchObject({ state: "present", actual: { name: "FROM Azure VM to M365 by certificate" } });
+});

@@ -79,9 +79,12 @@ function acceptedDomains({ acceptedDomains: seen }: Surroundings, { domains }: M
 }
 
 /** "Inbound connector FAQ": made disabled in trial, new and restricted organisations. */
-function heldBack({ inboundConnectors, outboundConnectors }: Surroundings, { owner }: MailFlow): Finding[] {
+function heldBack({ inboundConnectors, outboundConnectors }: Surroundings, { owner, keptName }: MailFlow): Finding[] {
   const mark = markOf(owner);
-  const disabled = [...all(inboundConnectors), ...all(outboundConnectors)].filter(
+  const inUse = all(inboundConnectors).filter(
+    ({ TlsSenderCertificateName: name }) => keptName === undefined || name?.toLowerCase() !== keptName,
+  );
+  const disabled = [...inUse, ...all(outboundConnectors)].filter(
     ({ Comment, Enabled }) => Enabled === false && carries(Comment, mark),
   );
   return disabled.map(({ Name }) => ({

@@ -12,6 +12,8 @@ export interface MailFlow {
   loopHeader: string;
   /** Its name. */
   outboundConnector: string;
+  /** Of the gateways' certificate, until lately: its connector is disabled, and waits for whoever goes back. */
+  keptName?: string | undefined;
   /** Where the gateways' mail comes from; none while they aren't made. */
   egressIps: string[];
   /** The probe mailbox first, then the pilots: whose mail goes through the gateway first. */
