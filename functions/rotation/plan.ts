@@ -10,7 +10,6 @@ import { typical } from "../../shared/plans/durations.ts";
 import { lookingWay } from "../../shared/plans/looking-way.ts";
 import type { Asked, Planned } from "../../shared/plans/plans.ts";
 import { plannedOf } from "../../shared/plans/resources.ts";
-import type { FoundCertificate } from "../../shared/vault/certificates.ts";
 import { guestOf } from "../../shared/runbook/guest.ts";
 import { type Sight, walked } from "../../shared/runbook/looking.ts";
 import type { Walk } from "../../shared/runbook/runbook.ts";
@@ -57,15 +56,12 @@ export async function planRenaming(
 
 /** In the order in which it is done; what is proven on the way takes its time. */
 function* way(world: RotationWorld, sight: Sight, rotation: CertificateRotation): Walk<Promise<unknown>, void> {
-  const { work, spec, names, ground, wanted, shown, back, other, renaming, generation } = rotation;
+  const { work, spec, names, ground, wanted, shown, back, other, renaming } = rotation;
   const target = { work, spec, names };
   const hands = lookingWay(world.resources, sight, "");
   let next = back;
   if (next === undefined) {
-    const found = (yield* hands.ensure("tlsCertificate", "newCertificate", {
-      ...wanted,
-      insteadOf: shown.thumbprint,
-    })) as FoundCertificate;
+    const found = yield* hands.ensure("tlsCertificate", "newCertificate", { ...wanted, insteadOf: shown.thumbprint });
     next =
       sight.seen.at(-1)?.action === "none" && !found.pending
         ? gatewayCertificate(wanted, found)

@@ -102,10 +102,14 @@ test(
     const machine = ["leavesPool", "applyToGateway", "verifyGateway", "certificateShown", "joinsPool", "probeMail"];
     const order = [
       "newCertificate",
-      ...["secondConnector", "eitherName", "acceptedEverywhere"],
+      "secondConnector",
+      "eitherName",
+      "acceptedEverywhere",
       ...machine,
       ...machine.map((step) => `${step}-m2`),
-      ...["flip", "onlyName", "formerConnector"],
+      "flip",
+      "onlyName",
+      "formerConnector",
     ];
     expect(steps.map(({ name }) => name)).toEqual(order);
     const times = order.map((step) => steps.find(({ name }) => name === step)?.endedAt ?? `no ${step}`);

@@ -52,10 +52,7 @@ test("two names stand beside each other, and each is found, changed and taken aw
   await world.ensure("inboundConnector", { owner, organization, certificateName: first });
   const beside = { owner, organization, certificateName: second, beside: first };
   await world.ensure("inboundConnector", beside);
-  expect((await standing()).toSorted()).toEqual([
-    [first, true],
-    [second, true],
-  ]);
+  expect(Object.fromEntries(await standing())).toEqual({ [first]: true, [second]: true });
   const former = { owner, organization, certificateName: first, beside: second, enabled: false };
   await world.ensure("inboundConnector", former);
   expect(Object.fromEntries(await standing())).toEqual({ [first]: false, [second]: true });
