@@ -34,7 +34,9 @@ export function* rotateLoopGuid(context: OrchestrationContext, rotation: LoopGui
   const steps = stepsOf<LoopGuidActivities>(context, pace.patience);
   const { ensure } = resourceSteps<Resources>(context, work, pace);
   const target = { work, spec, names };
-  const old = ground.loopGuid;
+  // A try that failed between what its flip wrote first and last has left the one before as the other one.
+  const before = ({ reference }: { reference: SecretReference }): SecretReference =>
+    ground.loopGuid.version === reference.version ? (ground.otherLoopGuid ?? ground.loopGuid) : ground.loopGuid;
 
   /** Each rule is written and read back. */
   function* accept(prefix: string, loopGuid: SecretReference, otherLoopGuid?: SecretReference): Routine<void> {
@@ -45,6 +47,7 @@ export function* rotateLoopGuid(context: OrchestrationContext, rotation: LoopGui
   yield* rotate(context, rotation, {
     create: () => steps.createLoopGuid({ work, key, generation, spec }),
     *test({ reference }) {
+      const old = before({ reference });
       const accepting = { work, old, also: reference };
       if (settleInSeconds) {
         yield* steps.acceptLoopGuid({ ...accepting, until: secondsNow(context) + settleInSeconds });
@@ -60,7 +63,8 @@ export function* rotateLoopGuid(context: OrchestrationContext, rotation: LoopGui
       const deadline = secondsNow(context) + pace.probeDeadlineInSeconds;
       yield* child(context, proveLoop, { work, pace, loop, step: "probeMail", round: 1, deadline }, "probe");
     },
-    flip: (made) => steps.flipLoopGuid({ work, key, generation, made, old, overlapInSeconds: pace.overlapInSeconds }),
+    flip: (made) =>
+      steps.flipLoopGuid({ work, key, generation, made, old: before(made), overlapInSeconds: pace.overlapInSeconds }),
     *overlap() {
       return finish === true || emergency === true;
     },

@@ -2,7 +2,8 @@
 import { expect, test } from "vitest";
 import { LATEST_WRITE_IN_SECONDS } from "../../shared/desired/loop-guid-in-force.ts";
 import { everyMutant, everyWalk } from "../support/every-walk.ts";
-import { LONGEST_EXECUTION_IN_SECONDS } from "../support/loop-guids-by-chance.ts";
+import { LONGEST_EXECUTION_IN_SECONDS, twoAfterHalfAFlip } from "../support/loop-guids-by-chance.ts";
+import { firstToGoWrong } from "../support/rotations-by-chance.ts";
 
 test.each(everyWalk)(
   "$credential: under schedules by chance nothing is ever refused or lost, and nothing is left over",
@@ -13,6 +14,10 @@ test.each(everyWalk)(
 
 test.each(everyMutant)("$credential: a rotation that goes $mutant is caught", async ({ firstToGoWrong, mutant, caughtBy }) => {
   expect(await firstToGoWrong({ from: caughtBy, to: caughtBy + 1 }, mutant)).toBe(caughtBy);
+});
+
+test("loopGuid: a flip that stayed halfway is completed by the next try", async () => {
+  expect(await firstToGoWrong(twoAfterHalfAFlip, { from: 0, to: 10 })).toBeUndefined();
 });
 
 test("nobody who has looked is waited for a shorter time than he may live", () => {

@@ -13,10 +13,21 @@ import { markedRules } from "../../shared/desired/marked-rules.ts";
 import type { Ground } from "../../shared/desired/state.ts";
 import { createResourceActivities } from "../../shared/resources/activities.ts";
 import { done, present, type Resource } from "../../shared/resources/resource.ts";
+import { ControlPlaneError } from "../../shared/errors.ts";
 import type { CredentialRecord } from "../../shared/stores/credentials.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
 import { type Call, createMachines } from "./machines-by-chance.ts";
-import { callsAt, createGenerated, createRows, createTime, HOUR, type Play, site, twoInARow } from "./rotations-by-chance.ts";
+import {
+  callsAt,
+  createGenerated,
+  createRows,
+  createTime,
+  HOUR,
+  type Play,
+  type Played,
+  site,
+  twoInARow,
+} from "./rotations-by-chance.ts";
 import { createSchedule, type Point, type Schedule } from "./schedules.ts";
 
 /** What is left out, or done wrongly, to see that it is noticed. */
@@ -32,10 +43,35 @@ const LENGTH = 500;
 const { functionTimeout } = JSON.parse(readFileSync("host.json", "utf8")) as { functionTimeout: string };
 export const LONGEST_EXECUTION_IN_SECONDS = functionTimeout.split(":").reduce((sum, part) => sum * 60 + Number(part), 0);
 
-/** Wrong: a machine marked mail with a GUID that some rule did not know. Left: rules that know another than the current one at the end. */
+/**
+ * Wrong: a machine marked mail with a GUID that some rule did not know. Left: rules that know another than the current one at the end, and
+ * the first one if it can still be read.
+ */
 export const twoLoopGuids: Play<LoopGuidMutant> = async (drawn, mutant) => {
   const schedule = createSchedule({ ...drawn, length: LENGTH });
-  const clouds = createClouds(schedule, mutant);
+  return played(schedule, createClouds(schedule, mutant), mutant);
+};
+
+/** The first try's flip changes the tenant's facts, and is refused the credential's row: for good, so that another try begins. */
+export const twoAfterHalfAFlip: Play<never> = async (drawn) => {
+  const schedule = createSchedule({ ...drawn, length: LENGTH });
+  const clouds = createClouds(schedule, undefined);
+  const activitiesAt: typeof clouds.activitiesAt = (point) => {
+    const activities = clouds.activitiesAt(point);
+    const half = clouds.activitiesAt(point, { readOnlyRow: true });
+    return {
+      ...activities,
+      flipLoopGuid: (given) => (given.work.operationId === "rotation-contoso-1" ? half : activities).flipLoopGuid(given),
+    };
+  };
+  return played(schedule, { ...clouds, activitiesAt }, undefined);
+};
+
+async function played(
+  schedule: Schedule,
+  clouds: ReturnType<typeof createClouds>,
+  mutant: LoopGuidMutant | undefined,
+): Promise<Played> {
   const finished = await twoInARow(schedule, clouds, {
     orchestrator: rotateLoopGuid,
     inputOf: (credential, operationId): LoopGuidRotation => ({
@@ -55,7 +91,7 @@ export const twoLoopGuids: Play<LoopGuidMutant> = async (drawn, mutant) => {
   clouds.passUntil(clouds.seconds() + HOUR);
   await clouds.mendDrift(async () => undefined);
   return { finished, wrong: clouds.refused(), left: clouds.others(), steps: schedule.steps() };
-};
+}
 
 type Marks = Pick<Ground, "loopGuid" | "otherLoopGuid">;
 
@@ -122,9 +158,9 @@ function createClouds(schedule: Schedule, mutant: LoopGuidMutant | undefined) {
     };
   }
 
-  function activitiesAt(point: Point) {
+  function activitiesAt(point: Point, { readOnlyRow = false } = {}) {
     const call = callAt(point);
-    const stores = rows.storesAt(call);
+    const stores = readOnlyRow ? withReadOnlyRow(rows.storesAt(call)) : rows.storesAt(call);
     const world = { clock: { now: () => seconds() * 1000 }, stores, vaults: vault.vaultsAt(call) } as unknown as RotationWorld;
     const marked = Object.fromEntries([...rules.keys()].map((kind) => [kind, ruleOf(kind, call)]));
     const clients = machines.clientsAt(call, world.stores, marked);
@@ -156,6 +192,18 @@ function createClouds(schedule: Schedule, mutant: LoopGuidMutant | undefined) {
         await ensureResource({ work, step: kind, kind, desired: wanted }).catch(() => undefined);
       }
     },
-    others: () => [...rules.values()].filter((words) => String(words) !== rows.credential().current?.reference.version).length,
+    others: () =>
+      [...rules.values()].filter((words) => String(words) !== rows.credential().current?.reference.version).length +
+      (vault.readable("v1") ? 1 : 0),
   };
+}
+
+function withReadOnlyRow(stores: ReturnType<ReturnType<typeof createRows>["storesAt"]>): typeof stores {
+  const { credentials } = stores;
+  const change: typeof credentials.change = (key, decide) =>
+    credentials.change(key, (row) => {
+      if (decide(row) === undefined) return undefined;
+      throw new ControlPlaneError("StorageRefused", "the row can be read only", 403);
+    });
+  return { ...stores, credentials: { ...credentials, change } };
 }
