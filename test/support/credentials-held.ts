@@ -37,7 +37,8 @@ export function credentialsHeld(
       told: sorted(origins, ({ secret }) => versions.find(({ id }) => secret.includes(` ${id}`))?.called ?? "nobody's"),
       passwords: sorted(passwords, byHash),
       logins: Object.values(sqlServers).map(({ logins }) => byHash(logins["sa"] ?? "")),
-      certificates: certificates.map(({ thumbprint }) => thumbprint).toSorted(),
+      // One of its own making is another one in each life.
+      certificates: certificates.map(({ thumbprint, selfSigned }) => (selfSigned ? "its own" : thumbprint)).toSorted(),
     })),
     applications: applications
       .map(
