@@ -51,7 +51,10 @@ export interface ActualGuest {
 export interface GuestResource extends Resource<Guest, ActualGuest> {
   /** Begins a run that only looks, at each part; once it has ended, `observe` tells what it saw, that page of it. */
   testAgain(desired: Guest, page?: number): Promise<Done | Begun>;
-  /** Runs a document beside the guest's own, under a name that says which request it is for; what has run is not run again. */
+  /**
+   * Runs a document beside the guest's own, under a name `{kind}-{request}`; what has run is not run again. Runs of the same kind for earlier
+   * requests, which nobody forgot because they failed, are taken away once they have ended.
+   */
   runOnce(desired: Guest, name: string): Promise<Done | Begun>;
   /** What came of it. */
   outcomeOf(desired: Guest, name: string): Promise<Observed<RunOutcome>>;
@@ -70,16 +73,21 @@ const MOST_FAILURES = 2;
 export const guest = ({ azure }: { azure: Azure }): GuestResource => {
   const what = ({ virtualMachine }: Guest): string => `guest of ${virtualMachine}`;
 
-  const list = (desired: Guest): Promise<Observed<Run[]>> =>
+  const listAll = (desired: Guest): Promise<Observed<VirtualMachineRunCommand[]>> =>
     azure.read(desired, async (clients) => {
-      const runs: Run[] = [];
+      const found: VirtualMachineRunCommand[] = [];
       const { virtualMachineRunCommands } = await clients.compute();
-      for await (const found of virtualMachineRunCommands.listByVirtualMachine(desired.resourceGroup, desired.virtualMachine)) {
-        const run = runFrom(found, desired);
-        if (run !== undefined) runs.push(run);
-      }
-      return runs.sort((one, other) => other.sequence - one.sequence);
+      for await (const one of virtualMachineRunCommands.listByVirtualMachine(desired.resourceGroup, desired.virtualMachine))
+        found.push(one);
+      return found;
     });
+
+  const list = async (desired: Guest): Promise<Observed<Run[]>> => {
+    const found = await listAll(desired);
+    if (found.state !== "present") return found;
+    const runs = found.actual.map((each) => runFrom(each, desired)).filter((run) => run !== undefined);
+    return present(runs.sort((one, other) => other.sequence - one.sequence));
+  };
 
   const outcomeOf = (desired: Guest, name: string): Promise<Observed<VirtualMachineRunCommand>> =>
     azure.read(desired, async (clients) =>
@@ -226,10 +234,14 @@ export const guest = ({ azure }: { azure: Azure }): GuestResource => {
         { page },
       ),
     async runOnce(desired, name) {
+      const all = await listAll(desired);
+      if (all.state === "unknown") throw readFailure(`the runs on the ${what(desired)}`, all);
       const found = await outcomeOf(desired, name);
       if (found.state === "unknown") throw readFailure(`the run ${name} on the ${what(desired)}`, found);
-      if (found.state === "present" && !("state" in judge(name, found.actual))) return done;
-      return send(desired, name, "set", 1);
+      const ended = found.state === "present" && !("state" in judge(name, found.actual));
+      const begun = ended ? done : await send(desired, name, "set", 1);
+      if (all.state === "present") await clear(desired, endedBefore(name, all.actual, desired));
+      return begun;
     },
     async outcomeOf(desired, name) {
       const found = await outcomeOf(desired, name);
@@ -272,6 +284,13 @@ function runFrom({ name = "", tags, provisioningState }: VirtualMachineRunComman
   if (sequence === undefined || hash === undefined || provisioningState === "Deleting") return undefined;
   return { name, sequence: Number(sequence), hash, ours: ownedBy(tags, owner) };
 }
+
+/** Those for other requests of its kind; one that is underway stays, since its script would be cut off in the middle. */
+const endedBefore = (name: string, runs: VirtualMachineRunCommand[], { owner }: Guest): { name: string }[] =>
+  runs.flatMap(({ name: other = "", tags, provisioningState = "" }) => {
+    const sameKind = other !== name && other.replace(/-[0-9a-f]+$/, "") === name.replace(/-[0-9a-f]+$/, "");
+    return sameKind && ownedBy(tags, owner) && isTerminal(provisioningState) ? [{ name: other }] : [];
+  });
 
 /** The run's own state says whether Azure ran it, its instance view whether the script did well, its output what it found. */
 function judge(

@@ -1,13 +1,15 @@
 /** All of a gateway's Azure resources over the wire, in the order of an onboarding, and what is special to them beside the conformance suite. */
 import { createHash } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { createAzureAccess } from "../../shared/azure/access.ts";
 import { type Azure, createAzure } from "../../shared/azure/client.ts";
 import { ownershipTags, type Place } from "../../shared/azure/place.ts";
 import { type Credentials, createCredentials } from "../../shared/entra/credentials.ts";
+import type { Stored } from "../../infra/local/clouds/arm/estate.ts";
 import type { GuestState } from "../../infra/local/clouds/guest/state.ts";
 import { partsOf } from "../../shared/guest/encoding.ts";
 import { gatewayDocument } from "../../shared/guest/gateway.ts";
+import { smtpRestartDocument } from "../../shared/guest/smtp-restart.ts";
 import { ensuring } from "../../shared/resources/ensure.ts";
 import { gatewayVm } from "../../shared/resources/gateway-vm.ts";
 import { type ActualGuest, guest } from "../../shared/resources/guest.ts";
@@ -166,6 +168,14 @@ describe("a gateway's Azure resources, in the order of an onboarding", () => {
     }),
   });
 
+  const runsOf = async (prefix: string): Promise<string[]> => {
+    const { virtualMachineRunCommands } = await azure.clients(place).compute();
+    const runs: string[] = [];
+    for await (const { name = "" } of virtualMachineRunCommands.listByVirtualMachine(place.resourceGroup, names.virtualMachine))
+      if (name.startsWith(prefix)) runs.push(name);
+    return runs.toSorted();
+  };
+
   test("access is proven by what was granted", async () => {
     expect(await createAzureAccess({ azure, credentials })({ entraTenantId: tenantId, subscriptionId })).toMatchObject({
       granted: true,
@@ -272,14 +282,8 @@ describe("a gateway's Azure resources, in the order of an onboarding", () => {
     expect(other.actual).toMatchObject({ inDesiredState: true, generation: 2, run: expect.stringMatching(/^gatehouse-set-2-/) });
     const back = await ensure(resource, await guestDesired(3));
     expect(back).toMatchObject({ writes: 1, actual: { generation: 3, run: expect.stringMatching(/^gatehouse-set-3-/) } });
-    const compute = await azure.clients(place).compute();
-    const runs: string[] = [];
-    for await (const { name } of compute.virtualMachineRunCommands.listByVirtualMachine(
-      place.resourceGroup,
-      names.virtualMachine,
-    ))
-      runs.push(name ?? "");
-    expect(runs.map((name) => name.replace(/-[0-9a-f]+$/, "")).sort()).toEqual(["gatehouse-set-2", "gatehouse-set-3"]);
+    const runs = await runsOf("gatehouse");
+    expect(runs.map((name) => name.replace(/-[0-9a-f]+$/, ""))).toEqual(["gatehouse-set-2", "gatehouse-set-3"]);
   });
 
   test("guest: a fresh test looks and changes nothing", async () => {
@@ -291,6 +295,33 @@ describe("a gateway's Azure resources, in the order of an onboarding", () => {
       actual: { run: expect.stringMatching(/^gatehouse-test-4-/), inDesiredState: true },
     });
     expect((await writesSince(before)).filter((write) => write.includes("PUT"))).toEqual([]);
+  });
+
+  test("guest: a run for one request takes away those of earlier requests that have ended, and no other", async () => {
+    const resource = guest({ azure });
+    const ownRuns = await runsOf("gatehouse-set");
+    const asked = async (request: string): Promise<void> => {
+      const document = smtpRestartDocument({ generation: 3, request });
+      const desired = { ...(await guestDesired(3)), document };
+      const name = `gatehouse-smtp-${request}`;
+      await polled(await resource.runOnce(desired, name));
+      expect(await resource.outcomeOf(desired, name)).toMatchObject({ actual: { inDesiredState: true, failure: null } });
+    };
+    const [first, second, third] = ["aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"] as const;
+    await asked(first);
+    const stored = clouds.platform.collection<Stored>("arm.microsoft.compute/virtualmachines/runcommands");
+    const [key, ended] = stored.entries().find(([, { name }]) => name.endsWith(first)) ?? [];
+    if (key === undefined || ended === undefined) throw new Error("nothing has run");
+    const properties = { ...ended.body.properties, provisioningState: "Updating" };
+    stored.set(key, { ...ended, body: { ...ended.body, properties } });
+    await asked(second);
+    expect(await runsOf("gatehouse-smtp")).toEqual([`gatehouse-smtp-${first}`, `gatehouse-smtp-${second}`]);
+
+    stored.set(key, ended);
+    await asked(third);
+    await vi.waitUntil(async () => (await runsOf("gatehouse-smtp")).length === 1, { timeout: 25_000, interval: 50 });
+    expect(await runsOf("gatehouse-smtp")).toEqual([`gatehouse-smtp-${third}`]);
+    expect(await runsOf("gatehouse-set")).toEqual(ownRuns);
   });
 
   test("guest: a try that has looked before another one began a run begins none of its own", async () => {
