@@ -121,8 +121,8 @@ function stepsOfRunbook(): Step[] {
       const [region] = tenant.names.regions;
       const [machine] = region?.machines ?? [];
       if (!region || !machine) throw new Error("the tenant has no machine");
-      const made = note("publicIpAddress", machineAddress(tenant, { region, machine }), "publicIpAddress");
-      const { id, ipAddress, fqdn } = note("screened", made) as Address;
+      const made = note("publicIpAddress", machineAddress(tenant, { region, machine }), "publicIpAddress") as Address;
+      const { id, ipAddress, fqdn } = note("screened", { address: made.ipAddress }) as Address;
       return { id, ipAddress, fqdn };
     },
     *placement() {
