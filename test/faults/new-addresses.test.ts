@@ -144,7 +144,7 @@ test(
     const way = await listedFirst();
     process.env["ACTIVITIES"] ??= "ddress";
     const killed = await atEachActivity(worlds, way, "killed", async (plan, left) => [
-      await killedThere(worlds, way, plan, left),
+      await killedThere(worlds, way, plan, { estate: left.estate }),
     ]);
     expect(killed).toEqual([]);
   },
