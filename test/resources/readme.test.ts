@@ -29,7 +29,7 @@ test("each error code of resources and clients has its remedy, and none is liste
     readdirSync(room)
       .filter((name) => name.endsWith(".ts"))
       .map((name) => readFileSync(`${room}/${name}`, "utf8"));
-  const areas = ["resources", "azure", "exchange", "graph", "entra", "vault", "guest", "durable", "dns"];
+  const areas = ["resources", "azure", "exchange", "graph", "entra", "vault", "guest", "durable", "dns", "acme"];
   const sources = areas.flatMap((area) => textsIn(`shared/${area}`));
   // What stops an operation beside its resources has its own table there, and may stand here too.
   const beside = ["functions/onboarding", "functions/mail-flow", "shared/runbook", "shared/proof", "shared/stores"].flatMap(
