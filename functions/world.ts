@@ -140,6 +140,7 @@ export function createWorld(config: Config): World {
       consentExpiryInSeconds: config.CONSENT_EXPIRY,
       probeIntervalInSeconds: config.PROBE_INTERVAL,
       probeDeadlineInSeconds: config.PROBE_DEADLINE,
+      settleInSeconds: config.ADDRESS_SETTLE,
     },
     plans: createPlans(stores.plans),
     driftPace: {

@@ -163,7 +163,7 @@ export const settings = {
     "PT5M",
   ),
   ADDRESS_SETTLE: setting(
-    "How long Microsoft 365 and DNS get to learn of a gateway's new address, or of its certificate's new name, before mail comes by it, and mail by its former one to arrive.",
+    "How long Microsoft 365 and DNS get to learn of a gateway's new address or machine, or of its certificate's new name, before mail comes by it, and mail by its former one to arrive.",
     seconds,
     "PT30M",
   ),

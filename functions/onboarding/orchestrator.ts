@@ -51,6 +51,7 @@ import {
   registerApplications,
   reservePlaces,
 } from "../../shared/runbook/runbook.ts";
+import { settle } from "../../shared/runbook/settling.ts";
 import { handsCompleting } from "../../shared/runbook/completing-hands.ts";
 import type { Completion } from "../../shared/desired/completion.ts";
 import type { SecretReference } from "../../shared/vault/reference.ts";
@@ -82,6 +83,8 @@ export interface OnboardingPace extends ResourcePace {
   consentExpiryInSeconds: number;
   probeIntervalInSeconds: number;
   probeDeadlineInSeconds: number;
+  /** Until every server knows what was written; left out by onboardings that were begun before any waited for it. */
+  settleInSeconds?: number;
 }
 
 export function* onboardTenant(context: OrchestrationContext, tenant: Onboarding): Routine<void> {
@@ -190,6 +193,7 @@ function handsOf(context: OrchestrationContext, tenant: Onboarding): Hands<Task>
     },
     remove,
     drop,
+    settled: (step) => settle(context, { work, step, seconds: pace.settleInSeconds ?? 0, patience: pace.patience }),
     proveSmartHosts: (loop) => checkSmartHosts({ work, loop }),
     *drained(step, virtualMachine) {
       const since = secondsNow(context);

@@ -9,6 +9,11 @@ import type { ForwardingKind } from "./ways.ts";
 export interface Standing {
   /** Where Exchange Online delivers to, as the last onboarding proved it; left out where that stays, or was never proven. */
   smartHosts?: string[] | undefined;
+  /**
+   * How Exchange Online knows the machines that stand, where others join them and the spec has a certificate: then what names addresses knows
+   * the new ones before they are built. Left out by onboardings that were begun before that was so.
+   */
+  knownBy?: "address" | "certificate" | undefined;
   /** Of all machines: the spec's, then those that go. */
   names: Names;
   /** Forwarding rules that the spec has no more, the widest first; left out where there are none. */

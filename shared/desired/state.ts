@@ -637,6 +637,10 @@ export const inboundConnector = (target: Target, ground: MailServers): Desired<"
 export const otherInboundConnector = (target: Target, ground: MailServers): Desired<"inboundConnector"> =>
   inboundConnectors(target, ground)[knownByCertificate(ground) ? "byAddress" : "byCertificate"];
 
+/** While mail comes back by it, whatever the gateway is to be known by. */
+export const inboundConnectorByAddress = (target: Target, ground: MailServers): Desired<"inboundConnector"> =>
+  inboundConnectors(target, ground).byAddress;
+
 const inboundConnectors = (
   target: Target,
   ground: MailServers,

@@ -3,7 +3,7 @@ import { type Names, type NameSource, namesOf } from "../azure/names.ts";
 import type { TenantRecord } from "../stores/tenants.ts";
 import type { TenantSpec } from "../tenants/spec.ts";
 import { machinesBeside } from "./beside.ts";
-import type { OtherCertificate } from "./certificate.ts";
+import { knownByCertificate, type OtherCertificate } from "./certificate.ts";
 import { countsOf, type Standing, widest } from "./standing.ts";
 import { type Ground, smartHosts } from "./state.ts";
 import { closedWays } from "./ways.ts";
@@ -61,15 +61,17 @@ export const otherLoopGuidOf = ({ facts }: TenantRecord): Pick<Ground, "otherLoo
 
 /** What stands where the spec asks for another number of machines, or fewer ways of mail; undefined where nothing moves. */
 export function standingOf(tenant: TenantRecord): Standing | undefined {
-  const { names } = targetOf(tenant);
+  const { names, spec } = targetOf(tenant);
   const wide = widest(names, tenant.facts["names"] as Names | undefined);
   const ground = tenant.facts["ground"] as Ground | undefined;
   const moves = ground !== undefined && String(countsOf(ground.regions)) !== String(countsOf(names.regions));
+  const joins = moves && names.regions.some(({ machines }, at) => machines.length > (ground.regions[at]?.machines.length ?? 0));
   const closed = closedWays(tenant);
   if (!moves && closed.length === 0 && String(countsOf(wide.regions)) === String(countsOf(names.regions))) return undefined;
   return {
     names: wide,
     ...(moves ? { smartHosts: smartHosts(ground) } : {}),
+    ...(joins && spec.gateway.certificate ? { knownBy: knownByCertificate(ground) ? "certificate" : "address" } : {}),
     ...(closed.length > 0 ? { closedWays: closed } : {}),
   };
 }

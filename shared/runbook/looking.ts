@@ -9,7 +9,7 @@ import { narrowed, type Standing } from "../desired/standing.ts";
 import { type GuestGeneration, home, mailRouteWanted, otherInboundConnector } from "../desired/state.ts";
 import { otherLoopGuidOf, standingOf, type Target, targetOf } from "../desired/target.ts";
 import type { ActualOf } from "../durable/resources.ts";
-import { typicalSeconds } from "../plans/durations.ts";
+import { typical, typicalSeconds } from "../plans/durations.ts";
 import { ruleKinds } from "../exchange/rule-kinds.ts";
 import { remembering } from "../exchange/remembered.ts";
 import type { Resources } from "../resources/index.ts";
@@ -226,6 +226,9 @@ function lookingHands(world: RunbookWorld, tenant: TenantRecord, { readable, siz
     },
     *drop(kind, step, unwanted) {
       yield look(kind, step, unwanted, "drop");
+    },
+    *settled() {
+      sight.seconds += typical.propagation;
     },
     *proveSmartHosts() {
       // Nothing was changed that could be proven.

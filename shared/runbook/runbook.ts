@@ -85,6 +85,8 @@ export interface Hands<Wait> {
   drop<Kind extends keyof Resources>(kind: Kind, step: string, unwanted: DesiredOf<Resources[Kind]>): Walk<Wait, void>;
   /** Exchange Online itself connects to each of the connector's smart hosts. */
   proveSmartHosts(loop: Loop): Walk<Wait, void>;
+  /** Until every server of Exchange Online knows what was written, of which nothing shows it. */
+  settled(step: string): Walk<Wait, void>;
   /** Until the machine has sent on all that it had. */
   drained(step: string, virtualMachine: string): Walk<Wait, void>;
   /** Nobody watches these machines any more, and their names are free. */
@@ -685,12 +687,9 @@ export const connectMailFlow: Chapter<TenantChapter, void> = {
   name: "connectMailFlow",
   *walk(hands, { tenant, ground }) {
     const connectors = begin(makeConnectors, { tenant, ground }, "connectors");
-    const passing = begin(admitHandled, { tenant, ground }, "passing");
-    if (hands.begunWith("1.1.0")) yield* hands.together<[void, void]>(connectors, passing);
-    else {
-      yield* connectors.walk(hands);
-      yield* passing.walk(hands);
-    }
+    const passing = admitsFirst(tenant, ground) ? [] : [passingOf(tenant, ground)];
+    if (hands.begunWith("1.1.0")) yield* hands.together<void[]>(connectors, ...passing);
+    else for (const chapter of [connectors, ...passing]) yield* chapter.walk(hands);
     const scope = tenant.piloted ? "pilot" : "probe";
     yield* hands.ensure("forwardingRule", "forwardingRule", desired.forwardingRule(tenant, ground, scope));
     const incoming = desired.incomingForwardingRule(tenant, ground, scope);
@@ -708,17 +707,33 @@ export const makeConnectors: Chapter<TenantChapter, void> = {
     yield* hands.abreast<unknown[]>(
       hands.ensure("inboundConnector", "inboundConnector", desired.inboundConnector(tenant, ground)),
       hands.ensure("outboundConnector", "outboundConnector", { ...desired.outboundConnector(tenant, ground), smartHosts }),
-      ...(tenant.spec.connectionFilter
-        ? [hands.ensure("connectionFilter", "connectionFilter", desired.connectionFilter(tenant, ground))]
-        : []),
+      ...(admitsFirst(tenant, ground) ? [] : filterOf(hands, tenant, ground)),
     );
   },
 };
+
+const filterOf = <Wait>(hands: Hands<Wait>, tenant: Installation, ground: Ground): Walk<Wait, unknown>[] =>
+  tenant.spec.connectionFilter
+    ? [hands.ensure("connectionFilter", "connectionFilter", desired.connectionFilter(tenant, ground))]
+    : [];
+
+/**
+ * Machines that join those that stand get mail soon after they are built. What connectors say of a certificate waits until they show it; what
+ * names their addresses must not, since rules take their time to arrive everywhere.
+ */
+const admitsFirst = ({ standing }: Installation, { certificate }: Ground): boolean =>
+  certificate !== undefined && standing?.knownBy !== undefined;
 
 /** What mail that comes back needs, before any goes. Rules have places in one list: one is made after another. */
 export const admitHandled: Chapter<TenantChapter, void> = {
   name: "admitHandled",
   *walk(hands, { tenant, ground }) {
+    if (admitsFirst(tenant, ground)) {
+      // Mail comes back by this one until it has come back by the other.
+      if (tenant.standing?.knownBy === "address")
+        yield* hands.ensure("inboundConnector", "inboundConnectorWidened", desired.inboundConnectorByAddress(tenant, ground));
+      yield* hands.abreast<unknown[]>(...filterOf(hands, tenant, ground));
+    }
     yield* hands.ensure("guardRule", "guardRule", desired.guardRule(tenant, ground));
     yield* hands.ensure("approvalRule", "approvalRule", desired.approvalRule(tenant, ground));
     yield* hands.ensure("stripRule", "stripRule", desired.stripRule(tenant));
@@ -804,6 +819,10 @@ function* buildAndConnect<Wait>(
   awaited?: () => Walk<Wait, Network[]>,
 ): Walk<Wait, Built> {
   if (tenant.spec.spf) yield* hands.together<[void]>(begin(publishSpf, { tenant, ground, earlier: "stay" }, "spf"));
+  if (admitsFirst(tenant, ground)) {
+    yield* hands.together<[void]>(passingOf(tenant, ground));
+    yield* hands.settled("acceptedEverywhere");
+  }
   const built = yield* awaited ? buildOnceLaid(hands, tenant, ground, awaited) : buildTogether(hands, tenant, ground);
   if (ground.certificate) {
     // Nothing in Microsoft 365 names a certificate that a machine does not show yet.
@@ -853,6 +872,7 @@ function builtOf(applications: Applications, made: (Databases | void)[]): Built 
 
 const directoryOf = (tenant: Installation, ground: Ground) => begin(registerApplications, { tenant, ground }, "directory");
 const mailFlowOf = (tenant: Installation, ground: Ground) => begin(connectMailFlow, { tenant, ground }, "mail-flow");
+const passingOf = (tenant: Installation, ground: Ground) => begin(admitHandled, { tenant, ground }, "passing");
 const ownRolesOf = (tenant: Installation): Begun<void>[] =>
   tenant.spec.microsoft365.leastPrivilege === true ? [begin(giveOwnRoles, { tenant }, "own-roles")] : [];
 

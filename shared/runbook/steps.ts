@@ -161,12 +161,18 @@ export function onboardingSteps(spec: Spec, standing?: Standing, live = false): 
           step("access", "roleGroup", "Role group with these roles, for our application"),
         ]
       : []),
+    ...(standing?.knownBy === "address"
+      ? [step("mailFlow", "inboundConnectorWidened", "Inbound connector by address: the new machines' addresses, too")]
+      : []),
     step("mailFlow", "inboundConnector", "Inbound connector: gateway to Microsoft 365"),
     step("mailFlow", "outboundConnector", "Outbound connector: Microsoft 365 to gateway"),
     ...(connectionFilter ? [step("mailFlow", "connectionFilter", "Connection filter admits the gateway")] : []),
     step("mailFlow", "guardRule", "Guard rule: nobody else's loop header counts"),
     step("mailFlow", "approvalRule", "Approval rule: handled mail passes"),
     step("mailFlow", "stripRule", "Strip rule: the loop header stays inside"),
+    ...(standing?.knownBy
+      ? [step("mailFlow", "acceptedEverywhere", "Everybody has had the time to hear of the new machines")]
+      : []),
     step("mailFlow", "forwardingRule", "Forwarding rule, for the probe mailbox only"),
     ...(pilot.incoming ? [step("mailFlow", "incomingForwardingRule", "The same for mail to the probe mailbox")] : []),
     step("proof", "inboundConnectorReadBack", "Inbound connector read back"),

@@ -115,6 +115,7 @@ function stepsOfRunbook(): Step[] {
     remove: nothing,
     drop: nothing,
     proveSmartHosts: nothing,
+    settled: nothing,
     drained: nothing,
     forget: nothing,
     *cleanAddress() {

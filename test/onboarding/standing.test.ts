@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { namesOf } from "../../shared/azure/names.ts";
 import { goingFrom, narrowed, unbalancedIn, widest } from "../../shared/desired/standing.ts";
 import type { Ground } from "../../shared/desired/state.ts";
+import { standingOf } from "../../shared/desired/target.ts";
 import { closedWays, waysOf, waysOpened } from "../../shared/desired/ways.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 
@@ -51,6 +52,26 @@ test("the ground of the spec's machines has their addresses, in order, and a loa
       }
     }),
   );
+});
+
+test("what accepts mail knows machines that join others before they are built where the spec has a certificate, and only there", () => {
+  const certificate = { name: "gateway.contoso.example", trusted: true, forClients: true };
+  const standing = (machines: number, wanted: number, proven: object, spec: object) => {
+    const { regions } = named([machines]);
+    const ground = { regions: regions.map((region) => ({ machines: region.machines.map(({ dnsLabel }) => address(dnsLabel)) })) };
+    const gateway = { regions: [{ name: "region0", machines: wanted }], ...spec };
+    const facts = { names: named([machines]), ground: { ...ground, ...proven } };
+    return standingOf({ partnerId: "northwind", id: "contoso", spec: { gateway, pilot: {} }, facts } as unknown as TenantRecord);
+  };
+  const asked = { certificate: { name: "gateway.contoso.example" } };
+  expect(standing(1, 2, {}, asked)?.knownBy).toBe("address");
+  expect(standing(1, 2, { certificate: { ...certificate, trusted: false } }, asked)?.knownBy).toBe("address");
+  expect(standing(2, 3, { certificate }, asked)?.knownBy).toBe("certificate");
+  for (const moves of [standing(1, 2, {}, {}), standing(2, 1, { certificate }, asked)]) {
+    expect(moves?.smartHosts).toBeDefined();
+    expect(moves).not.toHaveProperty("knownBy");
+  }
+  expect(standing(2, 2, {}, asked)).toBeUndefined();
 });
 
 /** Rules of ways that a spec opens; in stage live those of the domains beside. */

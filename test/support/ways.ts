@@ -99,6 +99,20 @@ const beginnings = {
     },
     start: async ({ partner }, tenantId, plan) => (await partner.startOnboarding({ tenantId, body: { plan } })).body,
   },
+  /** The same with a certificate that the gateways are known by from then on. */
+  certifiedChange: {
+    kind: "onboarding",
+    after: "promotion",
+    standing: true,
+    meanwhile: async (life, customer) => {
+      const { tenantId, body } = customer;
+      const regions = [{ name: "westeurope", machines: 2 }];
+      const gateway = { ...body.gateway, regions, certificate: { name: CERTIFIED } };
+      await life.partner.putTenant({ tenantId, body: { ...body, gateway } });
+      await importCertificate(life, customer, 80);
+    },
+    start: async ({ partner }, tenantId, plan) => (await partner.startOnboarding({ tenantId, body: { plan } })).body,
+  },
   smtpRestart: {
     kind: "smtpRestart",
     after: "promotion",
@@ -235,6 +249,7 @@ export const kinds = [
   "smtpRestart",
   "addressReplacement",
   "change",
+  "certifiedChange",
   "rotation",
   "mailboxSecret",
   "loopGuid",
