@@ -165,13 +165,10 @@ export const guest = ({ azure }: { azure: Azure }): GuestResource => {
       const name = `${prefixOf(desired)}-${mode}-${sequence}-${hashes[index]}`;
       last = await send({ ...desired, document }, name, mode, page);
     }
-    // All but the newest before it, which stays until this one has an outcome.
-    await clear(
-      desired,
-      ours(runs)
-        .slice(1)
-        .filter((earlier) => !hashes.includes(earlier.hash)),
-    );
+    // All but the newest before it, which stays until this one has an outcome. What this document came to before another one was set is past.
+    const before = ours(runs);
+    const another = before.findIndex((earlier) => !hashes.includes(earlier.hash));
+    if (another !== -1) await clear(desired, before.slice(Math.max(1, another)));
     return last;
   };
 

@@ -385,6 +385,11 @@ describe("a gateway's Azure resources, in the order of an onboarding", () => {
     const changed = { ...document, registry: [...(small.document.registry ?? []), ...first] };
     expect((await ensure(resource, { ...desired, document: changed })).writes).toBeGreaterThan(1);
     expect(restarts()).toEqual(before.map((count) => count + 1));
+
+    // It comes back after a shorter one: what its last part came to before that is past.
+    await settles(resource, small);
+    const again = { ...desired, document: changed };
+    expect((await ensure(resource, again)).writes).toBe(partsOf(changed).length);
   });
 
   test("guest: a run that the machine's agent never took up is no run under way, but is done again", async () => {
