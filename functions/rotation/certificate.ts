@@ -2,6 +2,7 @@
  * The certificate that the gateways show on port 25 (mission B15): a new version beside the old one in the vault, then one machine after
  * another, out of its load balancer and seen from outside before it takes mail again. Where the name stays, connectors know nothing of it.
  */
+import type { RegionNames } from "../../shared/azure/names.ts";
 import {
   type GatewayCertificate,
   gatewayCertificate,
@@ -169,7 +170,7 @@ export function* rotateCertificate(context: OrchestrationContext, rotation: Cert
   }
 
   function* outOfPool({ region, machine, suffix }: PlacedMachine, act: () => Routine<void>, attempt = 1): Routine<void> {
-    const balanced = ground.regions[names.regions.indexOf(region)]?.loadBalancer !== undefined;
+    const balanced = isBalanced(rotation, region);
     const place = { region, machine };
     if (balanced) yield* ensure("networkInterface", `leavesPool${suffix}`, desired.unbalancedInterface(target, place), attempt);
     yield* act();
@@ -199,6 +200,9 @@ export function* rotateCertificate(context: OrchestrationContext, rotation: Cert
     return gatewayCertificate(wanted, found);
   }
 }
+
+export const isBalanced = ({ ground, names }: Pick<Rotation, "ground" | "names">, region: RegionNames): boolean =>
+  ground.regions[names.regions.indexOf(region)]?.loadBalancer !== undefined;
 
 const cameFrom = (hop: string, address: string): boolean => hop.split(/[\s()[\];]+/).includes(address);
 

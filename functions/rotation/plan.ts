@@ -15,7 +15,7 @@ import { type Sight, walked } from "../../shared/runbook/looking.ts";
 import type { Walk } from "../../shared/runbook/runbook.ts";
 import type { TenantRecord } from "../../shared/stores/tenants.ts";
 import { acceptBoth, acceptOne, disableOther, dropOther } from "./certificate-name.ts";
-import type { CertificateRotation } from "./certificate.ts";
+import { type CertificateRotation, isBalanced } from "./certificate.ts";
 import { rotationOf, type RotationRequest } from "./rotations.ts";
 import type { RotationWorld } from "./world.ts";
 
@@ -82,6 +82,8 @@ function* way(world: RotationWorld, sight: Sight, rotation: CertificateRotation)
     };
     const showing = { ...ground, certificate: next };
     const document = desired.guest(target, { region, machine }, address.fqdn, showing, route, said);
+    if (isBalanced(rotation, region))
+      yield* hands.ensure("networkInterface", `leavesPool${suffix}`, desired.unbalancedInterface(target, { region, machine }));
     yield* hands.ensure("guest", `applyToGateway${suffix}`, document);
     sight.seconds += typical.probeMail;
   }

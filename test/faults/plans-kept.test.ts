@@ -10,8 +10,10 @@ const count = Number(process.env["WORLDS"] ?? 20);
 
 /** One for the file: libraries remember the first managed identity that a process has. */
 let worlds: Worlds;
+let wayOf: ReturnType<typeof waysIn>;
 beforeAll(async () => {
   worlds = await startWorlds();
+  wayOf = waysIn(worlds);
 });
 afterAll(() => worlds.stop());
 
@@ -25,11 +27,9 @@ test("what is planned is what is done", { timeout: 7_200_000 }, async () => {
   expect(compared).toEqual(compared.map(({ seed, objects: written }) => ({ seed, objects: written, ...kept })));
 });
 
-test("what is planned of any kind of operation is what is done", { timeout: 7_200_000 }, async () => {
-  const wayOf = waysIn(worlds);
-  for (const kind of [...plannedOperations, "completion"] as const) {
-    const { objects, ...compared } = await planAndBegin(worlds, await wayOf(kind));
-    process.stdout.write(`${kind}: ${objects} objects\n`);
-    expect({ kind, ...compared }).toEqual({ kind, onlyPlanned: [], onlyWritten: [], meanwhile: [], ending: "Succeeded" });
-  }
+const planned = [...plannedOperations, "completion"] as const;
+test.each(planned)("what is planned is what is done: %s", { timeout: 7_200_000 }, async (kind) => {
+  const { objects, ...compared } = await planAndBegin(worlds, await wayOf(kind));
+  process.stdout.write(`${kind}: ${objects} objects\n`);
+  expect(compared).toEqual({ onlyPlanned: [], onlyWritten: [], meanwhile: [], ending: "Succeeded" });
 });

@@ -189,15 +189,17 @@ const beginnings = {
     after: "certificate",
     start: (life, tenantId) => renew(life, tenantId, "smtpCertificate", { back: true }),
   },
-  /** Of the gateway's certificate, which it gets on the way there. */
+  /** Of the certificate, which the gateways get on the way there; two, behind a load balancer. */
   certificateRenaming: {
     kind: "renewal",
-    after: "promotion",
+    after: "change",
     asked: { operation: "certificateRenaming", certificateName: RENAMED },
     meanwhile: async (life, customer) => {
       const { tenantId, body } = customer;
-      const certified = { ...body, gateway: { ...body.gateway, certificate: { name: CERTIFIED } } };
-      await life.partner.putTenant({ tenantId, body: certified });
+      const regions = [{ name: "westeurope", machines: 2 }];
+      const { gateway } = body;
+      const certified = { ...gateway, regions, exchangeWebServices: ALL_MAILBOXES, certificate: { name: CERTIFIED } };
+      await life.partner.putTenant({ tenantId, body: { ...body, gateway: certified } });
       await importCertificate(life, customer, 80);
       succeeded(await life.ended((await life.partner.startOnboarding({ tenantId })).body));
       await importCertificate(life, customer, 90, RENAMED);
