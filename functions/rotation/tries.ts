@@ -11,12 +11,12 @@ const HOUR = 3600 * 1000;
 const LONGEST_PAUSE = 12 * HOUR;
 
 /** An hour after the first failure, and twice as long after each further one. */
-const pauseAfter = (failures: number): number => Math.min(LONGEST_PAUSE, HOUR * 2 ** (failures - 1));
+const pauseAfter = (failures: number): number => (failures === 0 ? 0 : Math.min(LONGEST_PAUSE, HOUR * 2 ** (failures - 1)));
 
 /**
  * The id of the operation that carries the rotation out: of one that is under way or over, or of the next try, whose vault version is found
  * and used; `until` instead, while the last failure is too fresh. Letting the old one go is another operation than making the new one,
- * where the one doesn't wait for the other.
+ * where the one doesn't wait for the other; it is tried a second time at the next message, since until then the old one is still good.
  */
 export async function nextTry(
   operations: Pick<Stores["operations"], "find">,
@@ -26,7 +26,7 @@ export async function nextTry(
 ): Promise<{ id: string } | { until: number }> {
   // A number at its end for the WebClient's, words for the others: no tenant's id makes two of them the same.
   const ending = `${endings[name]}${previous !== undefined && !isClientSecret(name) ? "-old" : ""}`;
-  let failures = 0;
+  let failures = previous === undefined ? 0 : -1;
   let until = 0;
   for (let attempt = 0; ; attempt++) {
     const id = `rotation-${tenantId}-${generation}-${attempt}${ending}`;

@@ -1,6 +1,7 @@
 /** A rotation that fails is tried again, though not by each message that says that it is due. */
 import { expect, test } from "vitest";
 import { nextTry } from "../../functions/rotation/tries.ts";
+import type { CredentialRecord } from "../../shared/stores/credentials.ts";
 import { createOperationStore } from "../../shared/stores/operations.ts";
 import { memoryStorage } from "../support/memory-storage.ts";
 
@@ -9,10 +10,12 @@ const START = Date.parse("2026-11-23T00:00:00Z");
 const credential = { partnerId: "northwind", tenantId: "contoso", name: "clientSecret" as const };
 const { partnerId, tenantId } = credential;
 
-function world() {
+/** `previous`: only the old one is left to go. */
+function world({ previous }: Pick<CredentialRecord, "previous"> = {}) {
   let now = START;
   const operations = createOperationStore(memoryStorage(), { now: () => now });
-  const next = (name: "clientSecret" | "loopGuid" = "clientSecret") => nextTry(operations, { ...credential, name }, 2, now);
+  const next = (name: "clientSecret" | "loopGuid" = "clientSecret") =>
+    nextTry(operations, { ...credential, name, previous }, 2, now);
   /** One message; gives whether a try was begun, which then ends so. */
   async function message(ending: "Failed" | "Canceled" | "Running"): Promise<boolean> {
     const found = await next();
@@ -25,15 +28,23 @@ function world() {
   return { next, message, pass: (milliseconds: number) => void (now += milliseconds) };
 }
 
-test("after a failure an hour passes, after each further one twice as long, and never more than half a day", async () => {
-  const { message, pass } = world();
+/** In hours, when each begins that a message each ten minutes brings for so long. */
+async function begunIn({ message, pass }: ReturnType<typeof world>, hours: number): Promise<number[]> {
   const begun: number[] = [];
-  // A message each ten minutes, for three days.
-  for (let at = 0; at < 3 * 24 * HOUR; at += HOUR / 6) {
-    if (await message("Failed")) begun.push(at / HOUR);
+  for (let at = 0; at < 6 * hours; at++) {
+    if (await message("Failed")) begun.push(at / 6);
     pass(HOUR / 6);
   }
-  expect(begun).toEqual([0, 1, 3, 7, 15, 27, 39, 51, 63]);
+  return begun;
+}
+
+test("after a failure an hour passes, after each further one twice as long, and never more than half a day", async () => {
+  expect(await begunIn(world(), 3 * 24)).toEqual([0, 1, 3, 7, 15, 27, 39, 51, 63]);
+});
+
+test("an old one that could not be let go is tried again at the next message, and from then on as any other", async () => {
+  const previous = { reference: { vaultUrl: "https://contoso.vault.example", name: "client-secret", version: "1" }, keyId: "" };
+  expect(await begunIn(world({ previous }), 24)).toEqual([0, 1 / 6, 1 + 1 / 6, 3 + 1 / 6, 7 + 1 / 6, 15 + 1 / 6]);
 });
 
 test("one that is under way is found, one that was stopped is begun again, and another credential's failures count for nothing", async () => {
