@@ -11,11 +11,11 @@ const credential = { partnerId: "northwind", tenantId: "contoso", name: "clientS
 const { partnerId, tenantId } = credential;
 
 /** `previous`: only the old one is left to go. */
-function world({ previous }: Pick<CredentialRecord, "previous"> = {}) {
+function world(left: Pick<CredentialRecord, "previous"> = {}) {
   let now = START;
   const operations = createOperationStore(memoryStorage(), { now: () => now });
   const next = (name: "clientSecret" | "loopGuid" = "clientSecret") =>
-    nextTry(operations, { ...credential, name, previous }, 2, now);
+    nextTry(operations, { ...credential, name, ...left }, 2, now);
   /** One message; gives whether a try was begun, which then ends so. */
   async function message(ending: "Failed" | "Canceled" | "Running"): Promise<boolean> {
     const found = await next();
