@@ -111,16 +111,15 @@ export const rotating = ({ rotation, generation }: Pick<CredentialRecord, "rotat
 
 /**
  * Whether a rotation of that generation may begin. In an emergency the next one is made even while an old one is left over, or another
- * rotation only waits for its overlap: that one then leaves the rest to the newer.
+ * rotation only waits for its overlap: that one then leaves the rest to the newer. One that failed after its flip may do its own rest.
  */
 export const mayBegin = (
   credential: Pick<CredentialRecord, "generation" | "previous" | "rotation">,
   generation: number,
   emergency = false,
 ): boolean =>
-  emergency
-    ? !rotating(credential) && credential.generation + 1 === generation
-    : credential.rotation === undefined && generationToMake(credential) === generation;
+  (emergency && !rotating(credential) && credential.generation + 1 === generation) ||
+  (credential.rotation === undefined && generationToMake(credential) === generation);
 
 /** The next one; or the one that is current already, when its rotation failed before the old secret was revoked. */
 export const generationToMake = ({ generation, previous }: Pick<CredentialRecord, "generation" | "previous">): number =>

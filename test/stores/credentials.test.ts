@@ -1,6 +1,6 @@
 /** Credentials' rows: added once, changed under their etag, found by the secret that an event names. */
 import { expect, test } from "vitest";
-import { generationToMake } from "../../shared/stores/credentials.ts";
+import { generationToMake, mayBegin } from "../../shared/stores/credentials.ts";
 import { testStores, unique } from "../support/stores.ts";
 
 const { credentials } = testStores();
@@ -57,4 +57,12 @@ test("the sweep sees all, a partner its own", async () => {
 test("a rotation that failed before the old secret was revoked is finished, not repeated", () => {
   expect(generationToMake({ generation: 1 })).toBe(2);
   expect(generationToMake({ generation: 2, previous: version("one", "https://kv.vault.azure.net") })).toBe(2);
+});
+
+test("an emergency makes the next one while an old one is left over; failed after its flip it may do its own rest", () => {
+  const flipped = { generation: 2, previous: version("one", "https://kv.vault.azure.net") };
+  expect([1, 2, 3].map((generation) => mayBegin(flipped, generation, true))).toEqual([false, true, true]);
+  const waits = { ...flipped, rotation: { operationId: "other", generation: 2 } };
+  expect([2, 3].map((generation) => mayBegin(waits, generation, true))).toEqual([false, true]);
+  expect([2, 3].map((generation) => mayBegin({ generation: 2 }, generation, true))).toEqual([false, true]);
 });
