@@ -31,7 +31,7 @@ export interface Left {
 
 export interface Outcome {
   /** `done without`: it succeeded although that failed; `refused`: its kind says why it can't be taken back. */
-  how: "retried" | "rolled back" | "refused" | "delivered again" | "done without" | "killed";
+  how: "retried" | "rolled back" | "refused" | "delivered again" | "done without" | "killed" | "not played";
   /** Sentences. */
   wrong: string[];
 }
@@ -55,7 +55,7 @@ export async function atEachActivity(
   const outcomes = new Map<string, number>();
   for (const activity of chosen)
     for (const when of ["before", "after"] as const)
-      for (const { how, wrong: found } of await tried({ activity, when }, left)) {
+      for (const { how, wrong: found } of await tried({ activity, when }, left).catch(thrown)) {
         outcomes.set(how, (outcomes.get(how) ?? 0) + 1);
         const sentences = found.map((sentence) => `${when} ${activity}, ${how}: ${sentence}`);
         // An hour may pass until all have been tried.
@@ -67,6 +67,11 @@ export async function atEachActivity(
   process.stdout.write(`${way.kind}, ${what} before and after each of ${chosen.length} activities: ${outcome}; ${seconds} s\n`);
   return wrong;
 }
+
+/** What the test itself could not go on with must not keep the others from being tried. */
+const thrown = (error: unknown): Outcome[] => [
+  { how: "not played", wrong: [error instanceof Error ? (error.stack ?? error.message) : String(error)] },
+];
 
 /** It fails once, and then each way on is tried, or `only` that one; what can't be taken back is tried again after that was refused. */
 export async function failedThere(
