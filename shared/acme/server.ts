@@ -5,6 +5,7 @@
 import { generateKeyPairSync } from "node:crypto";
 import type { Authorization, axios as Axios, Client, Order } from "acme-client";
 import { ControlPlaneError } from "../errors.ts";
+import { retryAfterOf } from "../retry-after.ts";
 import type { Vaults } from "../vault/client.ts";
 
 export interface AcmeServer {
@@ -268,7 +269,7 @@ const send: Adapter = async (config) => {
   const { status, statusText } = response;
   if (status >= 400) {
     const problem = problemOf(parsed(text)) ?? { type: "", detail: `the server answered ${status}` };
-    const retryAfterInSeconds = secondsFrom(response.headers.get("retry-after"));
+    const retryAfterInSeconds = retryAfterOf(response.headers);
     if (status >= 500)
       throw new ControlPlaneError("AcmeUnavailable", `the ACME server fails: ${problem.detail}`, 503, true, {
         retryAfterInSeconds,
@@ -293,13 +294,6 @@ function problemOf(from: unknown): Problem | undefined {
   const { type, detail } = from as { type?: unknown; detail?: unknown };
   if (typeof type !== "string") return undefined;
   return { type: type.replace(NAMESPACE, ""), detail: typeof detail === "string" ? detail : "without a reason" };
-}
-
-/** Seconds, or a date (RFC 9110, chapter 10.2.3). */
-function secondsFrom(header: string | null): number | undefined {
-  if (header === null) return undefined;
-  const seconds = /^\d+$/.test(header) ? Number(header) : (Date.parse(header) - Date.now()) / 1000;
-  return Number.isFinite(seconds) ? Math.max(0, Math.ceil(seconds)) : undefined;
 }
 
 const pemOf = (label: string, der: Buffer): string =>

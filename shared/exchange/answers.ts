@@ -1,5 +1,6 @@
 /** What an answer of InvokeCommand says: objects and where they go on, warnings, or a refusal, which can hide in a 200. */
 import * as z from "zod";
+import { retryAfterOf } from "../retry-after.ts";
 import { type Cmdlet, type CmdletResult, resultSchemas } from "./cmdlets.ts";
 import { withoutAnnotations } from "./encoding.ts";
 import { exchangeFailure, type Refusal, refusalAmong, refusalIn, unheeded } from "./failures.ts";
@@ -85,12 +86,4 @@ function parsedJson(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** Seconds, fractions included, or a date (RFC 9110, 10.2.3). */
-export function retryAfterOf(headers: Headers): number | undefined {
-  const value = headers.get("retry-after");
-  if (value === null) return undefined;
-  const seconds = Number.isNaN(Number(value)) ? (Date.parse(value) - Date.now()) / 1000 : Number(value);
-  return Number.isFinite(seconds) ? Math.max(0, Math.ceil(seconds)) : undefined;
 }

@@ -6,6 +6,7 @@ import type { Credentials } from "../entra/credentials.ts";
 import { entraError } from "../entra/errors.ts";
 import type { CloudEnvironment } from "../environment.ts";
 import { ControlPlaneError } from "../errors.ts";
+import { retryAfterOf } from "../retry-after.ts";
 
 export interface Graph {
   /** Throws `GraphNotFound` when there is none. Paths are relative to the version, with what comes from outside encoded by `segment`. */
@@ -185,13 +186,6 @@ function graphFailure(doing: string, cause: unknown): ControlPlaneError {
   if (statusCode === 410) return failed("GraphStateGone", 410, false, "Microsoft Graph no longer knows where we were");
   if (statusCode === 412) return failed("GraphChangedMeanwhile", 409, true, "the object was changed meanwhile");
   return failed("GraphRefused", 502, false, `Microsoft Graph refused (${code ?? statusCode}): ${message}`);
-}
-
-function retryAfterOf(headers: Headers): number | undefined {
-  const value = headers.get("retry-after");
-  const seconds =
-    value === null ? Number.NaN : Number.isNaN(Number(value)) ? (Date.parse(value) - Date.now()) / 1000 : Number(value);
-  return Number.isFinite(seconds) ? Math.max(0, Math.ceil(seconds)) : undefined;
 }
 
 function undefinedIfNotFound(error: unknown): undefined {

@@ -33,7 +33,7 @@ test("no capability imports another", () => {
 
 /** From the ground up: a room may import its own row and the rows before it. Types may come from anywhere. */
 const ROWS = [
-  ["errors.ts", "clock.ts", "log.ts", "cloud-requests.ts"],
+  ["errors.ts", "clock.ts", "log.ts", "cloud-requests.ts", "retry-after.ts"],
   ["environment.ts", "config.ts"],
   ["entra", "tenants"],
   ["acme", "azure", "graph", "exchange", "vault", "dns", "smtp", "guest", "ucm", "webhooks"],
